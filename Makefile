@@ -1,0 +1,41 @@
+# Every target needs only Python 3.11 or newer; `setup` builds .venv once, until constraints or dependencies change.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.stamp
+# Each test worker computes with one thread; two or more workers share the machine.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: setup demo test test-all check format bench bench-real clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/auscult synth demo/factory --size demo --force
+	$(BIN)/auscult run quick --data demo/factory --out demo/run
+
+test: setup
+	$(BIN)/python -m pytest -n auto
+
+test-all: setup
+	$(BIN)/python -m pytest -n auto -m 'slow or not slow'
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_architecture.py
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup
+	$(BIN)/python -m benchmarks.run
+
+clean:
+	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,41 @@
+"""The errors that a user can cause: one root, and each message says what was given, what is allowed, what to do next."""
+
+
+class AuscultError(Exception):
+    """Root of all errors that a user can mend; the command line prints its message and exits with code 2."""
+
+
+class AudioError(AuscultError):
+    """A file cannot be read as the waveform that was asked for."""
+
+
+class DatasetError(AuscultError):
+    """A data folder is not what a dataset's layout demands."""
+
+
+class DownloadError(AuscultError):
+    """An archive could not be fetched, checked or unpacked."""
+
+
+class FeatureError(AuscultError):
+    """A waveform cannot be turned into the features that were asked for."""
+
+
+class ModelError(AuscultError):
+    """A model got arguments, features or machine ids that it cannot work with."""
+
+
+class TrainingError(AuscultError):
+    """A training stopped because its loss is not a finite number."""
+
+
+class RecipeError(AuscultError):
+    """A recipe has an unknown key, a wrong value, or asks for what does not exist."""
+
+
+class RunError(AuscultError):
+    """A run folder or a store cannot be used as asked."""
+
+
+class ScoreError(AuscultError):
+    """A table of scores is damaged, or lacks what an evaluation needs."""
