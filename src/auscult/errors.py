@@ -1,4 +1,4 @@
-"""The errors that a user can cause: one root, and each message says what was given, what is allowed, what to do next."""
+"""The errors a user can cause: one root; each says what was given, what is allowed, what to do next."""
 
 
 class AuscultError(Exception):

@@ -1,0 +1,147 @@
+"""From a path to a waveform: one stated channel, finite, at the asked rate, or an error that names the file."""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auscult.errors import AudioError
+
+if TYPE_CHECKING:
+    import soundfile
+
+SUFFIXES = (".wav", ".flac", ".ogg")
+"""File names that are taken for audio, in lower case."""
+
+_STREAMED = (0, 0xFFFFFFFF)  # data sizes that programs write into a wav header when they do not know the length
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """What a file's header says: `sample_rate` in Hz, `n_samples` per channel, `duration` in seconds."""
+
+    sample_rate: int
+    channels: int
+    n_samples: int
+    subtype: str
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.n_samples / self.sample_rate
+
+
+def probe(path: Path) -> AudioInfo:
+    """Read a file's header.
+
+    Raises:
+        AudioError: if the file cannot be read, is no audio, is empty, or ends before its header says.
+    """
+    with _open(path) as file:
+        return AudioInfo(file.samplerate, file.channels, file.frames, file.subtype)
+
+
+def read_waveform(path: Path, *, sample_rate: int, channel: int = 0) -> NDArray[np.float32]:
+    """Read one channel of a wav, flac or ogg file at the asked rate.
+
+    Args:
+        path: the file.
+        sample_rate: in Hz; another rate in the file is resampled (soxr, quality HQ).
+        channel: which channel of a multi-channel file, counted from 0. Channels are never mixed: a mixture of
+            microphones is a recording that nobody made.
+
+    Returns:
+        Waveform `[T]`, full scale is 1.
+
+    Raises:
+        AudioError: if the file cannot be read, is no audio, is empty, ends before its header says, lacks the channel
+            or holds a sample that is not finite.
+    """
+    with _open(path) as file:
+        if not 0 <= channel < file.channels:
+            raise AudioError(
+                f"{path}: channel {channel} was asked for; the file has {file.channels}, counted from 0. "
+                "Choose one of them"
+            )
+        expected, native_rate = file.frames, file.samplerate
+        try:
+            samples = file.read(dtype="float32", always_2d=True)[:, channel]
+        except RuntimeError as error:  # soundfile.LibsndfileError is one
+            raise AudioError(f"{path}: the audio is damaged ({error}); record or copy the file again") from error
+    if len(samples) != expected:
+        raise _truncated(path, f"{len(samples)} of {expected} samples are there")
+    if not np.isfinite(samples).all():
+        bad = int(np.flatnonzero(~np.isfinite(samples))[0])
+        raise AudioError(
+            f"{path}: sample {bad} (at {bad / native_rate:.3f} s) is {samples[bad]}; samples must be finite numbers. "
+            "Repair or remove the file"
+        )
+    return resample(np.ascontiguousarray(samples), native_rate, sample_rate)
+
+
+def resample(waveform: NDArray[np.float32], from_rate: int, to_rate: int) -> NDArray[np.float32]:
+    """Resample with soxr's high quality.
+
+    Args:
+        waveform: `[T]`.
+        from_rate: its rate, in Hz.
+        to_rate: the rate asked for, in Hz.
+
+    Shape:
+        `[T]` -> `[round(T * to_rate / from_rate)]`; the same array when the rates are equal.
+    """
+    if from_rate == to_rate:
+        return waveform
+    import soxr
+
+    resampled: NDArray[np.float32] = soxr.resample(waveform, from_rate, to_rate, quality="HQ")
+    return resampled
+
+
+def _open(path: Path) -> "soundfile.SoundFile":
+    import soundfile
+
+    if not path.exists():
+        raise AudioError(f"{path} does not exist; check the path")
+    if path.is_dir():
+        raise AudioError(f"{path} is a folder; name an audio file ({', '.join(SUFFIXES)})")
+    try:
+        if path.stat().st_size == 0:
+            raise AudioError(f"{path} is empty; record or copy the file again")
+        missing = _missing_bytes(path)
+        file = soundfile.SoundFile(path)
+    except OSError as error:
+        raise AudioError(f"{path} cannot be read: {error.strerror or error}; check its permissions") from error
+    except RuntimeError as error:
+        raise AudioError(
+            f"{path} is no audio file that can be read ({error}); use wav, flac or ogg, or remove the file"
+        ) from error
+    if missing:
+        file.close()
+        raise _truncated(path, f"{missing} bytes are missing at the end")
+    if file.frames == 0:
+        file.close()
+        raise AudioError(f"{path} holds no samples; record or copy the file again")
+    return file
+
+
+def _truncated(path: Path, what: str) -> AudioError:
+    return AudioError(f"{path} is truncated: {what}; copy or download the file again")
+
+
+def _missing_bytes(path: Path) -> int:
+    """How many bytes of a wav file's `data` chunk lie beyond its end: libsndfile shortens such files silently."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+            return 0
+        while len(chunk := file.read(8)) == 8:
+            name, length = struct.unpack("<4sI", chunk)
+            if name == b"data":
+                return 0 if length in _STREAMED else max(0, file.tell() + length - size)
+            file.seek(length + length % 2, 1)
+    return 0

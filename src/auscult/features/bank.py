@@ -1,0 +1,140 @@
+"""The frame bank: the frames of many clips as one array, all that a model learns from."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from auscult.clips import Clip
+from auscult.errors import ModelError
+from auscult.features.front_end import FrontEnd
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Frames of C clips, one behind the other; arrays only, clips of any length.
+
+    Attributes:
+        frames: `[sum N, F]` float32, memory-mapped where it lies on disk.
+        offsets: `[C + 1]` int64; clip i holds the frames `offsets[i]` to `offsets[i + 1]`.
+        ids: machine id of each clip `[C]`.
+        frame_rate: frames per second, where it is known.
+    """
+
+    frames: NDArray[np.float32]
+    offsets: NDArray[np.int64]
+    ids: tuple[str, ...]
+    frame_rate: float | None = None
+
+    @property
+    def n_clips(self) -> int:
+        """Number of clips C."""
+        return len(self.ids)
+
+    @property
+    def n_bins(self) -> int:
+        """Width F of a frame."""
+        return int(self.frames.shape[1])
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Frames of each clip `[C]`."""
+        return np.diff(self.offsets)
+
+    def clip(self, index: int) -> NDArray[np.float32]:
+        """Frames `[N, F]` of one clip."""
+        return self.frames[self.offsets[index] : self.offsets[index + 1]]
+
+    def select(self, indices: Sequence[int]) -> "Bank":
+        """A bank of some of the clips, in the given order."""
+        return bank_of([self.clip(i) for i in indices], [self.ids[i] for i in indices], frame_rate=self.frame_rate)
+
+    def save(self, folder: Path) -> None:
+        """Write to a folder that must exist; `load` reads it."""
+        (folder / _FRAMES).write_bytes(np.ascontiguousarray(self.frames, dtype=np.float32).tobytes())
+        _save_index(folder, self.offsets, self.ids, self.n_bins, self.frame_rate)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Bank":
+        """Open a saved bank, its frames memory-mapped."""
+        index = json.loads((folder / _INDEX).read_text())
+        offsets = np.asarray(index["offsets"], dtype=np.int64)
+        shape = (int(offsets[-1]), int(index["n_bins"]))
+        frames = np.memmap(folder / _FRAMES, dtype=np.float32, mode="r", shape=shape)
+        return cls(frames, offsets, tuple(index["ids"]), index["frame_rate"])
+
+
+_FRAMES, _INDEX = "frames.f32", "bank.json"
+
+
+def _save_index(
+    folder: Path, offsets: NDArray[np.int64], ids: Sequence[str], n_bins: int, frame_rate: float | None
+) -> None:
+    index = {"n_bins": n_bins, "frame_rate": frame_rate, "ids": list(ids), "offsets": offsets.tolist()}
+    (folder / _INDEX).write_text(json.dumps(index))
+
+
+def bank_of(features: "ArrayLike | Bank", machine_ids: Sequence[str], *, frame_rate: float | None = None) -> Bank:
+    """Make a bank of arrays.
+
+    Args:
+        features: `[C, N, F]`, or a sequence of `[N, F]` of any lengths; a bank is given back as it is.
+        machine_ids: `[C]`.
+        frame_rate: frames per second; pooling `winmed` needs it.
+
+    Raises:
+        ModelError: for shapes that do not fit, frames that are not finite, or no clip at all.
+    """
+    if isinstance(features, Bank):
+        return features
+    clips = [np.asarray(clip, dtype=np.float32) for clip in features]  # type: ignore[union-attr]  # any sequence
+    if not clips:
+        raise ModelError("there is no clip; give at least one")
+    widths = {clip.shape[1] if clip.ndim == 2 else None for clip in clips}
+    if None in widths or len(widths) > 1:
+        raise ModelError(
+            f"clips have the shapes {sorted({clip.shape for clip in clips})}; give [N, F] with one width F"
+        )
+    if len(clips) != len(machine_ids):
+        raise ModelError(f"{len(clips)} clips came with {len(machine_ids)} machine ids; give one id per clip")
+    frames = np.concatenate(clips)
+    if not np.isfinite(frames).all():
+        bad = next(i for i, clip in enumerate(clips) if not np.isfinite(clip).all())
+        raise ModelError(f"clip {bad} holds values that are not finite; repair or leave out the clip")
+    offsets = np.concatenate([[0], np.cumsum([len(clip) for clip in clips])]).astype(np.int64)
+    return Bank(frames, offsets, tuple(str(id_) for id_ in machine_ids), frame_rate)
+
+
+def build_bank(
+    clips: Sequence[Clip],
+    front_end: FrontEnd,
+    folder: Path,
+    *,
+    on_clip: Callable[[int], None] | None = None,
+) -> Bank:
+    """Compute the features of many clips and write them to a folder clip by clip, so that memory holds one at a time.
+
+    Args:
+        clips: in the order of the bank.
+        front_end: path -> `[N, F]`.
+        folder: where the bank is written; it must exist.
+        on_clip: called with the number of clips done, after each.
+
+    Raises:
+        AudioError, FeatureError: for a clip that cannot be read; they name the file.
+    """
+    lengths = [0]
+    with (folder / _FRAMES).open("wb") as file:
+        for done, clip in enumerate(clips, start=1):
+            frames = front_end(clip.path)
+            file.write(np.ascontiguousarray(frames).data)
+            lengths.append(len(frames))
+            if on_clip is not None:
+                on_clip(done)
+    offsets = np.cumsum(lengths, dtype=np.int64)
+    ids = [clip.machine_id for clip in clips]
+    _save_index(folder, offsets, ids, front_end.features.n_bins, front_end.features.frame_rate)
+    return Bank.load(folder)

@@ -1,0 +1,44 @@
+"""The front end: from a file to frames. Reads at the features' rate and computes the features."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auscult.audio import read_waveform
+from auscult.errors import FeatureError
+from auscult.features.base import Features
+
+
+class FrontEnd:
+    """Reads a file and computes its features.
+
+    Args:
+        features: what to compute.
+        channel: which channel of a multi-channel file, counted from 0.
+
+    Shape:
+        path -> `[N, F]`.
+    """
+
+    def __init__(self, features: Features, *, channel: int = 0) -> None:
+        self.features = features
+        self.channel = channel
+
+    def config(self) -> dict[str, Any]:
+        """What identifies the front end: part of every key that depends on it."""
+        return {"features": self.features.config(), "channel": self.channel}
+
+    def __call__(self, path: Path) -> NDArray[np.float32]:
+        """Compute the frames of one file.
+
+        Raises:
+            AudioError: if the file cannot be read as it should be.
+            FeatureError: if it is too short for a frame; both name the file.
+        """
+        waveform = read_waveform(path, sample_rate=self.features.sample_rate, channel=self.channel)
+        try:
+            return self.features(waveform)
+        except FeatureError as error:
+            raise FeatureError(f"{path}: {error}") from error

@@ -1,0 +1,147 @@
+"""Mel spectrograms: logarithmic in decibels, square root, or linear (report, sections 2.3, 3.2 and 4)."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auscult.errors import FeatureError
+from auscult.features.base import Features
+
+if TYPE_CHECKING:
+    import torch
+
+Scale = Literal["log", "sqrt", "linear"]
+
+EPS = float(np.finfo(np.float64).eps)
+"""Added to the power before the logarithm, as the DCASE 2020 baseline does: digital silence is -156.5 dB."""
+
+
+class LogMel(Features):
+    """Log-mel spectrogram in decibels, `10 log10(x + eps)`; or the root of the mel power; or the power itself.
+
+    Power STFT (periodic Hann window, centred, zero-padded) and Slaney's mel filters, as librosa computes them.
+
+    Args:
+        sample_rate: in Hz.
+        n_fft: length of window and FFT, in samples.
+        hop_length: in samples.
+        n_mels: number of mel bins F.
+        fmin: lower edge of the lowest filter, in Hz.
+        fmax: upper edge of the highest filter, in Hz; half the sample rate if none is given.
+        scale: `"log"`, `"sqrt"` or `"linear"`.
+
+    Shape:
+        `[T]` -> `[N, n_mels]` with `N = 1 + T // hop_length`.
+
+    Raises:
+        FeatureError: for arguments out of range, and for a waveform shorter than `n_fft`.
+
+    References:
+        Koizumi et al., DCASE 2020 Task 2, arXiv:2006.05822.
+
+    >>> LogMel(16000, n_fft=1024, hop_length=512, n_mels=64)(np.ones(16000, dtype=np.float32)).shape
+    (32, 64)
+    """
+
+    kind: ClassVar[str] = "log_mel"
+
+    def __init__(
+        self,
+        sample_rate: int,
+        *,
+        n_fft: int = 1024,
+        hop_length: int = 512,
+        n_mels: int = 128,
+        fmin: float = 0.0,
+        fmax: float | None = None,
+        scale: Scale = "log",
+    ) -> None:
+        for name, value in (
+            ("sample_rate", sample_rate),
+            ("n_fft", n_fft),
+            ("hop_length", hop_length),
+            ("n_mels", n_mels),
+        ):
+            if not isinstance(value, int) or value < 1:
+                raise FeatureError(f"log_mel: {name} is {value!r}; it must be a whole number of at least 1")
+        if scale not in get_args(Scale):
+            raise FeatureError(f"log_mel: scale is {scale!r}; choose one of {', '.join(get_args(Scale))}")
+        self.fmax = sample_rate / 2 if fmax is None else float(fmax)
+        if not 0 <= fmin < self.fmax <= sample_rate / 2:
+            raise FeatureError(
+                f"log_mel: the band is {fmin} to {self.fmax} Hz; it must rise and lie between 0 and half the sample "
+                f"rate, {sample_rate / 2} Hz"
+            )
+        self.sample_rate, self.n_fft, self.hop_length, self.n_bins = sample_rate, n_fft, hop_length, n_mels
+        self.fmin, self.scale = float(fmin), scale
+        self.frame_rate = sample_rate / hop_length
+
+    def config(self) -> dict[str, Any]:
+        """All arguments of the constructor."""
+        return {
+            "kind": self.kind,
+            "sample_rate": self.sample_rate,
+            "n_fft": self.n_fft,
+            "hop_length": self.hop_length,
+            "n_mels": self.n_bins,
+            "fmin": self.fmin,
+            "fmax": self.fmax,
+            "scale": self.scale,
+        }
+
+    @property
+    def bin_frequencies(self) -> NDArray[np.float64]:
+        """Centre of each mel filter, in Hz `[n_mels]`."""
+        import librosa
+
+        edges = librosa.mel_frequencies(self.n_bins + 2, fmin=self.fmin, fmax=self.fmax)
+        return np.asarray(edges[1:-1], dtype=np.float64)
+
+    @cached_property
+    def _filters(self) -> "torch.Tensor":
+        """Mel filters `[n_fft // 2 + 1, n_mels]`."""
+        import librosa
+        import torch
+
+        filters = librosa.filters.mel(
+            sr=self.sample_rate, n_fft=self.n_fft, n_mels=self.n_bins, fmin=self.fmin, fmax=self.fmax
+        )
+        return torch.from_numpy(filters).T.contiguous()
+
+    @cached_property
+    def _window(self) -> "torch.Tensor":
+        import torch
+
+        return torch.hann_window(self.n_fft)
+
+    def __call__(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Compute the frames of one waveform `[T]` -> `[N, n_mels]`."""
+        import torch
+
+        if waveform.ndim != 1:
+            raise FeatureError(f"log_mel: the waveform has the shape {waveform.shape}; give one channel, [T]")
+        if len(waveform) < self.n_fft:
+            raise FeatureError(
+                f"log_mel: the clip has {len(waveform)} samples at {self.sample_rate} Hz; a frame needs {self.n_fft}. "
+                "Remove the clip or choose a smaller n_fft"
+            )
+        with torch.inference_mode():
+            spectrum = torch.stft(
+                torch.from_numpy(waveform),
+                self.n_fft,
+                self.hop_length,
+                window=self._window,
+                center=True,
+                pad_mode="constant",
+                return_complex=True,
+            ).T  # [N, n_fft // 2 + 1]
+            power = torch.addcmul(spectrum.real.square(), spectrum.imag, spectrum.imag)
+            mel = power @ self._filters  # [N, n_mels]
+            if self.scale == "log":
+                mel = mel.add_(EPS).log10_().mul_(10)
+            elif self.scale == "sqrt":
+                mel = mel.sqrt_()
+            frames: NDArray[np.float32] = mel.numpy()
+        return frames

@@ -1,0 +1,78 @@
+"""Baseline auto-encoder of DCASE 2020 Task 2 (Koizumi et al., arXiv:2006.05822, section 4)."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from auscult.features.bank import Bank
+from auscult.models.layers import dense_block, standardisation
+from auscult.models.window import WindowModel
+
+
+class Autoencoder(WindowModel):
+    """Dense auto-encoder: 640-128x4-8-128x4-640, batch norm and ReLU, mean squared error.
+
+    Args:
+        n_bins: width F of a frame.
+        context: frames per window.
+        hidden: units of the encoder's layers; the decoder mirrors them.
+        n_latent: units of the bottleneck.
+        standardise: to zero mean and unit variance per bin over the training frames; the baseline takes raw decibels.
+
+    Shape:
+        `[B, context * F]` -> `[B, context * F]`.
+    """
+
+    family: ClassVar[str] = "autoencoder"
+
+    def __init__(
+        self,
+        n_bins: int = 128,
+        *,
+        context: int = 5,
+        hidden: Sequence[int] = (128, 128, 128, 128),
+        n_latent: int = 8,
+        standardise: bool = False,
+    ) -> None:
+        super().__init__(n_bins=n_bins, context=context)
+        self.hidden, self.n_latent, self.standardise = tuple(hidden), n_latent, standardise
+        self.register_buffer("mean", torch.zeros(self.n_values))
+        self.register_buffer("deviation", torch.ones(self.n_values))
+
+    mean: Tensor
+    deviation: Tensor
+
+    def build(self) -> None:
+        """Make the network."""
+        sizes = [self.n_values, *self.hidden, self.n_latent, *reversed(self.hidden)]
+        layers: list[nn.Module] = []
+        for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+            layers += dense_block(n_in, n_out)
+        self.network = nn.Sequential(*layers, nn.Linear(sizes[-1], self.n_values))
+
+    def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
+        """Mean and standard deviation per bin, if they are asked for."""
+        if self.standardise:
+            mean, deviation = standardisation(frames)
+            self.mean, self.deviation = mean.repeat(self.context), deviation.repeat(self.context)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Difference between reconstruction and standardised input, `[B, context * F]`."""
+        x = (windows - self.mean) / self.deviation if self.standardise else windows
+        difference: Tensor = self.network(x) - x
+        return difference
+
+    def loss(self, batch: Tensor) -> dict[str, Tensor]:
+        """Mean squared error of windows `[B, context * F]`."""
+        return {"loss": self(batch).square().mean()}
+
+    def window_scores(self, windows: Tensor, machine_id: str) -> Tensor:
+        """Mean squared error of each window."""
+        scores: Tensor = self(windows).square().mean(dim=1)
+        return scores
+
+    def window_maps(self, windows: Tensor, machine_id: str) -> dict[str, Tensor]:
+        """Squared error of each value."""
+        return {"squared error": self(windows).square()}

@@ -1,0 +1,279 @@
+"""The model: learns from normal frames, scores clips, shows where it heard what. Higher is more abnormal."""
+
+import inspect
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self, overload
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from auscult.errors import ModelError
+from auscult.features.bank import Bank, bank_of
+from auscult.training import History, Training, generator_of, seed_of, train
+
+FORMAT = "1"
+"""Version of the files that `save` writes."""
+
+Array = NDArray[np.float64]
+
+
+class Model(nn.Module, ABC):
+    """Base of all models: fit, score, explain, save, load.
+
+    The constructor is the configuration: every argument is kept as an attribute of its name. A model owns what it needs
+    to be right, its normalisation as buffers and its ids by name; a saved model is family, arguments, ids and tensors.
+
+    Attributes:
+        family: name in recipes.
+        default_training: the report's settings.
+        ids: the machine ids that the model was fitted to, in order.
+        history: one entry per epoch of training.
+    """
+
+    family: ClassVar[str]
+    default_training: ClassVar[Training] = Training()
+    frame_context: int = 1
+    """Frames that one prediction needs: the shortest clip that can be scored."""
+
+    def __init__(self, *, n_bins: int) -> None:
+        super().__init__()
+        if not isinstance(n_bins, int) or n_bins < 1:
+            raise ModelError(f"{self.family}: n_bins is {n_bins!r}; it must be a whole number of at least 1")
+        self.n_bins = n_bins
+        self.ids: tuple[str, ...] = ()
+        self.history: History = []
+        self.generator: torch.Generator | None = None
+
+    # What a family defines
+
+    @abstractmethod
+    def build(self) -> None:
+        """Make the networks; called once, when `ids` is known, with seeded random numbers."""
+
+    @abstractmethod
+    def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
+        """Set what is known before the training, such as the normalisation, from the frames `[sum N, F]`."""
+
+    @abstractmethod
+    def batches(self, frames: Tensor, bank: Bank, training: Training) -> Iterable[Any]:
+        """The batches of one epoch, drawn with `self.generator` from the frames `[sum N, F]` on the device."""
+
+    @abstractmethod
+    def loss(self, batch: Any) -> dict[str, Tensor]:
+        """Scalars by name; `"loss"` is minimised."""
+
+    def fit_scores(self, bank: Bank) -> None:
+        """Set what the scores need after the training, from the same bank."""
+
+    @abstractmethod
+    def clip_frame_scores(self, frames: Tensor, machine_id: str) -> Tensor:
+        """Frame scores `[N']` of one clip `[N, F]`."""
+
+    @abstractmethod
+    def clip_score(self, frames: Tensor, machine_id: str, pooling: str | None, frame_rate: float | None) -> float:
+        """The score of one clip `[N, F]`."""
+
+    @abstractmethod
+    def clip_maps(self, frames: Tensor, machine_id: str) -> dict[str, Tensor]:
+        """Named maps `[N, F]` of one clip `[N, F]`, NaN where nothing was predicted; the first is the error map."""
+
+    # What all share
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trained parameters."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next((tensor.device for tensor in self.state_dict().values()), torch.device("cpu"))
+
+    def fit(
+        self,
+        features: "ArrayLike | Bank",
+        machine_ids: Sequence[str] = (),
+        *,
+        training: Training | None = None,
+        member: str | None = None,
+        checkpoint: Path | None = None,
+        on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+    ) -> Self:
+        """Learn what is normal.
+
+        Args:
+            features: a bank, or clips `[C, N, F]`, or a sequence of `[N, F]` of any lengths.
+            machine_ids: `[C]`; a bank has its own.
+            training: the settings; the family's defaults if none are given.
+            member: name of this model among others: part of every seed, so that one member's random numbers do not
+                depend on what else is trained. The family's name if none is given.
+            checkpoint: a file to resume from and to write to.
+            on_epoch: called with the number of epochs done and their newest losses.
+
+        Raises:
+            ModelError: if the features do not fit the model.
+            TrainingError: if the loss is no finite number.
+        """
+        training = training or self.default_training
+        member = member or self.family
+        bank = self._checked(features, machine_ids)
+        self.ids = tuple(sorted(set(bank.ids)))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of(training.seed, member, "weights"))
+            self.build()
+        self.to(training.device)
+        frames = torch.tensor(bank.frames, device=training.device)
+        self.fit_statistics(frames, bank)
+
+        def batches(epoch: int) -> Iterable[Any]:
+            self.generator = generator_of(training.seed, member, epoch, device=training.device)
+            return self.batches(frames, bank, training)
+
+        self.history = train(self, batches, training=training, member=member, checkpoint=checkpoint, on_epoch=on_epoch)
+        self.eval()
+        with torch.inference_mode():
+            self.fit_scores(bank)
+        return self
+
+    def score_clips(
+        self, features: "ArrayLike | Bank", machine_ids: Sequence[str] = (), *, pooling: str | None = None
+    ) -> Array:
+        """Score clips; higher is more abnormal.
+
+        Args:
+            features: a bank, or clips `[C, N, F]`, or a sequence of `[N, F]`.
+            machine_ids: `[C]`; a bank has its own.
+            pooling: name of the pooling of frame scores (`auscult.pooling.POOLINGS`), for families that pool.
+
+        Returns:
+            `[C]` float64.
+        """
+        bank = self._checked(features, machine_ids, fitted=True)
+        with torch.inference_mode():
+            return np.array(
+                [self.clip_score(frames, id_, pooling, bank.frame_rate) for frames, id_ in self._clips(bank)],
+                dtype=np.float64,
+            )
+
+    @overload
+    def frame_scores(self, features: NDArray[Any], machine_ids: Sequence[str]) -> Array: ...
+    @overload
+    def frame_scores(self, features: "Sequence[ArrayLike] | Bank", machine_ids: Sequence[str] = ()) -> list[Array]: ...
+    def frame_scores(self, features: Any, machine_ids: Sequence[str] = ()) -> Array | list[Array]:
+        """Score every frame, or window of frames.
+
+        Returns:
+            `[C, N']` for an array of clips, else a list of `[N']`; `N' = N - context + 1` for models with a context.
+        """
+        bank = self._checked(features, machine_ids, fitted=True)
+        with torch.inference_mode():
+            scores = [_array(self.clip_frame_scores(frames, id_)) for frames, id_ in self._clips(bank)]
+        return np.stack(scores) if isinstance(features, np.ndarray) else scores
+
+    @overload
+    def error_map(self, features: NDArray[Any], machine_ids: Sequence[str]) -> Array: ...
+    @overload
+    def error_map(self, features: "Sequence[ArrayLike] | Bank", machine_ids: Sequence[str] = ()) -> list[Array]: ...
+    def error_map(self, features: Any, machine_ids: Sequence[str] = ()) -> Array | list[Array]:
+        """Where in time and frequency the model heard the unexpected.
+
+        Returns:
+            `[C, N, F]` for an array of clips, else a list of `[N, F]`; NaN where nothing was predicted.
+        """
+        bank = self._checked(features, machine_ids, fitted=True)
+        maps = [next(iter(self.maps(bank.clip(i), bank.ids[i]).values())) for i in range(bank.n_clips)]
+        return np.stack(maps) if isinstance(features, np.ndarray) else maps
+
+    def maps(self, frames: ArrayLike, machine_id: str) -> dict[str, Array]:
+        """All named maps `[N, F]` of one clip `[N, F]`, the error map first: the evidence for its score."""
+        bank = self._checked([frames], [machine_id], fitted=True)
+        with torch.inference_mode():
+            clip, id_ = next(iter(self._clips(bank)))
+            return {name: _array(values) for name, values in self.clip_maps(clip, id_).items()}
+
+    def save(self, path: Path) -> None:
+        """Write family, arguments, ids, history and tensors to one safetensors file, by way of a temporary name."""
+        from safetensors.torch import save_file
+
+        self._require_fitted()
+        facts = {"arguments": self.arguments, "ids": self.ids, "history": self.history}
+        metadata = {"format": FORMAT, "family": self.family, **{key: json.dumps(value) for key, value in facts.items()}}
+        temporary = path.with_name(path.name + ".tmp")
+        save_file({key: tensor.contiguous() for key, tensor in self.state_dict().items()}, temporary, metadata=metadata)
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path, *, device: str = "cpu") -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            ModelError: if the file is missing, damaged, of another family or of a newer format.
+        """
+        metadata, tensors = read_model_file(path, device=device)
+        if metadata["family"] != cls.family:
+            raise ModelError(f"{path} holds a model of the family {metadata['family']!r}; {cls.family!r} was asked for")
+        model = cls(**json.loads(metadata["arguments"]))
+        model.ids = tuple(json.loads(metadata["ids"]))
+        model.history = json.loads(metadata["history"])
+        model.build()
+        model.load_state_dict(tensors)
+        model.to(device)
+        return model.eval()
+
+    def _clips(self, bank: Bank) -> "Iterable[tuple[Tensor, str]]":
+        device = self.device
+        for index in range(bank.n_clips):
+            yield torch.tensor(bank.clip(index), device=device), bank.ids[index]
+
+    def _checked(self, features: Any, machine_ids: Sequence[str], *, fitted: bool = False) -> Bank:
+        bank = bank_of(features, machine_ids)
+        if fitted:
+            self._require_fitted()
+        if bank.n_bins != self.n_bins:
+            raise ModelError(
+                f"{self.family}: the frames have {bank.n_bins} bins; the model was made for {self.n_bins}. "
+                "Give features of that width or make the model with n_bins of theirs"
+            )
+        if (short := int(bank.lengths.min())) < self.frame_context:
+            raise ModelError(
+                f"{self.family}: clip {int(bank.lengths.argmin())} has {short} frames; the model needs at least "
+                f"{self.frame_context}. Leave out the clip or choose a smaller context"
+            )
+        return bank
+
+    def _require_fitted(self) -> None:
+        if not self.ids:
+            raise ModelError(f"{self.family}: the model knows no machine yet; call fit or load first")
+
+
+def read_model_file(path: Path, *, device: str = "cpu") -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a file that `Model.save` wrote.
+
+    Raises:
+        ModelError: if it is missing, damaged or of a newer format.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt", device=device) as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # the handle is no dictionary
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} cannot be read as a model ({error}); give a file that auscult saved") from error
+    if metadata.get("format") != FORMAT:
+        raise ModelError(f"{path} has the format {metadata.get('format')!r}; this version reads {FORMAT!r}")
+    return metadata, tensors
+
+
+def _array(tensor: Tensor) -> Array:
+    return tensor.double().cpu().numpy()

@@ -1,0 +1,106 @@
+"""Models of windows: each window of `context` frames is scored on its own, and a clip by pooling its windows."""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from auscult.errors import ModelError
+from auscult.features.bank import Bank
+from auscult.models.base import Model
+from auscult.pooling import pool
+from auscult.training import Training
+
+
+class WindowModel(Model):
+    """Base of the auto-encoders.
+
+    Args:
+        n_bins: width F of a frame.
+        context: frames per window.
+
+    Shape:
+        A window is flattened frame by frame: `[B, context * F]`.
+    """
+
+    default_pooling = "mean"
+
+    def __init__(self, *, n_bins: int, context: int) -> None:
+        super().__init__(n_bins=n_bins)
+        if not isinstance(context, int) or context < 1:
+            raise ModelError(f"{self.family}: context is {context!r}; it must be a whole number of at least 1")
+        self.context = self.frame_context = context
+        self.n_values = context * n_bins
+        for name in ("frame_score_mean", "frame_score_deviation"):
+            self.register_buffer(name, torch.zeros((), dtype=torch.float64))
+
+    frame_score_mean: Tensor
+    frame_score_deviation: Tensor
+
+    @abstractmethod
+    def window_scores(self, windows: Tensor, machine_id: str) -> Tensor:
+        """Scores `[B]` of windows `[B, context * F]`."""
+
+    @abstractmethod
+    def window_maps(self, windows: Tensor, machine_id: str) -> dict[str, Tensor]:
+        """Named errors `[B, context * F]` of windows `[B, context * F]`, the one that the score averages first."""
+
+    def batches(self, frames: Tensor, bank: Bank, training: Training) -> Iterable[Any]:
+        """All windows of all clips in a random order: `[B, context * F]`."""
+        starts = window_starts(bank, self.context, device=frames.device)
+        order = torch.randperm(len(starts), generator=self.generator, device=frames.device)
+        windows = window_view(frames, self.context)
+        for first in range(0, len(order), training.batch_size):
+            chunk = starts[order[first : first + training.batch_size]]
+            if len(chunk) > 1:  # batch norm cannot learn from a single window; each epoch would leave out another
+                yield windows[chunk]
+
+    def fit_scores(self, bank: Bank) -> None:
+        """Mean and standard deviation of all training frames' scores, for the pooling `meancap`."""
+        scores = torch.cat([self.clip_frame_scores(frames, id_).double() for frames, id_ in self._clips(bank)])
+        self.frame_score_mean, self.frame_score_deviation = scores.mean(), scores.std(correction=0)
+
+    def clip_frame_scores(self, frames: Tensor, machine_id: str) -> Tensor:
+        """`[N, F]` -> `[N - context + 1]`."""
+        return self.window_scores(window_view(frames, self.context), machine_id)
+
+    def clip_score(self, frames: Tensor, machine_id: str, pooling: str | None, frame_rate: float | None) -> float:
+        """Pooled frame scores."""
+        return pool(
+            self.clip_frame_scores(frames, machine_id).double().cpu().numpy(),
+            pooling or self.default_pooling,
+            frame_rate=frame_rate,
+            training_frames=(float(self.frame_score_mean), float(self.frame_score_deviation)),
+        )
+
+    def clip_maps(self, frames: Tensor, machine_id: str) -> dict[str, Tensor]:
+        """Each map is the mean over the windows that hold a frame: `[N, F]`."""
+        maps = self.window_maps(window_view(frames, self.context), machine_id)
+        return {name: self._overlapped(errors) for name, errors in maps.items()}
+
+    def _overlapped(self, errors: Tensor) -> Tensor:
+        """Mean over overlapping windows `[W, context * F]` -> `[W + context - 1, F]`."""
+        count = len(errors)
+        errors = errors.view(count, self.context, self.n_bins)
+        total = errors.new_zeros(count + self.context - 1, self.n_bins)
+        weight = errors.new_zeros(count + self.context - 1, 1)
+        for position in range(self.context):
+            total[position : position + count] += errors[:, position]
+            weight[position : position + count] += 1
+        return total / weight
+
+
+def window_view(frames: Tensor, context: int) -> Tensor:
+    """All windows of contiguous frames `[N, F]` as a view `[N - context + 1, context * F]`, frame by frame."""
+    n_frames, n_bins = frames.shape
+    return frames.as_strided((n_frames - context + 1, context * n_bins), (n_bins, 1))
+
+
+def window_starts(bank: Bank, context: int, *, device: torch.device) -> Tensor:
+    """First frame of every window that lies within one clip `[W]`."""
+    offsets = torch.as_tensor(bank.offsets)
+    starts = [torch.arange(int(first), int(last) - context + 1) for first, last in pairwise(offsets)]
+    return torch.cat(starts).to(device)
