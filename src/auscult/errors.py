@@ -1,5 +1,8 @@
 """The errors a user can cause: one root; each says what was given, what is allowed, what to do next."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class AuscultError(Exception):
     """Root of all errors that a user can mend; the command line prints its message and exits with code 2."""
@@ -39,3 +42,14 @@ class RunError(AuscultError):
 
 class ScoreError(AuscultError):
     """A table of scores is damaged, or lacks what an evaluation needs."""
+
+
+def nearest(given: str, allowed: Iterable[str]) -> str:
+    """`" (did you mean 'x'?)"` for messages, or nothing if no allowed word is near.
+
+    >>> nearest("epoch", ["epochs", "seed"])
+    " (did you mean 'epochs'?)"
+    """
+    by_lower = {word.lower(): word for word in allowed}
+    near = difflib.get_close_matches(given.lower(), by_lower, n=1)
+    return f" (did you mean {by_lower[near[0]]!r}?)" if near else ""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from auscult.clips import LABELS, Label
 from auscult.errors import ScoreError
+from auscult.files import replacing
 
 COLUMNS = ("machine_type", "machine_id", "file", "label", "score")
 
@@ -82,13 +83,11 @@ class ScoreTable:
 
     def write(self, path: Path) -> None:
         """Write as CSV, floats in full precision (`repr`), to a temporary name that is then renamed."""
-        temporary = path.with_name(path.name + ".tmp")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
+        with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
             for row in self.rows:
                 writer.writerow([row.machine_type, row.machine_id, row.file, row.label or "", repr(row.score)])
-        temporary.replace(path)
 
     @classmethod
     def read(cls, path: Path) -> "ScoreTable":

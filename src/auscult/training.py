@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from auscult.errors import ModelError, TrainingError
+from auscult.files import replacing
 
 if TYPE_CHECKING:
     import torch
@@ -199,9 +200,8 @@ def _save(path: Path, module: "torch.nn.Module", optimizer: "torch.optim.Optimiz
     tensors = {f"module.{name}": tensor.contiguous() for name, tensor in module.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
-    temporary = path.with_name(path.name + ".tmp")
-    save_file(tensors, temporary, metadata={"history": json.dumps(history)})
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"history": json.dumps(history)})
 
 
 def _resume(path: Path, module: "torch.nn.Module", optimizer: "torch.optim.Optimizer") -> History:

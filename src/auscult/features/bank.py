@@ -108,6 +108,25 @@ def bank_of(features: "ArrayLike | Bank", machine_ids: Sequence[str], *, frame_r
     return Bank(frames, offsets, tuple(str(id_) for id_ in machine_ids), frame_rate)
 
 
+def concatenate(banks: "Sequence[Bank]") -> Bank:
+    """Some banks as one, their clips in order; one alone is given back as it is.
+
+    Raises:
+        ModelError: if there is none, or they differ in width or frame rate.
+    """
+    if not banks:
+        raise ModelError("there is no bank; give at least one")
+    first = banks[0]
+    if len(banks) == 1:
+        return first
+    if any((bank.n_bins, bank.frame_rate) != (first.n_bins, first.frame_rate) for bank in banks):
+        raise ModelError("the banks differ in width or frame rate; use one kind of features")
+    lengths = np.concatenate([bank.lengths for bank in banks])
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    ids = tuple(id_ for bank in banks for id_ in bank.ids)
+    return Bank(np.concatenate([bank.frames for bank in banks]), offsets, ids, first.frame_rate)
+
+
 def build_bank(
     clips: Sequence[Clip],
     front_end: FrontEnd,

@@ -5,8 +5,18 @@ from pathlib import Path
 from auscult.errors import ModelError
 from auscult.models.autoencoder import Autoencoder
 from auscult.models.base import Model, read_model_file
+from auscult.models.freak import Freak
+from auscult.models.hvae import HVAE
+from auscult.models.idcae import IDCAE
+from auscult.models.spectral import Spectral
 
-MODELS: dict[str, type[Model]] = {"autoencoder": Autoencoder}
+MODELS: dict[str, type[Model]] = {
+    "autoencoder": Autoencoder,
+    "spectral": Spectral,
+    "hvae": HVAE,
+    "idcae": IDCAE,
+    "freak": Freak,
+}
 """Families by their name in recipes."""
 
 
@@ -22,4 +32,4 @@ def load_model(path: Path, *, device: str = "cpu") -> Model:
     return MODELS[family].load(path, device=device)
 
 
-__all__ = ["MODELS", "Autoencoder", "Model", "load_model"]
+__all__ = ["HVAE", "IDCAE", "MODELS", "Autoencoder", "Freak", "Model", "Spectral", "load_model"]

@@ -1,6 +1,7 @@
 """Baseline auto-encoder of DCASE 2020 Task 2 (Koizumi et al., arXiv:2006.05822, section 4)."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -48,7 +49,7 @@ class Autoencoder(WindowModel):
         """Make the network."""
         sizes = [self.n_values, *self.hidden, self.n_latent, *reversed(self.hidden)]
         layers: list[nn.Module] = []
-        for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+        for n_in, n_out in pairwise(sizes):
             layers += dense_block(n_in, n_out)
         self.network = nn.Sequential(*layers, nn.Linear(sizes[-1], self.n_values))
 

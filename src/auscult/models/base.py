@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from auscult.errors import ModelError
 from auscult.features.bank import Bank, bank_of
+from auscult.files import replacing
 from auscult.training import History, Training, generator_of, seed_of, train
 
 FORMAT = "1"
@@ -37,6 +38,8 @@ class Model(nn.Module, ABC):
 
     family: ClassVar[str]
     default_training: ClassVar[Training] = Training()
+    default_pooling: ClassVar[str | None] = None
+    """Pooling of frame scores if none is named; none for families that define their score on the clip."""
     frame_context: int = 1
     """Frames that one prediction needs: the shortest clip that can be scored."""
 
@@ -57,7 +60,10 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
-        """Set what is known before the training, such as the normalisation, from the frames `[sum N, F]`."""
+        """Set what is known before the training, such as the normalisation, from the frames `[sum N, F]`.
+
+        A model without networks learns all it can here, with `self.generator` where it needs random numbers.
+        """
 
     @abstractmethod
     def batches(self, frames: Tensor, bank: Bank, training: Training) -> Iterable[Any]:
@@ -133,13 +139,17 @@ class Model(nn.Module, ABC):
             self.build()
         self.to(training.device)
         frames = torch.tensor(bank.frames, device=training.device)
+        self.generator = generator_of(training.seed, member, "statistics")
         self.fit_statistics(frames, bank)
 
         def batches(epoch: int) -> Iterable[Any]:
             self.generator = generator_of(training.seed, member, epoch, device=training.device)
             return self.batches(frames, bank, training)
 
-        self.history = train(self, batches, training=training, member=member, checkpoint=checkpoint, on_epoch=on_epoch)
+        if self.n_parameters:  # a model without networks has learnt all it can from the statistics
+            self.history = train(
+                self, batches, training=training, member=member, checkpoint=checkpoint, on_epoch=on_epoch
+            )
         self.eval()
         with torch.inference_mode():
             self.fit_scores(bank)
@@ -208,9 +218,9 @@ class Model(nn.Module, ABC):
         self._require_fitted()
         facts = {"arguments": self.arguments, "ids": self.ids, "history": self.history}
         metadata = {"format": FORMAT, "family": self.family, **{key: json.dumps(value) for key, value in facts.items()}}
-        temporary = path.with_name(path.name + ".tmp")
-        save_file({key: tensor.contiguous() for key, tensor in self.state_dict().items()}, temporary, metadata=metadata)
-        temporary.replace(path)
+        tensors = {key: tensor.contiguous() for key, tensor in self.state_dict().items()}
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata=metadata)
 
     @classmethod
     def load(cls, path: Path, *, device: str = "cpu") -> Self:
@@ -247,7 +257,7 @@ class Model(nn.Module, ABC):
         if (short := int(bank.lengths.min())) < self.frame_context:
             raise ModelError(
                 f"{self.family}: clip {int(bank.lengths.argmin())} has {short} frames; the model needs at least "
-                f"{self.frame_context}. Leave out the clip or choose a smaller context"
+                f"{self.frame_context}. Leave out the clip or make a model that needs fewer frames"
             )
         return bank
 

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ class WindowModel(Model):
         A window is flattened frame by frame: `[B, context * F]`.
     """
 
-    default_pooling = "mean"
+    default_pooling: ClassVar[str | None] = "mean"
 
     def __init__(self, *, n_bins: int, context: int) -> None:
         super().__init__(n_bins=n_bins)
@@ -71,7 +71,7 @@ class WindowModel(Model):
         """Pooled frame scores."""
         return pool(
             self.clip_frame_scores(frames, machine_id).double().cpu().numpy(),
-            pooling or self.default_pooling,
+            pooling or self.default_pooling or "mean",
             frame_rate=frame_rate,
             training_frames=(float(self.frame_score_mean), float(self.frame_score_deviation)),
         )

@@ -1,0 +1,172 @@
+"""DCASE 2020 Challenge, Task 2: development, additional training and evaluation clips, named as published."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from auscult.clips import LABELS, SPLITS, Clip, Label, Split, Subset
+from auscult.datasets.tree import Problem, SoundFile, refuse_duplicates, scan, sound_files
+from auscult.errors import DatasetError
+
+TITLE = "DCASE 2020 Challenge Task 2"
+CITATION = (
+    "Y. Koizumi, Y. Kawaguchi, K. Imoto, T. Nakamura, Y. Nikaido, R. Tanabe, H. Purohit, K. Suefusa, T. Endo, "
+    "M. Yasuda, N. Harada: Description and discussion on DCASE2020 Challenge Task2: unsupervised anomalous sound "
+    "detection for machine condition monitoring. DCASE Workshop 2020. arXiv:2006.05822"
+)
+LICENCE = "CC BY-NC-SA 4.0"
+LAYOUT = "[dev_data|eval_data]/<machine type>/{train,test}/normal_id_00_00000000.wav"
+
+DEVELOPMENT_FOLDER = "dev_data"
+EVALUATION_FOLDER = "eval_data"
+TRUTH_FILE = "eval_data_list.csv"
+"""The ground-truth list, which is read by itself where it lies beside the data."""
+
+EVALUATION_IDS: dict[str, tuple[str, ...]] = {
+    "ToyCar": ("id_05", "id_06", "id_07"),
+    "ToyConveyor": ("id_04", "id_05", "id_06"),
+    "fan": ("id_01", "id_03", "id_05"),
+    "pump": ("id_01", "id_03", "id_05"),
+    "slider": ("id_01", "id_03", "id_05"),
+    "valve": ("id_01", "id_03", "id_05"),
+}
+"""Machine ids of the additional training data and the evaluation set."""
+
+_NAME = re.compile(r"(?:(?P<label>normal|anomaly)_)?(?P<id>id_\d+)_\d+")
+_NAMES: dict[Split, str] = {
+    "train": "normal_id_00_00000000.wav",
+    "test": "normal_id_00_00000000.wav, anomaly_id_00_00000000.wav or, unlabelled, id_01_00000000.wav",
+}
+_TRUTH_LABELS: dict[str, Label] = {"0": "normal", "1": "anomaly"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What a file's folders and name say; `label` is `None` where the name hides it."""
+
+    file: SoundFile
+    machine_type: str
+    machine_id: str
+    split: Split
+    label: Label | None
+    in_evaluation: bool
+
+
+def detect(root: Path) -> bool:
+    """Whether a folder holds `dev_data` or `eval_data`, or a file with an official name in `train` or `test`."""
+    if any((root / name).is_dir() for name in (DEVELOPMENT_FOLDER, EVALUATION_FOLDER)):
+        return True
+    return any(file.folders[-1] in SPLITS and _NAME.fullmatch(file.path.stem) for file in sound_files(root))
+
+
+def read(root: Path, *, truth: Path | None = None) -> tuple[list[Clip], list[Problem]]:
+    """List the clips.
+
+    Clips under `eval_data` are additional training data or the evaluation set. Elsewhere, as in a folder where all
+    archives were unpacked, the machine id tells: by `EVALUATION_IDS`; in other machine types those ids are the
+    evaluation's whose test clips have no label in their names.
+
+    Args:
+        root: the folder of the data set; also `dev_data`, `eval_data` or the folder of one machine type.
+        truth: ground-truth list, which labels the evaluation set; by default `eval_data_list.csv` in the folder of the
+            data set or in `eval_data`. Without one these clips have no label.
+
+    Raises:
+        DatasetError: if the ground-truth list cannot be read.
+    """
+    truth = truth or find_truth(root)
+    labels = read_truth(truth) if truth else None
+    files, problems = scan(root)
+    named: list[_Named] = []
+    for file in files:
+        found = _parse(file)
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            named.append(found)
+    clips = _clips(named, labels)
+    if labels is not None:
+        missing = f"is not in the ground-truth list {truth}; complete the list, or remove the one or the other"
+        problems += [Problem(clip.path, missing) for clip in clips if clip.label is None]
+    return refuse_duplicates(clips, problems), problems
+
+
+def find_truth(root: Path) -> Path | None:
+    """The ground-truth list beside the data: in the folder of the data set or in `eval_data`."""
+    folders = [root, root / EVALUATION_FOLDER]
+    resolved = root.resolve()
+    for folder in (resolved, resolved.parent):  # `root` may be `eval_data` or one machine type in it
+        if folder.name == EVALUATION_FOLDER:
+            folders += [folder, folder.parent]
+    return next((path for path in (folder / TRUTH_FILE for folder in folders) if path.is_file()), None)
+
+
+def read_truth(path: Path) -> dict[str, dict[str, Label]]:
+    """Read a ground-truth list of the challenge: a line with a machine type, then `file,original name,label` lines.
+
+    Returns:
+        Machine type -> file name -> label (0 in the list is normal, 1 is an anomaly).
+
+    Raises:
+        DatasetError: if the list cannot be read, a line is neither of the two, or a file is listed twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"cannot read the ground-truth list {path}: {error}") from error
+    truth: dict[str, dict[str, Label]] = {}
+    labels: dict[str, Label] | None = None
+    for number, line in enumerate(lines, start=1):
+        fields = [field.strip() for field in line.split(",")]
+        if fields == [""]:
+            continue
+        if len(fields) == 1:
+            labels = truth.setdefault(fields[0], {})
+        elif labels is None or len(fields) != 3 or fields[2] not in _TRUTH_LABELS:
+            expected = "a line with the machine type, then lines of `file,original name,label` with the label 0 or 1"
+            raise DatasetError(f"{path}, line {number}: found {line!r}; a ground-truth list has {expected}")
+        elif fields[0] in labels:
+            raise DatasetError(f"{path}, line {number}: {fields[0]} is listed twice; keep one of the two lines")
+        else:
+            labels[fields[0]] = _TRUTH_LABELS[fields[2]]
+    if not any(truth.values()):
+        raise DatasetError(f"{path} lists no files; give the challenge's ground-truth list, {TRUTH_FILE}")
+    return truth
+
+
+def _parse(file: SoundFile) -> _Named | Problem:
+    machine_type, split_name = ("", *file.folders)[-2:]
+    split = next((split for split in SPLITS if split == split_name), None)
+    if split is None or machine_type in ("", DEVELOPMENT_FOLDER, EVALUATION_FOLDER):
+        return Problem(file.path, f"lies in no <machine type>/train or <machine type>/test; the layout is {LAYOUT}")
+    match = _NAME.fullmatch(file.path.stem)
+    if match is None:
+        return Problem(file.path, f"fits no name of {TITLE} ({_NAMES[split]}); rename or remove it")
+    label = next((label for label in LABELS if label == match["label"]), None)
+    if split == "train" and label == "anomaly":
+        return Problem(file.path, "is an anomaly in the training data, which is normal only; remove it")
+    if split == "train" and label is None:
+        return Problem(file.path, f"does not say that it is normal, as training data must ({_NAMES[split]}); rename it")
+    # The data folder's own name and its parent's count: it may be `eval_data` or one machine type in it.
+    homes = [name for name in file.folders[-file.depth - 2 :] if name in (DEVELOPMENT_FOLDER, EVALUATION_FOLDER)]
+    return _Named(file, machine_type, match["id"], split, label, homes[-1:] == [EVALUATION_FOLDER])
+
+
+def _clips(named: list[_Named], truth: dict[str, dict[str, Label]] | None) -> list[Clip]:
+    unlabelled: dict[str, set[str]] = {}
+    for name in named:
+        if name.label is None:
+            unlabelled.setdefault(name.machine_type, set()).add(name.machine_id)
+    labels = {
+        kind: {PurePath(file).stem: label for file, label in files.items()} for kind, files in (truth or {}).items()
+    }
+    clips = []
+    for name in named:
+        kind, path = name.machine_type, name.file.path
+        evaluation_ids = EVALUATION_IDS.get(kind, unlabelled.get(kind, set()))
+        subset: Subset = "development"
+        if name.in_evaluation or name.label is None or name.machine_id in evaluation_ids:
+            subset = "additional" if name.split == "train" else "evaluation"
+        label = name.label or labels.get(kind, {}).get(path.stem)
+        clips.append(Clip(path, kind, name.machine_id, name.split, label, subset, path.name))
+    return clips

@@ -1,0 +1,124 @@
+"""The synthetic factory's hall: its machines, recorded in the noise that they all stand in."""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from auscult.clips import Label, Split
+from auscult.datasets.machine_types import TYPES, build_machine
+from auscult.datasets.machines import Machine, Run
+from auscult.datasets.sounds import SAMPLE_RATE, Band, Mode, Signal, blows, harmonics, noise, ring, rms, turns
+
+LEVEL = 0.02
+"""Root mean square of a healthy machine at the microphone; full scale is 1."""
+
+NEIGHBOUR_SECONDS = 12
+REFERENCE_SECONDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What the microphone hears, in its two parts.
+
+    Attributes:
+        machine: the machine itself `[T]`.
+        background: everything else in the hall `[T]`.
+    """
+
+    machine: Signal
+    background: Signal
+
+    @property
+    def mix(self) -> Signal:
+        """Both together `[T]`, within full scale."""
+        return np.clip(self.machine + self.background, -1.0, 1.0)
+
+
+class Hall:
+    """A factory hall with machines in it; the seed decides about all of them.
+
+    Args:
+        seed: of the factory, 0 or more.
+        snr_db: power of a healthy machine over that of the background, in dB, as a mean over clips.
+    """
+
+    def __init__(self, *, seed: int, snr_db: float) -> None:
+        self.seed = seed
+        self.snr_db = snr_db
+        self.machine = functools.cache(self._machine)
+        self._level = functools.cache(self._measure_level)
+        self._neighbour = functools.cache(self._record_neighbour)
+
+    def _machine(self, machine_type: str, machine_id: str) -> Machine:
+        return build_machine(machine_type, machine_id, seed=self.seed)
+
+    def anomaly(self, machine_type: str, machine_id: str, index: int) -> tuple[str, float]:
+        """Fault and strength (0.3 to 1) of an anomalous test clip: each fault of the type in turn."""
+        faults = TYPES[machine_type].faults
+        rng = self._rng("strength", machine_type, machine_id, str(index))
+        return faults[index % len(faults)], float(rng.uniform(0.3, 1.0))
+
+    def record(
+        self, machine_type: str, machine_id: str, split: Split, label: Label, index: int, *, n_samples: int
+    ) -> Recording:
+        """One clip, decided by the seed and these arguments alone.
+
+        Args:
+            machine_type: a key of `TYPES`.
+            machine_id: for instance `"id_00"`.
+            split: `"train"` or `"test"`.
+            label: anomalies get the fault and the strength that `anomaly` tells.
+            index: counts the clips of this machine, split and label.
+            n_samples: its length.
+        """
+        rng = self._rng("clip", machine_type, machine_id, split, label, str(index))
+        machine = self.machine(machine_type, machine_id)
+        fault, strength = self.anomaly(machine_type, machine_id, index) if label == "anomaly" else (None, 0.0)
+        run = Run(rng.spawn(1)[0], n_samples, fault=fault, strength=strength)
+        gain = LEVEL * 10 ** (rng.normal(0.0, 0.5) / 20)
+        sound = TYPES[machine_type].sound(machine, run) * np.float32(gain / self._level(machine))
+        background = self.background(rng, n_samples, without=machine_type)
+        noise_gain = gain * 10 ** ((rng.normal(0.0, 0.8) - self.snr_db) / 20)
+        return Recording(sound, background * np.float32(noise_gain))
+
+    def background(self, rng: np.random.Generator, n_samples: int, *, without: str) -> Signal:
+        """The hall's noise `[T]`, root mean square 1: broadband and mains hum, distant blows, other machines."""
+        levels = np.array([0.8, 0.4, 0.25, 0.12]) * rng.lognormal(0.0, 0.3, 4)
+        bands = zip((120, 500, 1500, 4500), levels, strict=True)
+        sound = noise(rng, n_samples, *(Band(hz, 1.0, level) for hz, level in bands))
+        mains = 50.0 * (1 + 0.0004 * rng.normal())
+        sound += harmonics(turns(mains, n_samples, rng), [0.25, 0.3, 0.08, 0.12, 0.0, 0.06], rng)
+        count = rng.poisson(0.5 * n_samples / SAMPLE_RATE)
+        train = blows(rng.random(count) * n_samples, rng.lognormal(0, 0.5, count), n_samples)
+        sound += ring(train, [Mode(rng.uniform(180, 420), 0.09, 0.5), Mode(rng.uniform(600, 1300), 0.05, 0.25)])
+        for machine_type in TYPES:
+            start, level = int(rng.integers(NEIGHBOUR_SECONDS * SAMPLE_RATE)), rng.lognormal(0, 0.6)
+            if machine_type != without:
+                sound += np.float32(0.2 * level) * _looped(self._neighbour(machine_type), start, n_samples)
+        return sound / np.float32(rms(sound))
+
+    def _rng(self, *names: str) -> np.random.Generator:
+        return np.random.default_rng([self.seed, *"/".join(names).encode()])
+
+    def _measure_level(self, machine: Machine) -> float:
+        """Root mean square of a machine when it is healthy."""
+        rng = self._rng("level", machine.machine_type, machine.machine_id)
+        return rms(TYPES[machine.machine_type].sound(machine, Run(rng, REFERENCE_SECONDS * SAMPLE_RATE)))
+
+    def _record_neighbour(self, machine_type: str) -> Signal:
+        """A long recording of a machine that stands at the other end of the hall: dull and reverberant."""
+        from scipy.signal import oaconvolve
+
+        rng = self._rng("neighbour", machine_type)
+        machine = build_machine(machine_type, "id_99", seed=self.seed)
+        near = TYPES[machine_type].sound(machine, Run(rng, NEIGHBOUR_SECONDS * SAMPLE_RATE))
+        echoes = noise(rng, SAMPLE_RATE // 2, Band(350, 1.2, 1.0))
+        echoes *= np.exp(-np.arange(len(echoes)) / (0.12 * SAMPLE_RATE)).astype(np.float32)
+        far: Signal = oaconvolve(near, echoes)[: len(near)]
+        return far / np.float32(rms(far))
+
+
+def _looped(sound: Signal, start: int, n_samples: int) -> Signal:
+    """`n_samples` of a sound that is repeated without end, from `start` on."""
+    return np.take(sound, np.arange(start, start + n_samples), mode="wrap")

@@ -1,0 +1,139 @@
+"""What the terminal shows: progress of jobs, tables of results."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from auscult.errors import AuscultError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from auscult.executors import OnProgress
+    from auscult.plan import Plan
+    from auscult.recipe import Recipe
+    from auscult.results import Run
+
+
+class Display:
+    """Progress bars on standard error: one for each of the two waves, one for the job at work."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description:<38}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[text]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._finished: set[str] = set()
+        self._jobs: dict[str, Any] = {}
+        self._wave_of: dict[str, Any] = {}
+
+    def plan(self, plan: "Plan") -> None:
+        """Show the waves."""
+        for name, jobs in (("features", plan.banks), ("members", plan.members)):
+            wave = self._progress.add_task(name, total=len(jobs), text="")
+            self._wave_of |= {job.label: wave for job in jobs}
+
+    def advance(self, label: str, done: int, total: int, text: str) -> None:
+        """Show how far a job is; a finished one leaves the screen."""
+        if label in self._finished:
+            return
+        if label not in self._jobs:
+            self._jobs[label] = self._progress.add_task(f"  {label}", total=total, text=text)
+        self._progress.update(self._jobs[label], completed=done, total=total, text=text)
+        if done >= total and text in ("clips", "scored"):
+            self._finished.add(label)
+            self._progress.remove_task(self._jobs.pop(label))
+            self._progress.advance(self._wave_of[label])
+
+    @contextmanager
+    def shown(self) -> "Iterator[tuple[Any, OnProgress]]":
+        """While it lasts the bars are on the screen; gives the callbacks for the plan and for progress."""
+        with self._progress:
+            yield self.plan, self.advance
+
+
+def results_table(run: "Run") -> "Table":
+    """AUC and pAUC in percent: a row per machine, a column per system, means over ids and over types."""
+    from auscult.metrics import MEAN, mean_figures, sort_machine_types
+
+    systems = [system.name for system in run.systems]
+    cells = {(row.machine_type, row.machine_id, row.system): row for row in run.results}
+    table = _grid(f"{run.recipe.name}: AUC / pAUC in percent", systems)
+    types = sort_machine_types(row.machine_type for row in run.results)
+    means: dict[tuple[str, str], Any] = {}
+    for machine_type in types:
+        for machine_id in sorted({row.machine_id for row in run.results if row.machine_type == machine_type}):
+            found = [cells.get((machine_type, machine_id, system)) for system in systems]
+            table.add_row(machine_type, machine_id, *(_cell(row.auc, row.pauc) if row else "-" for row in found))
+        for system in systems:
+            rows = [row for (kind, _, name), row in cells.items() if (kind, name) == (machine_type, system)]
+            if rows:
+                means[machine_type, system] = mean_figures({"auc": row.auc, "pauc": row.pauc} for row in rows)
+        table.add_row(machine_type, MEAN, *_mean_cells(means, machine_type, systems), style="bold", end_section=True)
+    if len(types) > 1:
+        for system in systems:
+            if all((kind, system) in means for kind in types):
+                means[MEAN, system] = mean_figures(means[kind, system] for kind in types)
+        table.add_row(MEAN, "", *_mean_cells(means, MEAN, systems), style="bold")
+    return table
+
+
+def figures_table(figures: dict[str, Any], title: str) -> "Table":
+    """What `auscult.metrics.evaluate` gives, as a table in percent."""
+    from auscult.metrics import MEAN
+
+    table = _grid(title, ["AUC / pAUC"])
+    for machine_type, ids in figures.items():
+        if machine_type == MEAN:
+            table.add_row(MEAN, "", _cell(**ids), style="bold")
+            continue
+        for machine_id, values in ids.items():
+            last = machine_id == MEAN
+            table.add_row(machine_type, machine_id, _cell(**values), style="bold" if last else None, end_section=last)
+    return table
+
+
+def recipes_table(recipes: "dict[str, Recipe]") -> "Table":
+    """The built-in recipes."""
+    from rich.table import Table
+
+    table = Table(box=None)
+    for column in ("recipe", "members", "description"):
+        table.add_column(column)
+    for name, recipe in recipes.items():
+        table.add_row(name, str(len(recipe.member)), recipe.description)
+    return table
+
+
+def print_error(error: AuscultError) -> None:
+    """One line on standard error."""
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True, soft_wrap=True).print(Text("error: ", style="bold red") + Text(str(error)))
+
+
+def _grid(title: str, columns: Sequence[str]) -> "Table":
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    table.add_column("machine type")
+    table.add_column("id")
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _cell(auc: float, pauc: float) -> str:
+    return f"{100 * auc:.2f} / {100 * pauc:.2f}"
+
+
+def _mean_cells(means: dict[tuple[str, str], Any], kind: str, systems: Sequence[str]) -> list[str]:
+    return [_cell(**means[kind, system]) if (kind, system) in means else "-" for system in systems]

@@ -1,0 +1,108 @@
+"""Executors: where jobs run. One thread in every job, so that a result repeats bit for bit."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from auscult.features import FEATURES
+from auscult.features.bank import Bank, build_bank, concatenate
+from auscult.features.front_end import FrontEnd
+from auscult.models import MODELS, Model, load_model
+from auscult.plan import BankJob, MemberJob
+from auscult.store import Store
+
+OnProgress = Callable[[str, int, int, str], None]
+"""Called with a job's label, the steps done, the steps in all, and a word on how it goes."""
+
+
+def front_end_of(job: BankJob) -> FrontEnd:
+    """The front end that a bank is computed with."""
+    arguments = {name: value for name, value in job.features.items() if name != "kind"}
+    return FrontEnd(FEATURES[job.features["kind"]](**arguments), channel=job.channel)
+
+
+def run_bank(job: BankJob, store: Store, on_progress: OnProgress) -> None:
+    """Make one bank, unless it is finished."""
+    total = len(job.clips)
+
+    def build(folder: Path) -> None:
+        build_bank(
+            job.clips, front_end_of(job), folder, on_clip=lambda done: on_progress(job.label, done, total, "clips")
+        )
+
+    store.make("bank", job.key, job.facts, build)
+    on_progress(job.label, total, total, "clips")
+
+
+def run_member(job: MemberJob, store: Store, on_progress: OnProgress) -> None:
+    """Train and score one member, unless it is finished."""
+    epochs = job.training.epochs
+
+    def fit(folder: Path) -> None:
+        model: Model = MODELS[job.family](**job.arguments)
+        model.fit(
+            load_banks(store, job.train),
+            training=job.training,
+            member=job.label,
+            checkpoint=folder / "checkpoint.safetensors",
+            on_epoch=lambda done, losses: on_progress(job.label, done, epochs, f"loss {losses['loss']:.4g}"),
+        )
+        model.save(folder / "model.safetensors")
+
+    def score(folder: Path) -> None:
+        model = load_model(model_file(store, job), device=job.training.device)
+        scores = {
+            bank.key: model.score_clips(load_banks(store, [bank]), pooling=job.pooling).tolist()
+            for bank in (*job.train, *job.test)
+        }
+        (folder / "scores.json").write_text(json.dumps(scores))
+
+    store.make("model", job.key, job.facts, fit)
+    store.make("scores", job.scores_key, job.scores_facts, score)
+    on_progress(job.label, epochs, epochs, "scored")
+
+
+def load_banks(store: Store, jobs: Sequence[BankJob]) -> Bank:
+    """Some finished banks as one."""
+    return concatenate([Bank.load(store.path("bank", job.key)) for job in jobs])
+
+
+def model_file(store: Store, job: MemberJob) -> Path:
+    """The weights of a finished member."""
+    return store.path("model", job.key) / "model.safetensors"
+
+
+def read_scores(store: Store, job: MemberJob) -> dict[str, list[float]]:
+    """Key of a bank -> the scores of its clips, of a finished member."""
+    path = store.path("scores", job.scores_key) / "scores.json"
+    scores: dict[str, list[float]] = json.loads(path.read_text())
+    return scores
+
+
+class SerialExecutor:
+    """Runs jobs one behind the other in this process."""
+
+    def run(
+        self, work: Callable[[Any, Store, OnProgress], None], jobs: Sequence[Any], store: Store, on_progress: OnProgress
+    ) -> None:
+        """Do `work(job, store, on_progress)` for every job; the first error stops it."""
+        with single_thread():
+            for job in jobs:
+                work(job, store, on_progress)
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """One thread for torch, BLAS and OpenMP while it lasts."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(limits=1):
+            yield
+    finally:
+        torch.set_num_threads(threads)

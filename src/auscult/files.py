@@ -1,0 +1,53 @@
+"""Writing files so that nothing is ever half-written: a temporary name, then a rename."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from auscult.errors import RunError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; what is written there takes the place of `path` at the end, or vanishes.
+
+    The temporary name is the process's own, so that two runs never write to the same one.
+
+    Raises:
+        RunError: if the disk is full or the folder cannot be written to.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with saving(path):
+            yield temporary
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def saving(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals to write into one clear line that names the path.
+
+    Raises:
+        RunError: if the disk is full or the folder cannot be written to.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:  # it hides the number of the operating system's error in its text
+        raise _refused(path, errno.ENOSPC if "os error 28" in str(error) else None, str(error)) from error
+    except OSError as error:
+        raise _refused(path, error.errno, error.strerror or str(error)) from error
+
+
+def _refused(path: Path, number: int | None, text: str) -> RunError:
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return RunError(
+            f"{path} cannot be written: the disk is full; free some space and repeat the command. "
+            "Nothing that was finished is lost"
+        )
+    return RunError(f"{path} cannot be written: {text}; choose another folder or mend its permissions")

@@ -1,0 +1,256 @@
+"""FREAK, a WaveNet over frequency bins that predicts the next frame (Daniluk et al., DCASE 2020 Task 2, section 4).
+
+References:
+    van den Oord et al., WaveNet, arXiv:1609.03499; Wu and He, Group Normalization, arXiv:1803.08494.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import ClassVar, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from auscult.errors import ModelError
+from auscult.features.bank import Bank
+from auscult.models.base import Model
+from auscult.models.density import GaussianMixture, shrunk_covariance
+from auscult.models.layers import standardisation
+from auscult.models.welford import Welford
+from auscult.training import Training
+
+Norm = Literal["frame", "clip"]
+Score = Literal["gaussian", "percentile", "mse"]
+Covariance = Literal["full", "diagonal", "identity"]
+Domain = Literal["spectrogram", "amplitude"]
+
+
+class Freak(Model):
+    """Predicts each frame from the frames before it; the error of the prediction tells what is abnormal.
+
+    Args:
+        n_bins: width F of a frame; the bins are the channels of the convolutions.
+        m: hidden channels per bin.
+        n_layers: residual blocks, with dilations 1, 2, 4, ...; one more causal convolution follows them.
+        kernel: frames that a causal convolution sees.
+        groups: bands into which every convolution divides the channels.
+        norm: `"frame"`, over the channels of each frame, or `"clip"`, over channels and time, as the report has it.
+        score: `"gaussian"`: negative log density of the difference between predicted and true spectrum, averaged over
+            time; `"percentile"`: of the squared error over time, then over bins; `"mse"`: its mean, for comparison.
+        covariance: of the gaussian score; `"full"` is shrunk towards its diagonal (`shrunk_covariance`).
+        domain: in which the gaussian score takes the difference: `"spectrogram"`, the standardised input, or
+            `"amplitude"`, the linear amplitude of time-averaged spectra in decibels, for log-mel features.
+        percentile: of the percentile score.
+        crop: frames of a training crop; the shortest clip's, if that is shorter.
+
+    Shape:
+        `[B, N, F]` -> `[B, N - receptive_field + 1, F]`: the frame after each run of `receptive_field` frames.
+    """
+
+    family: ClassVar[str] = "freak"
+    default_training: ClassVar[Training] = Training(epochs=100, batch_size=32, learning_rate=1e-3, betas=(0.85, 0.999))
+
+    def __init__(
+        self,
+        n_bins: int = 128,
+        *,
+        m: int = 5,
+        n_layers: int = 3,
+        kernel: int = 3,
+        groups: int = 4,
+        norm: Norm = "frame",
+        score: Score = "gaussian",
+        covariance: Covariance = "full",
+        domain: Domain = "spectrogram",
+        percentile: float = 95.0,
+        crop: int = 200,
+    ) -> None:
+        super().__init__(n_bins=n_bins)
+        self.m, self.n_layers, self.kernel, self.groups, self.norm = m, n_layers, kernel, groups, norm
+        self.score, self.covariance, self.domain = score, covariance, domain
+        self.percentile, self.crop = percentile, crop
+        self._check_arguments()
+        self.frame_context = self.receptive_field() + 1
+        self.register_buffer("mean", torch.zeros(n_bins))
+        self.register_buffer("deviation", torch.ones(n_bins))
+        self.density = GaussianMixture(n_bins)
+
+    mean: Tensor
+    deviation: Tensor
+
+    def _check_arguments(self) -> None:
+        for name in ("m", "n_layers", "kernel", "groups", "crop"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ModelError(f"freak: {name} is {value!r}; it must be a whole number of at least 1")
+        for name, choices in (("norm", Norm), ("score", Score), ("covariance", Covariance), ("domain", Domain)):
+            if getattr(self, name) not in get_args(choices):
+                raise ModelError(f"freak: {name} is {getattr(self, name)!r}; choose {' or '.join(get_args(choices))}")
+        if self.n_bins % self.groups:
+            raise ModelError(f"freak: {self.n_bins} bins cannot be divided into {self.groups} groups; choose a divisor")
+        if not 0 <= self.percentile <= 100:
+            raise ModelError(f"freak: percentile is {self.percentile!r}; it must lie between 0 and 100")
+        if self.crop <= self.receptive_field():
+            raise ModelError(
+                f"freak: crop is {self.crop} frames; with {self.n_layers} layers a frame is predicted from the "
+                f"{self.receptive_field()} before it, so choose at least {self.receptive_field() + 1}"
+            )
+
+    def receptive_field(self) -> int:
+        """Frames from which one frame is predicted: 31 with three layers, 63 with four."""
+        return 1 + (self.kernel - 1) * sum(2**layer for layer in range(self.n_layers + 1))
+
+    def build(self) -> None:
+        """Make the network, its channels last in memory: the convolutions and the norm of a frame are faster so."""
+        hidden = self.m * self.n_bins
+        norm = FrameNorm if self.norm == "frame" else ClipNorm
+        widths = [self.n_bins] + [hidden] * self.n_layers
+        self.network = nn.Sequential(
+            *(
+                ResidualBlock(n_in, hidden, kernel=self.kernel, dilation=2**layer, groups=self.groups, norm=norm)
+                for layer, n_in in enumerate(widths[:-1])
+            ),
+            norm(hidden),
+            convolution(hidden, self.n_bins, groups=self.groups, kernel=self.kernel, dilation=2**self.n_layers),
+        ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this overload
+
+    def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
+        """Mean and standard deviation per bin; and whether the clips suffice for the score."""
+        least = {"full": self.n_bins, "diagonal": 2, "identity": 1}[self.covariance]
+        if self.score == "gaussian" and bank.n_clips < least:
+            raise ModelError(
+                f"freak: {bank.n_clips} training clips are too few for the {self.covariance} covariance of "
+                f"{self.n_bins} bins, which needs {least}; give more clips, or choose the covariance diagonal (2 clips) "
+                "or identity, or the percentile score"
+            )
+        self.mean, self.deviation = standardisation(frames)
+
+    def batches(self, frames: Tensor, bank: Bank, training: Training) -> Iterable[Tensor]:
+        """One random crop of every clip, in a random order: `[B, crop, F]`."""
+        device, lengths = frames.device, torch.as_tensor(bank.lengths)
+        crop = min(self.crop, int(lengths.min()))
+        room = (lengths - crop + 1).to(device)
+        draws = torch.rand(bank.n_clips, generator=self.generator, device=device)
+        starts = torch.as_tensor(bank.offsets[:-1]).to(device) + (draws * room).long().clamp(max=room - 1)
+        order = torch.randperm(bank.n_clips, generator=self.generator, device=device)
+        run = torch.arange(crop, device=device)
+        for chunk in order.split(training.batch_size):
+            yield frames[starts[chunk, None] + run]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Predict from standardised frames; the last prediction is of the frame behind the input."""
+        x = x.unsqueeze(1).permute(0, 3, 1, 2)  # [B, N, F] -> [B, F, 1, N], a view
+        y: Tensor = self.network(x)  # [B, F, 1, N - receptive_field + 1]
+        return y.permute(0, 2, 3, 1).squeeze(1)
+
+    def loss(self, batch: Tensor) -> dict[str, Tensor]:
+        """Mean squared error of the predictions in crops `[B, N, F]`."""
+        prediction, actual = self._predicted(batch)
+        return {"loss": (prediction - actual).square().mean()}
+
+    def _predicted(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Prediction and truth, standardised: `[B, N, F]` -> two `[B, N - receptive_field, F]`."""
+        x = (frames - self.mean) / self.deviation
+        return self(x[:, :-1]), x[:, self.receptive_field() :]
+
+    def _errors(self, frames: Tensor) -> Tensor:
+        """Squared errors of one clip: `[N, F]` -> `[N - receptive_field, F]`."""
+        prediction, actual = self._predicted(frames[None])
+        return (prediction - actual).square()[0].double()
+
+    def _difference(self, frames: Tensor) -> Tensor:
+        """Predicted minus true spectrum of one clip, averaged over time: `[N, F]` -> `[1, F]`."""
+        spectra = [spectrum.double().mean(dim=1) for spectrum in self._predicted(frames[None])]
+        if self.domain == "amplitude":
+            spectra = [10 ** ((spectrum * self.deviation + self.mean) / 20) for spectrum in spectra]
+        return spectra[0] - spectra[1]
+
+    def fit_scores(self, bank: Bank) -> None:
+        """The normal density of the training clips' differences, in one pass with the final weights."""
+        if self.score != "gaussian":
+            return
+        statistics = Welford(self.n_bins)
+        for frames, _ in self._clips(bank):
+            statistics.update(self._difference(frames).cpu().numpy())
+        eye = torch.eye(self.n_bins, dtype=torch.float64).numpy()
+        if self.covariance == "identity":
+            covariance = eye
+        elif self.covariance == "diagonal":
+            covariance = eye * statistics.covariance()
+        else:
+            covariance = shrunk_covariance(statistics.covariance(correction=0), statistics.n)
+        self.density.set_components(statistics.mean[None], covariance[None])
+
+    def clip_frame_scores(self, frames: Tensor, machine_id: str) -> Tensor:
+        """Mean squared error of each predicted frame `[N - receptive_field]`: evidence, not what the score averages."""
+        return self._errors(frames).mean(dim=1)
+
+    def clip_score(self, frames: Tensor, machine_id: str, pooling: str | None, frame_rate: float | None) -> float:
+        """The score by its name; it is defined on the clip, so there is nothing to pool."""
+        if pooling is not None:
+            raise ModelError(
+                f"freak: the score is defined on the whole clip, so pooling {pooling!r} cannot be applied; leave it out"
+            )
+        if self.score == "gaussian":
+            return float(self.density(self._difference(frames)))
+        errors = self._errors(frames)
+        return float(percentile_score(errors, self.percentile) if self.score == "percentile" else errors.mean())
+
+    def clip_maps(self, frames: Tensor, machine_id: str) -> dict[str, Tensor]:
+        """Squared error of every predicted value `[N, F]`."""
+        errors = self._errors(frames)
+        unknown = errors.new_full((self.receptive_field(), self.n_bins), torch.nan)
+        return {"prediction error": torch.cat([unknown, errors])}
+
+
+def percentile_score(errors: Tensor, percentile: float) -> Tensor:
+    """Percentile over time of squared errors `[N, F]` in each bin, then the same percentile over the bins."""
+    return torch.quantile(torch.quantile(errors, percentile / 100, dim=0), percentile / 100)
+
+
+class ResidualBlock(nn.Module):
+    """A causal convolution, a gated unit and a convolution, beside a plain skip; a norm before each stage.
+
+    Shape:
+        `[B, n_in, 1, N]` -> `[B, n_out, 1, N - (kernel - 1) * dilation]`.
+    """
+
+    def __init__(
+        self, n_in: int, n_out: int, *, kernel: int, dilation: int, groups: int, norm: Callable[[int], nn.Module]
+    ) -> None:
+        super().__init__()
+        self.norm_in, self.norm_gate, self.norm_out = norm(n_in), norm(n_out), norm(n_out)
+        self.causal = convolution(n_in, n_out, groups=groups, kernel=kernel, dilation=dilation)
+        self.gate = convolution(n_out, n_out, groups=groups)
+        self.value = convolution(n_out, n_out, groups=groups)
+        self.out = convolution(n_out, n_out, groups=groups)
+        self.skip = convolution(n_in, n_out, groups=groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Each output frame sees its own input frame and those before it."""
+        y = F.relu(self.causal(self.norm_in(x)))  # [B, n_out, 1, N']
+        y = self.norm_gate(y)
+        y = torch.sigmoid(self.gate(y)) * F.relu(self.value(y))
+        y = F.relu(self.out(self.norm_out(y)))
+        skip: Tensor = self.skip(x[..., -y.shape[-1] :])
+        return y + skip
+
+
+class FrameNorm(nn.LayerNorm):
+    """Normalises the channels of each frame on its own: `[B, C, 1, N]` -> the same."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The channels are last in memory, so that neither permutation moves data."""
+        return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class ClipNorm(nn.GroupNorm):
+    """Normalises channels and time together: `[B, C, 1, N]` -> the same."""
+
+    def __init__(self, n_channels: int) -> None:
+        super().__init__(1, n_channels)
+
+
+def convolution(n_in: int, n_out: int, *, groups: int, kernel: int = 1, dilation: int = 1) -> nn.Conv2d:
+    """A convolution over time of `[B, C, 1, N]` without padding; torch's one-dimensional kind knows no channels last."""
+    return nn.Conv2d(n_in, n_out, (1, kernel), dilation=(1, dilation), groups=groups)

@@ -1,0 +1,132 @@
+"""Spectral: a density of clips' pooled log-mels, the yardstick of every network.
+
+References:
+    Guan et al., Time-weighted frequency domain audio representation with GMM estimator for anomalous sound detection,
+    ICASSP 2023 (global weighted ranking pooling); Ledoit and Wolf, A well-conditioned estimator for large-dimensional
+    covariance matrices, 2004.
+"""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from auscult.errors import ModelError
+from auscult.features.bank import Bank
+from auscult.models.base import Array, Model
+from auscult.models.density import GaussianMixture, shrunk_covariance
+from auscult.models.layers import standardisation
+from auscult.models.welford import Welford
+from auscult.training import Training
+
+MIXTURE_FLOOR = 1e-3
+"""Added to the variances of a mixture's components, in units of the standardised spectrogram."""
+
+
+class Spectral(Model):
+    """Pools a standardised spectrogram over time and asks how likely the result is among normal clips of all machines.
+
+    Args:
+        n_bins: width F of a frame.
+        ratio: r of the pooling: the weight of the n-th largest value of a bin is r^n, so that 1 is the mean over time
+            and 0 the maximum.
+        n_components: 1 is a normal density with Ledoit-Wolf covariance; more are a Gaussian mixture with full
+            covariances.
+    """
+
+    family: ClassVar[str] = "spectral"
+    default_training: ClassVar[Training] = Training(epochs=1)
+
+    def __init__(self, n_bins: int = 128, *, ratio: float = 1.0, n_components: int = 1) -> None:
+        super().__init__(n_bins=n_bins)
+        if not 0 <= ratio <= 1:
+            raise ModelError(f"spectral: ratio is {ratio!r}; it must lie between 0, the maximum, and 1, the mean")
+        if not isinstance(n_components, int) or n_components < 1:
+            raise ModelError(f"spectral: n_components is {n_components!r}; it must be a whole number of at least 1")
+        self.ratio, self.n_components = ratio, n_components
+        self.register_buffer("mean", torch.zeros(n_bins))
+        self.register_buffer("deviation", torch.ones(n_bins))
+        self.clip_density = GaussianMixture(n_bins, n_components)
+        self.frame_density = GaussianMixture(n_bins)
+
+    mean: Tensor
+    deviation: Tensor
+
+    def build(self) -> None:
+        """There is no network."""
+
+    def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
+        """All there is to learn: normalisation, the density of clips, the density of frames."""
+        if bank.n_clips < (least := 2 * self.n_components):
+            raise ModelError(
+                f"spectral: {bank.n_clips} training clips are too few for {self.n_components} components; "
+                f"give at least {least}, or choose fewer components"
+            )
+        self.mean, self.deviation = standardisation(frames)
+        pooled = np.empty((bank.n_clips, self.n_bins))
+        statistics = Welford(self.n_bins)
+        for index, (clip, _) in enumerate(self._clips(bank)):
+            x = self._standardised(clip)
+            pooled[index] = ranking_pooling(x, self.ratio).cpu().numpy()
+            statistics.update(x.cpu().numpy())
+        self.clip_density.set_components(*self._components(pooled))
+        covariance = shrunk_covariance(statistics.covariance(correction=0), statistics.n)
+        self.frame_density.set_components(statistics.mean[None], covariance[None])
+
+    def _components(self, pooled: Array) -> tuple[Array, Array, Array]:
+        """Means `[K, F]`, covariances `[K, F, F]` and weights `[K]` of pooled clips `[C, F]`."""
+        from sklearn import covariance, mixture
+
+        if self.n_components == 1:
+            fitted = covariance.LedoitWolf().fit(pooled)
+            return fitted.location_[None], fitted.covariance_[None], np.ones(1)
+        assert self.generator is not None  # `fit` sets it
+        seed = self.generator.initial_seed() % 2**32
+        mixed = mixture.GaussianMixture(self.n_components, reg_covar=MIXTURE_FLOOR, random_state=seed).fit(pooled)
+        return mixed.means_, mixed.covariances_, mixed.weights_
+
+    def _standardised(self, frames: Tensor) -> Tensor:
+        return ((frames - self.mean) / self.deviation).double()
+
+    def batches(self, frames: Tensor, bank: Bank, training: Training) -> Iterable[Any]:
+        """None: the densities are fitted in closed form or by expectation maximisation, before any training."""
+        return ()
+
+    def loss(self, batch: Any) -> dict[str, Tensor]:
+        """There is none."""
+        return {}
+
+    def clip_frame_scores(self, frames: Tensor, machine_id: str) -> Tensor:
+        """Negative log likelihood of each frame `[N]` among all training frames: evidence only."""
+        scores: Tensor = self.frame_density(self._standardised(frames))
+        return scores
+
+    def clip_score(self, frames: Tensor, machine_id: str, pooling: str | None, frame_rate: float | None) -> float:
+        """Negative log likelihood of the pooled clip."""
+        if pooling is not None:
+            raise ModelError(
+                f"spectral: the clip is pooled before it is scored, so pooling {pooling!r} cannot be applied; leave it "
+                "out, or choose the ratio"
+            )
+        return float(self.clip_density(ranking_pooling(self._standardised(frames), self.ratio)[None]))
+
+    def clip_maps(self, frames: Tensor, machine_id: str) -> dict[str, Tensor]:
+        """Squared whitened deviation of each value `[N, F]`; a frame's sum is what its score grows with."""
+        return {"squared deviation": self.frame_density.whitened(self._standardised(frames))[0].square()}
+
+
+def ranking_pooling(x: Tensor, ratio: float) -> Tensor:
+    """Global weighted ranking pooling over time.
+
+    Args:
+        x: `[N, F]`.
+        ratio: weight of the next smaller value of a bin, relative to the one before.
+
+    Returns:
+        `[F]`: the mean over time for 1, the maximum for 0.
+    """
+    ranks = torch.arange(len(x), dtype=x.dtype, device=x.device)
+    weights = torch.as_tensor(ratio, dtype=x.dtype, device=x.device) ** ranks  # 0 ** 0 is 1
+    return (weights / weights.sum()) @ x.sort(dim=0, descending=True).values

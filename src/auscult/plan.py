@@ -1,0 +1,264 @@
+"""The plan: a recipe and clips become jobs with keys. What can be wrong is found here, before any training."""
+
+import inspect
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any
+
+from auscult.clips import Clip, Split, Subset
+from auscult.errors import FeatureError, ModelError, RecipeError, nearest
+from auscult.features import FEATURES, Features
+from auscult.models import MODELS, Model
+from auscult.pooling import POOLINGS
+from auscult.recipe import Member, Recipe
+from auscult.store import Store, environment, key_of
+from auscult.training import Training
+
+
+@dataclass(frozen=True, slots=True)
+class BankJob:
+    """Compute the features of the clips of one machine type, split and subset."""
+
+    machine_type: str
+    split: Split
+    subset: Subset
+    clips: tuple[Clip, ...]
+    features: dict[str, Any]
+    channel: int
+    facts: dict[str, Any]
+    key: str
+
+    @property
+    def label(self) -> str:
+        """Name for progress bars."""
+        return f"{self.machine_type} {self.subset} {self.split}: {self.features['kind']}"
+
+
+@dataclass(frozen=True, slots=True)
+class MemberJob:
+    """Train one member for one machine type, then score its training and test clips."""
+
+    machine_type: str
+    name: str
+    family: str
+    arguments: dict[str, Any]
+    training: Training
+    pooling: str | None
+    train: tuple[BankJob, ...]
+    test: tuple[BankJob, ...]
+    facts: dict[str, Any]
+    key: str
+    scores_facts: dict[str, Any]
+    scores_key: str
+
+    @property
+    def label(self) -> str:
+        """Name for progress bars and messages: also part of the member's seeds."""
+        return f"{self.machine_type} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All jobs of a run, in two waves; members that share a front end share its banks."""
+
+    banks: tuple[BankJob, ...]
+    members: tuple[MemberJob, ...]
+
+    @property
+    def machine_types(self) -> list[str]:
+        """In the order of the jobs."""
+        return list(dict.fromkeys(job.machine_type for job in self.members))
+
+    def members_of(self, machine_type: str) -> list[MemberJob]:
+        """The jobs of one machine type, in the recipe's order."""
+        return [job for job in self.members if job.machine_type == machine_type]
+
+
+def make_plan(recipe: Recipe, clips: Sequence[Clip], store: Store, *, device: str) -> Plan:
+    """Plan a run.
+
+    Args:
+        recipe: what to train.
+        clips: from one dataset; all machine types among them are planned for.
+        store: remembers the files' content hashes.
+        device: on which to train.
+
+    Raises:
+        RecipeError: if a family, kind of features, argument, pooling or machine type does not exist, or a machine type
+            has no member or a member no training clips.
+    """
+    types = list(dict.fromkeys(clip.machine_type for clip in clips))
+    _check_types(recipe, types)
+    hashes = dict(zip(clips, store.content_hashes([clip.path for clip in clips]), strict=True))
+    versions = environment()
+    banks: dict[str, BankJob] = {}
+    members: list[MemberJob] = []
+    for machine_type in types:
+        for member in recipe.members_of(machine_type):
+            features = make_features(member.features, sample_rate=recipe.sample_rate, where=f"member {member.name!r}")
+            arguments = _model_arguments(member, features)
+            train_on = member.train_on or recipe.train_on
+            jobs = _bank_jobs(
+                machine_type, clips, train_on, features, channel=recipe.channel, hashes=hashes, versions=versions
+            )
+            train = tuple(job for job in jobs if job.split == "train")
+            if not train:
+                raise RecipeError(
+                    f"member {member.name!r} trains on {' and '.join(train_on)} data; {machine_type} has none. "
+                    "Give the data or change train_on"
+                )
+            banks |= {job.key: job for job in jobs}
+            members.append(_member_job(recipe, member, machine_type, arguments, jobs, device=device, versions=versions))
+    return Plan(tuple(banks.values()), tuple(members))
+
+
+def make_features(table: dict[str, Any], *, sample_rate: int, where: str) -> Features:
+    """Make features from a recipe's table: `kind` and arguments.
+
+    Raises:
+        RecipeError: for a kind or an argument that does not exist, or a value that is refused; `where` names the place.
+    """
+    arguments = {key: value for key, value in table.items() if key != "kind"}
+    kind = table.get("kind", "log_mel")
+    if kind not in FEATURES:
+        raise RecipeError(
+            f"{where}: features of kind {kind!r}{nearest(str(kind), FEATURES)}; known: {', '.join(FEATURES)}"
+        )
+    allowed = inspect.signature(FEATURES[kind]).parameters
+    if "sample_rate" in allowed:
+        arguments.setdefault("sample_rate", sample_rate)
+    _check_arguments(arguments, list(allowed), f"{where}: features of kind {kind!r}")
+    try:
+        return FEATURES[kind](**arguments)
+    except (FeatureError, TypeError, ValueError) as error:
+        raise RecipeError(f"{where}: {error}") from error
+
+
+def _check_types(recipe: Recipe, types: Sequence[str]) -> None:
+    without = [machine_type for machine_type in types if not recipe.members_of(machine_type)]
+    if without:
+        known = sorted({name for member in recipe.member for name in member.machine_types or ()})
+        raise RecipeError(
+            f"the recipe {recipe.name!r} has no member for the machine type {', '.join(without)}; "
+            f"its members are for {', '.join(known)}. Choose among these with --machine-type, or add a member"
+        )
+
+
+def _model_arguments(member: Member, features: Features) -> dict[str, Any]:
+    """The constructor's arguments, checked by making the model."""
+    where = f"member {member.name!r}"
+    if member.family not in MODELS:
+        raise RecipeError(
+            f"{where}: the family {member.family!r} is unknown{nearest(member.family, MODELS)}; "
+            f"known: {', '.join(MODELS)}"
+        )
+    family = MODELS[member.family]
+    allowed = [name for name in inspect.signature(family).parameters if name != "n_bins"]
+    _check_arguments(member.model, allowed, f"{where}: the model {member.family!r}")
+    _check_pooling(member, family, where)
+    arguments = {"n_bins": features.n_bins, **member.model}
+    try:
+        return family(**arguments).arguments
+    except (ModelError, TypeError, ValueError) as error:
+        raise RecipeError(f"{where}: {error}") from error
+
+
+def _check_pooling(member: Member, family: type[Model], where: str) -> None:
+    if member.pooling is None:
+        return
+    if family.default_pooling is None:
+        raise RecipeError(
+            f"{where}: {member.family} defines its score on the clip and takes no pooling; remove the key"
+        )
+    if member.pooling not in POOLINGS:
+        raise RecipeError(
+            f"{where}: pooling is {member.pooling!r}{nearest(member.pooling, POOLINGS)}; "
+            f"choose one of {', '.join(POOLINGS)}"
+        )
+
+
+def _check_arguments(given: Iterable[str], allowed: Sequence[str], where: str) -> None:
+    for name in given:
+        if name not in allowed:
+            raise RecipeError(f"{where} has no argument {name!r}{nearest(name, allowed)}; it has {', '.join(allowed)}")
+
+
+def _bank_jobs(
+    machine_type: str,
+    clips: Sequence[Clip],
+    train_on: Sequence[Subset],
+    features: Features,
+    *,
+    channel: int,
+    hashes: dict[Clip, str],
+    versions: dict[str, str],
+) -> list[BankJob]:
+    """The banks that one member needs, training first.
+
+    Evaluation clips are machines of their own, known from the additional training data alone: only members that train
+    on it score them.
+    """
+    test_on = {"development": "development", "additional": "evaluation"}
+    wanted = {("train", subset) for subset in train_on} | {("test", test_on[subset]) for subset in train_on}
+
+    def part(clip: Clip) -> tuple[str, str]:
+        return clip.split, clip.subset
+
+    chosen = [clip for clip in clips if clip.machine_type == machine_type and part(clip) in wanted]
+    jobs = []
+    for _, group in groupby(sorted(chosen, key=lambda clip: (clip.split == "test", clip.subset)), key=part):
+        some = tuple(group)
+        facts = {
+            "features": features.config(),
+            "channel": channel,
+            "clips": [[hashes[clip], clip.machine_id] for clip in some],
+            "libraries": versions,
+        }
+        config = features.config()
+        jobs.append(
+            BankJob(machine_type, some[0].split, some[0].subset, some, config, channel, facts, key_of("bank", facts))
+        )
+    return jobs
+
+
+def _member_job(
+    recipe: Recipe,
+    member: Member,
+    machine_type: str,
+    arguments: dict[str, Any],
+    banks: Sequence[BankJob],
+    *,
+    device: str,
+    versions: dict[str, str],
+) -> MemberJob:
+    family = MODELS[member.family]
+    defaults = asdict(family.default_training)
+    training = Training(**{**defaults, **recipe.training_of(member), "seed": recipe.seed, "device": device})
+    train = tuple(job for job in banks if job.split == "train")
+    test = tuple(job for job in banks if job.split == "test")
+    facts = {
+        "member": f"{machine_type} {member.name}",
+        "family": member.family,
+        "arguments": arguments,
+        "training": asdict(training),
+        "banks": [job.key for job in train],
+        "threads": 1,
+        "libraries": versions,
+    }
+    key = key_of("model", facts)
+    scores_facts = {"model": key, "banks": [job.key for job in (*train, *test)], "pooling": member.pooling}
+    return MemberJob(
+        machine_type=machine_type,
+        name=member.name,
+        family=member.family,
+        arguments=arguments,
+        training=training,
+        pooling=member.pooling,
+        train=train,
+        test=test,
+        facts=facts,
+        key=key,
+        scores_facts=scores_facts,
+        scores_key=key_of("scores", scores_facts),
+    )

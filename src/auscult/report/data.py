@@ -1,0 +1,207 @@
+"""What a report is made from: results, score tables, evidence, and the tables and plots of its page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auscult.clips import Label
+from auscult.scores import ScoreTable
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    """AUC and pAUC of one machine under one system.
+
+    Attributes:
+        machine_type: for instance `"fan"`.
+        machine_id: for instance `"id_00"`.
+        system: a member or an ensemble.
+        protocol: which data the system's choices saw; see `ReportData.protocols`.
+        auc: fraction of 1; `None` where it is undefined (one class only, or no labels).
+        pauc: likewise.
+    """
+
+    machine_type: str
+    machine_id: str
+    system: str
+    protocol: str
+    auc: float | None
+    pauc: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DataRow:
+    """Numbers of clips of one machine: normal ones to train on, and test clips by label."""
+
+    machine_type: str
+    machine_id: str
+    train: int
+    normal: int
+    anomaly: int
+    unlabelled: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """Why a system gave a clip its score.
+
+    Attributes:
+        system: the system that scored.
+        machine_type: of the clip.
+        machine_id: of the clip.
+        file: the clip's name in the score table.
+        label: `None` where it is unknown.
+        score: the clip's score.
+        rank: place by score among the test clips of the machine type, 1 for the highest.
+        spectrogram: what the model saw, or a log-mel of it, `[N, F]`.
+        maps: name of an error map -> the map `[N, F]`, NaN where nothing was predicted. Maps with a negative value are
+            drawn as signed errors.
+        frame_scores: `[M]`.
+        frame_offset: the frame, counted from 0, on which the first frame score is centred.
+        seconds_per_frame: hop of the spectrogram's frames; frame n is centred on n times this.
+        bin_frequencies: centre of each bin in Hz, rising, `[F]`; `None` where bins are no frequencies.
+        spectrogram_unit: for the legend.
+        map_units: name of an error map -> its unit. Maps of the same unit share one colour scale over all clips of the
+            machine type and system; maps without a unit share it with their namesakes.
+        waveform: `[T]` to listen to, full scale 1; `None` for no player.
+        sample_rate: of the waveform, in Hz.
+    """
+
+    system: str
+    machine_type: str
+    machine_id: str
+    file: str
+    label: Label | None
+    score: float
+    rank: int
+    spectrogram: NDArray[np.float32]
+    maps: Mapping[str, NDArray[np.float32]]
+    frame_scores: NDArray[np.float32]
+    seconds_per_frame: float
+    frame_offset: float = 0.0
+    bin_frequencies: NDArray[np.float64] | None = None
+    spectrogram_unit: str = "dB"
+    map_units: Mapping[str, str] = field(default_factory=dict)
+    waveform: NDArray[np.float32] | None = None
+    sample_rate: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a table; `best` is set in bold, `span` counts columns, `label` shows as a coloured tag."""
+
+    text: str
+    best: bool = False
+    span: int = 1
+    label: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the page.
+
+    Attributes:
+        caption: what the table shows.
+        columns: names of the columns.
+        rows: cells; the first of each row is its heading.
+        groups: headings above the columns, each with the number of columns that it spans; empty for none.
+        texts: number of leading columns that hold text; the others hold numbers.
+        foot: rows that stand apart at the end, such as counts.
+        marked: index of the row of the run's final system.
+        note: a line beneath the table.
+    """
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    groups: Sequence[tuple[str, int]] = ()
+    texts: int = 1
+    foot: Sequence[Sequence[Cell]] = ()
+    marked: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A mark of an axis: `place` in percent from the left or the bottom."""
+
+    place: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A figure whose drawing stretches with the page while its lettering keeps its size.
+
+    Attributes:
+        body: SVG or `<img>` markup that fills the plot area. It goes into the page as it is, so it may hold numbers and
+            fixed words only, never a name from outside.
+        alt: what the figure shows, in words.
+        shape: the style class that gives the plot area its height.
+        title: heading of the figure.
+        note: words beside the heading, such as a figure of merit.
+        scale: legend of a colour scale: its CSS gradient, lowest and highest value; empty for none.
+    """
+
+    body: str
+    alt: str
+    shape: str
+    title: str = ""
+    note: str = ""
+    x_ticks: Sequence[Tick] = ()
+    y_ticks: Sequence[Tick] = ()
+    x_label: str = ""
+    y_label: str = ""
+    scale: tuple[str, str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A further part of the page, after the machine types: a heading, paragraphs, tables and plots."""
+
+    title: str
+    paragraphs: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    plots: Sequence[Plot] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """All that the page shows.
+
+    Attributes:
+        title: of the page.
+        recipe_name: of the run.
+        recipe_text: the resolved recipe, TOML.
+        data_name: where the clips came from, in words or as a path.
+        date: of the run, as it shall be printed.
+        headline: the system that is the run's result; the page opens with it. Never chosen by its test figures. Where
+            it has several protocols in `results`, its first one counts.
+        data_summary: numbers of clips.
+        results: AUC and pAUC; empty where no clip has a label.
+        tables: system -> scores of the test clips, for curves and histograms. Systems stand in this order.
+        evidence: the clips to show, most of all the most anomalous.
+        histories: member -> one entry per epoch, each a mapping of names to values.
+        protocols: protocol -> which data its choices saw, a sentence.
+        provenance: name -> value: library versions, seeds, device, numbers.
+        notes: what the reader must know, such as machines without an AUC; a sentence each.
+        sections: further parts of the page.
+    """
+
+    title: str
+    recipe_name: str
+    recipe_text: str
+    data_name: str
+    date: str
+    headline: str
+    data_summary: Sequence[DataRow]
+    results: Sequence[ResultRow]
+    tables: Mapping[str, ScoreTable]
+    evidence: Sequence[Evidence] = ()
+    histories: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
+    protocols: Mapping[str, str] = field(default_factory=dict)
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    sections: Sequence[Section] = ()

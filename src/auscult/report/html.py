@@ -1,0 +1,197 @@
+"""From the data of a run to its page: chooses what stands where, and fills the template."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from auscult import __version__
+from auscult.errors import RunError
+from auscult.metrics import Figures, mean_figures, sort_machine_types
+from auscult.report.data import Plot, ReportData, Table
+from auscult.report.evidence import Card, cards
+from auscult.report.figures import histogram_plot, history_plot, overview_plot, roc_plot, system_styles
+from auscult.report.tables import (
+    data_table,
+    headline_figures,
+    machine_table,
+    number,
+    percent,
+    ranking_table,
+    summary_table,
+    type_means,
+)
+from auscult.scores import ScoreTable
+
+OPEN_TRAININGS = 6
+"""With more members than this, their training curves are folded away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Curves of one machine id: ROC (`None` without labels) and histogram of the final system."""
+
+    machine_id: str
+    roc: Plot | None
+    histogram: Plot | None
+
+
+@dataclass(frozen=True, slots=True)
+class MachineType:
+    """What the page says about one machine type.
+
+    Attributes:
+        name: of the type.
+        mean: AUC and pAUC of the final system, if there are any.
+        table: per machine, if there are results.
+        machines: curves per machine.
+        others: system -> histograms per machine, of the other systems.
+        ranking: clips by score.
+        cards: system -> evidence.
+    """
+
+    name: str
+    mean: Figures | None
+    table: Table | None
+    machines: Sequence[Machine]
+    others: Mapping[str, Sequence[Plot]]
+    ranking: Table | None
+    cards: Mapping[str, Sequence[Card]]
+
+
+def write_report(data: ReportData, path: Path) -> None:
+    """Write the page under a temporary name, then rename it.
+
+    Raises:
+        RunError: if the file cannot be written.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    page = render(data)
+    try:
+        temporary.write_text(page, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunError(
+            f"cannot write the report {path}: {error.strerror}; free the disk or choose another folder"
+        ) from error
+
+
+def render(data: ReportData) -> str:
+    """The page as one HTML document that needs nothing else."""
+    from jinja2 import Environment, StrictUndefined
+
+    folder = files("auscult.report")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"percent": percent, "number": number}
+    template = environment.from_string((folder / "template.html.j2").read_text(encoding="utf-8"))
+    types = machine_types(data)
+    trainings = [plot for member, history in data.histories.items() if (plot := history_plot(member, history))]
+    return template.render(
+        data=data,
+        version=__version__,
+        style=(folder / "style.css").read_text(encoding="utf-8"),
+        script=(folder / "player.js").read_text(encoding="utf-8"),
+        verdict=verdict(data),
+        overall=overall(data),
+        overview=overview_plot(data) if overall(data) else None,
+        summary=summary_table(data) if overall(data) else None,
+        styles=system_styles(data),
+        types=types,
+        trainings=trainings,
+        trainings_open=len(trainings) <= OPEN_TRAININGS,
+        clips=data_table(data.data_summary),
+        counts=_counts(data),
+    )
+
+
+def machine_types(data: ReportData) -> list[MachineType]:
+    """The page's parts, one per machine type of the score tables, results or evidence."""
+    tables = {system: table.groups() for system, table in data.tables.items()}
+    names = [name for groups in tables.values() for name in groups]
+    names += [row.machine_type for row in data.results] + [clip.machine_type for clip in data.evidence]
+    evidence = cards(data.evidence)
+    return [_machine_type(data, name, tables, evidence) for name in sort_machine_types(names)]
+
+
+def overall(data: ReportData) -> Figures | None:
+    """The final system's mean over machine types; `None` where nothing has an AUC."""
+    found = headline_figures(data)
+    return mean_figures(type_means(found).values()) if found else None
+
+
+def verdict(data: ReportData) -> str:
+    """The page's first sentence."""
+    mean = overall(data)
+    if mean is None:
+        clips = sum(len(table) for system, table in data.tables.items() if system == data.headline)
+        return f"No AUC can be given, for want of labels; {data.headline} ranks {clips:,} test clips from high to low."
+    means = type_means(headline_figures(data))
+    machines = sum(len(ids) for ids in headline_figures(data).values())
+    kinds = f"of type {next(iter(means))}" if len(means) == 1 else f"of {len(means)} types"
+    text = (
+        f"Over {_count(machines, 'machine')} {kinds}, {data.headline} reaches a mean AUC of {_sign(mean['auc'])} and a "
+    )
+    text += f"mean pAUC of {_sign(mean['pauc'])}"
+    if len(means) == 1:
+        return f"{text}."
+    ordered = sorted(means, key=lambda name: means[name]["auc"])
+    low, high = ordered[0], ordered[-1]
+    return f"{text}: best on {high} ({_sign(means[high]['auc'])}), worst on {low} ({_sign(means[low]['auc'])})."
+
+
+def _machine_type(
+    data: ReportData, name: str, tables: Mapping[str, Mapping[str, Mapping[str, ScoreTable]]], evidence: Sequence[Card]
+) -> MachineType:
+    styles, figures = system_styles(data), headline_figures(data).get(name, {})
+    machines = []
+    for machine_id in sorted({machine_id for groups in tables.values() for machine_id in groups.get(name, {})}):
+        own = {
+            system: ids[machine_id] for system, groups in tables.items() if machine_id in (ids := groups.get(name, {}))
+        }
+        row = figures.get(machine_id)
+        note = f"AUC {percent(row['auc'])}, pAUC {percent(row['pauc'])}" if row else ""
+        machines.append(
+            Machine(
+                machine_id,
+                roc_plot(own, styles, title=machine_id, note=note),
+                histogram_plot(own[data.headline], title=f"{name} {machine_id}") if data.headline in own else None,
+            )
+        )
+    others = {
+        system: [histogram_plot(table, title=f"{name} {machine_id}") for machine_id, table in groups[name].items()]
+        for system, groups in tables.items()
+        if system != data.headline and name in groups
+    }
+    own_cards = [card for card in evidence if card.evidence.machine_type == name]
+    systems = dict.fromkeys(card.evidence.system for card in own_cards)
+    return MachineType(
+        name,
+        mean_figures(figures.values()) if figures else None,
+        machine_table(data, name) if any(row.machine_type == name for row in data.results) else None,
+        machines,
+        others,
+        ranking_table(data, name) if name in tables.get(data.headline, {}) else None,
+        {system: [card for card in own_cards if card.evidence.system == system] for system in systems},
+    )
+
+
+def _counts(data: ReportData) -> list[tuple[str, str]]:
+    """What the header says about the clips."""
+    rows = data.data_summary
+    test = int(np.sum([row.normal + row.anomaly + row.unlabelled for row in rows]))
+    return [
+        ("machines", f"{len(rows)}"),
+        ("training clips", f"{sum(row.train for row in rows):,}"),
+        ("test clips", f"{test:,}"),
+    ]
+
+
+def _sign(fraction: float) -> str:
+    return f"{percent(fraction)}\N{NO-BREAK SPACE}%"
+
+
+def _count(number_of: int, noun: str) -> str:
+    return f"{number_of} {noun}" if number_of == 1 else f"{number_of} {noun}s"

@@ -1,0 +1,156 @@
+"""The results of a run: its systems, their score tables, their figures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from auscult.ensemble import standardise, weighted_mean
+from auscult.executors import read_scores
+from auscult.metrics import MEAN, evaluate, incomplete_ids
+from auscult.plan import MemberJob, Plan
+from auscult.recipe import Recipe
+from auscult.scores import ScoreRow, ScoreTable
+from auscult.store import Store
+
+ENSEMBLE = "ensemble"
+"""Name of the system that combines a run's members."""
+
+PROTOCOLS = {
+    "none": "A single model with settings fixed beforehand: no choice was made on this data.",
+    "uniform": "Members are combined with equal weights, standardised by their training clips: no label was used.",
+}
+"""Which data the choices of a system saw."""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """The scores of a member or an ensemble, over all machine types that it covers.
+
+    Attributes:
+        name: for instance `"hvae"`.
+        protocol: a key of `PROTOCOLS`.
+        train: scores of the training clips.
+        development: scores of the development test clips.
+        evaluation: scores of the evaluation clips; empty where there are none.
+    """
+
+    name: str
+    protocol: str
+    train: ScoreTable
+    development: ScoreTable
+    evaluation: ScoreTable
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    """AUC and pAUC, fractions of 1, of one machine under one system.
+
+    Attributes:
+        machine_type: for instance `"fan"`.
+        machine_id: for instance `"id_00"`.
+        system: a member or an ensemble.
+        protocol: which data the system's choices saw, a key of `PROTOCOLS`.
+        auc: area under the ROC curve.
+        pauc: the part of it below a false positive rate of 0.1, rescaled by McClish.
+    """
+
+    machine_type: str
+    machine_id: str
+    system: str
+    protocol: str
+    auc: float
+    pauc: float
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: with `recipe.toml`, `weights/`, `scores/`, `results.json` and `report.html`.
+        recipe: as it was resolved.
+        data: the data folder.
+        plan: its jobs.
+        store: of its artefacts.
+        systems: members first, the ensemble last; the last one is the run's result.
+        results: one row per machine id of the development test clips and system.
+        evaluation_results: likewise for the evaluation clips, where their labels are known.
+        notes: what a reader must know, a sentence each.
+    """
+
+    folder: Path
+    recipe: Recipe
+    data: Path
+    plan: Plan
+    store: Store
+    systems: list[System]
+    results: list[ResultRow]
+    evaluation_results: list[ResultRow]
+    notes: list[str]
+
+
+def systems_of(recipe: Recipe, plan: Plan, store: Store) -> list[System]:
+    """The members' score tables, and those of the ensemble if there is something to combine."""
+    by_name: dict[str, list[MemberJob]] = {}
+    for job in plan.members:
+        by_name.setdefault(job.name, []).append(job)
+    systems = [_system(name, jobs, store) for name, jobs in by_name.items()]
+    if recipe.ensemble == "none" or all(len(plan.members_of(kind)) == 1 for kind in plan.machine_types):
+        return systems
+    return [*systems, _uniform(systems, plan.machine_types)]
+
+
+def _system(name: str, jobs: Sequence[MemberJob], store: Store) -> System:
+    rows: dict[str, list[ScoreRow]] = {"train": [], "development": [], "evaluation": []}
+    for job in jobs:
+        scores = read_scores(store, job)
+        for bank in (*job.train, *job.test):
+            part = "train" if bank.split == "train" else bank.subset
+            rows[part] += [
+                ScoreRow(clip.machine_type, clip.machine_id, clip.file, clip.label, score)
+                for clip, score in zip(bank.clips, scores[bank.key], strict=True)
+            ]
+    tables = {part: ScoreTable(some) for part, some in rows.items()}
+    return System(name, "none", tables["train"], tables["development"], tables["evaluation"])
+
+
+def _uniform(systems: Sequence[System], machine_types: Sequence[str]) -> System:
+    """The mean of the members' standardised scores, machine type by machine type."""
+    rows: dict[str, list[ScoreRow]] = {"train": [], "development": [], "evaluation": []}
+    for machine_type in machine_types:
+        members = [(s, mine) for s in systems if len(mine := only(s.train, machine_type))]
+        for part in rows:
+            tables = [standardise(only(getattr(s, part), machine_type), train) for s, train in members]
+            scored = [table for table in tables if len(table)]
+            if scored:
+                rows[part] += weighted_mean(scored).rows
+    return System(ENSEMBLE, "uniform", *(ScoreTable(some) for some in rows.values()))
+
+
+def only(table: ScoreTable, machine_type: str) -> ScoreTable:
+    """The rows of one machine type."""
+    return ScoreTable(row for row in table if row.machine_type == machine_type)
+
+
+def result_rows(system: System, table: ScoreTable) -> list[ResultRow]:
+    """The figures of every machine that has clips of both labels in a table of a system's scores."""
+    if not len(table):
+        return []
+    return [
+        ResultRow(machine_type, machine_id, system.name, system.protocol, figures["auc"], figures["pauc"])
+        for machine_type, ids in evaluate(table, incomplete="skip").items()
+        if machine_type != MEAN
+        for machine_id, figures in ids.items()
+        if machine_id != MEAN
+    ]
+
+
+def notes_on(systems: Sequence[System]) -> list[str]:
+    """Sentences on machines without figures."""
+    table = systems[-1].development
+    if not len(table):
+        return ["There is no development test clip: clips were scored, and nothing could be evaluated."]
+    return [
+        f"{machine_type} {machine_id} has {reason}: it has no AUC and is left out of all means."
+        for (machine_type, machine_id), reason in incomplete_ids(table).items()
+    ]

@@ -1,0 +1,130 @@
+"""The main job: from a recipe and a data folder to trained members, score tables, results and a report."""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from auscult.datasets import load_clips, require_training_clips
+from auscult.errors import RunError
+from auscult.executors import OnProgress, SerialExecutor, model_file, run_bank, run_member
+from auscult.files import replacing, saving
+from auscult.plan import Plan, make_plan
+from auscult.recipe import Recipe
+from auscult.results import Run, System, notes_on, only, result_rows, systems_of
+from auscult.store import Store
+
+
+def run(
+    recipe: Recipe,
+    *,
+    data: Path,
+    out: Path,
+    dataset: str | None = None,
+    machine_types: Sequence[str] | None = None,
+    truth: Path | None = None,
+    device: str = "cpu",
+    store: Path | None = None,
+    on_plan: Callable[[Plan], None] | None = None,
+    on_progress: OnProgress | None = None,
+) -> Run:
+    """Train every member of a recipe, score every test clip, evaluate, and write the run folder.
+
+    The same folder and recipe continues where a killed run stopped, with the same result.
+
+    Args:
+        recipe: what to train.
+        data: the data folder.
+        out: the run folder.
+        dataset: layout of the data; detected if none is given.
+        machine_types: only these; all if none are given.
+        truth: ground-truth list of the evaluation clips.
+        device: on which to train and score.
+        store: folder of the artefacts, which runs may share; `out/store` if none is given.
+        on_plan: called with the plan before the first job.
+        on_progress: called as jobs advance.
+
+    Raises:
+        AuscultError: for anything wrong in recipe, data or folders; found before the training where that is possible.
+    """
+    clips = load_clips(data, dataset=dataset, machine_types=machine_types, truth=truth)
+    require_training_clips(clips, data)
+    _claim(out, recipe, data, machine_types)
+    artefacts = Store(store or out / "store")
+    plan = make_plan(recipe, clips, artefacts, device=device)
+    if on_plan is not None:
+        on_plan(plan)
+    advance = on_progress or _silent
+    executor = SerialExecutor()
+    executor.run(run_bank, plan.banks, artefacts, advance)
+    executor.run(run_member, plan.members, artefacts, advance)
+    systems = systems_of(recipe, plan, artefacts)
+    results = [row for system in systems for row in result_rows(system, system.development)]
+    evaluation = [row for system in systems for row in result_rows(system, system.evaluation)]
+    finished = Run(out, recipe, data, plan, artefacts, systems, results, evaluation, notes_on(systems))
+    _write(finished)
+    return finished
+
+
+def _silent(label: str, done: int, total: int, text: str) -> None:
+    """Show no progress."""
+
+
+def _claim(out: Path, recipe: Recipe, data: Path, machine_types: Sequence[str] | None) -> None:
+    """Make the run folder, or check that it belongs to the same run.
+
+    Raises:
+        RunError: if another recipe, other data or other machine types ran there, or other files lie there.
+    """
+    identity = {"data": str(data.resolve()), "machine_types": sorted(machine_types) if machine_types else "all"}
+    recipe_file, identity_file = out / "recipe.toml", out / "run.json"
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out} is a file; give a folder for the run")
+    if recipe_file.exists() and identity_file.exists():
+        if recipe_file.read_text(encoding="utf-8") != recipe.to_toml():
+            raise RunError(f"{out} belongs to another recipe (see {recipe_file}); give another --out, or remove it")
+        there = json.loads(identity_file.read_text(encoding="utf-8"))
+        for key, value in identity.items():
+            if there.get(key) != value:
+                name = key.replace("_", " ")
+                raise RunError(f"{out} was made with the {name} {there.get(key)}, not {value}; give another --out")
+        return
+    if out.is_dir() and any(entry.name not in ("store", "recipe.toml", "run.json") for entry in out.iterdir()):
+        raise RunError(f"{out} holds files that are not of a run; give another --out, or an empty folder")
+    with saving(out):
+        out.mkdir(parents=True, exist_ok=True)
+    _write_text(recipe_file, recipe.to_toml())
+    _write_text(identity_file, json.dumps(identity, indent=1))
+
+
+def _write(finished: Run) -> None:
+    """Weights, score tables and results, each by way of a temporary name."""
+    folder = finished.folder
+    with saving(folder):
+        for job in finished.plan.members:
+            target = folder / "weights" / job.machine_type / f"{job.name}.safetensors"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(target) as temporary:
+                shutil.copyfile(model_file(finished.store, job), temporary)
+        for system in finished.systems:
+            _write_tables(folder / "scores", system)
+    rows = [{**asdict(row), "subset": "development"} for row in finished.results]
+    rows += [{**asdict(row), "subset": "evaluation"} for row in finished.evaluation_results]
+    _write_text(folder / "results.json", json.dumps(rows, indent=1))
+
+
+def _write_tables(folder: Path, system: System) -> None:
+    for part, table in (
+        ("train", system.train),
+        ("test", system.development),
+        ("evaluation", system.evaluation),
+    ):
+        for machine_type in table.groups():
+            (folder / machine_type).mkdir(parents=True, exist_ok=True)
+            only(table, machine_type).write(folder / machine_type / f"{system.name}.{part}.csv")
+
+
+def _write_text(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

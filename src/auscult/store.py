@@ -1,0 +1,130 @@
+"""The store: artefacts by a hash of all that they depend on. A finished one is never made twice."""
+
+import hashlib
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from auscult.errors import AudioError
+from auscult.files import saving
+
+FORMAT = 1
+"""Version of what artefacts hold; a new one makes all old artefacts strangers."""
+
+LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "librosa", "soundfile", "soxr")
+"""Libraries whose versions may change a figure's last bits: part of every key."""
+
+
+class Store:
+    """A folder of artefacts, `KIND/KEY/`, each a folder that is complete or not there.
+
+    Two runs may share a store: whoever comes second to an artefact in the making waits for it.
+
+    Args:
+        folder: made if it is not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with saving(folder):
+            (folder / "locks").mkdir(parents=True, exist_ok=True)
+
+    def path(self, kind: str, key: str) -> Path:
+        """Where the artefact lies once it is finished."""
+        return self.folder / kind / key
+
+    def has(self, kind: str, key: str) -> bool:
+        """Whether the artefact is finished."""
+        return self.path(kind, key).is_dir()
+
+    def make(self, kind: str, key: str, facts: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+        """Give the artefact's folder, after building it if it is not finished.
+
+        Args:
+            kind: for instance `"bank"`.
+            key: from `key_of(kind, facts)`.
+            facts: what the key was made of; kept beside the artefact as `facts.json`.
+            build: fills a working folder. One that a killed run left is handed over as it was, so that a training
+                continues from its checkpoint; files named `checkpoint*` are removed at the end.
+
+        Raises:
+            RunError: if the disk is full or the store cannot be written to.
+        """
+        from filelock import FileLock
+
+        final = self.path(kind, key)
+        if final.is_dir():
+            return final
+        with saving(self.folder), FileLock(self.folder / "locks" / f"{kind}-{key}.lock"):
+            if final.is_dir():
+                return final
+            working = self.folder / "unfinished" / f"{kind}-{key}"
+            working.mkdir(parents=True, exist_ok=True)
+            build(working)
+            (working / "facts.json").write_text(json.dumps(facts, indent=1, default=str))
+            for checkpoint in working.glob("checkpoint*"):
+                checkpoint.unlink()
+            final.parent.mkdir(exist_ok=True)
+            working.replace(final)
+        return final
+
+    def discard_unfinished(self, kind: str, key: str) -> None:
+        """Remove what a killed or failed build left."""
+        shutil.rmtree(self.folder / "unfinished" / f"{kind}-{key}", ignore_errors=True)
+
+    def content_hashes(self, paths: list[Path]) -> list[str]:
+        """SHA-256 of each file; remembered by path, size and time of change, so that a file is read once.
+
+        Raises:
+            AudioError: if a file cannot be read.
+        """
+        with saving(self.folder), closing(sqlite3.connect(self.folder / "hashes.sqlite", timeout=60)) as database:
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS hashes "
+                "(path TEXT PRIMARY KEY, size INTEGER, changed INTEGER, hash TEXT NOT NULL)"
+            )
+            known = {row[0]: row[1:] for row in database.execute("SELECT path, size, changed, hash FROM hashes")}
+            found, fresh = [], []
+            for path in paths:
+                name, size, changed = _identity(path)
+                remembered = known.get(name)
+                if remembered is not None and remembered[:2] == (size, changed):
+                    found.append(str(remembered[2]))
+                else:
+                    found.append(_sha256(path))
+                    fresh.append((name, size, changed, found[-1]))
+            with database:
+                database.executemany("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?)", fresh)
+        return found
+
+
+def key_of(kind: str, facts: Mapping[str, Any]) -> str:
+    """The key of an artefact: 24 hexadecimal digits of a SHA-256 over its kind, its facts and the format."""
+    text = json.dumps([FORMAT, kind, facts], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def environment() -> dict[str, str]:
+    """The versions of `LIBRARIES`: facts of every artefact that is computed."""
+    return {name: metadata.version(name) for name in LIBRARIES}
+
+
+def _identity(path: Path) -> tuple[str, int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise AudioError(f"{path} cannot be read: {error.strerror}; check the path and its permissions") from error
+    return str(path.resolve()), status.st_size, status.st_mtime_ns
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise AudioError(f"{path} cannot be read: {error.strerror}; check the path and its permissions") from error

@@ -1,0 +1,387 @@
+import csv
+import dataclasses
+import errno
+import hashlib
+import io
+import re
+import shutil
+import stat
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from auscult.datasets import download, load_clips, transfer, unpacking
+from auscult.datasets.download import ARCHIVES, ARCHIVES_FOLDER, PARTS, download_dcase2020
+from auscult.datasets.unpacking import unpack
+from auscult.errors import DownloadError
+
+CLIPS = {
+    "dev_data_fan.zip": ["fan/train/normal_id_00_00000000.wav", "fan/test/anomaly_id_00_00000000.wav"],
+    "eval_data_train_fan.zip": ["fan/train/normal_id_01_00000000.wav"],
+    "eval_data_test_fan.zip": ["fan/test/id_01_00000000.wav"],
+    "dev_data_pump.zip": ["pump/train/normal_id_00_00000000.wav"],
+}
+CHUNK = transfer._CHUNK
+NOISE = bytes(range(256)) * (2 * CHUNK // 256)  # two chunks in each clip
+
+
+def zipped(entries: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `files` by name; counts requests and breaks off as told."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files = {name: zipped({path: NOISE + path.encode() for path in paths}) for name, paths in CLIPS.items()}
+        self.requests: list[tuple[str, str | None]] = []  # file name, Range header
+        self.break_after: list[int] = []  # bytes of the next answers, then they break off
+        self.ranges = True
+        self.status: list[int] = []  # of the next answers
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that hang up are what is tested."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/records"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        name = self.path.rsplit("/", 1)[-1]
+        asked = self.headers["Range"]
+        self.server.requests.append((name, asked))
+        content = self.server.files.get(name)
+        status = self.server.status.pop(0) if self.server.status else 200 if content else 404
+        if status != 200:
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.answer(content, int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked and self.server.ranges else None)
+
+    def answer(self, content: bytes, first: int | None) -> None:
+        if first is not None and first >= len(content):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(content)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        body = content[first or 0 :]
+        self.send_response(200 if first is None else 206)
+        if first is not None:
+            self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.server.break_after:
+            body = body[: self.server.break_after.pop(0)]
+            self.close_connection = True
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    server = Server()
+    table = [
+        dataclasses.replace(archive, md5=hashlib.md5(server.files[archive.name]).hexdigest())
+        for archive in ARCHIVES
+        if archive.name in server.files
+    ]
+    monkeypatch.setattr(download, "ARCHIVES", tuple(table))
+    monkeypatch.setattr(transfer.time, "sleep", lambda seconds: None)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def fetch(server, to: Path, **options) -> list[Path]:
+    options = {"parts": ["development"], "machine_types": ["fan"], "progress": False, **options}
+    return download_dcase2020(to, base_url=server.url, **options)
+
+
+def contents(to: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(to).as_posix(): path.read_bytes()
+        for path in to.rglob("*")
+        if path.is_file() and ARCHIVES_FOLDER not in path.parts
+    }
+
+
+def expected(folder: str, *archives: str) -> dict[str, bytes]:
+    return {f"{folder}/{path}": NOISE + path.encode() for name in archives for path in CLIPS[name]}
+
+
+FAN = expected("dev_data", "dev_data_fan.zip")
+
+
+def test_all_parts_make_the_layout_that_load_clips_reads(server, tmp_path):
+    folders = fetch(server, tmp_path, parts=PARTS)
+    assert folders == [tmp_path / "dev_data" / "fan", tmp_path / "eval_data" / "fan"]
+    assert contents(tmp_path) == FAN | expected("eval_data", "eval_data_train_fan.zip", "eval_data_test_fan.zip")
+    assert [(clip.machine_id, clip.split, clip.subset) for clip in load_clips(tmp_path)] == [
+        ("id_00", "train", "development"),
+        ("id_00", "test", "development"),
+        ("id_01", "train", "additional"),
+        ("id_01", "test", "evaluation"),
+    ]
+    assert not list(tmp_path.rglob("*.zip"))
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_archives_can_be_kept(server, tmp_path):
+    fetch(server, tmp_path, keep_archives=True)
+    kept = tmp_path / ARCHIVES_FOLDER / "dev_data_fan.zip"
+    assert kept.read_bytes() == server.files["dev_data_fan.zip"]
+    assert len(load_clips(tmp_path)) == 2
+
+
+def test_what_is_done_is_not_fetched_again_unless_files_are_gone(server, tmp_path):
+    fetch(server, tmp_path)
+    fetch(server, tmp_path)
+    assert server.requests == [("dev_data_fan.zip", None)]
+    (tmp_path / "dev_data" / CLIPS["dev_data_fan.zip"][0]).unlink()
+    fetch(server, tmp_path)
+    assert contents(tmp_path) == FAN
+    assert len(server.requests) == 2
+
+
+def test_a_broken_transfer_continues_where_it_broke(server, tmp_path):
+    server.break_after = [2 * CHUNK, CHUNK + 5]
+    fetch(server, tmp_path)
+    assert [asked for _, asked in server.requests] == [None, f"bytes={2 * CHUNK}-", f"bytes={3 * CHUNK}-"]
+    assert contents(tmp_path) == FAN
+
+
+def test_a_transfer_that_was_given_up_continues_in_the_next_run(server, tmp_path):
+    server.break_after = [CHUNK, 0, 0, 0, 0, 0, 0]
+    with pytest.raises(
+        DownloadError, match=rf"dev_data_fan\.zip could not be fetched .*{CHUNK:,} bytes are kept.*again"
+    ):
+        fetch(server, tmp_path)
+    assert contents(tmp_path) == {}
+    server.break_after, before = [], len(server.requests)
+    fetch(server, tmp_path)
+    assert server.requests[before:] == [("dev_data_fan.zip", f"bytes={CHUNK}-")]
+    assert contents(tmp_path) == FAN
+
+
+def test_a_transfer_that_broke_after_its_last_byte_is_complete(server, tmp_path):
+    part = tmp_path / ARCHIVES_FOLDER / "dev_data_fan.zip.part"
+    part.parent.mkdir()
+    part.write_bytes(server.files["dev_data_fan.zip"])
+    fetch(server, tmp_path)
+    assert len(server.requests) == 1
+    assert contents(tmp_path) == FAN
+
+
+def test_more_bytes_than_the_file_has_are_thrown_away(server, tmp_path):
+    part = tmp_path / ARCHIVES_FOLDER / "dev_data_fan.zip.part"
+    part.parent.mkdir()
+    part.write_bytes(server.files["dev_data_fan.zip"] + b"more")
+    fetch(server, tmp_path)
+    assert contents(tmp_path) == FAN
+
+
+def test_a_server_that_ignores_ranges_starts_anew(server, tmp_path):
+    server.ranges = False
+    server.break_after = [CHUNK]
+    fetch(server, tmp_path)
+    assert [asked for _, asked in server.requests] == [None, f"bytes={CHUNK}-"]
+    assert contents(tmp_path) == FAN
+
+
+def test_a_passing_refusal_is_tried_again(server, tmp_path):
+    server.status = [503, 429]
+    fetch(server, tmp_path)
+    assert len(server.requests) == 3
+    assert contents(tmp_path) == FAN
+
+
+def test_a_wrong_checksum_removes_the_file(server, tmp_path):
+    right = server.files["dev_data_fan.zip"]
+    server.files["dev_data_fan.zip"] = right[:-1] + b"?"
+    with pytest.raises(DownloadError, match=r"dev_data_fan\.zip is not the official file, its md5 is not .* removed"):
+        fetch(server, tmp_path)
+    assert contents(tmp_path) == {}
+    assert not [path for path in (tmp_path / ARCHIVES_FOLDER).iterdir() if path.stat().st_size]
+    server.files["dev_data_fan.zip"] = right
+    fetch(server, tmp_path)
+    assert contents(tmp_path) == FAN
+
+
+def test_a_missing_file_is_named_at_once(server, tmp_path):
+    del server.files["dev_data_fan.zip"]
+    with pytest.raises(DownloadError, match=r"3678171/files/dev_data_fan\.zip: the server answers 404 Not Found"):
+        fetch(server, tmp_path)
+    assert len(server.requests) == 1
+
+
+def test_no_server_is_one_clear_error(server, tmp_path):
+    with pytest.raises(DownloadError, match="could not be fetched"):
+        download_dcase2020(
+            tmp_path,
+            parts=["development"],
+            machine_types=["fan"],
+            base_url="http://127.0.0.1:9/records",
+            progress=False,
+        )
+
+
+def test_a_disk_that_is_too_small_is_seen_before_the_transfer(server, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(DownloadError, match=r"dev_data_fan\.zip needs [\d,]+ more bytes .* has 1,000 free"):
+        fetch(server, tmp_path)
+    assert contents(tmp_path) == {}
+
+
+def test_a_disk_that_fills_up_is_one_clear_error(server, tmp_path, monkeypatch):
+    def full(self, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zipfile.ZipFile, "extractall", full)
+        with pytest.raises(DownloadError, match=r"cannot write to .*No space left on device"):
+            fetch(server, tmp_path)
+    assert contents(tmp_path) == {}
+    fetch(server, tmp_path)
+    assert contents(tmp_path) == FAN
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("moved", [0, 1])
+def test_a_download_killed_while_unpacking_is_completed_by_the_next(server, tmp_path, monkeypatch, moved):
+    moves = []
+    replace = Path.replace
+
+    def killed(self, target):
+        if "unpacking" in str(self):
+            if len(moves) == moved:
+                raise KeyboardInterrupt
+            moves.append(self)
+        return replace(self, target)
+
+    (tmp_path / "dev_data" / "fan").mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        patch.setattr(unpacking.shutil, "rmtree", lambda *args, **options: None)  # as if there had been no time to tidy
+        with pytest.raises(KeyboardInterrupt):
+            fetch(server, tmp_path)
+    assert contents(tmp_path) != FAN
+    fetch(server, tmp_path)
+    assert contents(tmp_path) == FAN
+    assert len(server.requests) == 1
+    assert sorted(path.name for path in (tmp_path / ARCHIVES_FOLDER).iterdir()) == ["dev_data_fan.zip.ok", "lock"]
+
+
+def test_unknown_parts_and_machine_types_list_the_known(server, tmp_path):
+    with pytest.raises(DownloadError, match=r"unknown part 'dev'.*; .* development, additional, evaluation"):
+        fetch(server, tmp_path, parts=["dev"])
+    with pytest.raises(
+        DownloadError, match=r"unknown machine type 'Fan' .*'fan'.*; .* ToyCar, ToyConveyor, fan, pump, slider, valve"
+    ):
+        fetch(server, tmp_path, machine_types=["Fan"])
+    assert server.requests == []
+
+
+def test_two_downloads_in_one_folder_do_not_mix(server, tmp_path):
+    from filelock import FileLock
+
+    (tmp_path / ARCHIVES_FOLDER).mkdir()
+    with (
+        FileLock(tmp_path / ARCHIVES_FOLDER / "lock"),
+        pytest.raises(DownloadError, match="another download is working in"),
+    ):
+        fetch(server, tmp_path)
+    assert server.requests == []
+
+
+def test_the_table_is_the_official_one(shared_data):
+    official = shared_data.parent / "reference" / "dcase2020_archives.csv"
+    if not official.is_file():
+        pytest.skip(f"the list of archives is not there: {official}")
+    with official.open(newline="") as file:
+        rows = [
+            (row["part"], row["machine_type"], int(row["record"]), row["archive"], row["md5"])
+            for row in csv.DictReader(file)
+        ]
+    assert [(a.part, a.machine_type, a.record, a.name, a.md5) for a in ARCHIVES] == rows
+
+
+# Unpacking
+
+
+def link(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name)
+    entry.create_system = 3
+    entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return entry
+
+
+@pytest.mark.parametrize("name", ["/etc/x", "../x", "fan/../../x", "fan\\..\\x", "C:/x", link("fan/x")])
+def test_an_archive_that_reaches_out_is_refused_whole(tmp_path, name):
+    archive = tmp_path / "inner" / "bad.zip"
+    archive.parent.mkdir()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("fan/good.wav", b"x")
+        entry = name if isinstance(name, zipfile.ZipInfo) else zipfile.ZipInfo("placeholder")
+        if isinstance(name, str):
+            entry.filename = name  # past the constructor, which mends separators
+        file.writestr(entry, b"../../x")
+    with pytest.raises(DownloadError, match=r"bad\.zip holds a .*; it was not unpacked"):
+        unpack(archive, tmp_path / "inner" / "out")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [archive]
+
+
+def test_a_damaged_archive_leaves_nothing(tmp_path):
+    archive = tmp_path / "bad.zip"
+    content = zipped({"fan/a.wav": NOISE, "fan/b.wav": NOISE})
+    for damaged in (content[: len(content) // 2], content.replace(NOISE[:64], b"?" * 64, 1), b"no zip"):
+        archive.write_bytes(damaged)
+        with pytest.raises(DownloadError, match=r"bad\.zip is damaged"):
+            unpack(archive, tmp_path / "out")
+        assert list(tmp_path.iterdir()) == [archive]
+
+
+def test_an_archive_larger_than_the_disk_is_refused(tmp_path, monkeypatch):
+    archive = tmp_path / "big.zip"
+    archive.write_bytes(zipped({"fan/a.wav": NOISE}))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(DownloadError, match=r"big\.zip needs .* GB unpacked"):
+        unpack(archive, tmp_path / "out")
+
+
+def test_unpacking_fills_a_folder_and_replaces_old_files(tmp_path):
+    out = tmp_path / "out"
+    (out / "fan" / "train").mkdir(parents=True)
+    (out / "fan" / "train" / "old.wav").write_bytes(b"old")
+    (out / "fan" / "train" / "new.wav").write_bytes(b"half")
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(zipped({"fan/train/new.wav": b"new", "fan/test/a.wav": b"a"}))
+    assert unpack(archive, out) == [out / "fan" / "train" / "new.wav", out / "fan" / "test" / "a.wav"]
+    assert {path.name: path.read_bytes() for path in out.rglob("*.wav")} == {
+        "old.wav": b"old",
+        "new.wav": b"new",
+        "a.wav": b"a",
+    }
