@@ -104,6 +104,16 @@ def test_evaluation_ids_of_new_machine_types_are_those_without_labels(tmp_path):
     ]
 
 
+def test_folders_tell_the_sets_apart_where_ids_do_not(tmp_path):
+    root = make(
+        tmp_path / "eval_data" / "mine",  # a parent that happens to have that name
+        "dev_data/press/train/normal_id_00_00000000.wav",
+        "eval_data/press/train/normal_id_01_00000000.wav",
+    )
+    assert [clip.subset for clip in load_clips(root)] == ["development", "additional"]
+    assert [clip.subset for clip in load_clips(root / "eval_data" / "press")] == ["additional"]
+
+
 @pytest.mark.parametrize("place", ["eval_data_list.csv", "eval_data/eval_data_list.csv", "elsewhere.csv"])
 @pytest.mark.parametrize("pointed_at", [".", "eval_data", "eval_data/fan"])
 def test_the_ground_truth_labels_the_evaluation_set(tmp_path, place, pointed_at):
@@ -251,9 +261,13 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     (linked / "fan").symlink_to(root / "dev_data" / "fan")
     assert facts(load_clips(tmp_path / "data")) == EXPECTED
     assert len(load_clips(linked)) == 4
-    (root / "dev_data" / "loop").symlink_to(root)
-    with pytest.raises(DatasetError, match=r"loop: is a link to a folder above"):
-        load_clips(root)
+    loop = root / "dev_data" / "fan" / "loop"
+    for above in (root, root / "dev_data"):
+        loop.symlink_to(above)
+        (problem,) = read_dataset(root)[2]
+        assert problem.path == loop
+        assert "is a link to a folder above" in problem.message
+        loop.unlink()
 
 
 def test_missing_empty_and_strange_folders(tmp_path):

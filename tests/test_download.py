@@ -47,6 +47,7 @@ class Server(ThreadingHTTPServer):
         self.requests: list[tuple[str, str | None]] = []  # file name, Range header
         self.break_after: list[int] = []  # bytes of the next answers, then they break off
         self.ranges = True
+        self.early = 0  # bytes before the asked ones with which answers to ranges begin
         self.status: list[int] = []  # of the next answers
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -81,6 +82,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
+        if first is not None:
+            first = max(0, first - self.server.early)
         body = content[first or 0 :]
         self.send_response(200 if first is None else 206)
         if first is not None:
@@ -165,6 +168,15 @@ def test_what_is_done_is_not_fetched_again_unless_files_are_gone(server, tmp_pat
     assert len(server.requests) == 2
 
 
+def test_an_archive_that_was_published_anew_is_fetched_again(server, tmp_path):
+    fetch(server, tmp_path)
+    record = tmp_path / ARCHIVES_FOLDER / "dev_data_fan.zip.ok"
+    record.write_text(record.read_text().replace(record.read_text()[:32], "0" * 32))
+    fetch(server, tmp_path)
+    fetch(server, tmp_path)
+    assert len(server.requests) == 2
+
+
 def test_a_broken_transfer_continues_where_it_broke(server, tmp_path):
     server.break_after = [2 * CHUNK, CHUNK + 5]
     fetch(server, tmp_path)
@@ -207,6 +219,14 @@ def test_a_server_that_ignores_ranges_starts_anew(server, tmp_path):
     server.break_after = [CHUNK]
     fetch(server, tmp_path)
     assert [asked for _, asked in server.requests] == [None, f"bytes={CHUNK}-"]
+    assert contents(tmp_path) == FAN
+
+
+def test_a_server_that_continues_elsewhere_is_not_believed(server, tmp_path):
+    server.early = 10
+    server.break_after = [CHUNK]
+    fetch(server, tmp_path)
+    assert [asked for _, asked in server.requests] == [None, f"bytes={CHUNK}-", None]
     assert contents(tmp_path) == FAN
 
 

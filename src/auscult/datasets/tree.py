@@ -119,7 +119,7 @@ def _walk(folder: Path, names: tuple[str, ...], depth: int, above: frozenset[str
         elif (real := os.path.realpath(path)) in above:
             yield Problem(path, "is a link to a folder above itself; remove it")
         else:
-            yield from _walk(path, (*names, entry.name), depth + 1, above)
+            yield from _walk(path, (*names, entry.name), depth + 1, above | {real})
 
 
 def _file(path: Path, folders: tuple[str, ...], depth: int) -> Iterator[SoundFile | Problem]:

@@ -30,7 +30,6 @@ def unpack(archive: Path, into: Path) -> list[Path]:
                 _require_safe(archive, entry)
             _require_space(archive, sum(entry.file_size for entry in entries))
             scratch = archive.with_name(f"{archive.stem}.unpacking")
-            shutil.rmtree(scratch, ignore_errors=True)  # of an unpacking that was killed
             try:
                 opened.extractall(scratch)
                 _merge(scratch, into)

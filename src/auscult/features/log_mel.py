@@ -1,5 +1,6 @@
 """Mel spectrograms: logarithmic in decibels, square root, or linear (report, sections 2.3, 3.2 and 4)."""
 
+import warnings
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
@@ -21,7 +22,9 @@ EPS = float(np.finfo(np.float64).eps)
 class LogMel(Features):
     """Log-mel spectrogram in decibels, `10 log10(x + eps)`; or the root of the mel power; or the power itself.
 
-    Power STFT (periodic Hann window, centred, zero-padded) and Slaney's mel filters, as librosa computes them.
+    Power STFT (periodic Hann window, centred, zero-padded) and Slaney's mel filters, as librosa computes them. A filter
+    that is narrower than the distance of the FFT's bins can be empty: its bin is constant, and models that standardise
+    leave it at 0. The report's 256 mels of 1024 samples have a few of them.
 
     Args:
         sample_rate: in Hz.
@@ -105,9 +108,11 @@ class LogMel(Features):
         import librosa
         import torch
 
-        filters = librosa.filters.mel(
-            sr=self.sample_rate, n_fft=self.n_fft, n_mels=self.n_bins, fmin=self.fmin, fmax=self.fmax
-        )
+        with warnings.catch_warnings():  # of empty filters, which the class documents
+            warnings.filterwarnings("ignore", message="Empty filters")
+            filters = librosa.filters.mel(
+                sr=self.sample_rate, n_fft=self.n_fft, n_mels=self.n_bins, fmin=self.fmin, fmax=self.fmax
+            )
         return torch.from_numpy(filters).T.contiguous()
 
     @cached_property

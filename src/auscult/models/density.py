@@ -59,8 +59,8 @@ def shrunk_covariance(covariance: Array, n: int) -> Array:
     """Shrink a covariance towards its diagonal, as far as the number of vectors behind it demands.
 
     The oracle approximating shrinkage (Chen, Wiesel, Eldar, Hero 2010) of the correlation matrix: its share needs only
-    the matrix and `n`, which is all that one pass by Welford leaves, while Ledoit and Wolf's needs fourth moments. Working
-    on the correlations, it does not care for the units of the bins, and it keeps every variance.
+    the matrix and `n`, which is all that one pass by Welford leaves, while Ledoit and Wolf's needs fourth moments.
+    Working on the correlations, it does not care for the units of the bins, and it keeps every variance.
 
     Args:
         covariance: of n vectors, divided by n `[F, F]`.

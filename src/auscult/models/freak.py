@@ -98,7 +98,8 @@ class Freak(Model):
 
     def receptive_field(self) -> int:
         """Frames from which one frame is predicted: 31 with three layers, 63 with four."""
-        return 1 + (self.kernel - 1) * sum(2**layer for layer in range(self.n_layers + 1))
+        dilations = 2 ** (self.n_layers + 1) - 1  # 1 + 2 + 4 + ... + 2 ** n_layers
+        return 1 + (self.kernel - 1) * int(dilations)
 
     def build(self) -> None:
         """Make the network, its channels last in memory: the convolutions and the norm of a frame are faster so."""
@@ -120,8 +121,8 @@ class Freak(Model):
         if self.score == "gaussian" and bank.n_clips < least:
             raise ModelError(
                 f"freak: {bank.n_clips} training clips are too few for the {self.covariance} covariance of "
-                f"{self.n_bins} bins, which needs {least}; give more clips, or choose the covariance diagonal (2 clips) "
-                "or identity, or the percentile score"
+                f"{self.n_bins} bins, which needs {least}; give more clips, or choose the covariance diagonal (2 "
+                "clips) or identity (1), or the percentile score"
             )
         self.mean, self.deviation = standardisation(frames)
 
@@ -134,7 +135,7 @@ class Freak(Model):
         starts = torch.as_tensor(bank.offsets[:-1]).to(device) + (draws * room).long().clamp(max=room - 1)
         order = torch.randperm(bank.n_clips, generator=self.generator, device=device)
         run = torch.arange(crop, device=device)
-        for chunk in order.split(training.batch_size):
+        for chunk in torch.split(order, training.batch_size):
             yield frames[starts[chunk, None] + run]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -252,5 +253,5 @@ class ClipNorm(nn.GroupNorm):
 
 
 def convolution(n_in: int, n_out: int, *, groups: int, kernel: int = 1, dilation: int = 1) -> nn.Conv2d:
-    """A convolution over time of `[B, C, 1, N]` without padding; torch's one-dimensional kind knows no channels last."""
+    """A convolution over time of `[B, C, 1, N]`, unpadded; torch's one-dimensional kind knows no channels last."""
     return nn.Conv2d(n_in, n_out, (1, kernel), dilation=(1, dilation), groups=groups)

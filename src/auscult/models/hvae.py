@@ -1,7 +1,7 @@
 """Heteroskedastic variational auto-encoder (Daniluk et al., DCASE 2020 Task 2 report, section 2)."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar, Literal, get_args
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from auscult.errors import ModelError
 from auscult.features.bank import Bank
-from auscult.models.layers import dropout_mask, standardisation
+from auscult.models.layers import dropout, standardisation
 from auscult.models.window import WindowModel
 from auscult.training import Training
 
@@ -90,10 +90,10 @@ class HVAE(WindowModel):
     def build(self) -> None:
         """Make the encoder and one or two decoders."""
         up = [self.n_latent, *reversed(self.hidden)]
-        self.encoder = DenseStack([self.n_values, *self.hidden, 2 * self.n_latent])
-        self.decoder = DenseStack([*up, self.n_values if self.big_precision else 2 * self.n_values])
+        self.encoder = DenseStack([self.n_values, *self.hidden, 2 * self.n_latent], rate=self.dropout)
+        self.decoder = DenseStack([*up, self.n_values if self.big_precision else 2 * self.n_values], rate=self.dropout)
         if self.big_precision:
-            self.precision = DenseStack([*up, self.n_values])
+            self.precision = DenseStack([*up, self.n_values], rate=self.dropout)
 
     def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
         """Mean and standard deviation per bin, if they are asked for."""
@@ -103,16 +103,15 @@ class HVAE(WindowModel):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Standardised windows X -> mu, sigma, X-hat, log w; Z is drawn in training, else it is mu."""
-        masks = self._masks(len(x))
-        mu, raw_sigma = self.encoder(x, masks).float().chunk(2, dim=1)  # [B, D] each
+        mu, raw_sigma = self.encoder(x, self.generator).float().chunk(2, dim=1)  # [B, D] each
         sigma = F.softplus(raw_sigma) + MIN_SIGMA
         z = mu
         if self.training:
             z = mu + sigma * torch.randn(mu.shape, generator=self.generator, device=mu.device)
         if self.big_precision:
-            x_hat, raw_log_w = self.decoder(z, masks), self.precision(z, masks)
+            x_hat, raw_log_w = self.decoder(z, self.generator), self.precision(z, self.generator)
         else:
-            x_hat, raw_log_w = self.decoder(z, masks).chunk(2, dim=1)
+            x_hat, raw_log_w = self.decoder(z, self.generator).chunk(2, dim=1)
         return mu, sigma, x_hat.float(), limit(raw_log_w.float())  # the last two [B, context * F]
 
     def loss(self, batch: Tensor) -> dict[str, Tensor]:
@@ -152,25 +151,26 @@ class DenseStack(nn.Module):
 
     Args:
         sizes: width of the input and of each layer.
+        rate: of the dropout.
 
     Shape:
         `[B, sizes[0]]` -> `[B, sizes[-1]]`.
     """
 
-    def __init__(self, sizes: Sequence[int]) -> None:
+    def __init__(self, sizes: Sequence[int], *, rate: float) -> None:
         super().__init__()
-        *hidden, (n_in, n_out) = pairwise(sizes)
-        self.hidden = nn.ModuleList(nn.Linear(*widths) for widths in hidden)
-        self.output = nn.Linear(n_in, n_out)
+        self.rate = rate
+        self.layers = nn.ModuleList(nn.Linear(*widths) for widths in pairwise(sizes))
 
-    def forward(self, x: Tensor, masks: Iterator[Tensor] | None = None) -> Tensor:
-        """Takes one mask for each hidden layer, if there are any."""
-        for layer in self.hidden:
+    def forward(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        """The generator draws the dropout in training."""
+        *hidden, output = self.layers
+        for layer in hidden:
             x = F.elu(layer(x), inplace=True)
-            if masks is not None:
-                x = x * next(masks)
-        output: Tensor = self.output(x)
-        return output
+            if self.training and self.rate:
+                x = dropout(x, self.rate, generator)
+        y: Tensor = output(x)
+        return y
 
 
 def kl_divergence(mu: Tensor, sigma: Tensor) -> Tensor:

@@ -17,15 +17,13 @@ def standardisation(frames: Tensor) -> tuple[Tensor, Tensor]:
     return mean.float(), deviation.float()
 
 
-def dropout_mask(
-    n_rows: int, width: int, rate: float, *, generator: torch.Generator | None, device: torch.device
-) -> Tensor:
-    """Mask `[B, width]` of a layer: 0 at the given rate, elsewhere what keeps the mean.
+def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
+    """Set values `[B, D]` to 0 at a rate and scale the others so that the mean stays, with a generator of our own.
 
-    Sixteen random bits decide each unit, so that the rate is met to 1 / 65536: a quarter of the random numbers, which
-    are what dropout costs.
+    Sixteen random bits decide each value, which meets the rate to 1 / 65536: making random numbers is what costs, and
+    this takes a quarter of what one number for each value takes.
     """
-    n_values, n_dropped = n_rows * width, round(rate * 2**16)
-    words = torch.empty(-(-n_values // 4), dtype=torch.int64, device=device)
-    bits = words.random_(-(2**63), None, generator=generator).view(torch.int16)[:n_values].view(n_rows, width)
-    return (bits >= n_dropped - 2**15).float().mul_(2**16 / (2**16 - n_dropped))
+    n_dropped = round(rate * 2**16)
+    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
+    bits = words.random_(-(2**63), None, generator=generator).view(torch.int16)[: x.numel()].view(x.shape)
+    return x * (bits >= n_dropped - 2**15).float().mul_(2**16 / (2**16 - n_dropped))

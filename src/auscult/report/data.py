@@ -58,7 +58,7 @@ class Evidence:
         spectrogram: what the model saw, or a log-mel of it, `[N, F]`.
         maps: name of an error map -> the map `[N, F]`, NaN where nothing was predicted. Maps with a negative value are
             drawn as signed errors.
-        frame_scores: `[M]`.
+        frame_scores: `[M]`; empty for none.
         frame_offset: the frame, counted from 0, on which the first frame score is centred.
         seconds_per_frame: hop of the spectrogram's frames; frame n is centred on n times this.
         bin_frequencies: centre of each bin in Hz, rising, `[F]`; `None` where bins are no frequencies.
@@ -182,7 +182,7 @@ class ReportData:
         data_summary: numbers of clips.
         results: AUC and pAUC; empty where no clip has a label.
         tables: system -> scores of the test clips, for curves and histograms. Systems stand in this order.
-        evidence: the clips to show, most of all the most anomalous.
+        evidence: the clips to show, the most anomalous first; a clip that several systems scored gets one card.
         histories: member -> one entry per epoch, each a mapping of names to values.
         protocols: protocol -> which data its choices saw, a sentence.
         provenance: name -> value: library versions, seeds, device, numbers.

@@ -28,25 +28,36 @@ Limits = Mapping[tuple[str, str, str], tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """What the page shows of one clip: `plots` above each other, `audio` as a data URI, empty for none.
-
-    `start` and `end` are the times in seconds at the left and right edge of the plots.
-    """
+class View:
+    """A clip as one system sees it: plots above each other, on a time axis from `start` to `end`, in seconds."""
 
     evidence: Evidence
     plots: Sequence[Plot]
-    audio: str
-    audio_note: str
     start: float
     end: float
 
 
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the page shows of one clip: a view per system, and the sound as a data URI, empty for none."""
+
+    views: Sequence[View]
+    audio: str
+    audio_note: str
+
+    @property
+    def first(self) -> Evidence:
+        """The evidence that came first; its rank and score stand on top of the card."""
+        return self.views[0].evidence
+
+
 def cards(evidence: Iterable[Evidence]) -> list[Card]:
-    """Cards in the given order; maps of one unit share a colour scale within their system and machine type."""
-    clips = list(evidence)
-    limits = map_limits(clips)
-    return [_card(clip, limits) for clip in clips]
+    """A card per clip, in the order of their first evidence; a clip that several systems scored has several views."""
+    clips: dict[tuple[str, str, str], list[Evidence]] = {}
+    for one in evidence:
+        clips.setdefault((one.machine_type, one.machine_id, one.file), []).append(one)
+    limits = map_limits(one for views in clips.values() for one in views)
+    return [_card(views, limits) for views in clips.values()]
 
 
 def map_limits(evidence: Iterable[Evidence]) -> Limits:
@@ -109,8 +120,7 @@ def frame_plot(clip: Evidence) -> Plot:
     frames, scores = frames[::step], np.array([scores[i : i + step].max() for i in range(0, len(scores), step)])
     across, up, times = Axis(-0.5, len(clip.spectrogram) - 0.5), axis_of(scores), _time_axis(clip)
     x, y = across.place(frames), up.place(scores)
-    peak = int(np.argmax(scores)) if len(scores) else 0
-    where = f"highest at {frames[peak] * clip.seconds_per_frame:.2f} s" if len(scores) else "none"
+    where = f"highest at {frames[int(np.argmax(scores))] * clip.seconds_per_frame:.2f} s"
     return Plot(
         body=svg([path(area(x, y), "fill score"), path(line(x, y), "outline score")]),
         alt=f"Frame scores of {clip.file}: {where}.",
@@ -142,13 +152,20 @@ def flac(waveform: NDArray[np.float32], sample_rate: int) -> tuple[str, str]:
     return _data_uri("audio/flac", file.getvalue()), "; ".join(notes)
 
 
-def _card(clip: Evidence, limits: Limits) -> Card:
-    plots = [spectrogram_plot(clip), *(map_plot(clip, name, limits) for name in clip.maps), frame_plot(clip)]
-    audio, note = "", ""
-    if clip.waveform is not None and clip.sample_rate:
-        audio, note = flac(clip.waveform, clip.sample_rate)
-    axis = _time_axis(clip)
-    return Card(clip, plots, audio, note, axis.low, axis.high)
+def _card(clips: Sequence[Evidence], limits: Limits) -> Card:
+    """Views in the given order; a spectrogram that an earlier view shows is not repeated."""
+    views: list[View] = []
+    for clip in clips:
+        shown = any(np.array_equal(view.evidence.spectrogram, clip.spectrogram) for view in views)
+        plots = [] if shown else [spectrogram_plot(clip)]
+        plots += [map_plot(clip, name, limits) for name in clip.maps]
+        plots += [frame_plot(clip)] if len(clip.frame_scores) else []
+        axis = _time_axis(clip)
+        views.append(View(clip, plots, axis.low, axis.high))
+    for clip in clips:
+        if clip.waveform is not None and clip.sample_rate:
+            return Card(views, *flac(clip.waveform, clip.sample_rate))
+    return Card(views, "", "")
 
 
 def _scale(clip: Evidence, name: str) -> tuple[str, str, str]:

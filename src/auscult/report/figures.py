@@ -34,7 +34,7 @@ def overview_plot(data: ReportData) -> Plot:
     lowest = min([lowest, *(mean["auc"] for found in means.values() for mean in found.values())])
     axis = Axis(min(0.5, np.floor(10 * lowest) / 10), 1.0)
     heights = {name: 100 * (len(types) - place - 0.5) / len(types) for place, name in enumerate(types)}
-    marks = [path(line([tick.place] * 2, [0, 100]), "grid") for tick in axis.ticks(count=10)]
+    marks = [path(line([tick.place] * 2, [0, 100]), "grid") for tick in axis.ticks(count=6)]
     marks.append(path(line([axis.place(0.5)] * 2, [0, 100]), "chance"))
     for name in types:
         aucs = axis.place([figures["auc"] for figures in machines.get(name, {}).values()])
@@ -52,7 +52,7 @@ def overview_plot(data: ReportData) -> Plot:
         shape=f"strips strips-{min(len(types), 8)}",
         title="AUC by machine type",
         note=f"large dots: means of the systems; small dots: the machines under {data.headline}",
-        x_ticks=[Tick(tick.place, f"{100 * float(tick.text):.0f}") for tick in axis.ticks(count=10)],
+        x_ticks=[Tick(tick.place, f"{100 * float(tick.text):.0f}") for tick in axis.ticks(count=6)],
         y_ticks=[Tick(heights[name], name) for name in types],
         x_label="AUC, %",
     )
@@ -92,7 +92,7 @@ def roc_plot(tables: Mapping[str, ScoreTable], styles: Mapping[str, str], *, tit
     )
 
 
-def histogram_plot(table: ScoreTable, *, title: str) -> Plot:
+def histogram_plot(table: ScoreTable, *, machine: str, title: str) -> Plot:
     """Scores of one machine's clips: normal and anomalous ones, or all of them where labels are missing.
 
     The far tail beyond the 99th percentile is gathered in the last bar, so that one clip does not flatten the rest.
@@ -111,8 +111,9 @@ def histogram_plot(table: ScoreTable, *, title: str) -> Plot:
     means = ", ".join(f"{len(values)} {name} with median {np.median(values):.4g}" for name, values in scores.items())
     return Plot(
         body=svg(marks),
-        alt=f"Histogram of scores of {title}: {means}.",
+        alt=f"Histogram of scores of {machine}: {means}.",
         shape="bars",
+        title=title,
         note=f"last bar: {beyond} up to {table.scores.max():.3g}" if beyond else "",
         x_ticks=across.ticks(count=4),
         y_ticks=[tick for tick in up.ticks(count=3) if tick.text.isdigit()],

@@ -49,7 +49,8 @@ class MachineType:
         machines: curves per machine.
         others: system -> histograms per machine, of the other systems.
         ranking: clips by score.
-        cards: system -> evidence.
+        labelled: whether any of its clips has a label.
+        cards: evidence, a card per clip.
     """
 
     name: str
@@ -58,7 +59,8 @@ class MachineType:
     machines: Sequence[Machine]
     others: Mapping[str, Sequence[Plot]]
     ranking: Table | None
-    cards: Mapping[str, Sequence[Card]]
+    labelled: bool
+    cards: Sequence[Card]
 
 
 def write_report(data: ReportData, path: Path) -> None:
@@ -157,16 +159,19 @@ def _machine_type(
             Machine(
                 machine_id,
                 roc_plot(own, styles, title=machine_id, note=note),
-                histogram_plot(own[data.headline], title=f"{name} {machine_id}") if data.headline in own else None,
+                histogram_plot(own[data.headline], machine=f"{name} {machine_id}", title="Scores")
+                if data.headline in own
+                else None,
             )
         )
     others = {
-        system: [histogram_plot(table, title=f"{name} {machine_id}") for machine_id, table in groups[name].items()]
+        system: [
+            histogram_plot(table, machine=f"{name} {machine_id}", title=machine_id)
+            for machine_id, table in groups[name].items()
+        ]
         for system, groups in tables.items()
         if system != data.headline and name in groups
     }
-    own_cards = [card for card in evidence if card.evidence.machine_type == name]
-    systems = dict.fromkeys(card.evidence.system for card in own_cards)
     return MachineType(
         name,
         mean_figures(figures.values()) if figures else None,
@@ -174,7 +179,8 @@ def _machine_type(
         machines,
         others,
         ranking_table(data, name) if name in tables.get(data.headline, {}) else None,
-        {system: [card for card in own_cards if card.evidence.system == system] for system in systems},
+        any(row.label for groups in tables.values() for table in groups.get(name, {}).values() for row in table),
+        [card for card in evidence if card.first.machine_type == name],
     )
 
 

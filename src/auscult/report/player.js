@@ -2,10 +2,14 @@
 const players = [...document.querySelectorAll(".card audio")];
 for (const player of players) {
   const card = player.closest(".card");
-  const start = Number(card.dataset.start);
-  const span = Number(card.dataset.end) - start;
+  const views = [...card.querySelectorAll(".times")].map((view) => {
+    const start = Number(view.dataset.start);
+    return { view, start, span: Number(view.dataset.end) - start };
+  });
   const draw = () => {
-    card.style.setProperty("--now", `${(100 * (player.currentTime - start)) / span}%`);
+    for (const { view, start, span } of views) {
+      view.style.setProperty("--now", `${(100 * (player.currentTime - start)) / span}%`);
+    }
     if (!player.paused) requestAnimationFrame(draw);
   };
   player.addEventListener("play", () => {
@@ -14,13 +18,15 @@ for (const player of players) {
     draw();
   });
   player.addEventListener("seeked", draw);
-  for (const canvas of card.querySelectorAll(".times .canvas")) {
-    canvas.classList.add("playable");
-    canvas.addEventListener("click", (event) => {
-      const box = canvas.getBoundingClientRect();
-      player.currentTime = Math.max(0, start + (span * (event.clientX - box.left)) / box.width);
-      player.play();
-    });
+  for (const { view, start, span } of views) {
+    for (const canvas of view.querySelectorAll(".canvas")) {
+      canvas.classList.add("playable");
+      canvas.addEventListener("click", (event) => {
+        const box = canvas.getBoundingClientRect();
+        player.currentTime = Math.max(0, start + (span * (event.clientX - box.left)) / box.width);
+        player.play();
+      });
+    }
   }
 }
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((fold) => (fold.open = true)));

@@ -58,7 +58,7 @@ def machine_table(data: ReportData, machine_type: str) -> Table:
     ids = sorted({row.machine_id for row in results})
     values = {system: types.get(machine_type, {}) for system, types in by_system(results).items()}
     counts = {row.machine_id: row for row in data.data_summary if row.machine_type == machine_type}
-    foot = [Cell("test clips, normal + anomalous"), Cell("")]
+    foot = [Cell("test clips: normal + anomalous", span=2)]
     for id_ in ids:
         row = counts.get(id_)
         foot.append(Cell(f"{row.normal} + {row.anomaly}" if row else NONE, span=2))
