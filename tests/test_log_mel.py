@@ -25,7 +25,7 @@ def reference(waveform: np.ndarray, rate: int, n_fft: int, hop_length: int, n_me
     length=st.integers(2048, 40000),
     n_fft=st.sampled_from([512, 1024, 2048]),
     fraction=st.sampled_from([2, 4]),
-    n_mels=st.sampled_from([40, 64, 128]),
+    n_mels=st.sampled_from([40, 64, 128, 256]),
     rate=st.sampled_from([16000, 44100]),
     gain=st.floats(1e-3, 1.0),
 )
@@ -34,7 +34,7 @@ def test_parity_with_librosa(
 ) -> None:
     rng = np.random.default_rng(seed)
     time = np.arange(length) / rate
-    waveform = gain * (0.1 * rng.standard_normal(length) + np.sin(2 * np.pi * rng.uniform(50, 5000) * time))
+    waveform = gain * (0.1 * rng.standard_normal(length) + 0.1 * np.sin(2 * np.pi * rng.uniform(50, 5000) * time))
     waveform = waveform.astype(np.float32)
     expected = 10 * np.log10(reference(waveform, rate, n_fft, n_fft // fraction, n_mels) + 1e-30)
     ours = LogMel(rate, n_fft=n_fft, hop_length=n_fft // fraction, n_mels=n_mels)(waveform)
@@ -111,8 +111,10 @@ def test_the_configuration_makes_the_same_features() -> None:
     assert LogMel(**config).config() == features.config()
 
 
-def test_empty_filters_of_the_report_s_256_mels_are_constant_and_finite() -> None:
-    frames = LogMel(16000, n_mels=256)(np.random.default_rng(0).standard_normal(16000).astype(np.float32))
+def test_the_bins_of_empty_filters_are_constant_and_finite() -> None:
+    frames = LogMel(44100, n_fft=512, hop_length=256)(
+        np.random.default_rng(0).standard_normal(16000).astype(np.float32)
+    )
     empty = np.ptp(frames, axis=0) == 0
     assert 0 < empty.sum() < 20
     assert np.isfinite(frames).all()

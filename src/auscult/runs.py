@@ -12,6 +12,8 @@ from auscult.executors import OnProgress, SerialExecutor, model_file, run_bank, 
 from auscult.files import replacing, saving
 from auscult.plan import Plan, make_plan
 from auscult.recipe import Recipe
+from auscult.report.collect import report_data
+from auscult.report.html import write_report
 from auscult.results import Run, System, notes_on, only, result_rows, systems_of
 from auscult.store import Store
 
@@ -64,6 +66,7 @@ def run(
     evaluation = [row for system in systems for row in result_rows(system, system.evaluation)]
     finished = Run(out, recipe, data, plan, artefacts, systems, results, evaluation, notes_on(systems))
     _write(finished)
+    write_report(report_data(finished), out / "report.html")
     return finished
 
 

@@ -199,16 +199,18 @@ def _save(path: Path, module: "torch.nn.Module", optimizer: "torch.optim.Optimiz
 
     tensors = {f"module.{name}": tensor.contiguous() for name, tensor in module.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+        tensors |= {f"optimizer.{index}.{name}": tensor.contiguous() for name, tensor in state.items()}
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={"history": json.dumps(history)})
 
 
 def _resume(path: Path, module: "torch.nn.Module", optimizer: "torch.optim.Optimizer") -> History:
+    import torch
     from safetensors import safe_open
 
     weights: dict[str, Tensor] = {}
     state: dict[int, dict[str, Tensor]] = {}
+    parameters = list(module.parameters())
     with safe_open(path, framework="pt") as file:
         history: History = json.loads(file.metadata()["history"])
         for key in file.keys():  # noqa: SIM118  # safetensors' handle is no dictionary
@@ -217,7 +219,10 @@ def _resume(path: Path, module: "torch.nn.Module", optimizer: "torch.optim.Optim
                 weights[name] = file.get_tensor(key)
             else:
                 index, name = name.split(".", 1)
-                state.setdefault(int(index), {})[name] = file.get_tensor(key)
+                tensor, parameter = file.get_tensor(key), parameters[int(index)]
+                if tensor.shape == parameter.shape:  # fused Adam needs the parameter's own order in memory
+                    tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+                state.setdefault(int(index), {})[name] = tensor
     module.load_state_dict(weights)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return history

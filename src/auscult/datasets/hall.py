@@ -14,7 +14,7 @@ LEVEL = 0.02
 """Root mean square of a healthy machine at the microphone; full scale is 1."""
 
 NEIGHBOUR_SECONDS = 12
-REFERENCE_SECONDS = 6
+REFERENCES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Hall:
 
     Args:
         seed: of the factory, 0 or more.
-        snr_db: power of a healthy machine over that of the background, in dB, as a mean over clips.
+        snr_db: power of a healthy machine over that of the background, in dB; the mean over its clips.
     """
 
     def __init__(self, *, seed: int, snr_db: float) -> None:
@@ -54,10 +54,11 @@ class Hall:
         return build_machine(machine_type, machine_id, seed=self.seed)
 
     def anomaly(self, machine_type: str, machine_id: str, index: int) -> tuple[str, float]:
-        """Fault and strength (0.3 to 1) of an anomalous test clip: each fault of the type in turn."""
+        """Fault and strength (0.3 to 1) of an anomalous test clip: each fault in turn, the strengths spread evenly."""
         faults = TYPES[machine_type].faults
-        rng = self._rng("strength", machine_type, machine_id, str(index))
-        return faults[index % len(faults)], float(rng.uniform(0.3, 1.0))
+        first = self._rng("strength", machine_type, machine_id).random()
+        turn = index // len(faults) + index % len(faults) / len(faults)
+        return faults[index % len(faults)], float(0.3 + 0.7 * ((first + 0.618034 * turn) % 1.0))
 
     def record(
         self, machine_type: str, machine_id: str, split: Split, label: Label, index: int, *, n_samples: int
@@ -79,12 +80,12 @@ class Hall:
         gain = LEVEL * 10 ** (rng.normal(0.0, 0.5) / 20)
         sound = TYPES[machine_type].sound(machine, run) * np.float32(gain / self._level(machine))
         background = self.background(rng, n_samples, without=machine_type)
-        noise_gain = gain * 10 ** ((rng.normal(0.0, 0.8) - self.snr_db) / 20)
+        noise_gain = gain * 10 ** ((rng.normal(0.0, 1.0) - self.snr_db) / 20)
         return Recording(sound, background * np.float32(noise_gain))
 
     def background(self, rng: np.random.Generator, n_samples: int, *, without: str) -> Signal:
         """The hall's noise `[T]`, root mean square 1: broadband and mains hum, distant blows, other machines."""
-        levels = np.array([0.8, 0.4, 0.25, 0.12]) * rng.lognormal(0.0, 0.3, 4)
+        levels = np.array([0.8, 0.4, 0.25, 0.12]) * rng.lognormal(0.0, 0.45, 4)
         bands = zip((120, 500, 1500, 4500), levels, strict=True)
         sound = noise(rng, n_samples, *(Band(hz, 1.0, level) for hz, level in bands))
         mains = 50.0 * (1 + 0.0004 * rng.normal())
@@ -102,9 +103,10 @@ class Hall:
         return np.random.default_rng([self.seed, *"/".join(names).encode()])
 
     def _measure_level(self, machine: Machine) -> float:
-        """Root mean square of a machine when it is healthy."""
-        rng = self._rng("level", machine.machine_type, machine.machine_id)
-        return rms(TYPES[machine.machine_type].sound(machine, Run(rng, REFERENCE_SECONDS * SAMPLE_RATE)))
+        """Root mean square of a machine when healthy and under middling load; in dB the mean over short recordings."""
+        rngs = self._rng("level", machine.machine_type, machine.machine_id).spawn(REFERENCES)
+        runs = [Run(rng, SAMPLE_RATE // 2, load=0.0) for rng in rngs]
+        return float(np.exp(np.mean([np.log(rms(TYPES[machine.machine_type].sound(machine, run))) for run in runs])))
 
     def _record_neighbour(self, machine_type: str) -> Signal:
         """A long recording of a machine that stands at the other end of the hall: dull and reverberant."""

@@ -35,18 +35,18 @@ def fan(machine: Machine, run: Run) -> Signal:
     phase = turns(run.speed(machine.rotation_hz) * (1 + 0.05 * clogging), n, rng)
     partials = np.full(12 * machine.elements, 0.004)
     partials[:4] = 0.05, 0.03, 0.02, 0.01
-    partials[0] += 0.25 * unbalance
+    partials[0] += 0.35 * unbalance
     partials[machine.elements - 1 :: machine.elements] = 0.3 / np.arange(1, 13) ** 1.3
     tones = run.tones(phase, partials)
-    flow = run.flow(Band(420 * machine.tone, 0.9, 0.7), Band(1900 * machine.tone, 0.8, 0.25 * (1 - 0.5 * clogging)))
+    flow = run.flow(Band(420 * machine.tone, 0.9, 0.7), Band(1900 * machine.tone, 0.8, 0.25 * (1 - 0.6 * clogging)))
     hum = run.tones(turns(100.0, n, rng), [0.06, 0.03, 0.0, 0.02])
     sound = tones + flow * (1 + 0.15 * run.tones(phase * machine.elements, [1.0]))
     if clogging:
-        stall = noise(run.fault_rng, n, Band(150 * machine.tone, 0.5, 0.35 * clogging))
+        stall = noise(run.fault_rng, n, Band(150 * machine.tone, 0.5, 0.5 * clogging))
         sound += stall * (1 + 0.6 * wander(run.fault_rng, n, hz=6.0)).astype(np.float32)
-    sound *= (1 + 0.4 * unbalance * np.sin(2 * np.pi * phase)).astype(np.float32)
-    sound *= (1 - 0.22 * run.of("low voltage")) ** 2.5
-    return run.casing(sound, machine) + 0.9 * run.pitting(machine, phase) + hum
+    sound *= (1 + 0.5 * unbalance * np.sin(2 * np.pi * phase)).astype(np.float32)
+    sound *= run.voltage ** 2.5
+    return run.casing(sound, machine) + run.pitting(machine, phase) + hum
 
 
 def pump(machine: Machine, run: Run) -> Signal:
@@ -67,14 +67,14 @@ def pump(machine: Machine, run: Run) -> Signal:
     sound = run.tones(phase, partials) + flow
     extra = np.zeros(n, dtype=np.float32)
     if leakage:
-        jet = noise(run.fault_rng, n, Band(5200 * machine.tone, 0.35, 0.1 * leakage))
+        jet = noise(run.fault_rng, n, Band(5200 * machine.tone, 0.35, 0.17 * leakage))
         extra += jet * (1 + 0.15 * wander(run.fault_rng, n, hz=8.0)).astype(np.float32)
     if grit:
-        extra += 0.4 * grit * ring(run.scattered(25.0), [Mode(2600 * machine.tone, 0.004, 1.0), *machine.modes])
+        extra += 0.65 * grit * ring(run.scattered(25.0), [Mode(2600 * machine.tone, 0.004, 1.0), *machine.modes])
     if clogging:
         bubbles = ring(run.scattered(600.0, spread=1.0), [Mode(3800 * machine.tone, 0.0006, 0.5)])
-        extra += 0.45 * clogging * bubbles * (1 + np.sin(2 * np.pi * phase * machine.elements)).astype(np.float32)
-    return run.casing(sound, machine) + extra + 0.9 * run.pitting(machine, phase) + hum
+        extra += 0.5 * clogging * bubbles * (1 + np.sin(2 * np.pi * phase * machine.elements)).astype(np.float32)
+    return run.casing(sound, machine) + extra + 0.8 * run.pitting(machine, phase) + hum
 
 
 def slider(machine: Machine, run: Run) -> Signal:
@@ -98,15 +98,15 @@ def slider(machine: Machine, run: Run) -> Signal:
     if damage:
         passes = np.concatenate([crossings(cycle - machine.place / 2), crossings(cycle + machine.place / 2)])
         knock = (Mode(900 * machine.tone, 0.012, 1.0), Mode(2700 * machine.tone, 0.005, 0.8))
-        sound += ring(blows(passes, 2.5 * damage * run.fault_rng.lognormal(0, 0.2, len(passes)), n), knock)
+        sound += ring(blows(passes, 3.5 * damage * run.fault_rng.lognormal(0, 0.2, len(passes)), n), knock)
     if slip:
         late = np.concatenate([ends + SAMPLE_RATE * delay for delay in (0.05, 0.085, 0.11)])
         slap = (Mode(480 * machine.tone, 0.01, 1.0), Mode(1700 * machine.tone, 0.003, 1.0))
-        sound += ring(blows(late, 1.2 * slip * run.fault_rng.lognormal(0, 0.4, len(late)), n), slap)
+        sound += ring(blows(late, 1.0 * slip * run.fault_rng.lognormal(0, 0.4, len(late)), n), slap)
     if dry:
         pitch = 2300 * machine.tone * (1 + 0.02 * wander(run.fault_rng, n, hz=12.0))
         squeal = harmonics(turns(pitch, n, run.fault_rng), [0.4, 0.2, 0.1], run.fault_rng)
-        sound += 0.45 * dry * squeal * (pace * np.clip(0.5 + wander(run.fault_rng, n, hz=8.0), 0, 2)).astype(np.float32)
+        sound += 0.9 * dry * squeal * (pace * np.clip(0.5 + wander(run.fault_rng, n, hz=8.0), 0, 2)).astype(np.float32)
     return run.casing(sound, machine)
 
 
@@ -118,7 +118,7 @@ def valve(machine: Machine, run: Run) -> Signal:
     """
     rng, n = run.rng, run.n_samples
     dirt, leakage, weak = run.of("contamination"), run.of("leakage"), run.of("low voltage")
-    cycle = turns(run.speed(machine.cycle_hz, spread=0.02, drift=0.02) / (1 - 0.22 * weak), n, rng)
+    cycle = turns(run.speed(machine.cycle_hz, spread=0.02, drift=0.02) / run.voltage, n, rng)
     gate = (cycle % 1.0) < 0.3 + 0.3 * machine.place
     opens = crossings(cycle) + SAMPLE_RATE * 0.02 * weak
     closes = crossings(cycle - 0.3 - 0.3 * machine.place)
@@ -132,14 +132,14 @@ def valve(machine: Machine, run: Run) -> Signal:
     sound += opening * run.tones(turns(100.0, n, rng), [0.03, 0.02, 0.015, 0.01])
     if dirt:
         bounce = np.concatenate([closes + SAMPLE_RATE * delay for delay in (0.018, 0.031, 0.04, 0.046)])
-        heights = 0.6 * dirt * run.fault_rng.lognormal(0, 0.4, len(bounce))
+        heights = 0.45 * dirt * run.fault_rng.lognormal(0, 0.4, len(bounce))
         sound += ring(blows(bounce, heights, n), clack)
-        sound += 0.08 * dirt * ring(run.scattered(120.0), click) * opening
+        sound += 0.05 * dirt * ring(run.scattered(120.0), click) * opening
     if leakage:
         sound += (1 - opening) * noise(run.fault_rng, n, Band(5200 * machine.tone, 0.3, 0.02 * leakage))
     if weak:
         chatter = crossings(turns(100.0, n, run.fault_rng))
-        sound += 0.15 * weak * opening * ring(blows(chatter, 1.0, n), clack)
+        sound += 0.25 * weak * opening * ring(blows(chatter, 1.0, n), clack)
     return run.casing(sound, machine)
 
 
@@ -151,20 +151,20 @@ def toy_car(machine: Machine, run: Run) -> Signal:
     """
     rng, n = run.rng, run.n_samples
     unbalance, damage = run.of("imbalance"), run.of("gear damage")
-    phase = turns(run.speed(machine.rotation_hz, spread=0.02, drift=0.006), n, rng)
+    phase = turns(run.speed(machine.rotation_hz, spread=0.025, drift=0.006), n, rng)
     big_gear = phase / 4
     stumble = 1 - 0.5 * damage * (big_gear % 1.0 < 0.15)
     mesh = run.tones(phase * machine.elements, 0.5 / np.arange(1, 9) ** 1.0)
-    brushes = run.tones(phase, [0.1 + 0.5 * unbalance, 0.05, 0.2, 0.02, 0.02, 0.12, 0.0, 0.0, 0.06])
+    brushes = run.tones(phase, [0.1 + 0.7 * unbalance, 0.05, 0.2, 0.02, 0.02, 0.12, 0.0, 0.0, 0.06])
     wheels = phase * (machine.cycle_hz / machine.rotation_hz)
     rolling = run.flow(Band(600 * machine.tone, 0.8, 0.35), Band(2600 * machine.tone, 0.7, 0.25))
     rolling *= ((1 + 0.3 * np.sin(2 * np.pi * wheels))).astype(np.float32)
     sound = mesh * (stumble * (1 + 0.7 * unbalance * np.sin(2 * np.pi * phase))).astype(np.float32) + brushes + rolling
     if damage:
         knocks = crossings(big_gear)
-        heights = 1.3 * damage * run.fault_rng.lognormal(0, 0.2, len(knocks))
+        heights = 2.6 * damage * run.fault_rng.lognormal(0, 0.2, len(knocks))
         sound += ring(blows(knocks, heights, n), [Mode(1900 * machine.tone, 0.003, 1.0)])
-    sound *= (1 - 0.22 * run.of("low voltage")) ** 1.5
+    sound *= run.voltage ** 1.5
     return run.casing(sound, machine)
 
 
@@ -177,8 +177,8 @@ def toy_conveyor(machine: Machine, run: Run) -> Signal:
     rng, n = run.rng, run.n_samples
     slip, lump = run.of("belt slip"), run.of("contamination")
     letting_go = smooth(wander(run.fault_rng, n, hz=3.0) > 0.4, seconds=0.03) if slip else np.zeros(n, dtype=np.float32)
-    speed = run.speed(machine.rotation_hz, spread=0.015)
-    phase = turns(speed * (1 + 0.15 * slip * letting_go), n, rng)
+    speed = run.speed(machine.rotation_hz, spread=0.02)
+    phase = turns(speed * (1 + 0.12 * slip * letting_go), n, rng)
     belt = turns(speed * (machine.cycle_hz / machine.rotation_hz), n, rng)
     tones = run.tones(phase, [0.2, 0.1, 0.1, 0.04, 0.04, 0.02])
     tones += run.tones(phase * machine.elements, 0.35 / np.arange(1, 11) ** 1.2)
@@ -189,15 +189,15 @@ def toy_conveyor(machine: Machine, run: Run) -> Signal:
     sound = tones + rumble * (1 - 0.3 * slip * letting_go) + ring(blows(seam, 0.8, n), thump)
     if slip:
         pitch = 1700 * machine.tone * (1 + 0.03 * wander(run.fault_rng, n, hz=10.0))
-        sound += 0.3 * slip * letting_go * harmonics(turns(pitch, n, run.fault_rng), [1.0, 0.5, 0.3], run.fault_rng)
+        sound += 0.35 * slip * letting_go * harmonics(turns(pitch, n, run.fault_rng), [1.0, 0.5, 0.3], run.fault_rng)
     if lump:
         at_rollers = np.concatenate([crossings(belt - machine.place), crossings(belt - machine.place - 0.5)])
         knock = (*thump, Mode(1900 * machine.tone, 0.006, 1.0))
-        sound += ring(blows(at_rollers, 2.5 * lump * run.fault_rng.lognormal(0, 0.2, len(at_rollers)), n), knock)
+        sound += ring(blows(at_rollers, 3.5 * lump * run.fault_rng.lognormal(0, 0.2, len(at_rollers)), n), knock)
         under_plate = smooth((belt - machine.place) % 1.0 < 0.25, seconds=0.02)
-        sound += under_plate * noise(run.fault_rng, n, Band(3300 * machine.tone, 0.5, 0.3 * lump))
-    sound *= (1 - 0.22 * run.of("low voltage")) ** 1.5
-    return run.casing(sound, machine) + 0.9 * run.pitting(machine, phase)
+        sound += under_plate * noise(run.fault_rng, n, Band(3300 * machine.tone, 0.5, 0.4 * lump))
+    sound *= run.voltage ** 1.5
+    return run.casing(sound, machine) + run.pitting(machine, phase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ TYPES = {
     "fan": MachineType(fan, ("imbalance", "bearing pitting", "clogging", "low voltage"), (17, 38), (1, 1), (5, 9)),
     "pump": MachineType(pump, ("leakage", "contamination", "clogging", "bearing pitting"), (22, 50), (1, 1), (3, 7)),
     "slider": MachineType(slider, ("rail damage", "belt slip", "dry rail"), (15, 32), (0.6, 1.3), (24, 36)),
-    "valve": MachineType(valve, ("contamination", "leakage", "low voltage"), (50, 50), (0.9, 2.6), (1, 1)),
+    "valve": MachineType(valve, ("contamination", "leakage", "low voltage"), (50, 50), (1.6, 3.4), (1, 1)),
 }
 """The six machine types, with the faults that they can have in the order in which test clips show them."""
 

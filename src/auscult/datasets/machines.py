@@ -48,26 +48,39 @@ class Run:
     """
 
     def __init__(
-        self, rng: np.random.Generator, n_samples: int, *, fault: str | None = None, strength: float = 0.0
+        self,
+        rng: np.random.Generator,
+        n_samples: int,
+        *,
+        fault: str | None = None,
+        strength: float = 0.0,
+        load: float | None = None,
     ) -> None:
         self.rng = rng
         self.fault_rng = rng.spawn(1)[0]
         self.n_samples = n_samples
         self.fault = fault
         self.strength = strength
-        self.load = float(rng.normal(0.0, 1.0))
+        self.load = float(rng.normal()) if load is None else load
 
     def of(self, fault: str) -> float:
         """The strength of a fault in this recording, 0 where it is absent."""
         return self.strength if self.fault == fault else 0.0
 
+    @property
+    def voltage(self) -> float:
+        """Of the supply over its nominal value; motors run in proportion."""
+        return 1 - 0.13 * self.of("low voltage")
+
     def tones(self, phase: Track, amplitudes: Sequence[float] | Track) -> Signal:
-        """Harmonics `[T]` whose amplitudes differ by about 1.5 dB between recordings."""
-        return harmonics(phase, np.asarray(amplitudes) * self.rng.lognormal(0.0, 0.18, len(amplitudes)), self.rng)
+        """Harmonics `[T]` whose amplitudes differ by about 2.5 dB between recordings."""
+        return harmonics(phase, np.asarray(amplitudes) * self.rng.lognormal(0.0, 0.28, len(amplitudes)), self.rng)
 
     def flow(self, *bands: Band) -> Signal:
-        """Noise `[T]` whose level follows the load, by about 1.5 dB."""
-        return noise(self.rng, self.n_samples, *bands) * np.float32(10 ** (0.075 * self.load))
+        """Noise `[T]` whose level follows the load, by about 1.5 dB, and whose bands differ by about 2 dB besides."""
+        levels = 10 ** (0.075 * self.load) * self.rng.lognormal(0.0, 0.23, len(bands))
+        varied = (Band(band.hz, band.octaves, band.level * level) for band, level in zip(bands, levels, strict=True))
+        return noise(self.rng, self.n_samples, *varied)
 
     def casing(self, sound: Signal, machine: Machine) -> Signal:
         """The sound `[T]` as the casing passes it on; warmth and mounting shift its resonances a little."""
@@ -79,9 +92,8 @@ class Run:
 
     def speed(self, hz: float, *, spread: float = 0.012, drift: float = 0.003) -> Track:
         """A speed `[T]` in Hz that differs a little between recordings and drifts a little within one."""
-        low_voltage = 1 - 0.22 * self.of("low voltage")
         ratio = 1 + spread * self.rng.normal() + drift * wander(self.rng, self.n_samples, hz=1.5)
-        return hz * low_voltage * np.maximum(ratio, 0.5)
+        return hz * self.voltage * np.maximum(ratio, 0.5)
 
     def pitting(self, machine: Machine, phase: Track) -> Signal:
         """A pit in the bearing: blows at the defect frequency, uneven, strongest in the loaded zone."""
@@ -91,7 +103,7 @@ class Run:
         rng = self.fault_rng
         times = crossings(phase * (0.4 * machine.balls))
         times = times + rng.normal(0, 0.01 * SAMPLE_RATE / machine.defect_hz, len(times))
-        heights = strength * rng.lognormal(0, 0.25, len(times))
+        heights = 1.2 * strength * rng.lognormal(0, 0.25, len(times))
         modes = (Mode(3100 * machine.tone, 0.001, 1.4), Mode(4700 * machine.tone, 0.0008, 1.0))
         return ring(blows(times, heights, self.n_samples), modes)
 

@@ -96,6 +96,11 @@ class Model(nn.Module, ABC):
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     @property
+    def frame_offset(self) -> float:
+        """The frame, counted from 0, on which the first frame score is centred."""
+        return (self.frame_context - 1) / 2
+
+    @property
     def n_parameters(self) -> int:
         """Number of trained parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
@@ -235,7 +240,8 @@ class Model(nn.Module, ABC):
         model = cls(**json.loads(metadata["arguments"]))
         model.ids = tuple(json.loads(metadata["ids"]))
         model.history = json.loads(metadata["history"])
-        model.build()
+        with torch.random.fork_rng(devices=[]):  # the weights that `build` draws are replaced
+            model.build()
         model.load_state_dict(tensors)
         model.to(device)
         return model.eval()

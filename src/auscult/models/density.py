@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 Array = NDArray[np.float64]
 
-VARIANCE_FLOOR = 1e-8
-"""Least variance in any direction, relative to the mean variance of the bins: what does not vary cannot divide."""
+EIGENVALUE_FLOOR = 1e-8
+"""Least eigenvalue of a correlation matrix: a direction without variance must not divide."""
 
 
 class GaussianMixture(nn.Module):
@@ -20,8 +20,9 @@ class GaussianMixture(nn.Module):
 
     Attributes:
         means: `[K, F]`.
-        whitening: the symmetric inverse square roots of the covariances `[K, F, F]`: of all maps that whiten, the one
-            that moves the vectors least, so that a whitened value still belongs to its bin.
+        whitening: `[K, F, F]`: divides by the bins' deviations, then multiplies by the symmetric inverse root of the
+            correlations. Of all maps that whiten it leaves each value closest to its own bin (Kessy, Lewin and
+            Strimmer, Optimal whitening and decorrelation, 2018), whatever the bins' units.
         constants: logarithm of weight and normaliser of each component `[K]`.
     """
 
@@ -36,12 +37,14 @@ class GaussianMixture(nn.Module):
         self.register_buffer("constants", torch.zeros(n_components, dtype=torch.float64))
 
     def set_components(self, means: ArrayLike, covariances: ArrayLike, weights: ArrayLike = (1.0,)) -> None:
-        """Take over means `[K, F]`, covariances `[K, F, F]` and weights `[K]`, variances raised to the floor."""
+        """Take over means `[K, F]`, covariances `[K, F, F]` and weights `[K]`."""
         means, covariances = np.asarray(means, dtype=np.float64), np.asarray(covariances, dtype=np.float64)
-        variances, axes = np.linalg.eigh(covariances)  # [K, F], [K, F, F]: an axis per column
-        variances = np.maximum(variances, VARIANCE_FLOOR * variances.mean(axis=1, keepdims=True) + 1e-300)
-        whitening = (axes / np.sqrt(variances)[:, None, :]) @ axes.transpose(0, 2, 1)
-        constants = np.log(weights) - 0.5 * (np.log(variances).sum(axis=1) + means.shape[1] * np.log(2 * np.pi))
+        deviations = np.stack([_deviations(covariance) for covariance in covariances])  # [K, F]
+        variances, axes = np.linalg.eigh(covariances / (deviations[:, :, None] * deviations[:, None, :]))
+        variances = np.maximum(variances, EIGENVALUE_FLOOR)  # [K, F], along axes [K, F, F], one per column
+        whitening = (axes / np.sqrt(variances)[:, None, :]) @ axes.transpose(0, 2, 1) / deviations[:, :, None]
+        halves = 0.5 * np.log(variances).sum(axis=1) + np.log(deviations).sum(axis=1)  # of the log determinants
+        constants = np.log(weights) - halves - 0.5 * means.shape[1] * np.log(2 * np.pi)
         for buffer, values in ((self.means, means), (self.whitening, whitening), (self.constants, constants)):
             buffer.copy_(torch.from_numpy(values))
 
@@ -60,7 +63,8 @@ def shrunk_covariance(covariance: Array, n: int) -> Array:
 
     The oracle approximating shrinkage (Chen, Wiesel, Eldar, Hero 2010) of the correlation matrix: its share needs only
     the matrix and `n`, which is all that one pass by Welford leaves, while Ledoit and Wolf's needs fourth moments.
-    Working on the correlations, it does not care for the units of the bins, and it keeps every variance.
+    Working on the correlations, it does not care for the units of the bins, and it keeps the
+    variances.
 
     Args:
         covariance: of n vectors, divided by n `[F, F]`.
@@ -69,11 +73,17 @@ def shrunk_covariance(covariance: Array, n: int) -> Array:
     Returns:
         `[F, F]`; the share of the diagonal vanishes as n grows.
     """
-    variances = covariance.diagonal()
-    scale = np.sqrt(np.maximum(variances, VARIANCE_FLOOR * variances.mean() + 1e-300))
-    correlation = covariance / np.outer(scale, scale)
+    deviations = _deviations(covariance)
+    correlation = covariance / np.outer(deviations, deviations)
     mean_square, mean_variance = float((correlation**2).mean()), float(correlation.diagonal().mean())
     rest = (n + 1) * (mean_square - mean_variance**2 / len(covariance))
     share = 1.0 if rest <= 0 else min(1.0, (mean_square + mean_variance**2) / rest)
-    shrunk: Array = (1 - share) * covariance + share * np.diag(scale**2)
+    shrunk: Array = (1 - share) * covariance + share * np.diag(deviations**2)
     return shrunk
+
+
+def _deviations(covariance: Array) -> Array:
+    """Standard deviations `[F]`; a bin that never varied is given the root mean variance of all, or 1."""
+    variances = covariance.diagonal()
+    mean = float(variances.mean())
+    return np.sqrt(np.where(variances > 1e-20 * mean, variances, mean or 1.0))

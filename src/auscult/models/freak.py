@@ -131,8 +131,8 @@ class Freak(Model):
         device, lengths = frames.device, torch.as_tensor(bank.lengths)
         crop = min(self.crop, int(lengths.min()))
         room = (lengths - crop + 1).to(device)
-        draws = torch.rand(bank.n_clips, generator=self.generator, device=device)
-        starts = torch.as_tensor(bank.offsets[:-1]).to(device) + (draws * room).long().clamp(max=room - 1)
+        draws = torch.rand(bank.n_clips, dtype=torch.float64, generator=self.generator, device=device)
+        starts = torch.as_tensor(bank.offsets[:-1]).to(device) + (draws * room).long()
         order = torch.randperm(bank.n_clips, generator=self.generator, device=device)
         run = torch.arange(crop, device=device)
         for chunk in torch.split(order, training.batch_size):
@@ -245,11 +245,21 @@ class FrameNorm(nn.LayerNorm):
         return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-class ClipNorm(nn.GroupNorm):
-    """Normalises channels and time together: `[B, C, 1, N]` -> the same."""
+class ClipNorm(nn.Module):
+    """Group norm with a single group, over channels and time together: `[B, C, 1, N]` -> the same.
+
+    torch's own crashes in the backward pass of channels-last input that needs no gradient, as the spectrogram.
+    """
 
     def __init__(self, n_channels: int) -> None:
-        super().__init__(1, n_channels)
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(n_channels))
+        self.bias = nn.Parameter(torch.zeros(n_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Weight and bias are per channel."""
+        x = x.permute(0, 2, 3, 1)  # [B, 1, N, C]
+        return torch.addcmul(self.bias, F.layer_norm(x, x.shape[1:]), self.weight).permute(0, 3, 1, 2)
 
 
 def convolution(n_in: int, n_out: int, *, groups: int, kernel: int = 1, dilation: int = 1) -> nn.Conv2d:

@@ -4,16 +4,23 @@ import torch
 from torch import Tensor, nn
 
 
-def dense_block(n_in: int, n_out: int) -> list[nn.Module]:
-    """Dense, batch norm, ReLU; the norm with the constants of Keras, in which the baseline is written."""
-    return [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out, eps=1e-3, momentum=0.01), nn.ReLU()]
+def dense_block(n_in: int, n_out: int, *, momentum: float = 0.01) -> list[nn.Module]:
+    """Dense, batch norm, ReLU; the norm with the constants of Keras, in which the baseline is written.
+
+    Args:
+        n_in: width of the input.
+        n_out: units.
+        momentum: share of the newest batch in the norm's running statistics.
+    """
+    return [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out, eps=1e-3, momentum=momentum), nn.ReLU()]
 
 
 def standardisation(frames: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation per bin `[F]` of frames `[N, F]`; a constant bin gets the deviation 1."""
     frames = frames.double()
     mean, deviation = frames.mean(dim=0), frames.std(dim=0, correction=0)
-    deviation = torch.where(deviation > 1e-6, deviation, torch.ones_like(deviation))
+    varies = deviation > 1e-6 * mean.abs()  # relative: linear spectrograms of quiet sounds are small throughout
+    deviation = torch.where(varies, deviation, torch.ones_like(deviation))
     return mean.float(), deviation.float()
 
 

@@ -1,6 +1,6 @@
 """One self-contained page about a run: tables, curves, and the most anomalous clips to see and to hear."""
 
-from auscult.report.data import DataRow, Evidence, Plot, ReportData, ResultRow, Section, Table, Tick
+from auscult.report.data import DataRow, Evidence, Plot, ReportData, Section, Table, Tick
 from auscult.report.html import write_report
 
 __all__ = [
@@ -8,7 +8,6 @@ __all__ = [
     "Evidence",
     "Plot",
     "ReportData",
-    "ResultRow",
     "Section",
     "Table",
     "Tick",

@@ -88,22 +88,22 @@ def evidence_of(run: Run, final: System, machine_type: str) -> list[Evidence]:
 def _evidence(
     run: Run, final: System, members: Sequence[tuple[MemberJob, Model]], row: ScoreRow, rank: int
 ) -> Evidence:
-    job, bank, index = _find(members[0][0], row)
+    bank, index = _find(members[0][0], row)
     front_end = front_end_of(bank)
     spectrogram = load_banks(run.store, [bank]).clip(index)
     maps: dict[str, NDArray[np.float32]] = {}
-    units: dict[str, str] = {}
+    groups: dict[str, str] = {}
     curves: dict[str, NDArray[np.float32]] = {}
     for member, model in members:
-        _, own, place = _find(member, row)
+        own, place = _find(member, row)
         frames = load_banks(run.store, [own]).clip(place)
         for name, values in model.maps(frames, row.machine_id).items():
             title = name if len(members) == 1 else f"{member.name}: {name}"
             maps[title] = _onto(values.astype(np.float32), own, bank, spectrogram.shape)
-            units[title] = f"{member.name}"
+            groups[title] = member.name
         curves[member.name] = model.frame_scores([frames], [row.machine_id])[0].astype(np.float32)
     loudest = _loudest(run, [member for member, _ in members], row)
-    context = next(model for member, model in members if member.name == loudest).frame_context
+    judge = next(model for member, model in members if member.name == loudest)
     clip: Clip = bank.clips[index]
     rate = run.recipe.sample_rate
     return Evidence(
@@ -118,22 +118,22 @@ def _evidence(
         maps=maps,
         frame_scores=curves[loudest],
         frame_scores_of=loudest,
-        frame_offset=(len(spectrogram) - len(curves[loudest])) / 2 if context == 1 else (context - 1) / 2,
+        frame_offset=judge.frame_offset,
         seconds_per_frame=1 / front_end.features.frame_rate,
         bin_frequencies=front_end.features.bin_frequencies,
         spectrogram_unit="dB" if bank.features.get("scale", "log") == "log" else "",
-        map_units=units if len(members) > 1 else {},
+        map_groups=groups if len(members) > 1 else {},
         waveform=read_waveform(clip.path, sample_rate=rate, channel=run.recipe.channel),
         sample_rate=rate,
     )
 
 
-def _find(job: MemberJob, row: ScoreRow) -> tuple[MemberJob, BankJob, int]:
+def _find(job: MemberJob, row: ScoreRow) -> tuple[BankJob, int]:
     """The bank of a member's test clips that holds a row's clip, and its place in there."""
     for bank in job.test:
         for index, clip in enumerate(bank.clips):
             if (clip.machine_id, clip.file, clip.label) == (row.machine_id, row.file, row.label):
-                return job, bank, index
+                return bank, index
     raise LookupError(f"{row.file} is in no test bank of {job.label}")
 
 
@@ -146,7 +146,8 @@ def _onto(values: NDArray[np.float32], own: BankJob, shown: BankJob, shape: tupl
         bins = np.linspace(0, values.shape[1] - 1, shape[1]).round().astype(int)
     else:
         bins = np.abs(mine.bin_frequencies[None, :] - theirs.bin_frequencies[:, None]).argmin(axis=1)
-    return values[frames][:, bins]
+    picked: NDArray[np.float32] = values[np.ix_(frames, bins)]
+    return picked
 
 
 def _loudest(run: Run, jobs: Sequence[MemberJob], row: ScoreRow) -> str:

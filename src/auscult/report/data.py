@@ -7,28 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.clips import Label
+from auscult.results import ResultRow
 from auscult.scores import ScoreTable
-
-
-@dataclass(frozen=True, slots=True)
-class ResultRow:
-    """AUC and pAUC of one machine under one system.
-
-    Attributes:
-        machine_type: for instance `"fan"`.
-        machine_id: for instance `"id_00"`.
-        system: a member or an ensemble.
-        protocol: which data the system's choices saw; see `ReportData.protocols`.
-        auc: fraction of 1; `None` where it is undefined (one class only, or no labels).
-        pauc: likewise.
-    """
-
-    machine_type: str
-    machine_id: str
-    system: str
-    protocol: str
-    auc: float | None
-    pauc: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +36,18 @@ class Evidence:
         score: the clip's score.
         rank: place by score among the test clips of the machine type, 1 for the highest.
         spectrogram: what the model saw, or a log-mel of it, `[N, F]`.
-        maps: name of an error map -> the map `[N, F]`, NaN where nothing was predicted. Maps with a negative value are
-            drawn as signed errors.
+        maps: name of an error map -> the map `[N, F]`, NaN where nothing was predicted. A map with negative values is
+            drawn as a signed error: what was there less what was predicted.
         frame_scores: `[M]`; empty for none.
+        frame_scores_of: the member that gave the frame scores, where the system has several.
         frame_offset: the frame, counted from 0, on which the first frame score is centred.
         seconds_per_frame: hop of the spectrogram's frames; frame n is centred on n times this.
         bin_frequencies: centre of each bin in Hz, rising, `[F]`; `None` where bins are no frequencies.
         spectrogram_unit: for the legend.
-        map_units: name of an error map -> its unit. Maps of the same unit share one colour scale over all clips of the
-            machine type and system; maps without a unit share it with their namesakes.
+        map_units: name of an error map -> its unit, for the legend.
+        map_groups: name of an error map -> name of its group. The maps of a group share one colour scale, over all
+            clips of the machine type and system. A map without a group shares it with the maps of its unit; without a
+            unit, with its namesakes.
         waveform: `[T]` to listen to, full scale 1; `None` for no player.
         sample_rate: of the waveform, in Hz.
     """
@@ -84,6 +67,8 @@ class Evidence:
     bin_frequencies: NDArray[np.float64] | None = None
     spectrogram_unit: str = "dB"
     map_units: Mapping[str, str] = field(default_factory=dict)
+    map_groups: Mapping[str, str] = field(default_factory=dict)
+    frame_scores_of: str = ""
     waveform: NDArray[np.float32] | None = None
     sample_rate: int | None = None
 
@@ -180,7 +165,7 @@ class ReportData:
         headline: the system that is the run's result; the page opens with it. Never chosen by its test figures. Where
             it has several protocols in `results`, its first one counts.
         data_summary: numbers of clips.
-        results: AUC and pAUC; empty where no clip has a label.
+        results: AUC and pAUC of the machines that have any; empty where no clip has a label.
         tables: system -> scores of the test clips, for curves and histograms. Systems stand in this order.
         evidence: the clips to show, the most anomalous first; a clip that several systems scored gets one card.
         histories: member -> one entry per epoch, each a mapping of names to values.

@@ -24,7 +24,7 @@ SOUND, ERROR, SIGNED = "viridis", "inferno", "RdBu_r"
 """Colour maps: uniform steps of lightness for sounds and for errors; two hues for errors with a sign."""
 
 Limits = Mapping[tuple[str, str, str], tuple[float, float]]
-"""(system, machine type, unit or name of a map) -> lowest and highest value of its colour scale."""
+"""(system, machine type, group of maps) -> lowest and highest value of its colour scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def frame_plot(clip: Evidence) -> Plot:
         body=svg([path(area(x, y), "fill score"), path(line(x, y), "outline score")]),
         alt=f"Frame scores of {clip.file}: {where}.",
         shape="trace",
-        title="Frame score",
+        title=f"Frame score, {clip.frame_scores_of}" if clip.frame_scores_of else "Frame score",
         note=where,
         x_ticks=times.ticks(count=6),
         y_ticks=up.ticks(count=2),
@@ -169,7 +169,8 @@ def _card(clips: Sequence[Evidence], limits: Limits) -> Card:
 
 
 def _scale(clip: Evidence, name: str) -> tuple[str, str, str]:
-    return clip.system, clip.machine_type, clip.map_units.get(name, f"map {name}")
+    group = clip.map_groups.get(name) or clip.map_units.get(name) or f"map {name}"
+    return clip.system, clip.machine_type, group
 
 
 def _time_axis(clip: Evidence) -> Axis:

@@ -6,13 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.metrics import mean_figures, roc, sort_machine_types
-from auscult.report.axes import Axis, area, axis_of, dots, line, path, svg, thin
+from auscult.report.axes import Axis, area, axis_of, dots, line, path, svg, thin, tick_text
 from auscult.report.data import Plot, ReportData, Tick
-from auscult.report.tables import by_system, headline_figures, percent, type_means
+from auscult.report.tables import by_system, headline_figures, number, percent, type_means
 from auscult.scores import ScoreTable
 
 STYLES = 8
 """The style sheet has this many line styles for systems beside the final one; more systems share them."""
+
+FEW = 50
+"""Histograms of fewer clips than this show their whole range."""
 
 _UNIT = Axis(0.0, 1.0)
 
@@ -95,7 +98,7 @@ def roc_plot(tables: Mapping[str, ScoreTable], styles: Mapping[str, str], *, tit
 def histogram_plot(table: ScoreTable, *, machine: str, title: str) -> Plot:
     """Scores of one machine's clips: normal and anomalous ones, or all of them where labels are missing.
 
-    The far tail beyond the 99th percentile is gathered in the last bar, so that one clip does not flatten the rest.
+    Of many clips, the far tail beyond the 99th percentile is gathered in the last bar, lest it flatten the rest.
     """
     kinds = {"normal": "normal", "anomaly": "anomalous", None: "unlabelled"}
     scores = {name: table.scores[[row.label == label for row in table]] for label, name in kinds.items()}
@@ -114,7 +117,7 @@ def histogram_plot(table: ScoreTable, *, machine: str, title: str) -> Plot:
         alt=f"Histogram of scores of {machine}: {means}.",
         shape="bars",
         title=title,
-        note=f"last bar: {beyond} up to {table.scores.max():.3g}" if beyond else "",
+        note=f"last bar: {beyond} up to {number(table.scores.max())}" if beyond else "",
         x_ticks=across.ticks(count=4),
         y_ticks=[tick for tick in up.ticks(count=3) if tick.text.isdigit()],
         x_label="score",
@@ -142,7 +145,10 @@ def history_plot(member: str, history: Sequence[Mapping[str, float]]) -> Plot | 
     last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in curves.items())
     ticks = up.ticks(count=3)
     if logarithmic:
-        ticks = [Tick(tick.place, f"{10 ** (up.low + tick.place * (up.high - up.low) / 100):.2g}") for tick in ticks]
+        ticks = [
+            Tick(tick.place, tick_text(float(f"{10 ** (up.low + tick.place * (up.high - up.low) / 100):.2g}")))
+            for tick in ticks
+        ]
     return Plot(
         body=svg(marks),
         alt=f"Losses of {member} over {len(history)} epochs; at the end {last}.",
@@ -158,8 +164,8 @@ def history_plot(member: str, history: Sequence[Mapping[str, float]]) -> Plot | 
 def _bins(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
     """Edges of 8 to 32 bars up to the 99th percentile, and the number of scores beyond it, if it matters."""
     low, high = float(scores.min()), float(scores.max())
-    shoulder = float(np.quantile(scores, 0.99))
-    if high - shoulder > 0.5 * (shoulder - low) > 0:
+    shoulder = float(np.quantile(scores, 0.99, method="lower"))
+    if len(scores) >= FEW and high - shoulder > 0.5 * (shoulder - low) > 0:
         high = shoulder
     if low == high:
         low, high = low - 0.5, high + 0.5

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from auscult import __version__
-from auscult.errors import RunError
+from auscult.files import replacing
 from auscult.metrics import Figures, mean_figures, sort_machine_types
-from auscult.report.data import Plot, ReportData, Table
+from auscult.report.data import DataRow, Plot, ReportData, Table
 from auscult.report.evidence import Card, cards
 from auscult.report.figures import histogram_plot, history_plot, overview_plot, roc_plot, system_styles
 from auscult.report.tables import (
@@ -24,6 +24,9 @@ from auscult.report.tables import (
     type_means,
 )
 from auscult.scores import ScoreTable
+
+FEW_NORMALS = 20
+"""Below this, one normal clip moves an AUC by up to five points or more."""
 
 OPEN_TRAININGS = 6
 """With more members than this, their training curves are folded away."""
@@ -69,16 +72,9 @@ def write_report(data: ReportData, path: Path) -> None:
     Raises:
         RunError: if the file cannot be written.
     """
-    temporary = path.with_name(path.name + ".tmp")
     page = render(data)
-    try:
+    with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise RunError(
-            f"cannot write the report {path}: {error.strerror}; free the disk or choose another folder"
-        ) from error
 
 
 def render(data: ReportData) -> str:
@@ -97,9 +93,10 @@ def render(data: ReportData) -> str:
         style=(folder / "style.css").read_text(encoding="utf-8"),
         script=(folder / "player.js").read_text(encoding="utf-8"),
         verdict=verdict(data),
+        notes=[*data.notes, *few_clips(data)],
         overall=overall(data),
         overview=overview_plot(data) if overall(data) else None,
-        summary=summary_table(data) if overall(data) else None,
+        summary=summary_table(data.results, data.headline) if overall(data) else None,
         styles=system_styles(data),
         types=types,
         trainings=trainings,
@@ -115,7 +112,12 @@ def machine_types(data: ReportData) -> list[MachineType]:
     names = [name for groups in tables.values() for name in groups]
     names += [row.machine_type for row in data.results] + [clip.machine_type for clip in data.evidence]
     evidence = cards(data.evidence)
-    return [_machine_type(data, name, tables, evidence) for name in sort_machine_types(names)]
+    return [
+        _machine_type(
+            data, name, {system: groups[name] for system, groups in tables.items() if name in groups}, evidence
+        )
+        for name in sort_machine_types(names)
+    ]
 
 
 def overall(data: ReportData) -> Figures | None:
@@ -128,15 +130,13 @@ def verdict(data: ReportData) -> str:
     """The page's first sentence."""
     mean = overall(data)
     if mean is None:
-        clips = sum(len(table) for system, table in data.tables.items() if system == data.headline)
-        return f"No AUC can be given, for want of labels; {data.headline} ranks {clips:,} test clips from high to low."
-    means = type_means(headline_figures(data))
-    machines = sum(len(ids) for ids in headline_figures(data).values())
+        ranked = sum(len(table) for system, table in data.tables.items() if system == data.headline)
+        return f"Without labels there is no AUC; {data.headline} ranks {_count(ranked, 'test clip')} by score."
+    means, rows = type_means(headline_figures(data)), judged(data)
+    clips = _count(sum(row.normal + row.anomaly for row in rows), "test clip")
     kinds = f"of type {next(iter(means))}" if len(means) == 1 else f"of {len(means)} types"
-    text = (
-        f"Over {_count(machines, 'machine')} {kinds}, {data.headline} reaches a mean AUC of {_sign(mean['auc'])} and a "
-    )
-    text += f"mean pAUC of {_sign(mean['pauc'])}"
+    text = f"Over {clips} of {_count(len(rows), 'machine')} {kinds}, {data.headline} reaches a mean AUC of "
+    text += f"{_sign(mean['auc'])} and a mean pAUC of {_sign(mean['pauc'])}"
     if len(means) == 1:
         return f"{text}."
     ordered = sorted(means, key=lambda name: means[name]["auc"])
@@ -144,44 +144,66 @@ def verdict(data: ReportData) -> str:
     return f"{text}: best on {high} ({_sign(means[high]['auc'])}), worst on {low} ({_sign(means[low]['auc'])})."
 
 
+def judged(data: ReportData) -> list[DataRow]:
+    """The machines that have an AUC."""
+    machines = {(row.machine_type, row.machine_id) for row in data.results}
+    return [row for row in data.data_summary if (row.machine_type, row.machine_id) in machines]
+
+
+def few_clips(data: ReportData) -> list[str]:
+    """A warning where figures rest on few normal clips."""
+    counts = [row.normal for row in judged(data)]
+    fewest, few = min(counts, default=FEW_NORMALS), sum(count < FEW_NORMALS for count in counts)
+    if not few:
+        return []
+    points = percent(1 / max(fewest, 1)).removesuffix(".0")
+    return [
+        f"{_count(few, 'machine')} {'has' if few == 1 else 'have'} fewer than {FEW_NORMALS} normal test clips, the "
+        f"fewest {fewest}: there a single clip can move an AUC by {points} points, and a pAUC by more. Read such "
+        f"figures as a rough hint."
+    ]
+
+
 def _machine_type(
-    data: ReportData, name: str, tables: Mapping[str, Mapping[str, Mapping[str, ScoreTable]]], evidence: Sequence[Card]
+    data: ReportData, name: str, tables: Mapping[str, Mapping[str, ScoreTable]], evidence: Sequence[Card]
 ) -> MachineType:
+    """One part of the page, from system -> machine id -> scores of the clips of this type."""
+    figures = headline_figures(data).get(name, {})
+    results = [row for row in data.results if row.machine_type == name]
+    return MachineType(
+        name=name,
+        mean=mean_figures(figures.values()) if figures else None,
+        table=machine_table(results, data.headline, name, clips=data.data_summary) if results else None,
+        machines=_machines(data, name, tables),
+        others={
+            system: [
+                histogram_plot(table, machine=f"{name} {machine_id}", title=machine_id)
+                for machine_id, table in machines.items()
+            ]
+            for system, machines in tables.items()
+            if system != data.headline
+        },
+        ranking=ranking_table(data, name) if data.headline in tables else None,
+        labelled=any(row.label for machines in tables.values() for table in machines.values() for row in table),
+        cards=[card for card in evidence if card.first.machine_type == name],
+    )
+
+
+def _machines(data: ReportData, name: str, tables: Mapping[str, Mapping[str, ScoreTable]]) -> list[Machine]:
+    """The curves of each machine of a type."""
     styles, figures = system_styles(data), headline_figures(data).get(name, {})
-    machines = []
-    for machine_id in sorted({machine_id for groups in tables.values() for machine_id in groups.get(name, {})}):
-        own = {
-            system: ids[machine_id] for system, groups in tables.items() if machine_id in (ids := groups.get(name, {}))
-        }
+    found = []
+    for machine_id in sorted({machine_id for machines in tables.values() for machine_id in machines}):
+        own = {system: machines[machine_id] for system, machines in tables.items() if machine_id in machines}
         row = figures.get(machine_id)
         note = f"AUC {percent(row['auc'])}, pAUC {percent(row['pauc'])}" if row else ""
-        machines.append(
-            Machine(
-                machine_id,
-                roc_plot(own, styles, title=machine_id, note=note),
-                histogram_plot(own[data.headline], machine=f"{name} {machine_id}", title="Scores")
-                if data.headline in own
-                else None,
-            )
-        )
-    others = {
-        system: [
-            histogram_plot(table, machine=f"{name} {machine_id}", title=machine_id)
-            for machine_id, table in groups[name].items()
-        ]
-        for system, groups in tables.items()
-        if system != data.headline and name in groups
-    }
-    return MachineType(
-        name,
-        mean_figures(figures.values()) if figures else None,
-        machine_table(data, name) if any(row.machine_type == name for row in data.results) else None,
-        machines,
-        others,
-        ranking_table(data, name) if name in tables.get(data.headline, {}) else None,
-        any(row.label for groups in tables.values() for table in groups.get(name, {}).values() for row in table),
-        [card for card in evidence if card.first.machine_type == name],
-    )
+        curve = roc_plot(own, styles, title=machine_id, note=note)
+        histogram = None
+        if data.headline in own:
+            title = "Scores" if curve else machine_id
+            histogram = histogram_plot(own[data.headline], machine=f"{name} {machine_id}", title=title)
+        found.append(Machine(machine_id, curve, histogram))
+    return found
 
 
 def _counts(data: ReportData) -> list[tuple[str, str]]:
@@ -200,4 +222,4 @@ def _sign(fraction: float) -> str:
 
 
 def _count(number_of: int, noun: str) -> str:
-    return f"{number_of} {noun}" if number_of == 1 else f"{number_of} {noun}s"
+    return f"{number_of:,} {noun}" if number_of == 1 else f"{number_of:,} {noun}s"

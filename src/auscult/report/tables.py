@@ -1,10 +1,12 @@
 """The tables of the page: systems by machine types, systems by machine ids, clips by score, numbers of clips."""
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from auscult.metrics import Figures, mean_figures, sort_machine_types
 from auscult.report.axes import true_minus
-from auscult.report.data import Cell, DataRow, ReportData, ResultRow, Table
+from auscult.report.data import Cell, DataRow, ReportData, Section, Table
+from auscult.results import ResultRow
 from auscult.scores import ScoreRow, ScoreTable
 
 NONE = "\N{EN DASH}"
@@ -24,12 +26,11 @@ def percent(fraction: float | None) -> str:
 
 
 def by_system(results: Iterable[ResultRow]) -> dict[System, dict[str, dict[str, Figures]]]:
-    """(system, protocol) -> machine type -> machine id -> figures, without the machines that have none."""
+    """(system, protocol) -> machine type -> machine id -> figures."""
     found: dict[System, dict[str, dict[str, Figures]]] = {}
     for row in results:
         types = found.setdefault((row.system, row.protocol), {})
-        if row.auc is not None and row.pauc is not None:
-            types.setdefault(row.machine_type, {})[row.machine_id] = {"auc": row.auc, "pauc": row.pauc}
+        types.setdefault(row.machine_type, {})[row.machine_id] = {"auc": row.auc, "pauc": row.pauc}
     return found
 
 
@@ -44,27 +45,46 @@ def headline_figures(data: ReportData) -> dict[str, dict[str, Figures]]:
     return next((types for (system, _), types in found.items() if system == data.headline), {})
 
 
-def summary_table(data: ReportData) -> Table:
-    """Every system's mean AUC and pAUC per machine type, and the mean over types."""
-    found = by_system(data.results)
-    types = sort_machine_types(row.machine_type for row in data.results)
-    values = {system: type_means(figures) for system, figures in found.items()}
-    return _figure_table(data, values, types, caption="AUC and pAUC in percent, mean over the machines of each type")
+def summary_table(results: Sequence[ResultRow], headline: str) -> Table:
+    """Every system's mean AUC and pAUC per machine type, and the mean over types; the row of `headline` is marked."""
+    types = sort_machine_types(row.machine_type for row in results)
+    values = {system: type_means(figures) for system, figures in by_system(results).items()}
+    return _figure_table(
+        headline, values, types, caption="AUC and pAUC in percent, mean over the machines of each type"
+    )
 
 
-def machine_table(data: ReportData, machine_type: str) -> Table:
-    """Every system's AUC and pAUC per machine id of one type, their mean, and the numbers of test clips."""
-    results = [row for row in data.results if row.machine_type == machine_type]
+def machine_table(
+    results: Sequence[ResultRow], headline: str, machine_type: str, *, clips: Sequence[DataRow] = ()
+) -> Table:
+    """Every system's AUC and pAUC per machine id of one type, their mean, and, if given, the numbers of test clips."""
+    results = [row for row in results if row.machine_type == machine_type]
     ids = sorted({row.machine_id for row in results})
-    values = {system: types.get(machine_type, {}) for system, types in by_system(results).items()}
-    counts = {row.machine_id: row for row in data.data_summary if row.machine_type == machine_type}
-    foot = [Cell("test clips: normal + anomalous", span=2)]
-    for id_ in ids:
-        row = counts.get(id_)
-        foot.append(Cell(f"{row.normal} + {row.anomaly}" if row else NONE, span=2))
-    foot.append(Cell(f"{_total(counts, ids, 'normal')} + {_total(counts, ids, 'anomaly')}" if counts else NONE, span=2))
+    values = {system: types[machine_type] for system, types in by_system(results).items()}
+    counts = {row.machine_id: (row.normal, row.anomaly) for row in clips if row.machine_type == machine_type}
+    foot = []
+    if counts:
+        known = [counts.get(id_, (0, 0)) for id_ in ids]
+        totals = (sum(normal for normal, _ in known), sum(anomaly for _, anomaly in known))
+        foot = [Cell("test clips: normal + anomalous", span=2)]
+        foot += [Cell(f"{normal} + {anomaly}", span=2) for normal, anomaly in [*known, totals]]
     caption = f"{machine_type}: AUC and pAUC in percent, per machine"
-    return _figure_table(data, values, ids, caption=caption, foot=foot)
+    return _figure_table(headline, values, ids, caption=caption, foot=foot)
+
+
+def results_section(title: str, results: Sequence[ResultRow], systems: Sequence[str]) -> Section:
+    """A part of the page with further results: the summary, then a table per machine type.
+
+    Args:
+        title: of the part.
+        results: not empty.
+        systems: in order, the run's final one last.
+    """
+    order = {name: place for place, name in enumerate(systems)}
+    rows = sorted(results, key=lambda row: order[row.system])
+    types = sort_machine_types(row.machine_type for row in rows)
+    tables = [summary_table(rows, systems[-1]), *(machine_table(rows, systems[-1], name) for name in types)]
+    return Section(title, tables=tables)
 
 
 def ranking(table: ScoreTable, machine_type: str) -> list[ScoreRow]:
@@ -124,31 +144,25 @@ def number(value: float) -> str:
 
 
 def _figure_table(
-    data: ReportData,
+    headline: str,
     values: dict[System, dict[str, Figures]],
     names: Sequence[str],
     *,
     caption: str,
     foot: Sequence[Cell] = (),
 ) -> Table:
-    """A table of two columns, AUC and pAUC, per name and for the mean; the best of each column is bold."""
-    most = max((len(figures) for figures in values.values()), default=0)
-    complete = {system for system, figures in values.items() if figures and len(figures) == most}
-    columns: list[list[Cell]] = []
-    for name in [*names, None]:
-        for metric in ("auc", "pauc"):
-            texts = {system: percent(_value(figures, name, metric)) for system, figures in values.items()}
-            rivals = [text for system, text in texts.items() if text != NONE and (name or system in complete)]
-            best = max(rivals, key=float) if len(rivals) > 1 else None
-            columns.append(
-                [
-                    Cell(text + (FEWER if fewer and text != NONE else ""), best=text == best and not fewer)
-                    for system, text in texts.items()
-                    for fewer in [name is None and system not in complete]
-                ]
-            )
+    """A row per system; two columns, AUC and pAUC, per name and for the mean; the best of each column is bold."""
     systems = list(values)
-    marked = next((place for place, (system, _) in enumerate(systems) if system == data.headline), None)
+    most = max((len(figures) for figures in values.values()), default=0)
+    partial = [system for system in systems if len(values[system]) < most]
+    out = [systems.index(system) for system in partial]
+    columns = []
+    for name in names:
+        figures = [values[system].get(name) for system in systems]
+        columns += [_bold_best(figures, "auc"), _bold_best(figures, "pauc")]
+    means = [mean_figures(values[system].values()) for system in systems]
+    columns += [_bold_best(means, "auc", without=out), _bold_best(means, "pauc", without=out)]
+    marked = next((place for place, (system, _) in enumerate(systems) if system == headline), None)
     return Table(
         caption=caption,
         columns=["system", "protocol", *["AUC", "pAUC"] * (len(names) + 1)],
@@ -160,14 +174,17 @@ def _figure_table(
         texts=2,
         foot=[foot] if foot else [],
         marked=marked if len(systems) > 1 else None,
-        note=f"{FEWER} mean over fewer columns than the others; not comparable." if len(complete) < len(values) else "",
+        note=f"{FEWER} A mean over fewer columns than the others; not comparable." if partial else "",
     )
 
 
-def _value(figures: dict[str, Figures], name: str | None, metric: str) -> float | None:
-    chosen = figures.get(name) if name is not None else mean_figures(figures.values()) if figures else None
-    return None if chosen is None else chosen["auc"] if metric == "auc" else chosen["pauc"]
-
-
-def _total(counts: dict[str, DataRow], ids: Sequence[str], name: str) -> int:
-    return sum(int(getattr(counts[id_], name)) for id_ in ids if id_ in counts)
+def _bold_best(
+    figures: Sequence[Figures | None], metric: Literal["auc", "pauc"], *, without: Sequence[int] = ()
+) -> list[Cell]:
+    """Cells of a column; the highest are bold if there is a choice. Those at the places `without` are out of it."""
+    texts = [percent(None if row is None else row[metric]) for row in figures]
+    rivals = [text for place, text in enumerate(texts) if place not in without and text != NONE]
+    best = max(rivals, key=float) if len(rivals) > 1 else None
+    return [
+        Cell(text + FEWER) if place in without else Cell(text, best=text == best) for place, text in enumerate(texts)
+    ]

@@ -1,0 +1,1 @@
+"""What auscult is measured by: quality on real sounds, speed."""
