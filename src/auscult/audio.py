@@ -68,7 +68,10 @@ def read_waveform(path: Path, *, sample_rate: int, channel: int = 0) -> NDArray[
             )
         expected, native_rate = file.frames, file.samplerate
         try:
-            samples = file.read(dtype="float32", always_2d=True)[:, channel]
+            if file.subtype == "PCM_16":  # the same values as float32 gives, three times as fast
+                samples = file.read(dtype="int16", always_2d=True)[:, channel] * np.float32(2**-15)
+            else:
+                samples = file.read(dtype="float32", always_2d=True)[:, channel]
         except RuntimeError as error:  # soundfile.LibsndfileError is one
             raise AudioError(f"{path}: the audio is damaged ({error}); record or copy the file again") from error
     if len(samples) != expected:

@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
 
 from auscult import __version__
 from auscult.errors import AuscultError
 
-app = App(name="auscult", version=__version__, help="Hear whether a machine is failing, from its normal sound alone.")
+app = App(
+    name="auscult",
+    version=__version__,
+    help="Hear whether a machine is failing, from its normal sound alone.",
+    suppress_keyboard_interrupt=False,  # `main` has a word to say
+)
 
 Types = Annotated[list[str] | None, Parameter(name="--machine-type", negative=())]
 Overrides = Annotated[list[str] | None, Parameter(name="--override", negative=())]
@@ -55,7 +60,8 @@ def run(
     console = Console()
     chosen = load_recipe(recipe, override or ())
     if clean is not None:
-        Console(stderr=True).print(f"note: no member of {chosen.name} has a denoiser; --clean is not used")
+        note = f"note: no member of {chosen.name} has a denoiser; --clean is not used"
+        Console(stderr=True, soft_wrap=True).print(note, markup=False)
     with Display().shown() as (on_plan, on_progress):
         finished = runs.run(
             chosen,
@@ -69,11 +75,12 @@ def run(
             on_plan=on_plan,
             on_progress=on_progress,
         )
-    if finished.results:
-        console.print(results_table(finished))
+    for rows, what in ((finished.results, ""), (finished.evaluation_results, ", evaluation machines")):
+        if rows:
+            console.print(results_table(finished, rows, f"{chosen.name}{what}: AUC / pAUC in percent"))
     for note in finished.notes:
-        console.print(f"note: {note}")
-    console.print(f"report: {out / 'report.html'}", soft_wrap=True)
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
+    console.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)
 
 
 @app.command
@@ -108,12 +115,13 @@ def synth(
         force: Replace the factory that is there.
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     from auscult.datasets.factory import write_factory
 
     with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(f"writing {out}", total=None)
+        task = progress.add_task(escape(f"writing {out}"), total=None)
         write_factory(
             out,
             size=size,
@@ -123,7 +131,7 @@ def synth(
             machine_types=machine_type,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    Console().print(f"factory: {out}", soft_wrap=True)
+    Console().print(f"factory: {out}", markup=False, soft_wrap=True)
 
 
 @app.command
@@ -184,7 +192,7 @@ def download(
         keep_archives=keep_archives,
     )
     for folder in folders:
-        Console().print(str(folder), soft_wrap=True)
+        Console().print(str(folder), markup=False, soft_wrap=True)
 
 
 @app.command
@@ -207,7 +215,7 @@ def evaluate(
 
     table, ignored = read_submission(folder, truth=read_truth(truth) if truth else None)
     for path in ignored:
-        Console(stderr=True, soft_wrap=True).print(f"ignored: {path}")
+        Console(stderr=True, soft_wrap=True).print(f"ignored: {path}", markup=False)
     figures = metrics.evaluate(table)
     if json:
         _print_json(figures)
@@ -224,9 +232,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from auscult.display import print_error
 
     try:
-        result = app(arguments, exit_on_error=True, result_action="return_value")
-    except AuscultError as error:
-        print_error(error)
+        result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        print_error(f"{error} See `auscult --help`, or `auscult COMMAND --help`")
+        sys.exit(2)
+    except (AuscultError, OSError) as error:  # what the system refuses and no stage foresaw says its own reason
+        print_error(str(error))
         sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped; what was finished is kept, and the same command continues\n")

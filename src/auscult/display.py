@@ -4,15 +4,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from auscult.errors import AuscultError
-
 if TYPE_CHECKING:
     from rich.table import Table
 
     from auscult.executors import OnProgress
     from auscult.plan import Plan
     from auscult.recipe import Recipe
-    from auscult.results import Run
+    from auscult.results import ResultRow, Run
 
 
 class Display:
@@ -23,10 +21,10 @@ class Display:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._progress = Progress(
-            TextColumn("{task.description:<38}"),
+            TextColumn("{task.description:<44}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", markup=False),
             TimeRemainingColumn(),
             console=Console(stderr=True),
         )
@@ -35,7 +33,8 @@ class Display:
         self._wave_of: dict[str, Any] = {}
 
     def plan(self, plan: "Plan") -> None:
-        """Show the waves."""
+        """Show the waves; until then the screen is left to messages."""
+        self._progress.start()
         for name, jobs in (("features", plan.banks), ("members", plan.members)):
             wave = self._progress.add_task(name, total=len(jobs), text="")
             self._wave_of |= {job.label: wave for job in jobs}
@@ -55,28 +54,34 @@ class Display:
     @contextmanager
     def shown(self) -> "Iterator[tuple[Any, OnProgress]]":
         """While it lasts the bars are on the screen; gives the callbacks for the plan and for progress."""
-        with self._progress:
+        try:
             yield self.plan, self.advance
+        finally:
+            if self._progress.live.is_started:
+                self._progress.stop()
 
 
-def results_table(run: "Run") -> "Table":
+def results_table(run: "Run", rows: "Sequence[ResultRow]", title: str) -> "Table":
     """AUC and pAUC in percent: a row per machine, a column per system, means over ids and over types."""
+    from rich.text import Text
+
     from auscult.metrics import MEAN, mean_figures, sort_machine_types
 
     systems = [system.name for system in run.systems]
-    cells = {(row.machine_type, row.machine_id, row.system): row for row in run.results}
-    table = _grid(f"{run.recipe.name}: AUC / pAUC in percent", systems)
-    types = sort_machine_types(row.machine_type for row in run.results)
+    cells = {(row.machine_type, row.machine_id, row.system): row for row in rows}
+    table = _grid(title, systems)
+    types = sort_machine_types(row.machine_type for row in rows)
     means: dict[tuple[str, str], Any] = {}
     for machine_type in types:
-        for machine_id in sorted({row.machine_id for row in run.results if row.machine_type == machine_type}):
+        name = Text(machine_type)
+        for machine_id in sorted({row.machine_id for row in rows if row.machine_type == machine_type}):
             found = [cells.get((machine_type, machine_id, system)) for system in systems]
-            table.add_row(machine_type, machine_id, *(_cell(row.auc, row.pauc) if row else "-" for row in found))
+            table.add_row(name, Text(machine_id), *(_cell(row.auc, row.pauc) if row else "-" for row in found))
         for system in systems:
-            rows = [row for (kind, _, name), row in cells.items() if (kind, name) == (machine_type, system)]
-            if rows:
-                means[machine_type, system] = mean_figures({"auc": row.auc, "pauc": row.pauc} for row in rows)
-        table.add_row(machine_type, MEAN, *_mean_cells(means, machine_type, systems), style="bold", end_section=True)
+            mine = [row for row in rows if (row.machine_type, row.system) == (machine_type, system)]
+            if mine:
+                means[machine_type, system] = mean_figures({"auc": row.auc, "pauc": row.pauc} for row in mine)
+        table.add_row(name, MEAN, *_mean_cells(means, machine_type, systems), style="bold", end_section=True)
     if len(types) > 1:
         for system in systems:
             if all((kind, system) in means for kind in types):
@@ -87,6 +92,8 @@ def results_table(run: "Run") -> "Table":
 
 def figures_table(figures: dict[str, Any], title: str) -> "Table":
     """What `auscult.metrics.evaluate` gives, as a table in percent."""
+    from rich.text import Text
+
     from auscult.metrics import MEAN
 
     table = _grid(title, ["AUC / pAUC"])
@@ -96,7 +103,8 @@ def figures_table(figures: dict[str, Any], title: str) -> "Table":
             continue
         for machine_id, values in ids.items():
             last = machine_id == MEAN
-            table.add_row(machine_type, machine_id, _cell(**values), style="bold" if last else None, end_section=last)
+            names = Text(machine_type), Text(machine_id)
+            table.add_row(*names, _cell(**values), style="bold" if last else None, end_section=last)
     return table
 
 
@@ -112,18 +120,19 @@ def recipes_table(recipes: "dict[str, Recipe]") -> "Table":
     return table
 
 
-def print_error(error: AuscultError) -> None:
+def print_error(message: str) -> None:
     """One line on standard error."""
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True, soft_wrap=True).print(Text("error: ", style="bold red") + Text(str(error)))
+    Console(stderr=True, soft_wrap=True).print(Text("error: ", style="bold red") + Text(message))
 
 
 def _grid(title: str, columns: Sequence[str]) -> "Table":
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title), title_justify="left")
     table.add_column("machine type")
     table.add_column("id")
     for column in columns:

@@ -1,12 +1,13 @@
 """Ensembles: tables of scores become one table. The same type out as in."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auscult.errors import ScoreError
-from auscult.scores import ScoreTable
+from auscult.scores import ScoreRow, ScoreTable
 
 
 def standardise(table: ScoreTable, training: ScoreTable) -> ScoreTable:
@@ -53,3 +54,15 @@ def weighted_mean(tables: Sequence[ScoreTable], weights: NDArray[np.float64] | N
             raise ScoreError("the systems scored different clips; score the same clips with each")
     scores = np.stack([table.scores for table in tables])
     return tables[0].with_scores(weights / weights.sum() @ scores)
+
+
+def mean_where_scored(tables: Sequence[ScoreTable]) -> ScoreTable:
+    """The plain mean of the scores of several systems, clip by clip over those that scored the clip.
+
+    Args:
+        tables: of any clips.
+    """
+    rows: dict[tuple[str, str, str], list[ScoreRow]] = {}
+    for row in (row for table in tables for row in table):
+        rows.setdefault(row.key, []).append(row)
+    return ScoreTable(replace(same[0], score=float(np.mean([row.score for row in same]))) for same in rows.values())

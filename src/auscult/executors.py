@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from auscult.errors import ModelError
 from auscult.features import FEATURES
 from auscult.features.bank import Bank, build_bank, concatenate
 from auscult.features.front_end import FrontEnd
@@ -42,6 +43,7 @@ def run_member(job: MemberJob, store: Store, on_progress: OnProgress) -> None:
 
     def fit(folder: Path) -> None:
         model: Model = MODELS[job.family](**job.arguments)
+        _require_long_clips(job, model, store)
         model.fit(
             load_banks(store, job.train),
             training=job.training,
@@ -62,6 +64,17 @@ def run_member(job: MemberJob, store: Store, on_progress: OnProgress) -> None:
     store.make("model", job.key, job.facts, fit)
     store.make("scores", job.scores_key, job.scores_facts, score)
     on_progress(job.label, epochs, epochs, "scored")
+
+
+def _require_long_clips(job: MemberJob, model: Model, store: Store) -> None:
+    """Refuse clips that the model could not score, before the training."""
+    for bank in (*job.train, *job.test):
+        for clip, frames in zip(bank.clips, load_banks(store, [bank]).lengths, strict=True):
+            if frames < model.frame_context:
+                raise ModelError(
+                    f"{clip.path}: the clip has {frames} frames; {job.label} needs at least {model.frame_context}. "
+                    "Remove the clip, or change the features or the model to need fewer frames"
+                )
 
 
 def load_banks(store: Store, jobs: Sequence[BankJob]) -> Bank:

@@ -1,10 +1,12 @@
 """The plan: a recipe and clips become jobs with keys. What can be wrong is found here, before any training."""
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from auscult.clips import Clip, Split, Subset
 from auscult.errors import FeatureError, ModelError, RecipeError, nearest
@@ -31,8 +33,8 @@ class BankJob:
 
     @property
     def label(self) -> str:
-        """Name for progress bars."""
-        return f"{self.machine_type} {self.subset} {self.split}: {self.features['kind']}"
+        """Name for progress bars; the key's first digits tell banks of the same clips apart."""
+        return f"{self.machine_type} {self.subset} {self.split}: {self.features['kind']} {self.key[:4]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +123,14 @@ def make_features(table: dict[str, Any], *, sample_rate: int, where: str) -> Fea
     """
     arguments = {key: value for key, value in table.items() if key != "kind"}
     kind = table.get("kind", "log_mel")
-    if kind not in FEATURES:
+    if not isinstance(kind, str) or kind not in FEATURES:
         raise RecipeError(
             f"{where}: features of kind {kind!r}{nearest(str(kind), FEATURES)}; known: {', '.join(FEATURES)}"
         )
     allowed = inspect.signature(FEATURES[kind]).parameters
     if "sample_rate" in allowed:
         arguments.setdefault("sample_rate", sample_rate)
-    _check_arguments(arguments, list(allowed), f"{where}: features of kind {kind!r}")
+    _check_arguments(arguments, FEATURES[kind], list(allowed), f"{where}: features of kind {kind!r}")
     try:
         return FEATURES[kind](**arguments)
     except (FeatureError, TypeError, ValueError) as error:
@@ -155,7 +157,7 @@ def _model_arguments(member: Member, features: Features) -> dict[str, Any]:
         )
     family = MODELS[member.family]
     allowed = [name for name in inspect.signature(family).parameters if name != "n_bins"]
-    _check_arguments(member.model, allowed, f"{where}: the model {member.family!r}")
+    _check_arguments(member.model, family, allowed, f"{where}: the model {member.family!r}")
     _check_pooling(member, family, where)
     arguments = {"n_bins": features.n_bins, **member.model}
     try:
@@ -178,10 +180,17 @@ def _check_pooling(member: Member, family: type[Model], where: str) -> None:
         )
 
 
-def _check_arguments(given: Iterable[str], allowed: Sequence[str], where: str) -> None:
-    for name in given:
+def _check_arguments(given: dict[str, Any], constructor: type, allowed: Sequence[str], where: str) -> None:
+    """Check names, and types by the hints; what values are in range the constructor knows."""
+    parameters = inspect.signature(constructor, eval_str=True).parameters
+    for name, value in given.items():
         if name not in allowed:
             raise RecipeError(f"{where} has no argument {name!r}{nearest(name, allowed)}; it has {', '.join(allowed)}")
+        try:
+            TypeAdapter(parameters[name].annotation, config=ConfigDict(strict=True)).validate_python(value)
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+            raise RecipeError(f"{where}: {name} is {value!r}: {problem[0].lower() + problem[1:]}") from error
 
 
 def _bank_jobs(

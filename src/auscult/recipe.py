@@ -4,12 +4,17 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from auscult.clips import Subset
 from auscult.errors import RecipeError, nearest
+
+TrainOn = Annotated[list[Literal["development", "additional"]], Field(min_length=1)]
+"""Parts of the training data."""
+
+ENSEMBLE = "ensemble"
+"""Name of the system that combines a run's members; no member can have it."""
 
 
 class _Table(BaseModel):
@@ -48,9 +53,9 @@ class Member(_Table):
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     family: str
-    machine_types: list[str] | None = None
+    machine_types: Annotated[list[str], Field(min_length=1)] | None = None
     pooling: str | None = None
-    train_on: list[Subset] | None = None
+    train_on: TrainOn | None = None
     features: dict[str, Any] = Field(default_factory=dict)
     model: dict[str, Any] = Field(default_factory=dict)
     training: TrainingTable = TrainingTable()
@@ -76,7 +81,7 @@ class Recipe(_Table):
     seed: int = Field(0, ge=0)
     sample_rate: int = Field(16000, ge=1)
     channel: int = Field(0, ge=0)
-    train_on: list[Subset] = ["development", "additional"]
+    train_on: TrainOn = ["development", "additional"]
     ensemble: Literal["uniform", "none"] = "uniform"
     training: TrainingTable = TrainingTable()
     member: list[Member] = Field(min_length=1)
@@ -85,6 +90,8 @@ class Recipe(_Table):
     def _names_are_unique(self) -> "Recipe":
         seen: dict[str, list[set[str] | None]] = {}
         for member in self.member:
+            if member.name == ENSEMBLE:
+                raise ValueError(f"a member is named {ENSEMBLE!r}, as the members' combination is; rename it")
             types = None if member.machine_types is None else set(member.machine_types)
             for other in seen.setdefault(member.name, []):
                 if other is None or types is None or other & types:
@@ -130,7 +137,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     path = Path(name)
     if path.suffix == ".toml":
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"the recipe {path} cannot be read: {error}") from error
         return parse_recipe(text, str(path), overrides)
@@ -169,15 +176,7 @@ def _override(content: dict[str, Any], override: str) -> None:
         value = text.strip()
     tables: list[dict[str, Any]] = [content]
     if parts[0] == "member" and len(parts) > 1:
-        members = content.get("member", [])
-        tables = [m for m in members if parts[1] in ("*", m.get("name"))]
-        if not tables:
-            names = sorted({str(m.get("name")) for m in members})
-            raise RecipeError(
-                f"the override {override!r}: no member is named {parts[1]!r}{nearest(parts[1], names)}; "
-                f"the members are {', '.join(names)}, and * means all"
-            )
-        parts = parts[2:]
+        tables, parts = _members_meant(content, parts[1:], override)
     for start in tables:
         table = start
         for part in parts[:-1]:
@@ -187,6 +186,23 @@ def _override(content: dict[str, Any], override: str) -> None:
         if not parts:
             raise RecipeError(f"the override {override!r} names a member but no key of it")
         table[parts[-1]] = value
+
+
+def _members_meant(
+    content: Mapping[str, Any], parts: list[str], override: str
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The tables of the members that an override names, and what stands behind the name, which may hold dots."""
+    listed = content.get("member")
+    members = [m for m in listed if isinstance(m, dict)] if isinstance(listed, list) else []
+    names = {str(m.get("name")) for m in members}
+    for length in range(len(parts), 0, -1):
+        name = ".".join(parts[:length])
+        if name in ("*", *names):
+            return [m for m in members if name in ("*", str(m.get("name")))], parts[length:]
+    raise RecipeError(
+        f"the override {override!r}: no member is named {parts[0]!r}{nearest(parts[0], names)}; "
+        f"the members are {', '.join(sorted(names))}, and * means all"
+    )
 
 
 def _explain(item: Mapping[str, Any]) -> str:

@@ -4,16 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from auscult.ensemble import standardise, weighted_mean
+from auscult.ensemble import mean_where_scored, standardise
 from auscult.executors import read_scores
 from auscult.metrics import MEAN, evaluate, incomplete_ids
 from auscult.plan import MemberJob, Plan
-from auscult.recipe import Recipe
+from auscult.recipe import ENSEMBLE, Recipe
 from auscult.scores import ScoreRow, ScoreTable
 from auscult.store import Store
-
-ENSEMBLE = "ensemble"
-"""Name of the system that combines a run's members."""
 
 PROTOCOLS = {
     "none": "A single model with settings fixed beforehand: no choice was made on this data.",
@@ -95,7 +92,7 @@ def systems_of(recipe: Recipe, plan: Plan, store: Store) -> list[System]:
     for job in plan.members:
         by_name.setdefault(job.name, []).append(job)
     systems = [_system(name, jobs, store) for name, jobs in by_name.items()]
-    if recipe.ensemble == "none" or all(len(plan.members_of(kind)) == 1 for kind in plan.machine_types):
+    if recipe.ensemble == "none" or len(systems) == 1:
         return systems
     return [*systems, _uniform(systems, plan.machine_types)]
 
@@ -115,15 +112,16 @@ def _system(name: str, jobs: Sequence[MemberJob], store: Store) -> System:
 
 
 def _uniform(systems: Sequence[System], machine_types: Sequence[str]) -> System:
-    """The mean of the members' standardised scores, machine type by machine type."""
+    """The mean of the members' standardised scores, machine type by machine type.
+
+    Members that train on other parts of the data score other machines; a clip's mean is over those that scored it.
+    """
     rows: dict[str, list[ScoreRow]] = {"train": [], "development": [], "evaluation": []}
     for machine_type in machine_types:
         members = [(s, mine) for s in systems if len(mine := only(s.train, machine_type))]
         for part in rows:
             tables = [standardise(only(getattr(s, part), machine_type), train) for s, train in members]
-            scored = [table for table in tables if len(table)]
-            if scored:
-                rows[part] += weighted_mean(scored).rows
+            rows[part] += mean_where_scored(tables).rows
     return System(ENSEMBLE, "uniform", *(ScoreTable(some) for some in rows.values()))
 
 
@@ -147,10 +145,18 @@ def result_rows(system: System, table: ScoreTable) -> list[ResultRow]:
 
 def notes_on(systems: Sequence[System]) -> list[str]:
     """Sentences on machines without figures."""
-    table = systems[-1].development
-    if not len(table):
-        return ["There is no development test clip: clips were scored, and nothing could be evaluated."]
-    return [
+    final = systems[-1]
+    notes = []
+    if not len(final.development):
+        scored = "evaluation clips" if len(final.evaluation) else "training clips"
+        notes.append(f"There is no development test clip: only the {scored} were scored.")
+    tables = [final.development]
+    if any(row.label for row in final.evaluation):
+        tables.append(final.evaluation)
+    elif len(final.evaluation):
+        notes.append("The evaluation clips have no labels: they were scored and not evaluated.")
+    return notes + [
         f"{machine_type} {machine_id} has {reason}: it has no AUC and is left out of all means."
+        for table in tables
         for (machine_type, machine_id), reason in incomplete_ids(table).items()
     ]

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from auscult.datasets import load_clips, require_training_clips
 from auscult.errors import RunError
@@ -16,6 +17,8 @@ from auscult.report.collect import report_data
 from auscult.report.html import write_report
 from auscult.results import Run, System, notes_on, only, result_rows, systems_of
 from auscult.store import Store
+
+RECIPE, IDENTITY = "recipe.toml", "run.json"
 
 
 def run(
@@ -52,9 +55,12 @@ def run(
     """
     clips = load_clips(data, dataset=dataset, machine_types=machine_types, truth=truth)
     require_training_clips(clips, data)
-    _claim(out, recipe, data, machine_types)
+    identity = {"data": str(data.resolve()), "machine_types": sorted(set(machine_types)) if machine_types else "all"}
+    _require_free(out, recipe, identity)
     artefacts = Store(store or out / "store")
     plan = make_plan(recipe, clips, artefacts, device=device)
+    _write_text(out / RECIPE, recipe.to_toml())
+    _write_text(out / IDENTITY, json.dumps(identity, indent=1))
     if on_plan is not None:
         on_plan(plan)
     advance = on_progress or _silent
@@ -74,31 +80,32 @@ def _silent(label: str, done: int, total: int, text: str) -> None:
     """Show no progress."""
 
 
-def _claim(out: Path, recipe: Recipe, data: Path, machine_types: Sequence[str] | None) -> None:
+def _require_free(out: Path, recipe: Recipe, identity: dict[str, Any]) -> None:
     """Make the run folder, or check that it belongs to the same run.
 
     Raises:
         RunError: if another recipe, other data or other machine types ran there, or other files lie there.
     """
-    identity = {"data": str(data.resolve()), "machine_types": sorted(machine_types) if machine_types else "all"}
-    recipe_file, identity_file = out / "recipe.toml", out / "run.json"
-    if out.exists() and not out.is_dir():
-        raise RunError(f"{out} is a file; give a folder for the run")
-    if recipe_file.exists() and identity_file.exists():
-        if recipe_file.read_text(encoding="utf-8") != recipe.to_toml():
-            raise RunError(f"{out} belongs to another recipe (see {recipe_file}); give another --out, or remove it")
-        there = json.loads(identity_file.read_text(encoding="utf-8"))
-        for key, value in identity.items():
-            if there.get(key) != value:
-                name = key.replace("_", " ")
-                raise RunError(f"{out} was made with the {name} {there.get(key)}, not {value}; give another --out")
-        return
-    if out.is_dir() and any(entry.name not in ("store", "recipe.toml", "run.json") for entry in out.iterdir()):
-        raise RunError(f"{out} holds files that are not of a run; give another --out, or an empty folder")
     with saving(out):
+        if out.exists() and not out.is_dir():
+            raise RunError(f"{out} is a file; give a folder for the run")
         out.mkdir(parents=True, exist_ok=True)
-    _write_text(recipe_file, recipe.to_toml())
-    _write_text(identity_file, json.dumps(identity, indent=1))
+        entries = {entry.name for entry in out.iterdir() if entry.suffix != ".tmp"}
+    if not {RECIPE, IDENTITY} <= entries:
+        if entries - {"store", RECIPE, IDENTITY}:
+            raise RunError(f"{out} holds files that are not of a run; give another --out, or an empty folder")
+        return
+    try:
+        text = (out / RECIPE).read_text(encoding="utf-8")
+        there = dict(json.loads((out / IDENTITY).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"the run {out} cannot be continued: {error}; give another --out") from error
+    if text != recipe.to_toml():
+        raise RunError(f"{out} belongs to another recipe (see {out / RECIPE}); give another --out, or remove it")
+    for key, value in identity.items():
+        if there.get(key) != value:
+            name = key.replace("_", " ")
+            raise RunError(f"{out} was made with the {name} {there.get(key)}, not {value}; give another --out")
 
 
 def _write(finished: Run) -> None:

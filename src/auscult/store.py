@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from auscult.errors import AudioError
+from auscult.errors import AudioError, RunError
 from auscult.files import saving
 
 FORMAT = 1
@@ -82,25 +82,36 @@ class Store:
 
         Raises:
             AudioError: if a file cannot be read.
+            RunError: if the memory is damaged, or the disk is full.
         """
-        with saving(self.folder), closing(sqlite3.connect(self.folder / "hashes.sqlite", timeout=60)) as database:
-            database.execute(
-                "CREATE TABLE IF NOT EXISTS hashes "
-                "(path TEXT PRIMARY KEY, size INTEGER, changed INTEGER, hash TEXT NOT NULL)"
-            )
-            known = {row[0]: row[1:] for row in database.execute("SELECT path, size, changed, hash FROM hashes")}
-            found, fresh = [], []
-            for path in paths:
-                name, size, changed = _identity(path)
-                remembered = known.get(name)
-                if remembered is not None and remembered[:2] == (size, changed):
-                    found.append(str(remembered[2]))
-                else:
-                    found.append(_sha256(path))
-                    fresh.append((name, size, changed, found[-1]))
-            with database:
-                database.executemany("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?)", fresh)
-        return found
+        memory = self.folder / "hashes.sqlite"
+        try:
+            with closing(sqlite3.connect(memory, timeout=60)) as database:
+                return _remembered_hashes(paths, database)
+        except sqlite3.Error as error:
+            raise RunError(
+                f"{memory} cannot be used: {error}; free some space or mend its permissions. "
+                "If it is damaged, remove it: it only remembers what was computed from the files"
+            ) from error
+
+
+def _remembered_hashes(paths: list[Path], database: sqlite3.Connection) -> list[str]:
+    database.execute(
+        "CREATE TABLE IF NOT EXISTS hashes (path TEXT PRIMARY KEY, size INTEGER, changed INTEGER, hash TEXT NOT NULL)"
+    )
+    known = {row[0]: row[1:] for row in database.execute("SELECT path, size, changed, hash FROM hashes")}
+    found, fresh = [], []
+    for path in paths:
+        name, size, changed = _identity(path)
+        remembered = known.get(name)
+        if remembered is not None and remembered[:2] == (size, changed):
+            found.append(str(remembered[2]))
+        else:
+            found.append(_sha256(path))
+            fresh.append((name, size, changed, found[-1]))
+    with database:
+        database.executemany("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?)", fresh)
+    return found
 
 
 def key_of(kind: str, facts: Mapping[str, Any]) -> str:

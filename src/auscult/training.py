@@ -61,6 +61,8 @@ class Training:
         for name in ("learning_rate", "decay"):
             if not getattr(self, name) > 0:
                 raise ModelError(f"training: {name} is {getattr(self, name)!r}; it must be greater than 0")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ModelError(f"training: betas are {self.betas!r}; each must be at least 0 and below 1")
         if self.precision not in get_args(Precision):
             raise ModelError(f"training: precision is {self.precision!r}; choose {' or '.join(get_args(Precision))}")
 
@@ -96,7 +98,8 @@ def train(
         The history, one entry per epoch.
 
     Raises:
-        TrainingError: if an epoch's mean loss is not finite; the last good checkpoint stays.
+        TrainingError: if an epoch's mean loss is not finite, in which case the last good checkpoint stays; or if the
+            checkpoint is damaged.
     """
     import torch
 
@@ -206,12 +209,16 @@ def _save(path: Path, module: "torch.nn.Module", optimizer: "torch.optim.Optimiz
 
 def _resume(path: Path, module: "torch.nn.Module", optimizer: "torch.optim.Optimizer") -> History:
     import torch
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     weights: dict[str, Tensor] = {}
     state: dict[int, dict[str, Tensor]] = {}
     parameters = list(module.parameters())
-    with safe_open(path, framework="pt") as file:
+    try:
+        opened = safe_open(path, framework="pt")
+    except SafetensorError as error:
+        raise TrainingError(f"the checkpoint {path} is damaged: {error}; remove it to train from the start") from error
+    with opened as file:
         history: History = json.loads(file.metadata()["history"])
         for key in file.keys():  # noqa: SIM118  # safetensors' handle is no dictionary
             kind, name = key.split(".", 1)

@@ -59,9 +59,9 @@ def write_factory(
         DatasetError: if `out` is not free, an argument is not as above, or writing fails.
     """
     extent, types = _checked(size, seed, snr_db, machine_types)
-    _check_free(out, force=force)
     target = out.resolve()
     try:
+        _check_free(out, force=force)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
             fresh = Path(temporary) / "fresh"
@@ -70,12 +70,21 @@ def write_factory(
             text = json.dumps({**marker, "extent": asdict(extent)}, indent=2)
             (fresh / MARKER).write_text(text + "\n", encoding="utf-8")
             _check_free(out, force=force)
-            if target.exists():
-                target.rename(Path(temporary) / "old")
-            fresh.rename(target)
+            _replace(target, fresh, old=Path(temporary) / "old")
     except OSError as error:
-        raise DatasetError(f"cannot write the factory {out}: {error}; nothing was left there") from error
+        raise DatasetError(f"cannot write the factory {out}: {error}; what was there is as it was") from error
     return out
+
+
+def _replace(target: Path, fresh: Path, *, old: Path) -> None:
+    """Give the fresh folder the target's name; what had that name becomes `old`, or keeps it if this fails."""
+    if target.exists():
+        target.rename(old)
+    try:
+        fresh.rename(target)
+    finally:
+        if old.exists() and not target.exists():
+            old.rename(target)
 
 
 def _checked(
@@ -111,7 +120,8 @@ def _check_free(out: Path, *, force: bool) -> None:
         written = set(_files(Extent(**marker["extent"]), marker["machine_types"], seed=marker["seed"]))
     except (OSError, ValueError, KeyError, TypeError):
         raise DatasetError(f"{out} was not written by a factory and is not replaced; name another folder") from None
-    found = (path for path in out.rglob("*") if not path.is_dir() and path.name not in DESKTOP_FILES)
+    paths = (path for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
+    found = (path for path in paths if path.name not in DESKTOP_FILES)
     foreign = sorted(name for path in found if (name := path.relative_to(out).as_posix()) not in written)
     if foreign:
         raise DatasetError(

@@ -13,8 +13,8 @@ from auscult.datasets.sounds import SAMPLE_RATE, Band, Mode, Signal, blows, harm
 LEVEL = 0.02
 """Root mean square of a healthy machine at the microphone; full scale is 1."""
 
-NEIGHBOUR_SECONDS = 12
-REFERENCES = 20
+NEIGHBOUR_SECONDS = 8
+REFERENCES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Recording:
     @property
     def mix(self) -> Signal:
         """Both together `[T]`, within full scale."""
-        return np.clip(self.machine + self.background, -1.0, 1.0)
+        return np.asarray(np.clip(self.machine + self.background, -1.0, 1.0))
 
 
 class Hall:
@@ -40,7 +40,7 @@ class Hall:
 
     Args:
         seed: of the factory, 0 or more.
-        snr_db: power of a healthy machine over that of the background, in dB; the mean over its clips.
+        snr_db: mean power of a healthy machine over that of the background, in dB.
     """
 
     def __init__(self, *, seed: int, snr_db: float) -> None:
@@ -103,10 +103,10 @@ class Hall:
         return np.random.default_rng([self.seed, *"/".join(names).encode()])
 
     def _measure_level(self, machine: Machine) -> float:
-        """Root mean square of a machine when healthy and under middling load; in dB the mean over short recordings."""
+        """Root mean square of a machine when healthy and under middling load, over many short recordings."""
         rngs = self._rng("level", machine.machine_type, machine.machine_id).spawn(REFERENCES)
-        runs = [Run(rng, SAMPLE_RATE // 2, load=0.0) for rng in rngs]
-        return float(np.exp(np.mean([np.log(rms(TYPES[machine.machine_type].sound(machine, run))) for run in runs])))
+        runs = [Run(rng, SAMPLE_RATE // 4, load=0.0) for rng in rngs]
+        return float(np.sqrt(np.mean([rms(TYPES[machine.machine_type].sound(machine, run)) ** 2 for run in runs])))
 
     def _record_neighbour(self, machine_type: str) -> Signal:
         """A long recording of a machine that stands at the other end of the hall: dull and reverberant."""

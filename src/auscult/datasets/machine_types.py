@@ -12,7 +12,6 @@ from auscult.datasets.sounds import (
     Mode,
     Signal,
     blows,
-    body,
     crossings,
     harmonics,
     noise,
@@ -28,7 +27,7 @@ def fan(machine: Machine, run: Run) -> Signal:
     """Blade-pass tones over the turbulence of the blades.
 
     Imbalance raises the line at the rotation and beats all else with it. Clogging throttles the flow: its bright noise
-    fades, the unloaded motor runs faster, and the stalled flow rumbles. Low voltage slows; noise falls with speed ** 2.5.
+    fades, the unloaded motor runs faster, and the stalled flow rumbles. Sound pressure falls with the speed to the 2.5.
     """
     rng, n = run.rng, run.n_samples
     unbalance, clogging = run.of("imbalance"), run.of("clogging")
@@ -45,7 +44,7 @@ def fan(machine: Machine, run: Run) -> Signal:
         stall = noise(run.fault_rng, n, Band(150 * machine.tone, 0.5, 0.5 * clogging))
         sound += stall * (1 + 0.6 * wander(run.fault_rng, n, hz=6.0)).astype(np.float32)
     sound *= (1 + 0.5 * unbalance * np.sin(2 * np.pi * phase)).astype(np.float32)
-    sound *= run.voltage ** 2.5
+    sound *= run.voltage**2.5
     return run.casing(sound, machine) + run.pitting(machine, phase) + hum
 
 
@@ -62,7 +61,7 @@ def pump(machine: Machine, run: Run) -> Signal:
     partials[:3] = 0.15, 0.08, 0.04
     partials[machine.elements - 1 :: machine.elements] = (1 - 0.3 * leakage) * 0.45 / np.arange(1, 15) ** 0.9
     flow = run.flow(Band(700 * machine.tone, 0.7, 0.45), Band(2300 * machine.tone, 0.5, 0.2))
-    flow *= (1 - 0.4 * clogging)
+    flow *= 1 - 0.4 * clogging
     hum = run.tones(turns(100.0, n, rng), [0.12, 0.08, 0.02, 0.04, 0.0, 0.02])
     sound = run.tones(phase, partials) + flow
     extra = np.zeros(n, dtype=np.float32)
@@ -102,7 +101,7 @@ def slider(machine: Machine, run: Run) -> Signal:
     if slip:
         late = np.concatenate([ends + SAMPLE_RATE * delay for delay in (0.05, 0.085, 0.11)])
         slap = (Mode(480 * machine.tone, 0.01, 1.0), Mode(1700 * machine.tone, 0.003, 1.0))
-        sound += ring(blows(late, 1.0 * slip * run.fault_rng.lognormal(0, 0.4, len(late)), n), slap)
+        sound += ring(blows(late, slip * run.fault_rng.lognormal(0, 0.4, len(late)), n), slap)
     if dry:
         pitch = 2300 * machine.tone * (1 + 0.02 * wander(run.fault_rng, n, hz=12.0))
         squeal = harmonics(turns(pitch, n, run.fault_rng), [0.4, 0.2, 0.1], run.fault_rng)
@@ -118,7 +117,8 @@ def valve(machine: Machine, run: Run) -> Signal:
     """
     rng, n = run.rng, run.n_samples
     dirt, leakage, weak = run.of("contamination"), run.of("leakage"), run.of("low voltage")
-    cycle = turns(run.speed(machine.cycle_hz, spread=0.02, drift=0.02) / run.voltage, n, rng)
+    cycle_hz = run.speed(machine.cycle_hz, spread=0.02, drift=0.02) / run.voltage  # its controller keeps time
+    cycle = turns(cycle_hz, n, rng)
     gate = (cycle % 1.0) < 0.3 + 0.3 * machine.place
     opens = crossings(cycle) + SAMPLE_RATE * 0.02 * weak
     closes = crossings(cycle - 0.3 - 0.3 * machine.place)
@@ -147,7 +147,7 @@ def toy_car(machine: Machine, run: Run) -> Signal:
     """A small motor, its gears, and wheels that roll on the spot.
 
     Imbalance of the rotor raises the line at the rotation and puts side bands on the gear mesh. Gear damage is a knock,
-    and a stumble of the mesh, once a revolution of the big gear. Low voltage slows motor, gears and wheels, and quiets them.
+    and a stumble of the mesh, once a revolution of the big gear. Low voltage slows and quiets motor, gears and wheels.
     """
     rng, n = run.rng, run.n_samples
     unbalance, damage = run.of("imbalance"), run.of("gear damage")
@@ -158,13 +158,13 @@ def toy_car(machine: Machine, run: Run) -> Signal:
     brushes = run.tones(phase, [0.1 + 0.7 * unbalance, 0.05, 0.2, 0.02, 0.02, 0.12, 0.0, 0.0, 0.06])
     wheels = phase * (machine.cycle_hz / machine.rotation_hz)
     rolling = run.flow(Band(600 * machine.tone, 0.8, 0.35), Band(2600 * machine.tone, 0.7, 0.25))
-    rolling *= ((1 + 0.3 * np.sin(2 * np.pi * wheels))).astype(np.float32)
+    rolling *= (1 + 0.3 * np.sin(2 * np.pi * wheels)).astype(np.float32)
     sound = mesh * (stumble * (1 + 0.7 * unbalance * np.sin(2 * np.pi * phase))).astype(np.float32) + brushes + rolling
     if damage:
         knocks = crossings(big_gear)
         heights = 2.6 * damage * run.fault_rng.lognormal(0, 0.2, len(knocks))
         sound += ring(blows(knocks, heights, n), [Mode(1900 * machine.tone, 0.003, 1.0)])
-    sound *= run.voltage ** 1.5
+    sound *= run.voltage**1.5
     return run.casing(sound, machine)
 
 
@@ -183,7 +183,7 @@ def toy_conveyor(machine: Machine, run: Run) -> Signal:
     tones = run.tones(phase, [0.2, 0.1, 0.1, 0.04, 0.04, 0.02])
     tones += run.tones(phase * machine.elements, 0.35 / np.arange(1, 11) ** 1.2)
     rumble = run.flow(Band(230 * machine.tone, 0.7, 0.5), Band(1200 * machine.tone, 0.9, 0.35))
-    rumble *= ((1 + 0.25 * np.sin(2 * np.pi * 9 * belt))).astype(np.float32)
+    rumble *= (1 + 0.25 * np.sin(2 * np.pi * 9 * belt)).astype(np.float32)
     thump = (Mode(140 * machine.tone, 0.03, 1.0), Mode(700 * machine.tone, 0.008, 0.6))
     seam = crossings(belt)
     sound = tones + rumble * (1 - 0.3 * slip * letting_go) + ring(blows(seam, 0.8, n), thump)
@@ -196,7 +196,7 @@ def toy_conveyor(machine: Machine, run: Run) -> Signal:
         sound += ring(blows(at_rollers, 3.5 * lump * run.fault_rng.lognormal(0, 0.2, len(at_rollers)), n), knock)
         under_plate = smooth((belt - machine.place) % 1.0 < 0.25, seconds=0.02)
         sound += under_plate * noise(run.fault_rng, n, Band(3300 * machine.tone, 0.5, 0.4 * lump))
-    sound *= run.voltage ** 1.5
+    sound *= run.voltage**1.5
     return run.casing(sound, machine) + run.pitting(machine, phase)
 
 
@@ -252,7 +252,7 @@ def build_machine(machine_type: str, machine_id: str, *, seed: int) -> Machine:
         return float(limits[0] * (limits[1] / limits[0]) ** part)
 
     modes = tuple(
-        Mode(hz * 2 ** float(rng.uniform(-0.45, 0.45)), decay, float(rng.uniform(0.6, 2.0)))
+        Mode(hz * 2 ** float(rng.uniform(-0.6, 0.6)), decay, float(rng.uniform(0.6, 3.0)))
         for hz, decay in ((350, 0.012), (900, 0.006), (2100, 0.004))
     )
     return Machine(
@@ -262,7 +262,7 @@ def build_machine(machine_type: str, machine_id: str, *, seed: int) -> Machine:
         cycle_hz=between(kind.cycle_hz, golden[1]),
         elements=int(rng.integers(kind.elements[0], kind.elements[1], endpoint=True)),
         balls=int(rng.integers(7, 11)),
-        tone=between((0.75, 1.3), golden[2]),
+        tone=between((0.7, 1.35), golden[2]),
         modes=modes,
         place=float(rng.uniform(0.25, 0.75)),
     )

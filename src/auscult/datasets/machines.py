@@ -1,11 +1,24 @@
 """An individual machine of the synthetic factory, and one recording of it with or without a fault."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from auscult.datasets.sounds import SAMPLE_RATE, Band, Mode, Signal, Track, blows, body, crossings, harmonics, noise, ring, wander
+from auscult.datasets.sounds import (
+    SAMPLE_RATE,
+    Band,
+    Mode,
+    Signal,
+    Track,
+    blows,
+    body,
+    crossings,
+    harmonics,
+    noise,
+    ring,
+    wander,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +30,7 @@ class Machine:
         machine_id: for instance `"id_00"`.
         rotation_hz: revolutions of its motor a second, when healthy.
         cycle_hz: its slow cycle: strokes there and back, belt or wheel revolutions, switchings, a second.
-        elements: blades, vanes, gear teeth or commutator bars; as its type has them.
+        elements: blades, vanes, gear teeth or motor poles, as its type has them.
         balls: in its bearing.
         tone: factor on the centre frequencies of its noises.
         modes: resonances of its casing.
@@ -45,6 +58,13 @@ class Run:
 
     The fault's random numbers are drawn from a generator of their own, so that a recording with a fault is the
     recording without it plus what the fault changes.
+
+    Args:
+        rng: of the recording.
+        n_samples: its length.
+        fault: one of the machine type's faults, or none.
+        strength: of the fault, from 0 (healthy) to 1.
+        load: of the machine, in standard deviations from the middling; drawn if not given.
     """
 
     def __init__(
@@ -72,9 +92,10 @@ class Run:
         """Of the supply over its nominal value; motors run in proportion."""
         return 1 - 0.13 * self.of("low voltage")
 
-    def tones(self, phase: Track, amplitudes: Sequence[float] | Track) -> Signal:
+    def tones(self, phase: Track, amplitudes: ArrayLike) -> Signal:
         """Harmonics `[T]` whose amplitudes differ by about 2.5 dB between recordings."""
-        return harmonics(phase, np.asarray(amplitudes) * self.rng.lognormal(0.0, 0.28, len(amplitudes)), self.rng)
+        levels = np.asarray(amplitudes, dtype=np.float64)
+        return harmonics(phase, levels * self.rng.lognormal(0.0, 0.28, len(levels)), self.rng)
 
     def flow(self, *bands: Band) -> Signal:
         """Noise `[T]` whose level follows the load, by about 1.5 dB, and whose bands differ by about 2 dB besides."""
@@ -96,7 +117,7 @@ class Run:
         return hz * self.voltage * np.maximum(ratio, 0.5)
 
     def pitting(self, machine: Machine, phase: Track) -> Signal:
-        """A pit in the bearing: blows at the defect frequency, uneven, strongest in the loaded zone."""
+        """A pit in the outer ring of the bearing: blows `[T]` of uneven height at the defect frequency, which ring."""
         strength = self.of("bearing pitting")
         if not strength:
             return np.zeros(self.n_samples, dtype=np.float32)

@@ -44,7 +44,9 @@ class Mode(NamedTuple):
 def wander(rng: np.random.Generator, n_samples: int, *, hz: float) -> Track:
     """A slow random course `[T]` about 0 with a standard deviation of about 1 and `hz` independent values a second."""
     knots = rng.standard_normal(int(np.ceil(n_samples * hz / SAMPLE_RATE)) + 2)
-    return np.interp(np.arange(n_samples) * (hz / SAMPLE_RATE) + rng.random(), np.arange(len(knots)), knots)
+    time = np.arange(n_samples) * (hz / SAMPLE_RATE) + rng.random()
+    course: Track = np.interp(time, np.arange(len(knots)), knots)
+    return course
 
 
 def turns(speed_hz: ArrayLike, n_samples: int, rng: np.random.Generator) -> Track:
@@ -53,7 +55,7 @@ def turns(speed_hz: ArrayLike, n_samples: int, rng: np.random.Generator) -> Trac
     return np.cumsum(steps) + rng.random()
 
 
-def harmonics(phase: Track, amplitudes: Sequence[float] | NDArray[np.float64], rng: np.random.Generator) -> Signal:
+def harmonics(phase: Track, amplitudes: ArrayLike, rng: np.random.Generator) -> Signal:
     """A periodic sound `[T]`: partial `k` has `amplitudes[k - 1]` and a random phase.
 
     Partials that would come near or above half the sample rate are left out.
@@ -64,17 +66,18 @@ def harmonics(phase: Track, amplitudes: Sequence[float] | NDArray[np.float64], r
         rng: draws one phase a partial.
     """
     n_table = 8192
-    angles = rng.random(len(amplitudes)) * 2 * np.pi
+    levels = np.asarray(amplitudes, dtype=np.float64)
+    angles = rng.random(len(levels)) * 2 * np.pi
     fastest = float(np.diff(phase).max())
-    n_partials = min(len(amplitudes), int(0.48 / max(fastest, 1e-9)), n_table // 32)
+    n_partials = min(len(levels), int(0.48 / max(fastest, 1e-9)), n_table // 32)
     spectrum = np.zeros(n_table // 2 + 1, dtype=np.complex128)
-    spectrum[1 : n_partials + 1] = np.asarray(amplitudes[:n_partials]) * np.exp(1j * angles[:n_partials])
+    spectrum[1 : n_partials + 1] = levels[:n_partials] * np.exp(1j * angles[:n_partials])
     table = np.fft.irfft(spectrum, n_table) * (n_table / 2)
-    table = np.append(table, table[0]).astype(np.float32)
+    closed = np.append(table, table[0]).astype(np.float32)
     position = (phase % 1.0) * n_table
     left = position.astype(np.int64)
     fraction = (position - left).astype(np.float32)
-    sound: Signal = table[left] + fraction * (table[left + 1] - table[left])
+    sound: Signal = closed[left] + fraction * (closed[left + 1] - closed[left])
     return sound
 
 

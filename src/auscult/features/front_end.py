@@ -35,10 +35,16 @@ class FrontEnd:
 
         Raises:
             AudioError: if the file cannot be read as it should be.
-            FeatureError: if it is too short for a frame; both name the file.
+            FeatureError: if it is too short for a frame, or its samples are too large for features; both name the file.
         """
         waveform = read_waveform(path, sample_rate=self.features.sample_rate, channel=self.channel)
         try:
-            return self.features(waveform)
+            frames = self.features(waveform)
         except FeatureError as error:
             raise FeatureError(f"{path}: {error}") from error
+        if not np.isfinite(frames).all():
+            raise FeatureError(
+                f"{path}: the features are not finite; samples reach {np.abs(waveform).max():.3g} where full scale is "
+                "1. Repair or remove the file"
+            )
+        return frames

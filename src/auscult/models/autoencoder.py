@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from auscult.features.bank import Bank
-from auscult.models.layers import dense_block, standardisation
+from auscult.models.layers import dense_block, fold_norms, standardisation
 from auscult.models.window import WindowModel
 
 
@@ -38,6 +38,7 @@ class Autoencoder(WindowModel):
         standardise: bool = False,
     ) -> None:
         super().__init__(n_bins=n_bins, context=context)
+        self._folded: list[nn.Module] = []  # a list, so that it is no part of the module's state
         self.hidden, self.n_latent, self.standardise = tuple(hidden), n_latent, standardise
         self.register_buffer("mean", torch.zeros(self.n_values))
         self.register_buffer("deviation", torch.ones(self.n_values))
@@ -61,19 +62,34 @@ class Autoencoder(WindowModel):
 
     def forward(self, windows: Tensor) -> Tensor:
         """Difference between reconstruction and standardised input, `[B, context * F]`."""
-        x = (windows - self.mean) / self.deviation if self.standardise else windows
+        x = self._standardised(windows)
         difference: Tensor = self.network(x) - x
         return difference
+
+    def _standardised(self, windows: Tensor) -> Tensor:
+        return (windows - self.mean) / self.deviation if self.standardise else windows
 
     def loss(self, batch: Tensor) -> dict[str, Tensor]:
         """Mean squared error of windows `[B, context * F]`."""
         return {"loss": self(batch).square().mean()}
 
+    def train(self, mode: bool = True) -> Self:
+        """Choose training or scoring; both forget the network with folded norms, as weights may have changed."""
+        self._folded.clear()
+        return super().train(mode)
+
     def window_scores(self, windows: Tensor, machine_id: str) -> Tensor:
         """Mean squared error of each window."""
-        scores: Tensor = self(windows).square().mean(dim=1)
-        return scores
+        return self._squared(windows).mean(dim=1)
 
     def window_maps(self, windows: Tensor, machine_id: str) -> dict[str, Tensor]:
         """Squared error of each value."""
-        return {"squared error": self(windows).square()}
+        return {"squared error": self._squared(windows)}
+
+    def _squared(self, windows: Tensor) -> Tensor:
+        """Squared error of each value, by the network with its norms folded into its dense layers."""
+        if not self._folded:
+            self._folded.append(fold_norms(self.network))
+        x = self._standardised(windows)
+        difference: Tensor = self._folded[0](x).sub_(x)
+        return difference.square_()

@@ -7,13 +7,14 @@ References:
 from collections.abc import Callable, Iterable
 from typing import ClassVar, Literal, get_args
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from auscult.errors import ModelError
 from auscult.features.bank import Bank
-from auscult.models.base import Model
+from auscult.models.base import Array, Model
 from auscult.models.density import GaussianMixture, shrunk_covariance
 from auscult.models.layers import standardisation
 from auscult.models.welford import Welford
@@ -37,6 +38,7 @@ class Freak(Model):
         norm: `"frame"`, over the channels of each frame, or `"clip"`, over channels and time, as the report has it.
         score: `"gaussian"`: negative log density of the difference between predicted and true spectrum, averaged over
             time; `"percentile"`: of the squared error over time, then over bins; `"mse"`: its mean, for comparison.
+            The training does not depend on it; after `"gaussian"` is set, `fit_scores` renews the density.
         covariance: of the gaussian score; `"full"` is shrunk towards its diagonal (`shrunk_covariance`).
         domain: in which the gaussian score takes the difference: `"spectrogram"`, the standardised input, or
             `"amplitude"`, the linear amplitude of time-averaged spectra in decibels, for log-mel features.
@@ -173,11 +175,10 @@ class Freak(Model):
         statistics = Welford(self.n_bins)
         for frames, _ in self._clips(bank):
             statistics.update(self._difference(frames).cpu().numpy())
-        eye = torch.eye(self.n_bins, dtype=torch.float64).numpy()
         if self.covariance == "identity":
-            covariance = eye
+            covariance = np.eye(self.n_bins)
         elif self.covariance == "diagonal":
-            covariance = eye * statistics.covariance()
+            covariance = np.diag(statistics.covariance().diagonal())
         else:
             covariance = shrunk_covariance(statistics.covariance(correction=0), statistics.n)
         self.density.set_components(statistics.mean[None], covariance[None])
@@ -194,8 +195,8 @@ class Freak(Model):
             )
         if self.score == "gaussian":
             return float(self.density(self._difference(frames)))
-        errors = self._errors(frames)
-        return float(percentile_score(errors, self.percentile) if self.score == "percentile" else errors.mean())
+        errors = self._errors(frames).cpu().numpy()
+        return percentile_score(errors, self.percentile) if self.score == "percentile" else float(errors.mean())
 
     def clip_maps(self, frames: Tensor, machine_id: str) -> dict[str, Tensor]:
         """Squared error of every predicted value `[N, F]`."""
@@ -204,9 +205,9 @@ class Freak(Model):
         return {"prediction error": torch.cat([unknown, errors])}
 
 
-def percentile_score(errors: Tensor, percentile: float) -> Tensor:
+def percentile_score(errors: Array, percentile: float) -> float:
     """Percentile over time of squared errors `[N, F]` in each bin, then the same percentile over the bins."""
-    return torch.quantile(torch.quantile(errors, percentile / 100, dim=0), percentile / 100)
+    return float(np.percentile(np.percentile(errors, percentile, axis=0), percentile))
 
 
 class ResidualBlock(nn.Module):

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 
 def dense_block(n_in: int, n_out: int, *, momentum: float = 0.01) -> list[nn.Module]:
@@ -13,6 +14,17 @@ def dense_block(n_in: int, n_out: int, *, momentum: float = 0.01) -> list[nn.Mod
         momentum: share of the newest batch in the norm's running statistics.
     """
     return [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out, eps=1e-3, momentum=momentum), nn.ReLU()]
+
+
+def fold_norms(network: nn.Sequential) -> nn.Sequential:
+    """A copy for scoring: each batch norm folded into the dense layer before it, activations in place."""
+    layers: list[nn.Module] = []
+    for layer in network:
+        if isinstance(layer, nn.BatchNorm1d):
+            layers[-1] = fuse_linear_bn_eval(layers[-1], layer)
+        else:
+            layers.append(nn.ReLU(inplace=True) if isinstance(layer, nn.ReLU) else layer)
+    return nn.Sequential(*layers).eval()
 
 
 def standardisation(frames: Tensor) -> tuple[Tensor, Tensor]:

@@ -86,16 +86,18 @@ def evidence_of(run: Run, final: System, machine_type: str) -> list[Evidence]:
 
 
 def _evidence(
-    run: Run, final: System, members: Sequence[tuple[MemberJob, Model]], row: ScoreRow, rank: int
+    run: Run, final: System, all_members: Sequence[tuple[MemberJob, Model]], row: ScoreRow, rank: int
 ) -> Evidence:
-    bank, index = _find(members[0][0], row)
+    found = {job.name: where for job, _ in all_members if (where := _find(job, row))}
+    members = [(job, model) for job, model in all_members if job.name in found]
+    bank, index = found[members[0][0].name]
     front_end = front_end_of(bank)
     spectrogram = load_banks(run.store, [bank]).clip(index)
     maps: dict[str, NDArray[np.float32]] = {}
     groups: dict[str, str] = {}
     curves: dict[str, NDArray[np.float32]] = {}
     for member, model in members:
-        own, place = _find(member, row)
+        own, place = found[member.name]
         frames = load_banks(run.store, [own]).clip(place)
         for name, values in model.maps(frames, row.machine_id).items():
             title = name if len(members) == 1 else f"{member.name}: {name}"
@@ -128,13 +130,13 @@ def _evidence(
     )
 
 
-def _find(job: MemberJob, row: ScoreRow) -> tuple[BankJob, int]:
-    """The bank of a member's test clips that holds a row's clip, and its place in there."""
+def _find(job: MemberJob, row: ScoreRow) -> tuple[BankJob, int] | None:
+    """The bank of a member's test clips that holds a row's clip, and its place in there; none if it is in none."""
     for bank in job.test:
         for index, clip in enumerate(bank.clips):
             if (clip.machine_id, clip.file, clip.label) == (row.machine_id, row.file, row.label):
                 return bank, index
-    raise LookupError(f"{row.file} is in no test bank of {job.label}")
+    return None
 
 
 def _onto(values: NDArray[np.float32], own: BankJob, shown: BankJob, shape: tuple[int, ...]) -> NDArray[np.float32]:

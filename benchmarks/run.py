@@ -1,0 +1,83 @@
+"""Speed: ratios measured side by side in one process on one thread, as a table and as `benchmarks/results/bench.json`.
+
+`python -m benchmarks.run [NAME...]` measures all figures, or those of the named files only. A ratio is the time of the
+other over the time of ours, each the median over repeats that take turns; larger is better.
+"""
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+RESULTS = Path(__file__).resolve().parent / "results" / "bench.json"
+
+TARGETS = {
+    "log_mel_vs_librosa": 2.5,
+    "baseline_score_vs_plain": 2.0,
+    "bank_overhead_mb": -500.0,
+    "hvae_train_vs_dataloader": 1.05,
+    "idcae_train_vs_dataloader": 1.15,
+    "freak_vs_plain": 0.9,
+}
+"""What each figure should reach; a negative number is an upper bound."""
+
+
+def side_by_side(other: Callable[[], object], ours: Callable[[], object], *, repeats: int = 9) -> float:
+    """Median time of the other over median time of ours; they take turns, after one turn that does not count."""
+    times: dict[str, list[float]] = {"other": [], "ours": []}
+    for repeat in range(repeats + 1):
+        for name, work in (("other", other), ("ours", ours)):
+            started = time.perf_counter()
+            work()
+            if repeat:
+                times[name].append(time.perf_counter() - started)
+    return statistics.median(times["other"]) / statistics.median(times["ours"])
+
+
+def main() -> int:
+    import torch
+
+    from benchmarks import features, scoring, training
+
+    parts: dict[str, Callable[[], dict[str, float]]] = {
+        "features": features.figures,
+        "scoring": scoring.figures,
+        "training": training.figures,
+    }
+    chosen = sys.argv[1:] or list(parts)
+    if unknown := [name for name in chosen if name not in parts]:
+        print(f"there is no benchmark {unknown[0]!r}; choose among {', '.join(parts)}", file=sys.stderr)
+        return 2
+    torch.set_num_threads(1)
+    figures: dict[str, float] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name in chosen:
+        figures |= parts[name]()
+        show(figures)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(dict(sorted(figures.items())), indent=1) + "\n")
+    print(f"written to {RESULTS}")
+    return 1 if any(missed(name, value) for name, value in figures.items()) else 0
+
+
+def missed(name: str, value: float) -> bool:
+    """Whether a figure falls short of its target."""
+    target = TARGETS.get(name)
+    return target is not None and (value < target if target > 0 else value > -target)
+
+
+def show(figures: dict[str, float]) -> None:
+    print(f"\n{'figure':<32}{'value':>10}{'target':>12}")
+    for name, value in sorted(figures.items()):
+        target = TARGETS.get(name)
+        bound = "" if target is None else f">= {target:g}" if target > 0 else f"<= {-target:g}"
+        print(f"{name:<32}{value:>10.2f}{bound:>12}{'  missed' if missed(name, value) else ''}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
