@@ -10,12 +10,12 @@ import pytest
 import soundfile
 
 from auscult.clips import MACHINE_TYPES
-from auscult.datasets import factory
-from auscult.datasets.catalogue import DEVELOPMENT_IDS, EVALUATION_IDS, EXTENTS, Extent, plan
-from auscult.datasets.clean_sounds import CLEAN_SOUNDS
+from auscult.datasets.factory import disk as factory
 from auscult.datasets.factory import write_factory
-from auscult.datasets.hall import Hall
-from auscult.datasets.machine_types import TYPES
+from auscult.datasets.factory.catalogue import DEVELOPMENT_IDS, EVALUATION_IDS, EXTENTS, Extent, plan
+from auscult.datasets.factory.clean_sounds import CLEAN_SOUNDS
+from auscult.datasets.factory.hall import Hall
+from auscult.datasets.factory.machine_types import TYPES
 from auscult.errors import DatasetError
 
 
@@ -124,7 +124,7 @@ def test_the_full_size_has_the_official_machines() -> None:
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the tiny factory tinier, where its sounds do not matter."""
     monkeypatch.setitem(EXTENTS, "tiny", Extent(0.2, 1, 1, train_clips=2, test_clips=1, clean_clips=1))
-    monkeypatch.setattr("auscult.datasets.hall.NEIGHBOUR_SECONDS", 1)
+    monkeypatch.setattr("auscult.datasets.factory.hall.NEIGHBOUR_SECONDS", 1)
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:

@@ -5,12 +5,24 @@ import functools
 import numpy as np
 import pytest
 
-from auscult.datasets.catalogue import DEVELOPMENT_IDS
-from auscult.datasets.clean_sounds import CLEAN_SOUNDS, clean_sound
-from auscult.datasets.hall import Hall
-from auscult.datasets.machine_types import TYPES, build_machine
-from auscult.datasets.machines import Run
-from auscult.datasets.sounds import SAMPLE_RATE, Band, Mode, blows, body, crossings, harmonics, noise, ring, rms, smooth
+from auscult.datasets.factory.catalogue import DEVELOPMENT_IDS
+from auscult.datasets.factory.clean_sounds import CLEAN_SOUNDS, clean_sound
+from auscult.datasets.factory.hall import Hall
+from auscult.datasets.factory.machine_types import TYPES, build_machine
+from auscult.datasets.factory.machines import Run
+from auscult.datasets.factory.sounds import (
+    SAMPLE_RATE,
+    Band,
+    Mode,
+    blows,
+    body,
+    crossings,
+    harmonics,
+    noise,
+    ring,
+    rms,
+    smooth,
+)
 
 SECONDS = 6
 N = SECONDS * SAMPLE_RATE

@@ -1,5 +1,7 @@
 """Parts that several models share."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
@@ -21,7 +23,7 @@ def fold_norms(network: nn.Sequential) -> nn.Sequential:
     layers: list[nn.Module] = []
     for layer in network:
         if isinstance(layer, nn.BatchNorm1d):
-            layers[-1] = fuse_linear_bn_eval(layers[-1], layer)
+            layers[-1] = fuse_linear_bn_eval(cast(nn.Linear, layers[-1]), layer)
         else:
             layers.append(nn.ReLU(inplace=True) if isinstance(layer, nn.ReLU) else layer)
     return nn.Sequential(*layers).eval()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from auscult.datasets.sounds import (
+from auscult.datasets.factory.sounds import (
     SAMPLE_RATE,
     Band,
     Mode,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from auscult.clips import Label, Split
-from auscult.datasets.machine_types import TYPES, build_machine
-from auscult.datasets.machines import Machine, Run
-from auscult.datasets.sounds import SAMPLE_RATE, Band, Mode, Signal, blows, harmonics, noise, ring, rms, turns
+from auscult.datasets.factory.machine_types import TYPES, build_machine
+from auscult.datasets.factory.machines import Machine, Run
+from auscult.datasets.factory.sounds import SAMPLE_RATE, Band, Mode, Signal, blows, harmonics, noise, ring, rms, turns
 
 LEVEL = 0.02
 """Root mean square of a healthy machine at the microphone; full scale is 1."""

@@ -12,10 +12,10 @@ from typing import get_args
 import numpy as np
 
 from auscult.clips import MACHINE_TYPES
-from auscult.datasets.catalogue import EXTENTS, Extent, Item, Size, clean_files, plan
-from auscult.datasets.clean_sounds import clean_sound
-from auscult.datasets.hall import Hall
-from auscult.datasets.sounds import SAMPLE_RATE, Signal
+from auscult.datasets.factory.catalogue import EXTENTS, Extent, Item, Size, clean_files, plan
+from auscult.datasets.factory.clean_sounds import clean_sound
+from auscult.datasets.factory.hall import Hall
+from auscult.datasets.factory.sounds import SAMPLE_RATE, Signal
 from auscult.errors import DatasetError
 
 VERSION = 1

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from auscult.clips import Label, Split
-from auscult.datasets.clean_sounds import CLEAN_SOUNDS
+from auscult.datasets.factory.clean_sounds import CLEAN_SOUNDS
 
 Size = Literal["tiny", "demo", "full"]
 

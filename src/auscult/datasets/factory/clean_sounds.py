@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from auscult.datasets.sounds import (
+from auscult.datasets.factory.sounds import (
     Band,
     Mode,
     Signal,

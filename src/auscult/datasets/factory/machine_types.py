@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auscult.datasets.machines import Machine, Run
-from auscult.datasets.sounds import (
+from auscult.datasets.factory.machines import Machine, Run
+from auscult.datasets.factory.sounds import (
     SAMPLE_RATE,
     Band,
     Mode,
