@@ -1,7 +1,6 @@
 """Log-mel against librosa, clip by clip; and the memory that building a bank takes."""
 
 import multiprocessing
-import resource
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -47,32 +46,36 @@ def bank_overhead_mb() -> float:
 
     The bank itself, 160 MB, is written as it grows and is no part of the memory: nothing is taken off.
     """
+    import soundfile
+
     with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{index}.wav" for index in range(10)]
+        for path, waveform in zip(paths, clips(10), strict=True):
+            soundfile.write(path, waveform, RATE)
         context = multiprocessing.get_context("spawn")
         receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_build, args=(Path(folder), sender))
+        process = context.Process(target=_build, args=(paths, sender))
         process.start()
         megabytes = receiver.recv()
         process.join()
     return float(megabytes)
 
 
-def _build(folder: Path, sender: Any) -> None:
-    import soundfile
-
+def _build(paths: list[Path], sender: Any) -> None:
     from auscult.clips import Clip
     from auscult.features import LogMel
     from auscult.features.bank import build_bank
     from auscult.features.front_end import FrontEnd
 
-    distinct = []
-    for index, waveform in enumerate(clips(10)):
-        distinct.append(folder / f"{index}.wav")
-        soundfile.write(distinct[-1], waveform, RATE)
-    some = [Clip(distinct[i % 10], "fan", "id_00", "train", "normal", "development", f"{i}") for i in range(1000)]
+    some = [Clip(paths[i % 10], "fan", "id_00", "train", "normal", "development", f"{i}") for i in range(1000)]
     front_end = FrontEnd(LogMel(RATE))
-    front_end(distinct[0])  # imports and caches are no part of it
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    build_bank(some, front_end, folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    sender.send((peak - before) / 1024)
+    front_end(paths[0])  # imports and caches are no part of it
+    before = peak_memory_mb()
+    build_bank(some, front_end, paths[0].parent)
+    sender.send(peak_memory_mb() - before)
+
+
+def peak_memory_mb() -> float:
+    """Peak of this process's resident memory, from Linux; `getrusage` would count the parent's as well."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024

@@ -1,7 +1,11 @@
 """Fixtures that several test files share."""
 
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 
 
@@ -12,3 +16,94 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real sounds are not there: {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def factory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny factory of fans and valves: development, additional and evaluation clips. Tests do not change it."""
+    from auscult.datasets.factory import write_factory
+
+    return write_factory(tmp_path_factory.mktemp("data") / "factory", size="tiny", machine_types=["fan", "valve"])
+
+
+@pytest.fixture(scope="session")
+def record() -> Callable[..., Path]:
+    """Writes a recording: `record(path, seconds=0.4, sample_rate=16000, channels=1, seed=None, **soundfile)`.
+
+    Noise and a tone, which differ with the seed: by default the path's last two parts.
+    """
+
+    def write(
+        path: Path,
+        *,
+        seconds: float = 0.4,
+        sample_rate: int = 16000,
+        channels: int = 1,
+        seed: Any = None,
+        **options: Any,
+    ) -> Path:
+        import soundfile
+
+        rng = np.random.default_rng(list(str(seed if seed is not None else path.parts[-2:]).encode()))
+        time = np.arange(round(seconds * sample_rate))[:, None] / sample_rate
+        tone = np.sin(2 * np.pi * (300 + 100 * np.arange(channels)) * time + rng.random())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.2 * tone + 0.02 * rng.standard_normal(tone.shape), sample_rate, **options)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def pumps(tmp_path: Path, record: Callable[..., Path]) -> Path:
+    """A plain folder of one pump, which a test may change: six training clips, two normal and two anomalous ones."""
+    root = tmp_path / "recordings"
+    for index in range(6):
+        record(root / "pump" / "train" / f"{index}.wav")
+    for label in ("normal", "anomaly"):
+        for index in range(2):
+            record(root / "pump" / "test" / label / f"{index}.wav")
+    return root
+
+
+class Outcome(NamedTuple):
+    """What a command did."""
+
+    code: Any
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line of its error."""
+        lines = [line for line in self.err.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1, self.err
+        assert "Traceback" not in self.err
+        return lines[0].removeprefix("error: ")
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """Runs a command of auscult in this process: `command("run", "quick", "--data", ...)`."""
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def call(*arguments: object) -> Outcome:
+        from auscult.cli import main
+
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        return Outcome(stop.value.code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def contents() -> Callable[..., dict[str, str]]:
+    """All files below a folder with their hashes: `contents(folder, "scores/**/*.csv")`; all by default."""
+
+    def read(folder: Path, pattern: str = "**/*") -> dict[str, str]:
+        files = sorted(path for path in folder.glob(pattern) if path.is_file())
+        return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    return read
