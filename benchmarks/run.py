@@ -1,7 +1,8 @@
 """Speed: ratios measured side by side in one process on one thread, as a table and as `benchmarks/results/bench.json`.
 
 `python -m benchmarks.run [NAME...]` measures all figures, or those of the named files only. A ratio is the time of the
-other over the time of ours, each the median over repeats that take turns; larger is better.
+other over the time of ours, each the median over repeats that take turns; larger is better. `--device cuda` measures
+the trainings on a GPU and writes `benchmarks/results/bench-cuda.json`.
 """
 
 import json
@@ -50,18 +51,24 @@ def main() -> int:
         "scoring": scoring.figures,
         "training": training.figures,
     }
-    chosen = sys.argv[1:] or list(parts)
+    arguments = sys.argv[1:]
+    device = "cpu"
+    if arguments[:1] == ["--device"] and len(arguments) > 1:
+        device, arguments = arguments[1], arguments[2:] or ["training"]
+        parts = {"training": lambda: training.figures(device)}
+    chosen = arguments or list(parts)
     if unknown := [name for name in chosen if name not in parts]:
         print(f"there is no benchmark {unknown[0]!r}; choose among {', '.join(parts)}", file=sys.stderr)
         return 2
     torch.set_num_threads(1)
-    figures: dict[str, float] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results = RESULTS if device == "cpu" else RESULTS.with_name(f"bench-{device}.json")
+    figures: dict[str, float] = json.loads(results.read_text()) if results.exists() else {}
     for name in chosen:
         figures |= parts[name]()
         show(figures)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(dict(sorted(figures.items())), indent=1) + "\n")
-    print(f"written to {RESULTS}")
+    results.parent.mkdir(exist_ok=True)
+    results.write_text(json.dumps(dict(sorted(figures.items())), indent=1) + "\n")
+    print(f"written to {results}")
     return 1 if any(missed(name, value) for name, value in figures.items()) else 0
 
 

@@ -17,12 +17,12 @@ STEPS = 30
 FREAK_STEPS = 3  # each takes as long as thirty of the others
 
 
-def figures() -> dict[str, float]:
+def figures(device: str = "cpu") -> dict[str, float]:
     return {
-        "hvae_train_vs_dataloader": hvae_train_vs_dataloader(),
-        "idcae_train_vs_dataloader": idcae_train_vs_dataloader(),
-        "freak_vs_plain": freak_vs_plain(),
-        "freak_bf16_gain": freak_bf16_gain(),
+        "hvae_train_vs_dataloader": hvae_train_vs_dataloader(device),
+        "idcae_train_vs_dataloader": idcae_train_vs_dataloader(device),
+        "freak_vs_plain": freak_vs_plain(device),
+        "freak_bf16_gain": freak_bf16_gain(device),
     }
 
 
@@ -33,13 +33,14 @@ def noise_bank(n_clips: int = 64, n_frames: int = 313, n_bins: int = 128) -> Ban
     return bank_of(frames, [f"id_{index % 2:02d}" for index in range(n_clips)])
 
 
-def prepared(model: Model, bank: Bank) -> torch.Tensor:
+def prepared(model: Model, bank: Bank, device: str) -> torch.Tensor:
     """Build a model as `fit` does; gives the bank's frames."""
     model.ids = tuple(sorted(set(bank.ids)))
     torch.manual_seed(0)
     model.build()
-    model.generator = generator_of("bench")
-    frames = torch.tensor(bank.frames)
+    model.to(device)
+    model.generator = generator_of("bench", device=device)
+    frames = torch.tensor(bank.frames, device=device)
     model.fit_statistics(frames, bank)
     return frames
 
@@ -48,7 +49,7 @@ def ours(
     model: Model, bank: Bank, frames: torch.Tensor, *, steps: int = STEPS, **settings: Any
 ) -> Callable[[], object]:
     """Some steps of our loop: batches gathered from the bank, fused Adam."""
-    training = replace(model.default_training, epochs=1, **settings)
+    training = replace(model.default_training, epochs=1, device=str(frames.device), **settings)
 
     def first(batches: Iterable[Any]) -> Iterable[Any]:
         for _, batch in zip(range(steps), batches, strict=False):
@@ -89,21 +90,22 @@ def loader(*tensors: torch.Tensor) -> Any:
     return torch.utils.data.DataLoader(dataset, batch_size=512, shuffle=True)
 
 
-def hvae_train_vs_dataloader() -> float:
+def hvae_train_vs_dataloader(device: str) -> float:
     """Batch 512 windows of 640 values; the other materialises all windows for its loader."""
     bank, model = noise_bank(), HVAE()
-    frames = prepared(model, bank)
-    windows = window_view(frames, 5)[window_starts(bank, 5, device=frames.device)]
+    frames = prepared(model, bank, device)
+    windows = window_view(frames, 5)[window_starts(bank, 5, device=frames.device)].cpu()
     batches = loader(windows)
-    return side_by_side(plain(model, lambda: (batch[0] for batch in batches)), ours(model, bank, frames))
+    theirs = plain(model, lambda: (batch[0].to(device) for batch in batches))
+    return side_by_side(theirs, ours(model, bank, frames))
 
 
-def idcae_train_vs_dataloader() -> float:
+def idcae_train_vs_dataloader(device: str) -> float:
     """Batch 512 windows of 1,280 values with labels drawn for each."""
     bank, model = noise_bank(), IDCAE()
-    frames = prepared(model, bank)
-    starts = window_starts(bank, 10, device=frames.device)
-    windows = window_view(frames, 10)[starts].clone()
+    frames = prepared(model, bank, device)
+    starts = window_starts(bank, 10, device=torch.device("cpu"))
+    windows = window_view(frames.cpu(), 10)[starts].clone()
     clip_of = torch.bucketize(starts, torch.tensor(bank.offsets[1:]), right=True)
     matches = torch.tensor([model.ids.index(id_) for id_ in bank.ids])[clip_of]
     batches = loader(windows, matches)
@@ -112,7 +114,7 @@ def idcae_train_vs_dataloader() -> float:
         for x, match in batches:
             is_match = torch.rand(len(x)) < model.alpha
             other = (match + torch.randint(1, len(model.ids), match.shape)) % len(model.ids)
-            yield x, torch.where(is_match, match, other), is_match
+            yield x.to(device), torch.where(is_match, match, other).to(device), is_match.to(device)
 
     return side_by_side(plain(model, drawn), ours(model, bank, frames))
 
@@ -161,27 +163,27 @@ def framewise(norm: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
     return normed
 
 
-def freak_vs_plain() -> float:
+def freak_vs_plain(device: str) -> float:
     """Batch 32 crops of 200 frames of 128 bins, m 5, three layers."""
-    bank, model, other = noise_bank(), Freak(covariance="identity"), PlainFreak()
-    frames = prepared(model, bank)
+    bank, model, other = noise_bank(), Freak(covariance="identity"), PlainFreak().to(device)
+    frames = prepared(model, bank, device)
     if model.n_parameters != sum(parameter.numel() for parameter in other.parameters()):
         raise AssertionError("the two networks differ: nothing could be compared")
     crops = frames.view(bank.n_clips, -1, 128)[:, :200]
 
     def batches() -> Iterable[torch.Tensor]:
         while True:
-            for chunk in torch.randperm(len(crops)).view(-1, 32):
+            for chunk in torch.randperm(len(crops), device=device).view(-1, 32):
                 yield crops[chunk]
 
     theirs = plain(other, batches, steps=FREAK_STEPS, betas=(0.85, 0.999))
     return side_by_side(theirs, ours(model, bank, frames, steps=FREAK_STEPS), repeats=5)
 
 
-def freak_bf16_gain() -> float:
+def freak_bf16_gain(device: str) -> float:
     """The same training in float32 over that in bfloat16 autocast."""
     bank, model = noise_bank(), Freak(covariance="identity")
-    frames = prepared(model, bank)
+    frames = prepared(model, bank, device)
     single = ours(model, bank, frames, steps=FREAK_STEPS)
     half = ours(model, bank, frames, steps=FREAK_STEPS, precision="bf16")
     return side_by_side(single, half, repeats=5)

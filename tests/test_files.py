@@ -73,18 +73,20 @@ def test_safetensors_still_has_an_error_of_its_own(tmp_path: Path, folder: str) 
 
     (tmp_path / "file").write_text("no folder")
     path = tmp_path / folder / "model.safetensors"
-    with pytest.raises(RunError, match="model.safetensors cannot be written"), replacing(path) as temporary:
+    with pytest.raises(RunError, match=r"model\.safetensors cannot be written"), replacing(path) as temporary:
         save_file({"weight": np.zeros(8)}, temporary)
 
 
 def test_a_folder_that_cannot_hold_the_file_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(RunError, match=r"file/x cannot be written: Not a directory; choose"):
-        with replacing(tmp_path / "file" / "x") as temporary:
-            temporary.write_text("x")
-    with pytest.raises(RunError, match=r"missing/x cannot be written: No such file"):
-        with replacing(tmp_path / "missing" / "x") as temporary:
-            temporary.write_text("x")
+    with pytest.raises(RunError, match=r"file/x cannot be written: Not a directory; choose"), replacing(
+        tmp_path / "file" / "x"
+    ) as temporary:
+        temporary.write_text("x")
+    with pytest.raises(RunError, match=r"missing/x cannot be written: No such file"), replacing(
+        tmp_path / "missing" / "x"
+    ) as temporary:
+        temporary.write_text("x")
 
 
 @pytest.mark.parametrize(
@@ -98,5 +100,5 @@ def test_refusals_of_the_system_say_what_to_do(tmp_path: Path, number: int, word
 
 
 def test_errors_that_are_clear_already_pass() -> None:
-    with pytest.raises(AuscultError, match="^clear$"), saving(Path("x")):
+    with pytest.raises(AuscultError, match=r"^clear$"), saving(Path("x")):
         raise AuscultError("clear")

@@ -129,7 +129,7 @@ def test_the_weighted_score_sees_in_a_quiet_bin_what_the_plain_one_does_not() ->
     faulty[:, :, 0] += 0.5
     separation = {}
     for score in ("wmse", "mse"):
-        model.score = score  # type: ignore[assignment]  # both are scores
+        model.score = score
         a, b = (model.score_clips(data, ["id_00"] * 20) for data in (normal, faulty))
         separation[score] = (b.mean() - a.mean()) / a.std()
     assert separation["wmse"] > 2 * separation["mse"] > 0
@@ -163,7 +163,7 @@ def test_the_score_is_the_mean_of_the_first_map() -> None:
         ("mse", "squared error"),
         ("nll", "negative log likelihood"),
     ):
-        model = HVAE(6, context=1, hidden=(8,), n_latent=2, score=score)  # type: ignore[arg-type]  # all are scores
+        model = HVAE(6, context=1, hidden=(8,), n_latent=2, score=score)
         model.fit(data, ["id_00"] * 2, training=BRIEF)
         maps = model.maps(data[0], "id_00")
         assert next(iter(maps)) == name

@@ -36,7 +36,7 @@ def ids(n_clips: int) -> list[str]:
 @functools.cache
 def fitted(norm: str = "l1", **arguments: Any) -> IDCAE:
     """A trained model that no test may change."""
-    model = IDCAE(N_BINS, context=3, norm=norm, windows_per_clip=60, **arguments)  # type: ignore[arg-type]
+    model = IDCAE(N_BINS, context=3, norm=norm, windows_per_clip=60, **arguments)
     return model.fit(clips(24), ids(24), training=Training(epochs=16, batch_size=64, learning_rate=2e-3))
 
 

@@ -61,6 +61,16 @@ class Member(_Table):
     training: TrainingTable = TrainingTable()
 
 
+class Ensemble(_Table):
+    """Which members the run's final system combines, with equal weights, for each machine type.
+
+    Attributes:
+        members: their names; all if none are given, and no ensemble if the list is empty.
+    """
+
+    members: list[str] | None = None
+
+
 class Recipe(_Table):
     """What to train.
 
@@ -71,7 +81,7 @@ class Recipe(_Table):
         sample_rate: at which clips are read, in Hz; kinds of features with a rate of their own ignore it.
         channel: of multi-channel files, counted from 0.
         train_on: which training data: `"development"`, `"additional"`.
-        ensemble: `"uniform"` adds the mean of the members' standardised scores as one more system; `"none"` does not.
+        ensemble: adds the mean of members' standardised scores as one more system, the run's result.
         training: for every member.
         member: the members.
     """
@@ -82,7 +92,7 @@ class Recipe(_Table):
     sample_rate: int = Field(16000, ge=1)
     channel: int = Field(0, ge=0)
     train_on: TrainOn = ["development", "additional"]
-    ensemble: Literal["uniform", "none"] = "uniform"
+    ensemble: Ensemble = Ensemble()
     training: TrainingTable = TrainingTable()
     member: list[Member] = Field(min_length=1)
 
@@ -97,11 +107,18 @@ class Recipe(_Table):
                 if other is None or types is None or other & types:
                     raise ValueError(f"two members are named {member.name!r} for the same machine type; rename one")
             seen[member.name].append(types)
+        for name in self.ensemble.members or ():
+            if name not in seen:
+                raise ValueError(f"ensemble.members names {name!r}{nearest(name, seen)}; known: {', '.join(seen)}")
         return self
 
     def members_of(self, machine_type: str) -> list[Member]:
         """The members for one machine type, in order."""
         return [m for m in self.member if m.machine_types is None or machine_type in m.machine_types]
+
+    def in_ensemble(self, name: str) -> bool:
+        """Whether the ensemble takes in the members of a name."""
+        return self.ensemble.members is None or name in self.ensemble.members
 
     def training_of(self, member: Member) -> dict[str, Any]:
         """The recipe's training with the member's differences."""
@@ -111,7 +128,7 @@ class Recipe(_Table):
         """The resolved recipe; `parse_recipe` gives the same one back."""
         import tomli_w
 
-        return tomli_w.dumps(self.model_dump(exclude_none=True, mode="json"))
+        return tomli_w.dumps(self.model_dump(exclude_none=True))
 
 
 def builtin_recipes() -> dict[str, Recipe]:
@@ -221,6 +238,6 @@ def _explain(item: Mapping[str, Any]) -> str:
 
 def _fields_at(place: tuple[int | str, ...]) -> list[str]:
     """The keys that are allowed at a place of a recipe."""
-    tables: dict[str, type[BaseModel]] = {"member": Member, "training": TrainingTable}
+    tables: dict[str, type[BaseModel]] = {"member": Member, "training": TrainingTable, "ensemble": Ensemble}
     names = [part for part in place if isinstance(part, str)]
     return list(tables.get(names[-1], Recipe).model_fields if names else Recipe.model_fields)

@@ -92,9 +92,10 @@ def systems_of(recipe: Recipe, plan: Plan, store: Store) -> list[System]:
     for job in plan.members:
         by_name.setdefault(job.name, []).append(job)
     systems = [_system(name, jobs, store) for name, jobs in by_name.items()]
-    if recipe.ensemble == "none" or len(systems) == 1:
+    combined = [system for system in systems if recipe.in_ensemble(system.name)]
+    if len(combined) < 2:
         return systems
-    return [*systems, _uniform(systems, plan.machine_types)]
+    return [*systems, _uniform(combined, plan.machine_types)]
 
 
 def _system(name: str, jobs: Sequence[MemberJob], store: Store) -> System:
