@@ -103,6 +103,11 @@ class Freak(Model):
         dilations = 2 ** (self.n_layers + 1) - 1  # 1 + 2 + 4 + ... + 2 ** n_layers
         return 1 + (self.kernel - 1) * int(dilations)
 
+    @property
+    def frame_offset(self) -> float:
+        """The first frame that is predicted."""
+        return float(self.receptive_field())
+
     def build(self) -> None:
         """Make the network, its channels last in memory: the convolutions and the norm of a frame are faster so."""
         hidden = self.m * self.n_bins

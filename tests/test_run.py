@@ -1,0 +1,574 @@
+"""The main job, whole: what a run folder holds, that it repeats and continues, and data that lacks something."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+import auscult.executors
+from auscult.datasets import load_clips
+from auscult.errors import AuscultError, ModelError, RecipeError, RunError
+from auscult.executors import load_banks
+from auscult.models import Model, load_model
+from auscult.recipe import load_recipe, parse_recipe
+from auscult.report.collect import report_data
+from auscult.results import Run
+from auscult.runs import run
+from auscult.scores import ScoreTable
+
+RECIPE = """
+name = "small"
+[training]
+epochs = 2
+[[member]]
+name = "ae"
+family = "autoencoder"
+features = { n_mels = 32 }
+model = { context = 3, hidden = [16], n_latent = 2 }
+[[member]]
+name = "gauss"
+family = "spectral"
+features = { n_mels = 24, hop_length = 1024 }
+"""
+
+ALONE = """
+name = "alone"
+[[member]]
+name = "gauss"
+family = "spectral"
+features = { n_mels = 24 }
+"""
+
+SYSTEMS = ("ae", "gauss", "ensemble")
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import auscult.training
+from auscult.recipe import load_recipe
+from auscult.runs import run
+recipe, data, out, label, step = sys.argv[1:]
+auscult.training.CHECKPOINT_SECONDS = 0
+def kill(job, done, total, text):
+    if job.startswith(label) and done == int(step):
+        os.kill(os.getpid(), signal.SIGKILL)
+run(load_recipe(recipe), data=Path(data), out=Path(out), on_progress=kill)
+"""
+
+INTERRUPTED = """
+import sys
+import auscult.training
+from auscult.cli import main
+auscult.training.CHECKPOINT_SECONDS = 0
+main(sys.argv[1:])
+"""
+
+
+def recipe(text: str = RECIPE, *overrides: str) -> Any:
+    return parse_recipe(text, "test.toml", overrides)
+
+
+def copy(factory: Path, to: Path, *without: str) -> Path:
+    """A copy of a factory without what fits the patterns."""
+    shutil.copytree(factory, to)
+    for pattern in without:
+        found = list(to.glob(pattern))
+        assert found, pattern
+        for path in found:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return to
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((out / "results.json").read_text())
+    return found
+
+
+def never(*_: Any, **__: Any) -> Any:
+    raise AssertionError("what is finished is not done again")
+
+
+@pytest.fixture(scope="module")
+def finished(factory: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that no test may change."""
+    return run(recipe(), data=factory, out=tmp_path_factory.mktemp("run") / "small")
+
+
+# The run folder
+
+
+def test_the_run_folder_holds_all_that_was_made(finished: Run, contents: Callable[..., dict[str, str]]) -> None:
+    tables = {
+        f"scores/{machine_type}/{system}.{part}.csv"
+        for machine_type in ("fan", "valve")
+        for system in SYSTEMS
+        for part in ("train", "test", "evaluation")
+    }
+    weights = {f"weights/{kind}/{name}.safetensors" for kind in ("fan", "valve") for name in ("ae", "gauss")}
+    files = {name for name in contents(finished.folder) if not name.startswith("store/")}
+    assert files == tables | weights | {"recipe.toml", "run.json", "results.json", "report.html"}
+    assert not list(finished.folder.glob("store/unfinished/*"))
+
+
+def test_the_resolved_recipe_gives_the_same_run(finished: Run) -> None:
+    assert load_recipe(str(finished.folder / "recipe.toml")) == finished.recipe == recipe()
+
+
+def test_every_clip_has_one_score_in_the_table_of_its_part(finished: Run, factory: Path) -> None:
+    parts = {"train": "train", "development": "test", "evaluation": "evaluation"}
+    for clip in load_clips(factory):
+        part = "train" if clip.split == "train" else parts[clip.subset]
+        for system in SYSTEMS:
+            table = ScoreTable.read(finished.folder / "scores" / clip.machine_type / f"{system}.{part}.csv")
+            (row,) = (row for row in table if (row.machine_id, row.file) == (clip.machine_id, clip.file))
+            assert row.label == clip.label
+    tables = list(finished.folder.glob("scores/*/ae.*.csv"))
+    assert sum(len(ScoreTable.read(path)) for path in tables) == len(load_clips(factory))
+
+
+def test_results_are_the_metrics_of_the_score_tables(finished: Run) -> None:
+    found = {(row["machine_type"], row["machine_id"], row["system"]): row for row in rows(finished.folder)}
+    ids = {"test": ("id_00", "id_02"), "evaluation": ("id_01",)}
+    expected = {
+        (kind, id_, name) for kind in ("fan", "valve") for some in ids.values() for id_ in some for name in SYSTEMS
+    }
+    assert set(found) == expected
+    assert len(rows(finished.folder)) == len(expected)
+    for (machine_type, machine_id, system), row in found.items():
+        assert set(row) == {"machine_type", "machine_id", "system", "protocol", "auc", "pauc", "subset"}
+        part = {"development": "test", "evaluation": "evaluation"}[row["subset"]]
+        assert machine_id in ids[part]
+        assert row["protocol"] == ("uniform" if system == "ensemble" else "none")
+        with (finished.folder / "scores" / machine_type / f"{system}.{part}.csv").open() as file:
+            lines = [line for line in csv.DictReader(file) if line["machine_id"] == machine_id]
+        labels, scores = zip(*((line["label"] == "anomaly", float(line["score"])) for line in lines), strict=True)
+        assert row["auc"] == roc_auc_score(labels, scores)
+        assert row["pauc"] == roc_auc_score(labels, scores, max_fpr=0.1)
+
+
+def test_the_saved_weights_give_the_scores_of_the_tables(finished: Run) -> None:
+    """They are whole: normalisation and ids come with them."""
+    for job in finished.plan.members:
+        model = load_model(finished.folder / "weights" / job.machine_type / f"{job.name}.safetensors")
+        bank = next(bank for bank in job.test if bank.subset == "development")
+        scores = model.score_clips(load_banks(finished.store, [bank])).tolist()
+        table = ScoreTable.read(finished.folder / "scores" / job.machine_type / f"{job.name}.test.csv")
+        assert {row.key: row.score for row in table} == {
+            (clip.machine_type, clip.machine_id, clip.file): pytest.approx(score, rel=1e-6)
+            for clip, score in zip(bank.clips, scores, strict=True)
+        }
+
+
+def test_the_ensemble_is_the_mean_of_standardised_scores(finished: Run) -> None:
+    def scores(system: str, part: str) -> Any:
+        return ScoreTable.read(finished.folder / "scores" / "fan" / f"{system}.{part}.csv").scores
+
+    for part in ("train", "test", "evaluation"):
+        members = [
+            (scores(name, part) - scores(name, "train").mean()) / scores(name, "train").std()
+            for name in ("ae", "gauss")
+        ]
+        assert scores("ensemble", part) == pytest.approx(np.mean(members, axis=0))
+
+
+# The report's data
+
+
+def test_the_report_counts_the_clips_of_the_data(finished: Run, factory: Path) -> None:
+    clips = load_clips(factory)
+    summary = {(row.machine_type, row.machine_id): row for row in report_data(finished).data_summary}
+    assert set(summary) == {(clip.machine_type, clip.machine_id) for clip in clips}
+    for (machine_type, machine_id), row in summary.items():
+        mine = [clip for clip in clips if (clip.machine_type, clip.machine_id) == (machine_type, machine_id)]
+        tested = [clip.label for clip in mine if clip.split == "test" and clip.subset == "development"]
+        assert row.train == sum(clip.split == "train" for clip in mine)
+        assert (row.normal, row.anomaly, row.unlabelled) == (tested.count("normal"), tested.count("anomaly"), 0)
+
+
+def test_the_evidence_is_that_of_the_highest_scores_of_the_final_system(finished: Run) -> None:
+    for machine_type in ("fan", "valve"):
+        evidence = [clip for clip in report_data(finished).evidence if clip.machine_type == machine_type]
+        table = ScoreTable.read(finished.folder / "scores" / machine_type / "ensemble.test.csv")
+        highest = sorted(table, key=lambda row: -row.score)[: len(evidence)]
+        assert [(clip.machine_id, clip.file, clip.score) for clip in evidence] == [
+            (row.machine_id, row.file, row.score) for row in highest
+        ]
+        assert [clip.rank for clip in evidence] == [1, 2, 3]
+
+
+def test_all_maps_of_a_clip_lie_on_the_frames_and_bins_of_its_spectrogram(finished: Run) -> None:
+    """Also those of members that saw it with other features."""
+    for clip in report_data(finished).evidence:
+        assert clip.spectrogram.shape == (len(clip.spectrogram), 32)
+        assert set(clip.map_groups.values()) == {"ae", "gauss"}
+        assert all(values.shape == clip.spectrogram.shape for values in clip.maps.values())
+        assert clip.frame_scores_of in ("ae", "gauss")
+        assert clip.seconds_per_frame == 512 / 16000
+        assert clip.sample_rate == 16000
+        assert clip.waveform is not None
+        assert len(clip.waveform) / 512 == pytest.approx(len(clip.spectrogram), abs=1)
+
+
+def test_the_report_is_one_page_with_every_system(finished: Run) -> None:
+    page = (finished.folder / "report.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>") or page.startswith("<!doctype html>")
+    assert all(name in page for name in (*SYSTEMS, "fan", "valve", "id_00", "id_01"))
+
+
+# It repeats
+
+
+def test_a_run_killed_twice_ends_like_an_undisturbed_one(
+    factory: Path, tmp_path: Path, contents: Callable[..., dict[str, str]]
+) -> None:
+    """Killed among the features, then after epoch 3 of 6 of the second machine type; bit for bit."""
+    overrides = ("training.epochs=6",)
+    (tmp_path / "six.toml").write_text(recipe(RECIPE, *overrides).to_toml())
+    out = tmp_path / "killed"
+    for label, step in (("fan development test: log_mel", 5), ("valve ae", 3)):
+        arguments = [str(tmp_path / "six.toml"), str(factory), str(out), label, str(step)]
+        killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=120)
+        assert killed.returncode == -signal.SIGKILL
+        assert not (out / "results.json").exists()
+    steps: list[tuple[str, int]] = []
+    run(recipe(RECIPE, *overrides), data=factory, out=out, on_progress=lambda *step: steps.append(step[:2]))
+    trained = [done for label, done in steps if label == "valve ae"]
+    assert trained == [4, 5, 6, 6], "epochs 1 to 3 are not trained again"
+    assert [done for label, done in steps if label == "fan ae"] == [6], "a finished member is left alone"
+
+    undisturbed = tmp_path / "undisturbed"
+    run(recipe(RECIPE, *overrides), data=factory, out=undisturbed)
+    for part in ("scores/**/*.csv", "weights/**/*", "results.json", "store/bank/**/*", "store/model/**/*"):
+        assert contents(out, part) == contents(undisturbed, part)
+        assert contents(out, part)
+    assert not list(out.glob("store/unfinished/*"))
+
+
+def test_the_seed_counts(factory: Path, finished: Run, tmp_path: Path, contents: Callable[..., dict[str, str]]) -> None:
+    out = run(recipe(RECIPE, "seed=1"), data=factory, out=tmp_path / "other", machine_types=["fan"]).folder
+    again = run(recipe(), data=factory, out=tmp_path / "again", machine_types=["fan"]).folder
+    table = "scores/fan/ae.test.csv"
+    assert contents(again, table) == contents(finished.folder, table), "the other machine type changed nothing"
+    assert contents(out, table) != contents(again, table)
+
+
+def test_every_job_computes_with_one_thread(factory: Path, tmp_path: Path) -> None:
+    import torch
+    from threadpoolctl import threadpool_info
+
+    seen: set[int] = set()
+
+    def look(*_: Any) -> None:
+        seen.update(pool["num_threads"] for pool in threadpool_info())
+        seen.add(torch.get_num_threads())
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        run(recipe(), data=factory, out=tmp_path / "run", machine_types=["fan"], on_progress=look)
+        assert torch.get_num_threads() == 3, "as it was"
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {1}
+
+
+# It continues, and shares
+
+
+def test_the_same_folder_continues_and_does_nothing_twice(
+    factory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contents: Callable[..., dict[str, str]]
+) -> None:
+    out = tmp_path / "run"
+    run(recipe(), data=factory, out=out)
+    (out / "results.json").unlink()
+    before = contents(out)
+    times = {path: path.stat().st_mtime_ns for path in out.glob("store/*/*/*") if path.is_file()}
+    monkeypatch.setattr(Model, "fit", never)
+    monkeypatch.setattr(auscult.executors, "build_bank", never)
+    run(recipe(), data=factory, out=out)
+    assert (out / "results.json").exists()
+    after = {name: hash_ for name, hash_ in contents(out).items() if name != "results.json"}
+    assert {**after, "report.html": ""} == {**before, "report.html": ""}
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+
+
+def test_runs_share_a_store(factory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = tmp_path / "shared"
+    first = run(recipe(), data=factory, out=tmp_path / "one", store=store)
+    assert not (tmp_path / "one" / "store").exists()
+    monkeypatch.setattr(auscult.executors, "build_bank", never)
+    with monkeypatch.context() as strict:
+        strict.setattr(Model, "fit", never)
+        second = run(recipe(), data=factory, out=tmp_path / "two", store=store)
+    assert second.results == first.results
+    third = run(recipe(RECIPE, "training.epochs=3"), data=factory, out=tmp_path / "three", store=store)
+    assert {row.system for row in third.results} == set(SYSTEMS), "other members on the same banks"
+
+
+def test_a_changed_recording_makes_new_what_depends_on_it(factory: Path, tmp_path: Path, record: Any) -> None:
+    data, out = copy(factory, tmp_path / "data"), tmp_path / "run"
+    before = run(recipe(), data=data, out=out)
+    changed = next(data.glob("dev_data/fan/test/anomaly_id_00_*.wav"))
+    record(changed, seconds=1.5)
+    steps: list[str] = []
+    after = run(recipe(), data=data, out=out, on_progress=lambda label, *_: steps.append(label))
+
+    def scores(some: Run) -> dict[Any, float]:
+        return {row.key: row.score for row in some.systems[0].development}
+
+    different = {key for key in scores(after) if scores(after)[key] != scores(before)[key]}
+    assert different == {("fan", "id_00", changed.name)}
+    assert [job.key for job in after.plan.members] == [job.key for job in before.plan.members], "nothing was trained"
+    assert steps.count("fan ae") == 1
+
+
+def test_what_belongs_to_another_run_is_refused_and_kept(
+    factory: Path, finished: Run, tmp_path: Path, contents: Callable[..., dict[str, str]]
+) -> None:
+    out = finished.folder
+    before = contents(out)
+    with pytest.raises(RunError, match=r"belongs to another recipe \(see .*recipe\.toml\); give another --out"):
+        run(recipe(RECIPE, "training.epochs=3"), data=factory, out=out)
+    with pytest.raises(RunError, match=r"made with the data .*factory, not .*elsewhere; give another --out"):
+        run(recipe(), data=copy(factory, tmp_path / "elsewhere"), out=out)
+    with pytest.raises(RunError, match=r"made with the machine types all, not \['fan'\]; give another --out"):
+        run(recipe(), data=factory, out=out, machine_types=["fan"])
+    assert contents(out) == before
+
+
+def test_the_same_machine_types_in_another_order_are_the_same_run(factory: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(recipe(ALONE), data=factory, out=out, machine_types=["valve", "fan"])
+    run(recipe(ALONE), data=factory, out=out, machine_types=["fan", "valve", "fan"])
+
+
+def test_the_same_data_by_another_path_is_the_same_run(
+    factory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    run(recipe(ALONE), data=factory, out=out)
+    monkeypatch.chdir(factory.parent)
+    run(recipe(ALONE), data=Path(factory.name), out=out)
+
+
+def test_a_recipe_that_cannot_be_planned_does_not_take_the_folder(factory: Path, tmp_path: Path) -> None:
+    """A typing error mended, the same command works."""
+    out = tmp_path / "run"
+    with pytest.raises(RecipeError, match="did you mean"):
+        run(recipe(ALONE.replace("spectral", "spectrl")), data=factory, out=out)
+    run(recipe(ALONE), data=factory, out=out)
+
+
+@pytest.mark.parametrize("name", ["recipe.toml.4711.tmp", "recipe.toml", "run.json.1.tmp"])
+def test_a_run_killed_at_its_very_beginning_is_begun_again(factory: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "run"
+    (out / "store").mkdir(parents=True)
+    (out / name).write_text("half")
+    run(recipe(ALONE), data=factory, out=out)
+    assert rows(out)
+
+
+def test_folders_and_files_of_others_are_not_written_to(factory: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(RunError, match="is a file; give a folder"):
+        run(recipe(ALONE), data=factory, out=tmp_path / "file")
+    with pytest.raises(RunError, match="holds files that are not of a run"):
+        run(recipe(ALONE), data=factory, out=tmp_path)
+    with pytest.raises(RunError, match="holds files that are not of a run"):
+        run(recipe(ALONE), data=factory, out=factory)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "{", "\udcff"])
+def test_a_damaged_run_folder_is_named(factory: Path, tmp_path: Path, text: str) -> None:
+    out = tmp_path / "run"
+    run(recipe(ALONE), data=factory, out=out)
+    (out / "run.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(RunError, match=f"{out}.*give another --out"):
+        run(recipe(ALONE), data=factory, out=out)
+
+
+# Ctrl-C
+
+
+def test_ctrl_c_leaves_nothing_half_written(factory: Path, tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    (tmp_path / "long.toml").write_text(recipe(RECIPE, "training.epochs=1000000").to_toml())
+    out = tmp_path / "run"
+    arguments = ["run", str(tmp_path / "long.toml"), "--data", str(factory), "--out", str(out), "--device", "cpu"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # also where the tests run in the background
+    )
+    try:
+        until = time.monotonic() + 60
+        while not (checkpoints := list(out.glob("store/unfinished/*/checkpoint.safetensors"))):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        printed, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert errors.splitlines()[-1] == "stopped; what was finished is kept, and the same command continues"
+    assert printed == ""
+    assert not [path for path in out.rglob("*") if ".tmp" in path.name]
+    assert not list(out.glob("store/model/*"))
+    assert {path.name for path in out.iterdir()} == {"recipe.toml", "run.json", "store"}
+    with safe_open(checkpoints[0], framework="np") as file:
+        assert json.loads(file.metadata()["history"]), "the checkpoint is whole"
+
+
+# Data that lacks something
+
+
+def notes_of(some: Run) -> str:
+    assert (some.folder / "report.html").stat().st_size > 10_000
+    return " ".join(some.notes)
+
+
+def test_an_evaluation_set_without_labels_is_scored(factory: Path, tmp_path: Path) -> None:
+    data = copy(factory, tmp_path / "data", "eval_data_list.csv")
+    done = run(recipe(), data=data, out=tmp_path / "run")
+    assert {row["subset"] for row in rows(done.folder)} == {"development"}
+    table = ScoreTable.read(done.folder / "scores" / "fan" / "ensemble.evaluation.csv")
+    assert len(table) == len(list(data.glob("eval_data/fan/test/*")))
+    assert {row.label for row in table} == {None}
+    assert "The evaluation clips have no labels" in notes_of(done)
+
+
+def test_a_ground_truth_list_labels_the_evaluation_set_later(factory: Path, tmp_path: Path) -> None:
+    """The run continues: nothing that was computed depends on labels."""
+    data, truth = copy(factory, tmp_path / "data", "eval_data_list.csv"), factory / "eval_data_list.csv"
+    run(recipe(ALONE), data=data, out=tmp_path / "run")
+    done = run(recipe(ALONE), data=data, out=tmp_path / "run", truth=truth)
+    assert {row["subset"] for row in rows(done.folder)} == {"development", "evaluation"}
+    assert done.notes == []
+
+
+def test_evaluation_data_alone_is_enough(factory: Path, tmp_path: Path) -> None:
+    done = run(recipe(), data=copy(factory, tmp_path / "data", "dev_data"), out=tmp_path / "run")
+    assert {(row["machine_id"], row["subset"]) for row in rows(done.folder)} == {("id_01", "evaluation")}
+    assert notes_of(done) == "There is no development test clip: only the evaluation clips were scored."
+    assert {clip.machine_id for clip in report_data(done).evidence} == {"id_01"}
+
+
+def test_without_test_clips_a_run_trains_and_says_so(factory: Path, tmp_path: Path) -> None:
+    data = copy(factory, tmp_path / "data", "*/*/test")
+    done = run(recipe(), data=data, out=tmp_path / "run")
+    assert rows(done.folder) == []
+    assert (done.folder / "weights" / "fan" / "ae.safetensors").exists()
+    assert len(ScoreTable.read(done.folder / "scores" / "fan" / "ensemble.train.csv")) == 12
+    assert notes_of(done) == "There is no development test clip: only the training clips were scored."
+
+
+def test_a_machine_without_anomalies_is_scored_and_left_out_of_the_figures(factory: Path, tmp_path: Path) -> None:
+    data = copy(factory, tmp_path / "data", "dev_data/fan/test/anomaly_id_00_*")
+    done = run(recipe(), data=data, out=tmp_path / "run")
+    machines = {(row["machine_type"], row["machine_id"]) for row in rows(done.folder) if row["subset"] == "development"}
+    assert machines == {("fan", "id_02"), ("valve", "id_00"), ("valve", "id_02")}
+    assert "fan id_00 has 3 normal and 0 anomalous clips: it has no AUC and is left out of all means." in notes_of(done)
+
+
+def test_without_any_anomaly_there_are_scores_and_no_figures(factory: Path, tmp_path: Path) -> None:
+    data = copy(factory, tmp_path / "data", "dev_data/*/test/anomaly_*", "eval_data", "eval_data_list.csv")
+    done = run(recipe(), data=data, out=tmp_path / "run")
+    assert rows(done.folder) == []
+    assert len(done.notes) == 4
+    assert len(ScoreTable.read(done.folder / "scores" / "valve" / "ensemble.test.csv")) == 6
+    notes_of(done)
+
+
+def test_members_that_train_on_other_data_form_an_ensemble_where_they_can(factory: Path, tmp_path: Path) -> None:
+    text = f'{RECIPE}train_on = ["additional"]\n'
+    done = run(recipe(text), data=factory, out=tmp_path / "run")
+    machines = {
+        system: {(row["machine_id"], row["subset"]) for row in rows(done.folder) if row["system"] == system}
+        for system in SYSTEMS
+    }
+    everywhere = {("id_00", "development"), ("id_02", "development"), ("id_01", "evaluation")}
+    assert machines == {"ae": everywhere, "gauss": {("id_01", "evaluation")}, "ensemble": everywhere}
+    assert all(set(clip.map_groups.values()) <= {"ae"} for clip in report_data(done).evidence)
+
+
+def test_each_machine_type_may_have_a_member_of_its_own(factory: Path, tmp_path: Path) -> None:
+    """The run's result then covers all of them."""
+    text = RECIPE.replace('name = "ae"', 'name = "ae"\nmachine_types = ["fan"]')
+    text = text.replace('name = "gauss"', 'name = "gauss"\nmachine_types = ["valve"]')
+    done = run(recipe(text), data=factory, out=tmp_path / "run")
+    found = {(row["system"], row["machine_type"]) for row in rows(done.folder)}
+    assert found == {("ae", "fan"), ("gauss", "valve"), ("ensemble", "fan"), ("ensemble", "valve")}
+    assert {clip.machine_type for clip in report_data(done).evidence} == {"fan", "valve"}
+
+
+def test_one_member_needs_no_ensemble(factory: Path, tmp_path: Path) -> None:
+    done = run(recipe(ALONE), data=factory, out=tmp_path / "run")
+    assert {row["system"] for row in rows(done.folder)} == {"gauss"}
+
+
+def test_a_plain_folder_of_recordings_of_any_length(pumps: Path, tmp_path: Path, record: Any) -> None:
+    record(pumps / "pump" / "train" / "long.wav", seconds=1.3)
+    record(pumps / "pump" / "test" / "anomaly" / "short.wav", seconds=0.2)
+    done = run(recipe(), data=pumps, out=tmp_path / "run")
+    assert {(row["machine_type"], row["machine_id"]) for row in rows(done.folder)} == {("pump", "id_00")}
+    table = ScoreTable.read(done.folder / "scores" / "pump" / "ae.test.csv")
+    assert [row.file for row in table if row.label == "anomaly"] == [
+        "test/anomaly/0.wav",
+        "test/anomaly/1.wav",
+        "test/anomaly/short.wav",
+    ]
+
+
+@pytest.mark.parametrize("part", ["train", "test/normal"])
+def test_a_clip_too_short_for_the_model_is_named_before_the_training(
+    pumps: Path, tmp_path: Path, record: Any, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long enough for a frame, not for a window of frames."""
+    monkeypatch.setattr(Model, "fit", never)
+    short = record(pumps / "pump" / part / "short.wav", seconds=0.07)
+    with pytest.raises(ModelError, match=rf"{short}: the clip has 3 frames; pump ae needs at least 9\. Remove"):
+        run(recipe(RECIPE, "member.ae.model.context=9"), data=pumps, out=tmp_path / "run")
+
+
+def test_a_damaged_checkpoint_is_named(factory: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+
+    def stop(label: str, done: int, *_: Any) -> None:
+        if (label, done) == ("fan ae", 2):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe(), data=factory, out=out, on_progress=stop)
+    (checkpoint,) = out.glob("store/unfinished/*/checkpoint.safetensors")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    with pytest.raises(AuscultError, match=r"checkpoint\.safetensors is damaged: .*remove it to train from the start"):
+        run(recipe(), data=factory, out=out)
+    checkpoint.unlink()
+    assert run(recipe(), data=factory, out=out).results
+
+
+def test_real_recordings_are_trained_on_and_scored(shared_data: Path, tmp_path: Path) -> None:
+    """75 real training clips and 16 real test clips of sliders, by the quickest member."""
+    data = shared_data / "dcase2020_mini" / "dev_data"
+    done = run(recipe(ALONE, "train_on=['development']"), data=data, out=tmp_path / "run", machine_types=["slider"])
+    (bank,) = done.plan.members[0].train
+    assert len(bank.clips) == 75
+    assert len(done.systems[0].development) == 16
+    assert {row.machine_type for row in done.results} == {"slider"}
+    assert os.path.getsize(done.folder / "report.html") > 10_000
