@@ -1,9 +1,13 @@
 """Fixtures that several test files share."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+# One thread per test process, set before torch is imported: threads of several processes get in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

@@ -173,7 +173,7 @@ def test_the_score_is_the_mean_of_the_first_map() -> None:
 
 def test_the_negative_log_likelihood_is_that_of_torch() -> None:
     model = built(context=1, score="nll").eval()
-    model.ids = ("id_00",)
+    model.ids, model.fitted = ("id_00",), True
     data = clips(1, seed=3)
     with torch.inference_mode():
         _, _, x_hat, log_w = model(torch.tensor(data[0]))

@@ -305,3 +305,13 @@ def test_a_width_that_is_none_is_refused(family: str, n_bins: Any) -> None:
     make: Callable[..., Model] = MODELS[family]
     with pytest.raises(ModelError, match="n_bins"):
         make(n_bins)
+
+
+@every_family
+def test_a_fit_that_failed_leaves_no_model_that_scores(family: str) -> None:
+    model = MODELS[family](N_BINS, **CASES[family])
+    clips = sounds(1, seed=0, n_frames=1)
+    with pytest.raises(ModelError):
+        model.fit(clips, ["id_00"], training=BRIEF)
+    with pytest.raises(ModelError, match="fit or load first"):
+        model.score_clips(sounds(3, seed=0), IDS)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import auscult.plan
-from auscult.clips import Clip, Label, Split, Subset
+from auscult.clips import MACHINE_TYPES, Clip, Label, Split, Subset
 from auscult.errors import AudioError, AuscultError, RecipeError
 from auscult.plan import MemberJob, Plan, make_features, make_plan
-from auscult.recipe import parse_recipe
+from auscult.recipe import builtin_recipes, load_recipe, parse_recipe
 from auscult.store import Store
 
 PARTS: list[tuple[Split, Subset, str, Label | None]] = [
@@ -20,6 +20,8 @@ PARTS: list[tuple[Split, Subset, str, Label | None]] = [
     ("test", "development", "id_00", "anomaly"),
     ("train", "additional", "id_01", "normal"),
     ("test", "evaluation", "id_01", None),
+    ("train", "development", "id_02", "normal"),  # the machines of the two sets take turns
+    ("test", "development", "id_02", "normal"),
 ]
 BOTH = '["development", "additional"]'
 
@@ -202,6 +204,14 @@ def test_every_family_can_be_planned_with_its_defaults_and_with_its_own_argument
     assert again.key == job.key
 
 
+@pytest.mark.parametrize("name", builtin_recipes())
+def test_every_recipe_that_comes_along_can_be_planned(name: str, clips: list[Clip], tmp_path: Path) -> None:
+    """All that constructors would refuse is found by the plan."""
+    six = [replace(clip, machine_type=kind) for kind in MACHINE_TYPES for clip in clips if clip.machine_type == "fan"]
+    plan = make_plan(load_recipe(name), six, Store(tmp_path / "store"), device="cpu")
+    assert plan.machine_types == list(MACHINE_TYPES)
+
+
 @pytest.mark.parametrize("betas", ["[1.5, 0.9]", "[0.9, 1.0]", "[-0.1, 0.9]"])
 def test_training_that_cannot_be_is_found_before_any_work(planned: Callable[..., Plan], betas: str) -> None:
     with pytest.raises(AuscultError, match="betas are"):
@@ -341,11 +351,12 @@ def test_a_clips_content_changes_its_bank_and_what_depends_on_it(
 ) -> None:
     before = keys(planned(member()))
     clips[index].path.write_text("another recording")
-    assert changes(before, keys(planned(member()))) == expected
+    after = keys(planned(member()))
+    assert changes(before, after) == expected
     without = [clip for clip in clips if clip != clips[index]]
-    assert changes(before, keys(planned(member(), only=without))) == expected
+    assert changes(after, keys(planned(member(), only=without))) == expected
     renamed = [replace(clip, machine_id="id_07") if clip == clips[index] else clip for clip in clips]
-    assert changes(before, keys(planned(member(), only=renamed))) == expected
+    assert changes(after, keys(planned(member(), only=renamed))) == expected
 
 
 def test_moved_copied_and_touched_clips_are_the_same_clips(

@@ -528,6 +528,22 @@ def test_each_machine_type_may_have_a_member_of_its_own(factory: Path, tmp_path:
     assert {clip.machine_type for clip in report_data(done).evidence} == {"fan", "valve"}
 
 
+@pytest.mark.parametrize(
+    ("members", "systems"),
+    [('["ae", "gauss"]', {"ae", "gauss", "third", "ensemble"}), ("[]", {"ae", "gauss", "third"})],
+)
+def test_the_ensemble_takes_in_the_members_that_it_names(
+    factory: Path, finished: Run, tmp_path: Path, members: str, systems: set[str]
+) -> None:
+    text = f'{RECIPE}[[member]]\nname = "third"\nfamily = "spectral"\n[ensemble]\nmembers = {members}\n'
+    done = run(recipe(text), data=factory, out=tmp_path / "run", machine_types=["fan"])
+    assert {system.name for system in done.systems} == systems
+    for system in done.systems:
+        if system.name == "ensemble":
+            expected = [row for row in finished.systems[-1].development if row.machine_type == "fan"]
+            assert system.development.rows == tuple(expected), "as without the third"
+
+
 def test_one_member_needs_no_ensemble(factory: Path, tmp_path: Path) -> None:
     done = run(recipe(ALONE), data=factory, out=tmp_path / "run")
     assert {row["system"] for row in rows(done.folder)} == {"gauss"}

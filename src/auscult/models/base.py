@@ -33,6 +33,7 @@ class Model(nn.Module, ABC):
         family: name in recipes.
         default_training: the report's settings.
         ids: the machine ids that the model was fitted to, in order.
+        fitted: whether it can score.
         history: one entry per epoch of training.
     """
 
@@ -49,6 +50,7 @@ class Model(nn.Module, ABC):
             raise ModelError(f"{self.family}: n_bins is {n_bins!r}; it must be a whole number of at least 1")
         self.n_bins = n_bins
         self.ids: tuple[str, ...] = ()
+        self.fitted = False
         self.history: History = []
         self.generator: torch.Generator | None = None
 
@@ -138,11 +140,12 @@ class Model(nn.Module, ABC):
         training = training or self.default_training
         member = member or self.family
         bank = self._checked(features, machine_ids)
+        self.fitted = False
         self.ids = tuple(sorted(set(bank.ids)))
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_of(training.seed, member, "weights"))
+            torch.default_generator.manual_seed(seed_of(training.seed, member, "weights"))
             self.build()
-        self.to(training.device)
+        place(self, training.device)
         frames = torch.tensor(bank.frames, device=training.device)
         self.generator = generator_of(training.seed, member, "statistics")
         self.fit_statistics(frames, bank)
@@ -155,9 +158,12 @@ class Model(nn.Module, ABC):
             self.history = train(
                 self, batches, training=training, member=member, checkpoint=checkpoint, on_epoch=on_epoch
             )
+        if training.device.startswith("mps"):
+            self.to("cpu")  # the scores need float64
         self.eval()
         with torch.inference_mode():
             self.fit_scores(bank)
+        self.fitted = True
         return self
 
     def score_clips(
@@ -243,7 +249,8 @@ class Model(nn.Module, ABC):
         with torch.random.fork_rng(devices=[]):  # the weights that `build` draws are replaced
             model.build()
         model.load_state_dict(tensors)
-        model.to(device)
+        model.fitted = True
+        model.to("cpu" if device.startswith("mps") else device)
         return model.eval()
 
     def _clips(self, bank: Bank) -> "Iterable[tuple[Tensor, str]]":
@@ -268,8 +275,18 @@ class Model(nn.Module, ABC):
         return bank
 
     def _require_fitted(self) -> None:
-        if not self.ids:
+        if not self.fitted:
             raise ModelError(f"{self.family}: the model knows no machine yet; call fit or load first")
+
+
+def place(module: nn.Module, device: str) -> None:
+    """Move a module to the device on which it trains; what is float64 stays behind where the device has no float64."""
+    without = torch.device(device).type == "mps"
+
+    def move(tensor: Tensor) -> Tensor:
+        return tensor if without and tensor.dtype == torch.float64 else tensor.to(device)
+
+    module._apply(move)  # type: ignore[no-untyped-call]  # torch gives no hints for what `Module.to` is made of
 
 
 def read_model_file(path: Path, *, device: str = "cpu") -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -46,7 +46,7 @@ def load_keras_baseline(path: Path, *, n_bins: int = 128, machine_ids: tuple[str
             f"multiple of n_bins, {n_bins}"
         )
     model = Autoencoder(n_bins, context=n_values // n_bins, hidden=hidden, n_latent=n_latent)
-    model.ids = machine_ids
+    model.ids, model.fitted = machine_ids, True
     model.build()
     state = _state(dense, [(norm["epsilon"], weights[norm["name"]]) for norm in norms])
     model.load_state_dict(model.state_dict() | state)

@@ -31,11 +31,12 @@ def fold_norms(network: nn.Sequential) -> nn.Sequential:
 
 def standardisation(frames: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation per bin `[F]` of frames `[N, F]`; a constant bin gets the deviation 1."""
-    frames = frames.double()
+    device = frames.device
+    frames = frames.cpu().double() if device.type == "mps" else frames.double()
     mean, deviation = frames.mean(dim=0), frames.std(dim=0, correction=0)
     varies = deviation > 1e-6 * mean.abs()  # relative: linear spectrograms of quiet sounds are small throughout
     deviation = torch.where(varies, deviation, torch.ones_like(deviation))
-    return mean.float(), deviation.float()
+    return mean.float().to(device), deviation.float().to(device)
 
 
 def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
@@ -44,6 +45,8 @@ def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor
     Sixteen random bits decide each value, which meets the rate to 1 / 65536: making random numbers is what costs, and
     this takes a quarter of what one number for each value takes.
     """
+    if x.device.type == "mps":  # it has no random integers of 64 bits
+        return x * (torch.rand(x.shape, generator=generator, device=x.device) >= rate).float().div_(1 - rate)
     n_dropped = round(rate * 2**16)
     words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
     bits = words.random_(-(2**63), None, generator=generator).view(torch.int16)[: x.numel()].view(x.shape)

@@ -1,0 +1,485 @@
+"""Bad input, through the command line: it is read right or named in one clear line, and nothing is lost."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+import auscult.audio
+import auscult.files
+from auscult.datasets import load_clips
+from auscult.features import LogMel
+from auscult.features.bank import Bank
+from auscult.features.front_end import FrontEnd
+from auscult.plan import make_plan
+from auscult.recipe import load_recipe
+from auscult.scores import ScoreTable
+from auscult.store import Store
+
+RECIPE = """
+name = "small"
+[training]
+epochs = 2
+[[member]]
+name = "ae"
+family = "autoencoder"
+features = { n_mels = 24 }
+model = { context = 3, hidden = [8], n_latent = 2 }
+"""
+
+FULL = Path("/dev/full")
+needs_full_device = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full, a disk that is full")
+
+
+class Bench:
+    """A recipe, a folder of recordings, a run folder, and the command that brings them together."""
+
+    def __init__(self, command: Callable[..., Any], data: Path, contents: Callable[..., dict[str, str]]) -> None:
+        self.command, self.data, self.contents = command, data, contents
+        self.out = data.parent / "run"
+        self.recipe = data.parent / "small.toml"
+        self.recipe.write_text(RECIPE)
+
+    def run(self, *more: object) -> Any:
+        return self.command("run", self.recipe, "--data", self.data, "--out", self.out, "--device", "cpu", *more)
+
+    def refuse(self, *words: str, more: tuple[object, ...] = ()) -> None:
+        """The run is refused in one line that holds the words; recordings and what was finished stay as they are."""
+        data, finished = self.contents(self.data), self.finished()
+        outcome = self.run(*more)
+        assert outcome.code == 2
+        for word in words:
+            assert word in outcome.error
+        assert outcome.out == ""
+        assert self.contents(self.data) == data
+        assert finished.items() <= self.finished().items()
+        assert not [path for path in self.out.rglob("*") if path.suffix == ".tmp"]
+
+    def finished(self) -> dict[str, str]:
+        """What a run made and must not lose."""
+        files = self.contents(self.out) if self.out.exists() else {}
+        return {name: hash_ for name, hash_ in files.items() if "unfinished" not in name and "sqlite" not in name}
+
+    def succeed(self) -> ScoreTable:
+        """The run ends well, and leaves the scores of the test clips."""
+        outcome = self.run()
+        assert outcome.code == 0, outcome.err
+        return ScoreTable.read(self.out / "scores" / "pump" / "ae.test.csv")
+
+
+@pytest.fixture
+def bench(
+    command: Callable[..., Any], pumps: Path, contents: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> Bench:
+    monkeypatch.setattr("auscult.training.CHECKPOINT_SECONDS", 0)
+    return Bench(command, pumps, contents)
+
+
+@pytest.fixture
+def train(pumps: Path) -> Path:
+    return pumps / "pump" / "train"
+
+
+def samples(path: Path) -> NDArray[Any]:
+    waveform, _ = soundfile.read(path)
+    return np.asarray(waveform)
+
+
+# Folders
+
+
+@pytest.mark.parametrize("content", [[], ["readme.txt"], [".hidden.wav"]])
+def test_an_empty_folder(bench: Bench, content: list[str]) -> None:
+    shutil.rmtree(bench.data)
+    bench.data.mkdir()
+    for name in content:
+        (bench.data / name).write_text("x")
+    bench.refuse(str(bench.data), "holds no wav, flac or ogg files", "known layouts are")
+    assert not bench.out.exists()
+
+
+def test_no_training_clips(bench: Bench, train: Path) -> None:
+    shutil.rmtree(train)
+    bench.refuse(str(bench.data), "has no training clips of pump", "add recordings of normal operation")
+    assert not bench.out.exists()
+
+
+def test_no_training_clips_of_one_machine_type(bench: Bench, record: Callable[..., Path]) -> None:
+    record(bench.data / "fan" / "test" / "normal" / "0.wav")
+    bench.refuse("has no training clips of fan", "--machine-type pump")
+    outcome = bench.run("--machine-type", "pump")
+    assert outcome.code == 0
+
+
+def test_a_file_that_fits_no_pattern(bench: Bench, record: Callable[..., Path], train: Path) -> None:
+    odd = record(bench.data / "pump" / "elsewhere" / "0.wav")
+    bench.refuse(str(odd), "lies in no train or test folder", "the layout is")
+    odd.unlink()
+    unlabelled = record(bench.data / "pump" / "test" / "0.wav")
+    bench.refuse(str(unlabelled), "has no label; move it to test/normal or test/anomaly")
+    unlabelled.unlink()
+    (train / "0.mp3").write_bytes(b"ID3")
+    bench.refuse(str(train / "0.mp3"), "convert or remove it")
+    (train / "0.mp3").unlink()
+    bench.succeed()
+
+
+def test_a_name_that_fits_no_pattern_of_the_challenge(
+    bench: Bench, factory: Path, record: Callable[..., Path], tmp_path: Path
+) -> None:
+    bench.data = tmp_path / "challenge"
+    shutil.copytree(factory, bench.data)
+    odd = record(bench.data / "dev_data" / "fan" / "train" / "Normal-00-1.wav")
+    bench.refuse(str(odd), "fits no name of DCASE 2020", "normal_id_00_00000000.wav", "rename or remove it")
+    anomaly = odd.rename(odd.with_name("anomaly_id_00_00000000.wav"))
+    bench.refuse(str(anomaly), "anomaly in the training data, which is normal only; remove it")
+
+
+def test_duplicate_names(bench: Bench, train: Path) -> None:
+    soundfile.write(train / "0.flac", samples(train / "0.wav"), 16000)
+    bench.refuse(str(train / "0.wav"), str(train / "0.flac"), "is the same clip as", "keep one of the two")
+    (train / "0.flac").unlink()
+    bench.succeed()
+
+
+def test_an_anomaly_among_the_training_clips(bench: Bench, train: Path, record: Callable[..., Path]) -> None:
+    path = record(train / "anomaly" / "0.wav")
+    bench.refuse(str(path), "anomaly in the training data", "move it to test/anomaly")
+
+
+# Files that cannot be read
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def without_samples(path: Path) -> None:
+    soundfile.write(path, np.zeros(0), 16000)
+
+
+def without_bytes(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def with_nan(path: Path) -> None:
+    waveform = samples(path)
+    waveform[1600] = np.nan
+    soundfile.write(path, waveform, 16000, subtype="FLOAT")
+
+
+def with_infinity(path: Path) -> None:
+    waveform = samples(path)
+    waveform[1600] = np.inf
+    soundfile.write(path, waveform, 16000, subtype="FLOAT")
+
+
+def deafening(path: Path) -> None:
+    soundfile.write(path, samples(path) * 1e30, 16000, subtype="FLOAT")
+
+
+def a_text(path: Path) -> None:
+    path.write_text("Please find the recording attached.\n" * 100)
+
+
+def shorter_than_a_frame(path: Path) -> None:
+    soundfile.write(path, samples(path)[:500], 16000)
+
+
+def shorter_than_a_window(path: Path) -> None:
+    soundfile.write(path, samples(path)[:1023], 16000)
+
+
+def a_broken_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.parent / "gone.wav")
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGES = [
+    (truncated, "is truncated", "copy or download the file again"),
+    (without_samples, "holds no samples", "record or copy the file again"),
+    (without_bytes, "is empty", "record or copy it again"),
+    (with_nan, "sample 1600 (at 0.100 s) is nan", "Repair or remove the file"),
+    (with_infinity, "sample 1600 (at 0.100 s) is inf", "Repair or remove the file"),
+    (deafening, "the features are not finite", "Repair or remove the file"),
+    (a_text, "is no audio file that can be read", "use wav, flac or ogg, or remove the file"),
+    (shorter_than_a_frame, "has 500 samples at 16000 Hz; a frame needs 1024", "Remove the clip"),
+    (a_broken_link, "is a broken link", "restore or remove it"),
+    (a_folder, "is a folder named like a sound file", "rename or remove it"),
+]
+
+
+@pytest.mark.parametrize("part", ["train", "test/normal"])
+@pytest.mark.parametrize(("damage", "what", "to_do"), DAMAGES, ids=[damage[0].__name__ for damage in DAMAGES])
+def test_a_file_that_cannot_be_read(
+    bench: Bench, part: str, damage: Callable[[Path], None], what: str, to_do: str
+) -> None:
+    """Named before the training, wherever it lies; when it is mended or removed the same command goes on."""
+    path = bench.data / "pump" / part / "1.wav"
+    damage(path)
+    bench.refuse(str(path), what, to_do)
+    assert not list(bench.out.glob("store/model/*"))
+    if path.is_dir():
+        path.rmdir()
+    else:
+        path.unlink()
+    bench.succeed()
+
+
+def test_a_clip_shorter_than_a_window_of_frames(bench: Bench) -> None:
+    path = bench.data / "pump" / "test" / "normal" / "1.wav"
+    soundfile.write(path, samples(path)[:1024], 16000)
+    bench.recipe.write_text(RECIPE.replace("context = 3", "context = 4"))
+    bench.refuse(str(path), "has 3 frames; pump ae needs at least 4", "Remove the clip")
+
+
+def test_a_truncated_flac(bench: Bench, train: Path) -> None:
+    path = train / "more.flac"
+    soundfile.write(path, np.random.default_rng(0).normal(scale=0.1, size=50000), 16000)
+    truncated(path)
+    bench.refuse(str(path))
+    path.unlink()
+    bench.succeed()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions here are of another kind")
+def test_an_unreadable_file(bench: Bench, train: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = train / "1.wav"
+    path.chmod(0)
+    if os.geteuid() == 0:  # to whom nothing is forbidden
+        allowed = os.access
+        monkeypatch.setattr(os, "access", lambda file, mode: Path(file) != path and allowed(file, mode))
+    outcome = bench.run()
+    assert outcome.code == 2
+    assert f"{path}: cannot be read; check its permissions" in outcome.error
+    path.chmod(0o600)
+    monkeypatch.undo()
+    bench.succeed()
+
+
+def test_a_file_that_becomes_unreadable_while_it_is_read(
+    bench: Bench, train: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network drive goes away between listing and reading."""
+    path = train / "1.wav"
+    opened = Path.open
+
+    def gone(self: Path, *arguments: Any, **options: Any) -> Any:
+        if self == path:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return opened(self, *arguments, **options)
+
+    with monkeypatch.context() as unplugged:
+        unplugged.setattr(Path, "open", gone)
+        outcome = bench.run()
+        assert outcome.code == 2
+        assert f"{path} cannot be read: Input/output error" in outcome.error
+    bench.succeed()
+
+
+# Files that are read right
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "tolerance"),
+    [
+        ("1.wav", {"subtype": "PCM_U8"}, 1 / 128),
+        ("1.wav", {"subtype": "PCM_24"}, 1e-6),
+        ("1.wav", {"subtype": "PCM_32"}, 1e-6),
+        ("1.wav", {"subtype": "FLOAT"}, 1e-6),
+        ("1.wav", {"subtype": "DOUBLE"}, 1e-6),
+        ("1.flac", {"subtype": "PCM_16"}, 1e-6),
+        ("1.ogg", {"compression_level": 0.0}, 0.05),
+        ("1.WAV", {}, 1e-6),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_sounds_of_all_formats_are_the_same_sounds(
+    bench: Bench, name: str, options: dict[str, Any], tolerance: float, channels: int
+) -> None:
+    path = bench.data / "pump" / "test" / "anomaly" / "1.wav"
+    waveform = samples(path)
+    path.unlink()
+    other = np.random.default_rng(0).normal(scale=0.1, size=waveform.shape)
+    path = path.with_name(name)
+    stacked = waveform if channels == 1 else np.stack([waveform, other], axis=1)
+    soundfile.write(path, stacked, 16000, **options)
+    assert auscult.audio.read_waveform(path, sample_rate=16000) == pytest.approx(waveform, abs=1.01 * tolerance)
+    assert f"test/anomaly/{name}" in {row.file for row in bench.succeed()}
+
+
+def test_another_sample_rate_is_the_same_sound(bench: Bench) -> None:
+    """A clip at 44.1 kHz is heard as the same clip at 16 kHz, below the old rate's limit."""
+    path = bench.data / "pump" / "test" / "anomaly" / "1.wav"
+    front_end = FrontEnd(LogMel(16000, n_mels=24, fmax=6000.0))
+    before = front_end(path)
+    soundfile.write(
+        path, auscult.audio.resample(samples(path).astype(np.float32), 16000, 44100), 44100, subtype="FLOAT"
+    )
+    assert front_end(path)[2:-2] == pytest.approx(before[2:-2], abs=0.1), "decibels"
+    bench.succeed()
+
+
+def test_the_channel_is_chosen_in_the_recipe(bench: Bench) -> None:
+    for path in bench.data.rglob("*.wav"):
+        soundfile.write(path, np.stack([np.zeros_like(samples(path)), samples(path)], axis=1), 16000)
+    bench.recipe.write_text(f"channel = 2\n{RECIPE}")
+    bench.refuse("channel 2 was asked for; the file has 2, counted from 0", "Choose one of them")
+    bench.recipe.write_text(f"channel = 1\n{RECIPE}")
+    bench.out = bench.out.with_name("other")
+    assert bench.succeed().scores.min() > 0
+
+
+# Recipes and run folders
+
+
+def test_an_unknown_recipe_key(bench: Bench) -> None:
+    bench.recipe.write_text(f"epochs = 3\n{RECIPE}")
+    bench.refuse(str(bench.recipe), "the key 'epochs' is unknown", "allowed are name, ")
+    bench.recipe.write_text(RECIPE.replace("epochs", "epoch"))
+    bench.refuse("the key 'training.epoch' is unknown (did you mean 'epochs'?)")
+    bench.recipe.write_text(RECIPE.replace("pump", "").replace("model =", "modell ="))
+    bench.refuse("the key 'member.0.modell' is unknown (did you mean 'model'?)")
+    bench.recipe.write_text(RECIPE)
+    bench.refuse("the key 'sed' is unknown (did you mean 'seed'?)", more=("--override", "sed=1"))
+    bench.succeed()
+
+
+def test_another_recipe_in_the_same_run_folder(bench: Bench) -> None:
+    scores = bench.succeed()
+    bench.recipe.write_text(RECIPE.replace("epochs = 2", "epochs = 3"))
+    bench.refuse(str(bench.out), "belongs to another recipe", "give another --out")
+    bench.recipe.write_text(RECIPE)
+    assert bench.succeed() == scores
+
+
+def test_another_machine_type_in_the_same_run_folder(bench: Bench) -> None:
+    bench.succeed()
+    bench.refuse("made with the machine types all, not ['pump']; give another --out", more=("--machine-type", "pump"))
+
+
+# Full disks
+
+
+def blocked(out: Path, data: Path, recipe: Path, at: str) -> Path:
+    """The temporary or unfinished file that a run will write, by a name for it."""
+    store = Store(out / "store")
+    plan = make_plan(load_recipe(str(recipe)), load_clips(data), store, device="cpu")
+    (job,) = plan.members
+    unfinished = out / "store" / "unfinished"
+    return {
+        "features": unfinished / f"bank-{job.test[0].key}" / "frames.f32",
+        "index of features": unfinished / f"bank-{job.test[0].key}" / "bank.json",
+        "scores": unfinished / f"scores-{job.scores_key}" / "scores.json",
+        "facts": unfinished / f"model-{job.key}" / "facts.json",
+        "recipe": out / f"recipe.toml.{os.getpid()}.tmp",
+        "results": out / f"results.json.{os.getpid()}.tmp",
+        "report": out / f"report.html.{os.getpid()}.tmp",
+        "table": out / "scores" / "pump" / f"ae.test.csv.{os.getpid()}.tmp",
+        "weights": out / "weights" / "pump" / f"ae.safetensors.{os.getpid()}.tmp",
+    }[at]
+
+
+@needs_full_device
+@pytest.mark.parametrize("at", ["features", "index of features", "scores", "facts", "recipe", "results", "report"])
+def test_a_disk_that_fills_up(bench: Bench, at: str) -> None:
+    """Real refusals: the file that the run is about to write lies on a full device. With space again, it goes on."""
+    path = blocked(bench.out, bench.data, bench.recipe, at)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(FULL)
+    outcome = bench.run()
+    assert outcome.code == 2
+    assert "cannot be written: the disk is full; free some space and repeat the command" in outcome.error
+    assert str(bench.out) in outcome.error
+    assert not (bench.out / "report.html").exists()
+    path.unlink(missing_ok=True)
+    scores = bench.succeed()
+
+    undisturbed = Bench(bench.command, bench.data, bench.contents)
+    undisturbed.out = bench.out.with_name("undisturbed")
+    assert scores == undisturbed.succeed()
+
+
+@needs_full_device
+@pytest.mark.parametrize("at", ["table", "weights", "results", "report"])
+def test_a_full_disk_does_not_harm_what_a_finished_run_has_written(bench: Bench, at: str) -> None:
+    bench.succeed()
+    path = blocked(bench.out, bench.data, bench.recipe, at)
+    before = bench.finished()
+    path.symlink_to(FULL)
+    outcome = bench.run()
+    assert outcome.code == 2
+    assert "the disk is full" in outcome.error
+    assert {name: hash_ for name, hash_ in bench.finished().items() if name != "report.html"} == {
+        name: hash_ for name, hash_ in before.items() if name != "report.html"
+    }
+    assert (bench.out / "report.html").read_text().rstrip().endswith("</html>")
+
+
+@pytest.mark.parametrize("fails", [1, 2, 3], ids=["first checkpoint", "last checkpoint", "model"])
+def test_a_disk_that_fills_up_while_weights_are_written(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, fails: int
+) -> None:
+    """Safetensors has an error of its own, which keeps the system's number in its text alone."""
+    import safetensors.torch
+
+    calls: list[Path] = []
+    save = safetensors.torch.save_file
+
+    def full(tensors: Any, path: Path, metadata: Any = None) -> None:
+        calls.append(path)
+        if len(calls) == fails:
+            raise safetensors.SafetensorError(
+                "Error while serializing: I/O error: No space left on device (os error 28)"
+            )
+        save(tensors, path, metadata=metadata)
+
+    with monkeypatch.context() as crowded:
+        crowded.setattr(safetensors.torch, "save_file", full)
+        bench.refuse("safetensors cannot be written: the disk is full; free some space", str(bench.out))
+    assert len(calls) == fails
+    assert len(bench.succeed()) == 4
+
+
+def test_a_disk_that_is_full_when_a_file_gets_its_name(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even a rename may need space."""
+
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    with monkeypatch.context() as crowded:
+        crowded.setattr(Path, "replace", full)
+        bench.refuse("the disk is full; free some space")
+    bench.succeed()
+
+
+# Ctrl-C (a real one, to a real process: test_run.py)
+
+
+@pytest.mark.parametrize("where", ["auscult.features.bank.np.ascontiguousarray", "auscult.models.base.train"])
+def test_ctrl_c(bench: Bench, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as impatient:
+        impatient.setattr(where, interrupt)
+        outcome = bench.run()
+    assert outcome.code == 130
+    assert "Traceback" not in outcome.err
+    assert outcome.err.endswith("\nstopped; what was finished is kept, and the same command continues\n")
+    assert not list(bench.out.glob("store/model/*"))
+    for path in bench.out.glob("store/bank/*"):
+        assert Bank.load(path).n_clips > 0, "what has a name is whole"
+    assert len(bench.succeed()) == 4
