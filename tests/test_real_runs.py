@@ -1,0 +1,38 @@
+"""Whole runs on real clips, from wav files to the report: 75 normal training clips and 16 test clips of sliders."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from auscult.recipe import load_recipe
+from auscult.runs import run
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("recipe", "epochs"), [("baseline", 3), ("spectral", 1), ("hvae", 1), ("freak", 1)], ids=str
+)
+def test_a_recipe_runs_on_real_sliders(shared_data: Path, tmp_path: Path, recipe: str, epochs: int) -> None:
+    data = shared_data / "dcase2020_mini" / "dev_data"
+    chosen = load_recipe(recipe, [f"member.*.training.epochs={epochs}"])
+    finished = run(chosen, data=data, out=tmp_path / "run", machine_types=["slider"])
+    assert [job.train[0].clips[0].machine_type for job in finished.plan.members] == ["slider"]
+    assert len(finished.systems[0].train) == 75
+    assert len(finished.systems[0].development) == 16
+    rows = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert [row["machine_id"] for row in rows] == ["id_00", "id_02", "id_04", "id_06"]
+    assert all(0 <= row["auc"] <= 1 and math.isfinite(row["pauc"]) for row in rows)
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "slider" in page
+    assert "<audio" in page
+
+
+def test_idcae_refuses_the_single_id_of_the_real_training_clips(shared_data: Path, tmp_path: Path) -> None:
+    from auscult.errors import ModelError
+
+    data = shared_data / "dcase2020_mini" / "dev_data"
+    with pytest.raises(ModelError, match="one machine id only, 'id_00'"):
+        run(load_recipe("idcae"), data=data, out=tmp_path / "run", machine_types=["slider"])
