@@ -123,7 +123,7 @@ def test_a_typing_error_is_one_line_with_the_nearest_right_word(
     monkeypatch.chdir(tmp_path)
     outcome = command(*arguments.split())
     assert outcome.code == 2
-    assert words.lower() in outcome.error.lower()
+    assert words.lower().replace('"', "") in outcome.error.lower().replace('"', "")
     assert "--help" in outcome.error
     assert outcome.out == ""
     assert list(tmp_path.iterdir()) == []

@@ -50,6 +50,7 @@ def test_a_full_disk_is_named_as_such_and_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("old")
     with pytest.raises(RunError, match=r"table\.csv .*disk is full; free some space"), replacing(path) as temporary:
+        temporary.unlink()
         temporary.symlink_to(FULL)
         temporary.write_text("new")
     assert path.read_text() == "old"
@@ -77,15 +78,27 @@ def test_safetensors_still_has_an_error_of_its_own(tmp_path: Path, folder: str) 
         save_file({"weight": np.zeros(8)}, temporary)
 
 
+def test_a_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    """Safetensors would hide its files from everybody else: nobody could share a store."""
+    from safetensors.numpy import save_file
+
+    (tmp_path / "plain").touch()
+    with replacing(tmp_path / "model.safetensors") as temporary:
+        save_file({"weight": np.zeros(8)}, temporary)
+    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_a_folder_that_cannot_hold_the_file_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(RunError, match=r"file/x cannot be written: Not a directory; choose"), replacing(
-        tmp_path / "file" / "x"
-    ) as temporary:
+    with (
+        pytest.raises(RunError, match=r"file/x cannot be written: Not a directory; choose"),
+        replacing(tmp_path / "file" / "x") as temporary,
+    ):
         temporary.write_text("x")
-    with pytest.raises(RunError, match=r"missing/x cannot be written: No such file"), replacing(
-        tmp_path / "missing" / "x"
-    ) as temporary:
+    with (
+        pytest.raises(RunError, match=r"missing/x cannot be written: No such file"),
+        replacing(tmp_path / "missing" / "x") as temporary,
+    ):
         temporary.write_text("x")
 
 

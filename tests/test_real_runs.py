@@ -12,9 +12,7 @@ from auscult.runs import run
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize(
-    ("recipe", "epochs"), [("baseline", 3), ("spectral", 1), ("hvae", 1), ("freak", 1)], ids=str
-)
+@pytest.mark.parametrize(("recipe", "epochs"), [("baseline", 3), ("spectral", 1), ("hvae", 1), ("freak", 1)], ids=str)
 def test_a_recipe_runs_on_real_sliders(shared_data: Path, tmp_path: Path, recipe: str, epochs: int) -> None:
     data = shared_data / "dcase2020_mini" / "dev_data"
     chosen = load_recipe(recipe, [f"member.*.training.epochs={epochs}"])

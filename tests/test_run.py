@@ -180,6 +180,17 @@ def test_the_saved_weights_give_the_scores_of_the_tables(finished: Run) -> None:
         }
 
 
+def test_the_pooling_is_the_members(finished: Run, factory: Path, tmp_path: Path) -> None:
+    text = RECIPE.replace('name = "ae"', 'name = "ae"\npooling = "median"')
+    done = run(recipe(text), data=factory, out=tmp_path / "run", machine_types=["fan"])
+    (job,) = (job for job in finished.plan.members_of("fan") if job.name == "ae")
+    model = load_model(finished.folder / "weights" / "fan" / "ae.safetensors")
+    bank = next(bank for bank in job.test if bank.subset == "development")
+    frames = model.frame_scores(load_banks(finished.store, [bank]))
+    pooled = {clip.file: float(np.median(scores)) for clip, scores in zip(bank.clips, frames, strict=True)}
+    assert {row.file: row.score for row in done.systems[0].development} == pytest.approx(pooled, rel=1e-6)
+
+
 def test_the_ensemble_is_the_mean_of_standardised_scores(finished: Run) -> None:
     def scores(system: str, part: str) -> Any:
         return ScoreTable.read(finished.folder / "scores" / "fan" / f"{system}.{part}.csv").scores
@@ -277,7 +288,7 @@ def test_the_seed_counts(factory: Path, finished: Run, tmp_path: Path, contents:
 
 def test_every_job_computes_with_one_thread(factory: Path, tmp_path: Path) -> None:
     import torch
-    from threadpoolctl import threadpool_info
+    from threadpoolctl import threadpool_info, threadpool_limits
 
     seen: set[int] = set()
 
@@ -288,7 +299,8 @@ def test_every_job_computes_with_one_thread(factory: Path, tmp_path: Path) -> No
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        run(recipe(), data=factory, out=tmp_path / "run", machine_types=["fan"], on_progress=look)
+        with threadpool_limits(limits=3, user_api="blas"):
+            run(recipe(), data=factory, out=tmp_path / "run", machine_types=["fan"], on_progress=look)
         assert torch.get_num_threads() == 3, "as it was"
     finally:
         torch.set_num_threads(before)
@@ -588,6 +600,32 @@ def test_a_damaged_checkpoint_is_named(factory: Path, tmp_path: Path) -> None:
         run(recipe(), data=factory, out=out)
     checkpoint.unlink()
     assert run(recipe(), data=factory, out=out).results
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("bank/*/frames.f32", b""),
+        ("bank/*/frames.f32", b"\0" * 400),
+        ("bank/*/bank.json", b""),
+        ("bank/*/bank.json", b"[]"),
+        ("scores/*/scores.json", b"{"),
+        ("scores/*/scores.json", b"3"),
+        ("model/*/model.safetensors", b"half"),
+    ],
+)
+def test_a_damaged_artefact_is_named_and_made_again(factory: Path, tmp_path: Path, file: str, content: bytes) -> None:
+    """A disk that lost what it had promised to keep."""
+    out = tmp_path / "run"
+    before = run(recipe(ALONE), data=factory, out=out)
+    damaged = sorted(out.glob(f"store/{file}"))[0]
+    damaged.write_bytes(content)
+    if not file.startswith("scores"):  # so that the artefact is needed again
+        shutil.rmtree(out / "store" / "scores")
+    with pytest.raises(AuscultError, match=str(damaged.parent)):
+        run(recipe(ALONE), data=factory, out=out)
+    shutil.rmtree(damaged.parent)
+    assert run(recipe(ALONE), data=factory, out=out).results == before.results
 
 
 def test_real_recordings_are_trained_on_and_scored(shared_data: Path, tmp_path: Path) -> None:

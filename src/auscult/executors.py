@@ -4,15 +4,17 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from auscult.errors import ModelError
+from auscult.errors import ModelError, RunError
 from auscult.features import FEATURES
 from auscult.features.bank import Bank, build_bank, concatenate
 from auscult.features.front_end import FrontEnd
 from auscult.models import MODELS, Model, load_model
 from auscult.plan import BankJob, MemberJob
 from auscult.store import Store
+
+Read = TypeVar("Read")
 
 OnProgress = Callable[[str, int, int, str], None]
 """Called with a job's label, the steps done, the steps in all, and a word on how it goes."""
@@ -78,8 +80,12 @@ def _require_long_clips(job: MemberJob, model: Model, store: Store) -> None:
 
 
 def load_banks(store: Store, jobs: Sequence[BankJob]) -> Bank:
-    """Some finished banks as one."""
-    return concatenate([Bank.load(store.path("bank", job.key)) for job in jobs])
+    """Some finished banks as one.
+
+    Raises:
+        RunError: if one is damaged.
+    """
+    return concatenate([_read(store.path("bank", job.key), Bank.load) for job in jobs])
 
 
 def model_file(store: Store, job: MemberJob) -> Path:
@@ -88,10 +94,23 @@ def model_file(store: Store, job: MemberJob) -> Path:
 
 
 def read_scores(store: Store, job: MemberJob) -> dict[str, list[float]]:
-    """Key of a bank -> the scores of its clips, of a finished member."""
-    path = store.path("scores", job.scores_key) / "scores.json"
-    scores: dict[str, list[float]] = json.loads(path.read_text())
-    return scores
+    """Key of a bank -> the scores of its clips, of a finished member.
+
+    Raises:
+        RunError: if they are damaged.
+    """
+    return _read(
+        store.path("scores", job.scores_key), lambda folder: dict(json.loads((folder / "scores.json").read_text()))
+    )
+
+
+def _read(artefact: Path, read: Callable[[Path], Read]) -> Read:
+    try:
+        return read(artefact)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"the artefact {artefact} is damaged: {error}; remove it, and the same command makes it again"
+        ) from error
 
 
 class SerialExecutor:

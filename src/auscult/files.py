@@ -21,7 +21,11 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with saving(path):
+            temporary.touch()
+            mode = temporary.stat().st_mode
             yield temporary
+            if temporary.stat().st_mode != mode:
+                temporary.chmod(mode)  # safetensors writes files that nobody but their owner can read
             temporary.replace(path)
     finally:
         with suppress(OSError):  # where nothing can be written, nothing can be removed

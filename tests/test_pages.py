@@ -1,0 +1,59 @@
+"""Generated pages hold what their commands give for the committed figures, and the counts they print are true."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _project_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not (PROJECT / "benchmarks").is_dir():
+        pytest.skip("the benchmarks are not part of this copy")
+    monkeypatch.syspath_prepend(str(PROJECT))
+
+
+def test_tables_of_figures_are_those_of_the_results() -> None:
+    from benchmarks.page import BLOCKS, PAGES, filled
+
+    found = ""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert filled(text) == text, f"{page} is out of date; run `make docs`"
+        found += text
+    assert all(f"<!-- begin {name} -->" in found for name in BLOCKS)
+
+
+def test_a_figure_that_was_not_measured_is_named_with_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks import page
+
+    monkeypatch.setattr(page, "RESULTS", tmp_path)
+    for name in ("real", "bf16", "speed", "cuda"):
+        text = page.BLOCKS[name]()
+        assert text.startswith("Not measured yet: `")
+        assert "|" not in text
+
+
+def test_parameter_counts_are_those_of_the_networks() -> None:
+    from benchmarks import parameters
+
+    assert parameters.PAGE.read_text(encoding="utf-8") == parameters.page(), "run `make docs`"
+
+
+def test_each_network_has_as_many_parameters_as_the_report_describes() -> None:
+    from benchmarks.parameters import SECTIONS
+
+    rows: list[Any] = [row for _, _, make in SECTIONS for row in make()]
+    assert rows
+    assert [(row.line, row.built) for row in rows] == [(row.line, row.counted) for row in rows]
+
+
+def test_the_baseline_has_as_many_values_as_in_keras() -> None:
+    """269,992 with the moving means and variances of nine batch norms."""
+    from benchmarks.parameters import baseline_row
+
+    assert baseline_row().built + 2 * (8 * 128 + 8) == 269_992
