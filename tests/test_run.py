@@ -20,7 +20,7 @@ from auscult.datasets import load_clips
 from auscult.errors import AuscultError, ModelError, RecipeError, RunError
 from auscult.executors import load_banks
 from auscult.models import Model, load_model
-from auscult.models.base import read_model_file
+from auscult.models.saved import read_model_file
 from auscult.recipe import load_recipe, parse_recipe
 from auscult.report.collect import report_data
 from auscult.results import Run

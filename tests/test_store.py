@@ -127,20 +127,6 @@ def test_what_a_broken_build_left_is_handed_to_the_next_one(store: Store, error:
     assert sorted(file.name for file in path.iterdir()) == ["facts.json", "model.safetensors"], "no checkpoint stays"
 
 
-def test_what_a_broken_build_left_can_be_discarded(store: Store) -> None:
-    def broken(folder: Path) -> None:
-        (folder / "data").write_text("half")
-        raise ConnectionError
-
-    with pytest.raises(RunError):
-        store.make("bank", "k", {}, broken)
-    store.discard_unfinished("bank", "k")
-    store.discard_unfinished("bank", "never begun")
-    found: list[Path] = []
-    store.make("bank", "k", {}, lambda folder: found.extend(folder.iterdir()))
-    assert found == []
-
-
 def test_a_killed_builder_leaves_its_lock_open_and_its_work_behind(store: Store) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED, str(store.folder)], check=False, timeout=60)
     assert killed.returncode == -9

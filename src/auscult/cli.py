@@ -155,7 +155,8 @@ def inspect(
     from auscult.datasets.inspect import format_inspection, inspect_dataset
 
     inspection = inspect_dataset(data, dataset=dataset, truth=truth, deep=not quick, progress=True)
-    Console().print(format_inspection(inspection))
+    # A pipe has no width: nothing is cut there.
+    Console(width=None if sys.stdout.isatty() else 200).print(format_inspection(inspection), markup=False)
     return 1 if inspection.problems else 0
 
 

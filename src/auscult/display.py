@@ -77,11 +77,12 @@ def results_table(run: "Run", rows: "Sequence[ResultRow]", title: str) -> "Table
         for machine_id in sorted({row.machine_id for row in rows if row.machine_type == machine_type}):
             found = [cells.get((machine_type, machine_id, system)) for system in systems]
             table.add_row(name, Text(machine_id), *(_cell(row.auc, row.pauc) if row else "-" for row in found))
+            name = Text()
         for system in systems:
             mine = [row for row in rows if (row.machine_type, row.system) == (machine_type, system)]
             if mine:
                 means[machine_type, system] = mean_figures({"auc": row.auc, "pauc": row.pauc} for row in mine)
-        table.add_row(name, MEAN, *_mean_cells(means, machine_type, systems), style="bold", end_section=True)
+        table.add_row("", MEAN, *_mean_cells(means, machine_type, systems), style="bold", end_section=True)
     if len(types) > 1:
         for system in systems:
             if all((kind, system) in means for kind in types):
@@ -99,12 +100,12 @@ def figures_table(figures: dict[str, Any], title: str) -> "Table":
     table = _grid(title, ["AUC / pAUC"])
     for machine_type, ids in figures.items():
         if machine_type == MEAN:
-            table.add_row(MEAN, "", _cell(**ids), style="bold")
+            table.add_row(MEAN, "", _exact(**ids), style="bold")
             continue
         for machine_id, values in ids.items():
             last = machine_id == MEAN
             names = Text(machine_type), Text(machine_id)
-            table.add_row(*names, _cell(**values), style="bold" if last else None, end_section=last)
+            table.add_row(*names, _exact(**values), style="bold" if last else None, end_section=last)
     return table
 
 
@@ -132,16 +133,26 @@ def _grid(title: str, columns: Sequence[str]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left")
-    table.add_column("machine type")
-    table.add_column("id")
+    # Nothing but one space between columns: six systems fit 80 characters.
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("machine", no_wrap=True)
+    table.add_column("id", no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 
 def _cell(auc: float, pauc: float) -> str:
+    return f"{_percent(auc)} {_percent(pauc):>4}"
+
+
+def _exact(auc: float, pauc: float) -> str:
     return f"{100 * auc:.2f} / {100 * pauc:.2f}"
+
+
+def _percent(fraction: float) -> str:
+    """At most four characters, as a table of six systems demands."""
+    return "100" if fraction >= 0.9995 else f"{100 * fraction:.1f}"
 
 
 def _mean_cells(means: dict[tuple[str, str], Any], kind: str, systems: Sequence[str]) -> list[str]:

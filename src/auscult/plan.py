@@ -110,6 +110,7 @@ def make_plan(recipe: Recipe, clips: Sequence[Clip], store: Store, *, device: st
                     f"member {member.name!r} trains on {' and '.join(train_on)} data; {machine_type} has none. "
                     "Give the data or change train_on"
                 )
+            _check_ids(member, jobs)
             banks |= {job.key: job for job in jobs}
             members.append(_member_job(recipe, member, machine_type, arguments, jobs, device=device, versions=versions))
     return Plan(tuple(banks.values()), tuple(members))
@@ -178,6 +179,21 @@ def _check_pooling(member: Member, family: type[Model], where: str) -> None:
             f"{where}: pooling is {member.pooling!r}{nearest(member.pooling, POOLINGS)}; "
             f"choose one of {', '.join(POOLINGS)}"
         )
+
+
+def _check_ids(member: Member, jobs: Sequence[BankJob]) -> None:
+    """Refuse test clips of machines that the member would not know."""
+    if not MODELS[member.family].knows_ids:
+        return
+    trained = {clip.machine_id for job in jobs if job.split == "train" for clip in job.clips}
+    for job in jobs:
+        unknown = sorted({clip.machine_id for clip in job.clips} - trained)
+        if unknown:
+            raise RecipeError(
+                f"member {member.name!r}: {job.machine_type} has {job.subset} test clips of {', '.join(unknown)} and "
+                f"no training clips of it, and {member.family} scores only ids that it was trained on. Give training "
+                "clips of every id, leave out these test clips, or choose another family"
+            )
 
 
 def _check_arguments(given: dict[str, Any], constructor: type, allowed: Sequence[str], where: str) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -72,10 +71,6 @@ class Store:
             final.parent.mkdir(exist_ok=True)
             working.replace(final)
         return final
-
-    def discard_unfinished(self, kind: str, key: str) -> None:
-        """Remove what a killed or failed build left."""
-        shutil.rmtree(self.folder / "unfinished" / f"{kind}-{key}", ignore_errors=True)
 
     def content_hashes(self, paths: list[Path]) -> list[str]:
         """SHA-256 of each file; remembered by path, size and time of change, so that a file is read once.

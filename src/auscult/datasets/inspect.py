@@ -112,7 +112,7 @@ def format_inspection(inspection: Inspection) -> "RenderableType":
     n_clips = sum(group.n_clips for group in inspection.groups)
     seconds = sum(group.total_duration for group in inspection.groups)
     title = f"{inspection.root}: {n_clips} clips, {_span(seconds)}, layout {inspection.dataset}"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title), title_justify="left")
     for column in ("machine type", "id", "subset", "split", "label"):
         table.add_column(column)
     for column in ("clips", "total", "each, s", "rate, Hz", "channels"):

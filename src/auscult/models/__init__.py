@@ -4,10 +4,11 @@ from pathlib import Path
 
 from auscult.errors import ModelError
 from auscult.models.autoencoder import Autoencoder
-from auscult.models.base import Model, read_model_file
+from auscult.models.base import Model
 from auscult.models.freak import Freak
 from auscult.models.hvae import HVAE
 from auscult.models.idcae import IDCAE
+from auscult.models.saved import read_model_file
 from auscult.models.spectral import Spectral
 
 MODELS: dict[str, type[Model]] = {

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from auscult.features.bank import Bank
-from auscult.models.layers import dense_block, fold_norms, standardisation
+from auscult.models.layers import dense_block, fold_norms, require_widths, standardisation
 from auscult.models.window import WindowModel
 
 
@@ -40,6 +40,7 @@ class Autoencoder(WindowModel):
         super().__init__(n_bins=n_bins, context=context)
         self._folded: list[nn.Module] = []  # a list, so that it is no part of the module's state
         self.hidden, self.n_latent, self.standardise = tuple(hidden), n_latent, standardise
+        require_widths(self.family, self.hidden, n_latent)
         self.register_buffer("mean", torch.zeros(self.n_values))
         self.register_buffer("deviation", torch.ones(self.n_values))
 

@@ -1,7 +1,6 @@
 """The model: learns from normal frames, scores clips, shows where it heard what. Higher is more abnormal."""
 
 import inspect
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -14,11 +13,8 @@ from torch import Tensor, nn
 
 from auscult.errors import ModelError
 from auscult.features.bank import Bank, bank_of
-from auscult.files import replacing
+from auscult.models.saved import read_model_file, write_model_file
 from auscult.training import History, Training, generator_of, seed_of, train
-
-FORMAT = "1"
-"""Version of the files that `save` writes."""
 
 Array = NDArray[np.float64]
 
@@ -41,6 +37,8 @@ class Model(nn.Module, ABC):
     default_training: ClassVar[Training] = Training()
     default_pooling: ClassVar[str | None] = None
     """Pooling of frame scores if none is named; none for families that define their score on the clip."""
+    knows_ids: ClassVar[bool] = False
+    """Whether only clips of ids that were trained can be scored."""
     frame_context: int = 1
     """Frames that one prediction needs: the shortest clip that can be scored."""
 
@@ -224,14 +222,9 @@ class Model(nn.Module, ABC):
 
     def save(self, path: Path) -> None:
         """Write family, arguments, ids, history and tensors to one safetensors file, by way of a temporary name."""
-        from safetensors.torch import save_file
-
         self._require_fitted()
-        facts = {"arguments": self.arguments, "ids": self.ids, "history": self.history}
-        metadata = {"format": FORMAT, "family": self.family, **{key: json.dumps(value) for key, value in facts.items()}}
-        tensors = {key: tensor.contiguous() for key, tensor in self.state_dict().items()}
-        with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata=metadata)
+        facts = {"family": self.family, "arguments": self.arguments, "ids": self.ids, "history": self.history}
+        write_model_file(path, facts, self.state_dict())
 
     @classmethod
     def load(cls, path: Path, *, device: str = "cpu") -> Self:
@@ -240,12 +233,12 @@ class Model(nn.Module, ABC):
         Raises:
             ModelError: if the file is missing, damaged, of another family or of a newer format.
         """
-        metadata, tensors = read_model_file(path, device=device)
+        metadata, tensors = read_model_file(path)
         if metadata["family"] != cls.family:
             raise ModelError(f"{path} holds a model of the family {metadata['family']!r}; {cls.family!r} was asked for")
-        model = cls(**json.loads(metadata["arguments"]))
-        model.ids = tuple(json.loads(metadata["ids"]))
-        model.history = json.loads(metadata["history"])
+        model = cls(**metadata["arguments"])
+        model.ids = tuple(metadata["ids"])
+        model.history = metadata["history"]
         with torch.random.fork_rng(devices=[]):  # the weights that `build` draws are replaced
             model.build()
         model.load_state_dict(tensors)
@@ -287,25 +280,6 @@ def place(module: nn.Module, device: str) -> None:
         return tensor if without and tensor.dtype == torch.float64 else tensor.to(device)
 
     module._apply(move)  # type: ignore[no-untyped-call]  # torch gives no hints for what `Module.to` is made of
-
-
-def read_model_file(path: Path, *, device: str = "cpu") -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Metadata and tensors of a file that `Model.save` wrote.
-
-    Raises:
-        ModelError: if it is missing, damaged or of a newer format.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt", device=device) as file:
-            metadata: dict[str, str] = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # the handle is no dictionary
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} cannot be read as a model ({error}); give a file that auscult saved") from error
-    if metadata.get("format") != FORMAT:
-        raise ModelError(f"{path} has the format {metadata.get('format')!r}; this version reads {FORMAT!r}")
-    return metadata, tensors
 
 
 def _array(tensor: Tensor) -> Array:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from auscult.errors import ModelError
 from auscult.features.bank import Bank
-from auscult.models.layers import dropout, standardisation
+from auscult.models.layers import dropout, require_widths, standardisation
 from auscult.models.window import WindowModel
 from auscult.training import Training
 
@@ -73,8 +73,7 @@ class HVAE(WindowModel):
         super().__init__(n_bins=n_bins, context=context)
         self.hidden, self.n_latent, self.big_precision = tuple(hidden), n_latent, big_precision
         self.beta, self.dropout, self.score, self.standardise = beta, dropout, score, standardise
-        if not all(isinstance(width, int) and width > 0 for width in (*self.hidden, n_latent)):
-            raise ModelError(f"hvae: hidden is {hidden!r}, n_latent {n_latent!r}; give whole numbers of at least 1")
+        require_widths(self.family, self.hidden, n_latent)
         if not beta > 0:
             raise ModelError(f"hvae: beta is {beta!r}; it must be greater than 0")
         if not 0 <= dropout < 1:

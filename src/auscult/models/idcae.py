@@ -50,6 +50,7 @@ class IDCAE(WindowModel):
     """
 
     family: ClassVar[str] = "idcae"
+    knows_ids: ClassVar[bool] = True
     default_training: ClassVar[Training] = Training(epochs=100, batch_size=512, decay=0.95, decay_every=5)
 
     def __init__(

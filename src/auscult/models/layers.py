@@ -1,10 +1,23 @@
 """Parts that several models share."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
+
+from auscult.errors import ModelError
+
+
+def require_widths(family: str, hidden: Sequence[int], n_latent: int) -> None:
+    """Check the widths of an auto-encoder's layers.
+
+    Raises:
+        ModelError: if one is no whole number of at least 1.
+    """
+    if not all(isinstance(width, int) and width > 0 for width in (*hidden, n_latent)):
+        raise ModelError(f"{family}: hidden is {hidden!r}, n_latent {n_latent!r}; give whole numbers of at least 1")
 
 
 def dense_block(n_in: int, n_out: int, *, momentum: float = 0.01) -> list[nn.Module]:
