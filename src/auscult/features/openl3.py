@@ -6,29 +6,28 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.errors import FeatureError
+from auscult.errors import FeatureError, ModelError
 from auscult.features.base import Features
-from auscult.features.openl3_weights import Content, Generation, Input, Size, find_weights, read_state
+from auscult.features.openl3_weights import (
+    SAMPLE_RATE,
+    Content,
+    Generation,
+    Input,
+    Mels,
+    Size,
+    find_weights,
+    read_state,
+)
 
 if TYPE_CHECKING:
     import torch
 
-    from auscult.features.openl3_network import AudioNetwork
+    from auscult.features.openl3_network import AudioNetwork, WindowSpectrogram
 
-Mels = Literal["htk", "slaney"]
 Precision = Literal["fp32", "bf16"]
 
-SAMPLE_RATE = 48000
-"""Of the waveforms and of a window, which lasts one second."""
-
-N_FFT, HOP_LENGTH = 2048, 242
-"""Of the spectrogram of one window, in samples."""
-
-FLOOR_DB = -80.0
-"""Lowest value of a spectrogram, whose maximum is 0."""
-
-BATCH = 4
-"""Windows embedded at once; more are no faster and need more memory."""
+BATCH, BATCH_ON_GPU = 1, 64
+"""Windows embedded at once. On a processor more are no faster, and one alone is the same number wherever it lies."""
 
 
 class OpenL3(Features):
@@ -51,8 +50,8 @@ class OpenL3(Features):
             the magnitude in filters on Slaney's scale, which the package openl3 0.4 computes.
         hop: distance of the windows, in seconds: a whole number of samples at 48 kHz.
         precision: `"bf16"` computes the convolutions in bfloat16, faster where the processor supports it; embeddings
-            then differ in the third digit.
-        device: on which to compute.
+            then differ by about a hundredth of the largest value.
+        device: on which to compute, `"cpu"` or `"cuda"`.
         weights: folder of the weights; if none is given, the environment variable `AUSCULT_WEIGHTS` names it.
         sha1: git blob SHA-1 that the weights must have; if none is given, that of the official file where it is known.
 
@@ -100,7 +99,7 @@ class OpenL3(Features):
                 f"openl3: hop is {hop} s; windows must lie a whole number of samples at {SAMPLE_RATE} Hz apart, {near}"
             )
         self.content, self.input, self.generation, self.mels = content, input, generation, mels
-        self.hop, self.precision, self.device, self.weights = float(hop), precision, device, weights
+        self.hop, self.precision, self.device, self.weights = float(hop), precision, _checked(device), weights
         self.embedding_size: Size = embedding_size
         self.sample_rate, self.n_bins, self.frame_rate = SAMPLE_RATE, embedding_size, SAMPLE_RATE / self.hop_length
         self.path, self.sha1 = find_weights(weights, content=content, input=input, generation=generation, sha1=sha1)
@@ -151,34 +150,16 @@ class OpenL3(Features):
         padded[half : half + len(waveform)] = torch.from_numpy(waveform)
         windows = padded.unfold(0, SAMPLE_RATE, self.hop_length)  # [N, 48000], a view
         frames = np.empty((n_windows, self.n_bins), dtype=np.float32)
+        batch = BATCH if self.device == "cpu" else BATCH_ON_GPU
         with torch.inference_mode():
-            for start in range(0, n_windows, BATCH):
-                frames[start : start + BATCH] = self._embed(windows[start : start + BATCH]).numpy()
+            for start in range(0, n_windows, batch):
+                frames[start : start + batch] = self._embed(windows[start : start + batch]).numpy()
         return frames
 
     def spectrograms(self, windows: "torch.Tensor") -> "torch.Tensor":
-        """Spectrograms of windows in decibels below their maximum, as the network reads them.
-
-        The FFT is computed in float64: a spectrogram reaches 160 dB of power down, where float32 rounds to noise.
-
-        Shape:
-            `[B, 48000]` -> `[B, n_mels, 199]`.
-        """
-        import torch
-
-        missing = (-(-SAMPLE_RATE // HOP_LENGTH) - 1) * HOP_LENGTH + N_FFT - SAMPLE_RATE  # 1964 samples
-        before = missing // 2 if self.generation == "0.2" else 0
-        padded = torch.nn.functional.pad(windows.to(self.device, torch.float64), (before, missing - before))
-        spectrum = torch.stft(
-            padded, N_FFT, HOP_LENGTH, window=self._window, center=False, return_complex=True
-        )  # [B, 1025, 199]
-        power = spectrum.real.square() + spectrum.imag.square()
-        if self.mels == "htk":
-            magnitude = (self._filters @ power.float()).sqrt()
-        else:
-            magnitude = self._filters @ power.sqrt().float()
-        decibels = magnitude.clamp_(min=1e-10).log10_().mul_(10)  # [B, n_mels, 199]
-        return (decibels - decibels.amax(dim=(1, 2), keepdim=True)).clamp_(min=FLOOR_DB)
+        """What the network reads of windows: `[B, 48000]` -> `[B, n_mels, 199]`, in decibels below the maximum."""
+        spectrograms: torch.Tensor = self._front_end(windows.to(self.device))
+        return spectrograms
 
     def _embed(self, windows: "torch.Tensor") -> "torch.Tensor":
         """Windows `[B, 48000]` -> embeddings `[B, F]` on the CPU."""
@@ -202,24 +183,19 @@ class OpenL3(Features):
         return network.fold().to(self.device)
 
     @cached_property
-    def _window(self) -> "torch.Tensor":
-        import torch
+    def _front_end(self) -> "WindowSpectrogram":
+        from auscult.features.openl3_network import WindowSpectrogram
 
-        return torch.hann_window(N_FFT, dtype=torch.float64, device=self.device)
+        return WindowSpectrogram(self.input, generation=self.generation, mels=self.mels).to(self.device)
 
-    @cached_property
-    def _filters(self) -> "torch.Tensor":
-        """Mel filters from 0 to 24 kHz, each of area 1 `[n_mels, 1025]`; the lowest of the HTK scale are empty."""
-        import warnings
 
-        import librosa
-        import torch
+def _checked(device: str) -> str:
+    """The device's name, if it is on this machine and computes in float64, which the spectrogram needs."""
+    from auscult.training import choose_device
 
-        from auscult.features.openl3_network import N_MELS
-
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Empty filters")
-            filters = librosa.filters.mel(
-                sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS[self.input], htk=self.mels == "htk", norm="slaney"
-            )
-        return torch.from_numpy(filters).to(self.device)
+    if device.partition(":")[0] not in ("cpu", "cuda"):
+        raise FeatureError(f"openl3: device is {device!r}; choose cpu, cuda or cuda:N")
+    try:
+        return choose_device(device)
+    except ModelError as error:
+        raise FeatureError(f"openl3: {error}") from error

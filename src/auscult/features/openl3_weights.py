@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 Content = Literal["env", "music"]
 Input = Literal["mel256", "mel128"]
 Size = Literal[512, 6144]
+Mels = Literal["htk", "slaney"]
 Generation = Literal["0.2", "0.4"]
 Layer = dict[str, NDArray[np.float32]]
+
+SAMPLE_RATE = 48000
+"""Of the waveforms, and samples of a window, which lasts one second."""
 
 VARIABLE = "AUSCULT_WEIGHTS"
 """Environment variable that names the folder of weights."""
