@@ -17,6 +17,7 @@ from auscult.datasets import download, load_clips, transfer, unpacking
 from auscult.datasets.download import ARCHIVES, ARCHIVES_FOLDER, PARTS, download_dcase2020
 from auscult.datasets.unpacking import unpack
 from auscult.errors import DownloadError
+from auscult.features.openl3_weights import OFFICIAL, download_openl3
 
 CLIPS = {
     "dev_data_fan.zip": ["fan/train/normal_id_00_00000000.wav", "fan/test/anomaly_id_00_00000000.wav"],
@@ -346,6 +347,98 @@ def test_the_table_is_the_official_one(shared_data):
             for row in csv.DictReader(file)
         ]
     assert [(a.part, a.machine_type, a.record, a.name, a.md5) for a in ARCHIVES] == rows
+
+
+# OpenL3's weights
+
+
+WEIGHTS = NOISE + b"weights"
+
+
+@pytest.fixture
+def models(server, monkeypatch):
+    """The server has the weights of both generations."""
+    for name in OFFICIAL:
+        server.files[name] = WEIGHTS + name.encode()
+        content = server.files[name]
+        monkeypatch.setitem(OFFICIAL, name, hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest())
+    return server
+
+
+def fetch_weights(server, to: Path, generation: str = "0.2") -> Path:
+    return download_openl3(to, generation=generation, base_url=f"{server.url}/", progress=False)
+
+
+@pytest.mark.parametrize("generation", ["0.2", "0.4"])
+def test_weights_are_fetched_once_under_their_official_name(models, tmp_path, generation):
+    file = fetch_weights(models, tmp_path / "new" / "folder", generation)
+    assert file == tmp_path / "new" / "folder" / f"openl3_audio_mel256_env-v{generation.replace('.', '_')}_0.h5.gz"
+    assert file.read_bytes() == models.files[file.name]
+    assert fetch_weights(models, file.parent, generation) == file
+    assert models.requests == [(file.name, None)]
+
+
+def test_weights_continue_where_the_transfer_broke(models, tmp_path):
+    models.break_after = [CHUNK, 0, 0, 0, 0, 0, 0]
+    with pytest.raises(DownloadError, match=rf"could not be fetched .*{CHUNK:,} bytes are kept"):
+        fetch_weights(models, tmp_path)
+    assert not list(tmp_path.glob("*.gz"))
+    models.break_after, before = [], len(models.requests)
+    file = fetch_weights(models, tmp_path)
+    assert models.requests[before:] == [(file.name, f"bytes={CHUNK}-")]
+    assert file.read_bytes() == models.files[file.name]
+
+
+def test_weights_of_a_wrong_hash_are_removed(models, tmp_path):
+    name = next(iter(OFFICIAL))
+    right = models.files[name]
+    models.files[name] = right[:-1] + b"?"
+    with pytest.raises(DownloadError, match=rf"{name} is not the official file, its git blob SHA-1 is not .* removed"):
+        fetch_weights(models, tmp_path)
+    assert not list(tmp_path.glob("openl3*"))
+    models.files[name] = right
+    assert fetch_weights(models, tmp_path).read_bytes() == right
+
+
+def test_weights_that_were_damaged_here_are_fetched_again(models, tmp_path):
+    file = fetch_weights(models, tmp_path)
+    file.write_bytes(b"damaged")
+    assert fetch_weights(models, tmp_path).read_bytes() == models.files[file.name]
+
+
+def test_missing_weights_and_unknown_generations_are_named(models, tmp_path):
+    with pytest.raises(DownloadError, match=r"no generation '0\.3'.*choose 0\.2 or 0\.4"):
+        fetch_weights(models, tmp_path, "0.3")
+    models.files.clear()
+    with pytest.raises(DownloadError, match="answers 404"):
+        fetch_weights(models, tmp_path)
+
+
+def test_two_downloads_of_weights_do_not_mix(models, tmp_path):
+    from filelock import FileLock
+
+    with FileLock(tmp_path / ".lock"), pytest.raises(DownloadError, match="another download is working in"):
+        fetch_weights(models, tmp_path)
+    assert models.requests == []
+
+
+def test_the_command_fetches_weights(models, tmp_path, command):
+    done = command("download", "openl3", "--to", tmp_path, "--generation", "0.4", "--base-url", models.url)
+    assert done.code == 0, done.err
+    assert Path(done.out.strip()).read_bytes() == models.files["openl3_audio_mel256_env-v0_4_0.h5.gz"]
+
+
+def test_options_of_the_other_download_are_refused(models, tmp_path, command):
+    for arguments in (
+        ("openl3", "--part", "development"),
+        ("openl3", "--machine-type", "fan"),
+        ("openl3", "--keep-archives"),
+        ("dcase2020", "--generation", "0.2"),
+    ):
+        done = command("download", *arguments, "--to", tmp_path, "--base-url", models.url)
+        assert done.code == 2
+        assert f"{arguments[0]} has no {arguments[1]}" in done.error
+    assert models.requests == []
 
 
 # Unpacking

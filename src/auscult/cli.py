@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from auscult import __version__
-from auscult.errors import AuscultError
+from auscult.errors import AuscultError, DownloadError
 
 app = App(
     name="auscult",
@@ -35,6 +35,7 @@ def run(
     device: str = "auto",
     override: Overrides = None,
     store: Path | None = None,
+    weights: Path | None = None,
 ) -> None:
     """Train a recipe's models on normal clips, score the test clips, evaluate, write a report.
 
@@ -49,6 +50,7 @@ def run(
         device: auto, cpu, cuda, cuda:N or mps. Results repeat bit for bit on the CPU.
         override: key=value in the recipe, for instance training.epochs=3; may be repeated.
         store: Folder of artefacts that runs share; OUT/store by default.
+        weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
     """
     from rich.console import Console
 
@@ -72,6 +74,7 @@ def run(
             truth=truth,
             device=choose_device(device),
             store=store,
+            weights=weights,
             on_plan=on_plan,
             on_progress=on_progress,
         )
@@ -162,29 +165,40 @@ def inspect(
 
 @app.command
 def download(
-    dataset: Literal["dcase2020"],
+    what: Literal["dcase2020", "openl3"],
     *,
     to: Path,
+    generation: Literal["0.2", "0.4"] | None = None,
     part: Annotated[list[str] | None, Parameter(negative=())] = None,
     machine_type: Types = None,
     base_url: str | None = None,
     keep_archives: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Fetch, check and unpack official archives; a transfer that broke off continues.
+    """Fetch and check official files; a transfer that broke off continues.
 
     Args:
-        dataset: What to fetch.
-        to: Data folder.
-        part: development, additional or evaluation; may be repeated. All by default.
-        machine_type: Only this machine type; may be repeated.
-        base_url: A mirror with the paths of zenodo.org.
-        keep_archives: Keep the archives after unpacking.
+        what: dcase2020, the challenge's archives, which are unpacked; or openl3, the weights of the embeddings.
+        to: Data folder, or folder of weights.
+        generation: Of OpenL3's weights; 0.2, the report's, by default.
+        part: Of dcase2020: development, additional or evaluation; may be repeated. All by default.
+        machine_type: Of dcase2020: only this one; may be repeated.
+        base_url: A mirror with the paths of zenodo.org, or with the names of OpenL3's branch `models`.
+        keep_archives: Of dcase2020: keep the archives after unpacking.
     """
     from rich.console import Console
 
     from auscult.datasets.download import PARTS, ZENODO, download_dcase2020
+    from auscult.features.openl3_weights import MODELS_BRANCH, download_openl3
 
-    del dataset  # the only one so far; cyclopts checks it
+    foreign: dict[str, Any] = {"--generation": generation}
+    if what == "openl3":
+        foreign = {"--part": part, "--machine-type": machine_type, "--keep-archives": keep_archives}
+    for option in (name for name, value in foreign.items() if value):
+        raise DownloadError(f"{what} has no {option}; remove it, see `auscult download --help`")
+    if what == "openl3":
+        path = download_openl3(to, generation=generation or "0.2", base_url=base_url or MODELS_BRANCH)
+        Console().print(str(path), markup=False, soft_wrap=True)
+        return
     folders = download_dcase2020(
         to,
         parts=part or PARTS,

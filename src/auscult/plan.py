@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -77,7 +78,7 @@ class Plan:
         return [job for job in self.members if job.machine_type == machine_type]
 
 
-def make_plan(recipe: Recipe, clips: Sequence[Clip], store: Store, *, device: str) -> Plan:
+def make_plan(recipe: Recipe, clips: Sequence[Clip], store: Store, *, device: str, weights: Path | None = None) -> Plan:
     """Plan a run.
 
     Args:
@@ -85,6 +86,7 @@ def make_plan(recipe: Recipe, clips: Sequence[Clip], store: Store, *, device: st
         clips: from one dataset; all machine types among them are planned for.
         store: remembers the files' content hashes.
         device: on which to train.
+        weights: folder of published weights, for kinds of features that need them.
 
     Raises:
         RecipeError: if a family, kind of features, argument, pooling or machine type does not exist, or a machine type
@@ -98,7 +100,9 @@ def make_plan(recipe: Recipe, clips: Sequence[Clip], store: Store, *, device: st
     members: list[MemberJob] = []
     for machine_type in types:
         for member in recipe.members_of(machine_type):
-            features = make_features(member.features, sample_rate=recipe.sample_rate, where=f"member {member.name!r}")
+            features = make_features(
+                member.features, sample_rate=recipe.sample_rate, weights=weights, where=f"member {member.name!r}"
+            )
             arguments = _model_arguments(member, features)
             train_on = member.train_on or recipe.train_on
             jobs = _bank_jobs(
@@ -116,8 +120,8 @@ def make_plan(recipe: Recipe, clips: Sequence[Clip], store: Store, *, device: st
     return Plan(tuple(banks.values()), tuple(members))
 
 
-def make_features(table: dict[str, Any], *, sample_rate: int, where: str) -> Features:
-    """Make features from a recipe's table: `kind` and arguments.
+def make_features(table: dict[str, Any], *, sample_rate: int, weights: Path | None = None, where: str) -> Features:
+    """Make features from a recipe's table: `kind` and arguments; sample rate and weights where the table has none.
 
     Raises:
         RecipeError: for a kind or an argument that does not exist, or a value that is refused; `where` names the place.
@@ -131,6 +135,8 @@ def make_features(table: dict[str, Any], *, sample_rate: int, where: str) -> Fea
     allowed = inspect.signature(FEATURES[kind]).parameters
     if "sample_rate" in allowed:
         arguments.setdefault("sample_rate", sample_rate)
+    if "weights" in allowed and weights is not None:
+        arguments.setdefault("weights", str(weights))
     _check_arguments(arguments, FEATURES[kind], list(allowed), f"{where}: features of kind {kind!r}")
     try:
         return FEATURES[kind](**arguments)
@@ -240,10 +246,8 @@ def _bank_jobs(
             "clips": [[hashes[clip], clip.machine_id] for clip in some],
             "libraries": versions,
         }
-        config = features.config()
-        jobs.append(
-            BankJob(machine_type, some[0].split, some[0].subset, some, config, channel, facts, key_of("bank", facts))
-        )
+        made_of, key = features.arguments(), key_of("bank", facts)
+        jobs.append(BankJob(machine_type, some[0].split, some[0].subset, some, made_of, channel, facts, key))
     return jobs
 
 

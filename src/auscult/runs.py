@@ -31,6 +31,7 @@ def run(
     truth: Path | None = None,
     device: str = "cpu",
     store: Path | None = None,
+    weights: Path | None = None,
     on_plan: Callable[[Plan], None] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
@@ -47,6 +48,7 @@ def run(
         truth: ground-truth list of the evaluation clips.
         device: on which to train and score.
         store: folder of the artefacts, which runs may share; `out/store` if none is given.
+        weights: folder of published weights, for features that need them.
         on_plan: called with the plan before the first job.
         on_progress: called as jobs advance.
 
@@ -58,7 +60,7 @@ def run(
     identity = {"data": str(data.resolve()), "machine_types": sorted(set(machine_types)) if machine_types else "all"}
     _require_free(out, recipe, identity)
     artefacts = Store(store or out / "store")
-    plan = make_plan(recipe, clips, artefacts, device=device)
+    plan = make_plan(recipe, clips, artefacts, device=device, weights=weights)
     _write_text(out / RECIPE, recipe.to_toml())
     _write_text(out / IDENTITY, json.dumps(identity, indent=1))
     if on_plan is not None:

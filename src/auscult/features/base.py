@@ -37,6 +37,10 @@ class Features(ABC):
     def config(self) -> dict[str, Any]:
         """All arguments of the constructor, as JSON can hold them: part of every key that depends on the features."""
 
+    def arguments(self) -> dict[str, Any]:
+        """What makes the same features again: the configuration, and places that change nothing in the result."""
+        return self.config()
+
     @property
     @abstractmethod
     def bin_frequencies(self) -> NDArray[np.float64] | None:

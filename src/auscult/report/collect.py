@@ -90,7 +90,7 @@ def _evidence(
 ) -> Evidence:
     found = {job.name: where for job, _ in all_members if (where := _find(job, row))}
     members = [(job, model) for job, model in all_members if job.name in found]
-    bank, index = found[members[0][0].name]
+    bank, index = _shown([found[member.name] for member, _ in members])
     front_end = front_end_of(bank)
     spectrogram = load_banks(run.store, [bank]).clip(index)
     maps: dict[str, NDArray[np.float32]] = {}
@@ -123,11 +123,17 @@ def _evidence(
         frame_offset=judge.frame_offset,
         seconds_per_frame=1 / front_end.features.frame_rate,
         bin_frequencies=front_end.features.bin_frequencies,
-        spectrogram_unit="dB" if bank.features.get("scale", "log") == "log" else "",
+        spectrogram_unit="dB" if bank.features.get("scale") == "log" else "",
         map_groups=groups if len(members) > 1 else {},
         waveform=read_waveform(clip.path, sample_rate=rate, channel=run.recipe.channel),
         sample_rate=rate,
     )
+
+
+def _shown(found: Sequence[tuple[BankJob, int]]) -> tuple[BankJob, int]:
+    """The bank whose frames are shown: the first whose bins are frequencies, or the first where none's are."""
+    spectra = (where for where in found if front_end_of(where[0]).features.bin_frequencies is not None)
+    return next(spectra, found[0])
 
 
 def _find(job: MemberJob, row: ScoreRow) -> tuple[BankJob, int] | None:

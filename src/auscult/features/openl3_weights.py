@@ -1,0 +1,269 @@
+"""The weights of OpenL3: found in a folder, checked by hash, read from the official Keras files, or fetched."""
+
+import gzip
+import hashlib
+import io
+import os
+import zlib
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auscult.errors import DownloadError, FeatureError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Content = Literal["env", "music"]
+Input = Literal["mel256", "mel128"]
+Size = Literal[512, 6144]
+Mels = Literal["htk", "slaney"]
+Generation = Literal["0.2", "0.4"]
+Layer = dict[str, NDArray[np.float32]]
+
+SAMPLE_RATE = 48000
+"""Of the waveforms, and samples of a window, which lasts one second."""
+
+VARIABLE = "AUSCULT_WEIGHTS"
+"""Environment variable that names the folder of weights."""
+
+MODELS_BRANCH = "https://github.com/marl/openl3/raw/models"
+"""Where the files are published: `<name>` below this address."""
+
+OFFICIAL: dict[str, str] = {
+    "openl3_audio_mel256_env-v0_2_0.h5.gz": "b5c5534c2a5132a7d63dfe674c5c08702e667095",
+    "openl3_audio_mel256_env-v0_4_0.h5.gz": "34dbd7a91cdd2de6a3d6d036ac0a24d27d78e3cc",
+}
+"""Git blob SHA-1 of the published files that are known; others are published there too."""
+
+NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+CONVOLUTION = ("kernel", "bias")
+
+
+def file_name(content: Content, input: Input, generation: Generation) -> str:
+    """The official name of a variant's file.
+
+    >>> file_name("env", "mel256", "0.2")
+    'openl3_audio_mel256_env-v0_2_0.h5.gz'
+    """
+    return f"openl3_audio_{input}_{content}-v{generation.replace('.', '_')}_0.h5.gz"
+
+
+def git_sha1(path: Path) -> str:
+    """The hash by which git knows a file's content: SHA-1 over a header with its length, then the content.
+
+    Raises:
+        FeatureError: if the file cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FeatureError(f"{path} cannot be read: {error.strerror}; check its permissions") from error
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def find_weights(
+    folder: str | None, *, content: Content, input: Input, generation: Generation, sha1: str | None
+) -> tuple[Path, str]:
+    """Find a variant's file, packed or unpacked, and check its hash.
+
+    Args:
+        folder: where to look; if none is given, the folder that `AUSCULT_WEIGHTS` names.
+        content: what the network was trained on.
+        input: `"mel256"` or `"mel128"`.
+        generation: of the published files.
+        sha1: git blob SHA-1 that the file must have; if none is given, that of the official file where it is known.
+
+    Returns:
+        The file and its git blob SHA-1.
+
+    Raises:
+        FeatureError: if there is no such file, or its hash is another.
+    """
+    name = file_name(content, input, generation)
+    place = folder or os.environ.get(VARIABLE)
+    if not place:
+        raise FeatureError(f"openl3 needs the weights {name} and no folder of weights is given; {_how_to_get(name)}")
+    for candidate in (Path(place) / name, Path(place) / name.removesuffix(".gz")):
+        if candidate.is_file():
+            break
+    else:
+        raise FeatureError(f"openl3 needs the weights {name} and {place} has no such file; {_how_to_get(name)}")
+    found, expected = git_sha1(candidate), sha1 or OFFICIAL.get(candidate.name)
+    if expected is not None and found != expected:
+        whose = "the official one" if sha1 is None else "the one that was asked for"
+        raise FeatureError(
+            f"{candidate} is not {whose}: its git blob SHA-1 is {found}, not {expected}. It may be truncated or of "
+            f"another variant; {_how_to_get(name)}. To use other weights on purpose, give their own sha1"
+        )
+    return candidate, found
+
+
+def _how_to_get(name: str) -> str:
+    where = f"set {VARIABLE} or the option weights to its folder"
+    if name in OFFICIAL:
+        generation = "" if "v0_2" in name else " --generation 0.4"
+        return f"fetch the file with `auscult download openl3 --to DIR{generation}`, and {where}"
+    return f"fetch {MODELS_BRANCH}/{name} and {where}"
+
+
+def read_state(path: Path) -> "dict[str, Tensor]":
+    """Read a file of the official layout as the state of an `AudioNetwork`; the last two files read are remembered.
+
+    Args:
+        path: weights that Keras saved, `.h5` or `.h5.gz`.
+
+    Raises:
+        FeatureError: if the file is damaged, no Keras file, or of another network.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise FeatureError(f"{path} cannot be read: {error.strerror}; check the path") from error
+    return dict(_state(path, status.st_size, status.st_mtime_ns))
+
+
+@lru_cache(maxsize=2)
+def _state(path: Path, *_identity: int) -> "dict[str, Tensor]":
+    """The file's size and time of change are there to tell files of the same name apart."""
+    import torch
+
+    layers = _read_layers(path)
+    norms = [layer for layer in layers if "gamma" in layer]
+    convolutions = [layer for layer in layers if "kernel" in layer]
+    expected = _expected_shapes()
+    arrays: Layer = {}
+    for index, layer in enumerate(norms):
+        arrays |= dict(
+            zip(_norm_keys(index), (_part(path, layer, part) for part in NORM), strict=True),
+        )
+    for index, layer in enumerate(convolutions):
+        kernel = _part(path, layer, "kernel")  # [height, width, in, out]
+        arrays[f"convolutions.{index}.weight"] = kernel.transpose(3, 2, 0, 1) if kernel.ndim == 4 else kernel
+        arrays[f"convolutions.{index}.bias"] = _part(path, layer, "bias")
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if shapes != expected:
+        wrong = sorted(name for name in shapes.keys() | expected.keys() if shapes.get(name) != expected.get(name))
+        raise FeatureError(
+            f"{path} holds another network than the audio network of OpenL3: {len(norms)} norms and "
+            f"{len(convolutions)} convolutions, 8 of each are expected; {wrong[0]} has the shape "
+            f"{shapes.get(wrong[0])}, expected is {expected.get(wrong[0])}. Give a file named openl3_audio_..."
+        )
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise FeatureError(f"{path} holds weights that are not finite; fetch the file again")
+    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+
+
+def _norm_keys(index: int) -> list[str]:
+    return [f"norms.{index}.{name}" for name in ("weight", "bias", "running_mean", "running_var")]
+
+
+def _expected_shapes() -> dict[str, tuple[int, ...]]:
+    """What an `AudioNetwork` holds, but the counters of its norms."""
+    import torch
+
+    from auscult.features.openl3_network import AudioNetwork
+
+    with torch.device("meta"):  # shapes alone, and no random numbers are drawn
+        state = AudioNetwork().state_dict()
+    return {name: tuple(tensor.shape) for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+
+
+def _part(path: Path, layer: Layer, name: str) -> NDArray[np.float32]:
+    if name not in layer:
+        raise FeatureError(f"{path} holds a layer without {name!r}, with {', '.join(layer)}; fetch the file again")
+    return layer[name]
+
+
+def _read_layers(path: Path) -> list[Layer]:
+    """The layers with weights in the file's own order, which is the network's; spectrogram layers are left out.
+
+    The names' numbers depend on what else was built before the network was saved: only the order counts.
+    """
+    import h5py
+
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+        with h5py.File(io.BytesIO(content), "r") as file:
+            root = file.get("model_weights", file)  # a whole model, or its weights alone
+            names = [_text(name) for name in root.attrs["layer_names"]]
+            layers = [_layer(root[name]) for name in names if "spectrogram" not in name]
+    except (OSError, EOFError, zlib.error, KeyError, ValueError) as error:
+        raise FeatureError(
+            f"{path} cannot be read as weights that Keras saved ({error}); it is truncated or another kind of file. "
+            "Fetch it again"
+        ) from error
+    return [layer for layer in layers if layer]
+
+
+def _layer(group: Any) -> Layer:
+    """The arrays of one layer by their name without scope and number, such as `kernel`."""
+    found: Layer = {}
+    for stored in group.attrs.get("weight_names", []):
+        name = _text(stored)
+        found[name.rsplit("/", 1)[-1].split(":")[0]] = np.asarray(group[name], dtype=np.float32)
+    return found
+
+
+def _text(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def download_openl3(
+    to: Path, *, generation: Generation = "0.2", base_url: str = MODELS_BRANCH, progress: bool = True
+) -> Path:
+    """Fetch the weights for environmental sound and 256 mel bins; a transfer that broke off continues.
+
+    Args:
+        to: folder of weights, made if missing.
+        generation: of the published files.
+        base_url: another server with the same names, a mirror for instance.
+        progress: show a progress bar on standard error.
+
+    Returns:
+        The file, whose hash is that of the official one; not fetched again if it is there.
+
+    Raises:
+        DownloadError: if the generation is not known, the transfer fails, the file is not the official one, the disk is
+            full, or another download is working in the folder.
+    """
+    from filelock import FileLock, Timeout
+
+    name = file_name("env", "mel256", generation)
+    if name not in OFFICIAL:
+        raise DownloadError(f"there is no generation {generation!r} of OpenL3's weights; choose 0.2 or 0.4")
+    file = to / name
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        with FileLock(to / ".lock", timeout=0):
+            if not file.is_file() or git_sha1(file) != OFFICIAL[name]:
+                _fetch(f"{base_url.rstrip('/')}/{name}", file, progress=progress)
+    except Timeout:
+        raise DownloadError(
+            f"another download is working in {to}; wait for its end, or choose another folder"
+        ) from None
+    except OSError as error:
+        raise DownloadError(
+            f"cannot write to {to}: {error.strerror or error}; mend this and run the command again"
+        ) from error
+    return file
+
+
+def _fetch(url: str, file: Path, *, progress: bool) -> None:
+    """Fetch one file, check its hash, and only then give it its name."""
+    from auscult.datasets.transfer import ResumingDownloader
+
+    unchecked = file.with_name(f"{file.name}.unchecked")
+    ResumingDownloader(file.with_name(f"{file.name}.part"), progress=progress)(url, str(unchecked), None)
+    if git_sha1(unchecked) != OFFICIAL[file.name]:
+        unchecked.unlink()
+        raise DownloadError(
+            f"{url} is not the official file, its git blob SHA-1 is not {OFFICIAL[file.name]}; what came was removed. "
+            "Run the command again; if this happens twice, the server or a proxy alters the file"
+        )
+    unchecked.replace(file)
