@@ -36,9 +36,11 @@ format: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.page
 
 bench-real: setup
 	$(BIN)/python -m benchmarks.real
+	$(BIN)/python -m benchmarks.page
 
 docs: setup
 	$(BIN)/python -m benchmarks.parameters

@@ -29,6 +29,7 @@ SYSTEMS = {
 
 FIGURES = {
     "log_mel_vs_librosa": "log-mel of 10 s clips, against a loop over `librosa.feature.melspectrogram`",
+    "openl3_front_end_vs_conv_dft": "OpenL3's spectrogram, against a DFT by convolution",
     "baseline_score_vs_plain": "baseline, from file to clip score, against librosa and a plain PyTorch loop",
     "bank_overhead_mb": "memory while a bank of 1,000 clips is built, in MB; the bank goes to the disk",
     "hvae_train_vs_dataloader": "HVAE training, batch 512, against the same network fed by a `DataLoader`",
