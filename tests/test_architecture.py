@@ -12,6 +12,7 @@ errors clips files
 pooling audio
 training
 datasets
+denoising
 features
 models
 store recipe plan executors
