@@ -15,7 +15,7 @@ datasets
 denoising
 features
 models
-store recipe plan executors
+store recipe denoiser_jobs plan executors
 scores metrics ensemble submission
 results
 report

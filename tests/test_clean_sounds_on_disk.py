@@ -32,7 +32,7 @@ def test_esc50_gives_its_mechanical_classes(tmp_path: Path, record: Record) -> N
     (sound,) = find_sounds(tmp_path)
     assert (sound.path.name, sound.label, sound.recording) == ("1-11-A-40.wav", "helicopter", "11")
     shutil.rmtree(tmp_path / "audio")
-    with pytest.raises(DatasetError, match="1 files of meta.esc50"):
+    with pytest.raises(DatasetError, match=r"1 files of meta.esc50"):
         find_sounds(tmp_path)
 
 

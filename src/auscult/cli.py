@@ -59,7 +59,7 @@ def run(
 
     console = Console()
     chosen = load_recipe(recipe, override or ())
-    if clean is not None:
+    if clean is not None and not any(member.level for member in chosen.member):
         note = f"note: no member of {chosen.name} has a denoiser; --clean is not used"
         Console(stderr=True, soft_wrap=True).print(note, markup=False)
     with Display().shown() as (on_plan, on_progress):
@@ -70,6 +70,7 @@ def run(
             dataset=dataset,
             machine_types=machine_type,
             truth=truth,
+            clean=clean,
             device=choose_device(device),
             store=store,
             on_plan=on_plan,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Display:
-    """Progress bars on standard error: one for each of the two waves, one for the job at work."""
+    """Progress bars on standard error: one for each wave, one for the job at work."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -35,7 +35,14 @@ class Display:
     def plan(self, plan: "Plan") -> None:
         """Show the waves; until then the screen is left to messages."""
         self._progress.start()
-        for name, jobs in (("features", plan.banks), ("members", plan.members)):
+        waves: dict[str, Sequence[Any]] = {
+            "denoisers": plan.denoisers,
+            "features": plan.banks,
+            "members": plan.members,
+        }
+        for name, jobs in waves.items():
+            if not jobs:
+                continue
             wave = self._progress.add_task(name, total=len(jobs), text="")
             self._wave_of |= {job.label: wave for job in jobs}
 
@@ -46,7 +53,7 @@ class Display:
         if label not in self._jobs:
             self._jobs[label] = self._progress.add_task(f"  {label}", total=total, text=text)
         self._progress.update(self._jobs[label], completed=done, total=total, text=text)
-        if done >= total and text in ("clips", "scored"):
+        if done >= total and text in ("levels", "clips", "scored"):
             self._finished.add(label)
             self._progress.remove_task(self._jobs.pop(label))
             self._progress.advance(self._wave_of[label])

@@ -4,11 +4,13 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from auscult.clips import Clip, Split, Subset
+from auscult.denoiser_jobs import DenoiserJob, plan_denoisers
 from auscult.errors import FeatureError, ModelError, RecipeError, nearest
 from auscult.features import FEATURES, Features
 from auscult.models import MODELS, Model
@@ -28,6 +30,8 @@ class BankJob:
     clips: tuple[Clip, ...]
     features: dict[str, Any]
     channel: int
+    denoiser: DenoiserJob | None
+    level: int
     facts: dict[str, Any]
     key: str
 
@@ -62,8 +66,9 @@ class MemberJob:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All jobs of a run, in two waves; members that share a front end share its banks."""
+    """All jobs of a run, in three waves; members that share a front end share its banks."""
 
+    denoisers: tuple[DenoiserJob, ...]
     banks: tuple[BankJob, ...]
     members: tuple[MemberJob, ...]
 
@@ -77,7 +82,15 @@ class Plan:
         return [job for job in self.members if job.machine_type == machine_type]
 
 
-def make_plan(recipe: Recipe, clips: Sequence[Clip], store: Store, *, device: str) -> Plan:
+def make_plan(
+    recipe: Recipe,
+    clips: Sequence[Clip],
+    store: Store,
+    *,
+    device: str,
+    clean: Path | None = None,
+    all_clips: Sequence[Clip] | None = None,
+) -> Plan:
     """Plan a run.
 
     Args:
@@ -85,8 +98,11 @@ def make_plan(recipe: Recipe, clips: Sequence[Clip], store: Store, *, device: st
         clips: from one dataset; all machine types among them are planned for.
         store: remembers the files' content hashes.
         device: on which to train.
+        clean: folder of clean sounds, for members that are denoised.
+        all_clips: of all machine types of the data, where the run leaves some out: the noise of the denoisers.
 
     Raises:
+        DatasetError: if sounds that a denoiser needs are missing.
         RecipeError: if a family, kind of features, argument, pooling or machine type does not exist, or a machine type
             has no member or a member no training clips.
     """
@@ -94,6 +110,7 @@ def make_plan(recipe: Recipe, clips: Sequence[Clip], store: Store, *, device: st
     _check_types(recipe, types)
     hashes = dict(zip(clips, store.content_hashes([clip.path for clip in clips]), strict=True))
     versions = environment()
+    denoisers = plan_denoisers(recipe, types, clean=clean, clips=all_clips or clips, store=store, device=device)
     banks: dict[str, BankJob] = {}
     members: list[MemberJob] = []
     for machine_type in types:
@@ -102,7 +119,15 @@ def make_plan(recipe: Recipe, clips: Sequence[Clip], store: Store, *, device: st
             arguments = _model_arguments(member, features)
             train_on = member.train_on or recipe.train_on
             jobs = _bank_jobs(
-                machine_type, clips, train_on, features, channel=recipe.channel, hashes=hashes, versions=versions
+                machine_type,
+                clips,
+                train_on,
+                features,
+                channel=recipe.channel,
+                denoiser=denoisers[machine_type] if member.level else None,
+                level=member.level,
+                hashes=hashes,
+                versions=versions,
             )
             train = tuple(job for job in jobs if job.split == "train")
             if not train:
@@ -112,7 +137,7 @@ def make_plan(recipe: Recipe, clips: Sequence[Clip], store: Store, *, device: st
                 )
             banks |= {job.key: job for job in jobs}
             members.append(_member_job(recipe, member, machine_type, arguments, jobs, device=device, versions=versions))
-    return Plan(tuple(banks.values()), tuple(members))
+    return Plan(tuple(denoisers.values()), tuple(banks.values()), tuple(members))
 
 
 def make_features(table: dict[str, Any], *, sample_rate: int, where: str) -> Features:
@@ -200,6 +225,8 @@ def _bank_jobs(
     features: Features,
     *,
     channel: int,
+    denoiser: DenoiserJob | None,
+    level: int,
     hashes: dict[Clip, str],
     versions: dict[str, str],
 ) -> list[BankJob]:
@@ -218,15 +245,18 @@ def _bank_jobs(
     jobs = []
     for _, group in groupby(sorted(chosen, key=lambda clip: (clip.split == "test", clip.subset)), key=part):
         some = tuple(group)
+        config = features.config()
         facts = {
-            "features": features.config(),
+            "features": config,
             "channel": channel,
             "clips": [[hashes[clip], clip.machine_id] for clip in some],
             "libraries": versions,
         }
-        config = features.config()
+        if denoiser is not None:
+            facts["denoiser"] = [denoiser.key, level]
+        first, key = some[0], key_of("bank", facts)
         jobs.append(
-            BankJob(machine_type, some[0].split, some[0].subset, some, config, channel, facts, key_of("bank", facts))
+            BankJob(machine_type, first.split, first.subset, some, config, channel, denoiser, level, facts, key)
         )
     return jobs
 

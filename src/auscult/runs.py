@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from auscult.datasets import load_clips, require_training_clips
+from auscult.denoiser_jobs import needs_denoiser
 from auscult.errors import RunError
-from auscult.executors import OnProgress, SerialExecutor, model_file, run_bank, run_member
+from auscult.executors import OnProgress, SerialExecutor, model_file, run_bank, run_denoiser, run_member
 from auscult.files import replacing, saving
 from auscult.plan import Plan, make_plan
 from auscult.recipe import Recipe
@@ -29,6 +30,7 @@ def run(
     dataset: str | None = None,
     machine_types: Sequence[str] | None = None,
     truth: Path | None = None,
+    clean: Path | None = None,
     device: str = "cpu",
     store: Path | None = None,
     on_plan: Callable[[Plan], None] | None = None,
@@ -45,6 +47,7 @@ def run(
         dataset: layout of the data; detected if none is given.
         machine_types: only these; all if none are given.
         truth: ground-truth list of the evaluation clips.
+        clean: folder of clean mechanical sounds, for recipes with a denoiser.
         device: on which to train and score.
         store: folder of the artefacts, which runs may share; `out/store` if none is given.
         on_plan: called with the plan before the first job.
@@ -58,13 +61,17 @@ def run(
     identity = {"data": str(data.resolve()), "machine_types": sorted(set(machine_types)) if machine_types else "all"}
     _require_free(out, recipe, identity)
     artefacts = Store(store or out / "store")
-    plan = make_plan(recipe, clips, artefacts, device=device)
+    heard = clips
+    if machine_types and needs_denoiser(recipe, machine_types):  # the others are its noise
+        heard = load_clips(data, dataset=dataset, truth=truth)
+    plan = make_plan(recipe, clips, artefacts, device=device, clean=clean, all_clips=heard)
     _write_text(out / RECIPE, recipe.to_toml())
     _write_text(out / IDENTITY, json.dumps(identity, indent=1))
     if on_plan is not None:
         on_plan(plan)
     advance = on_progress or _silent
     executor = SerialExecutor()
+    executor.run(run_denoiser, plan.denoisers, artefacts, advance)
     executor.run(run_bank, plan.banks, artefacts, advance)
     executor.run(run_member, plan.members, artefacts, advance)
     systems = systems_of(recipe, plan, artefacts)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from auscult import __version__
 from auscult.audio import read_waveform
 from auscult.clips import Clip
-from auscult.executors import front_end_of, load_banks, model_file
+from auscult.executors import features_of, front_end_of, load_banks, model_file
 from auscult.models import Model, load_model
 from auscult.plan import BankJob, MemberJob
 from auscult.report.data import DataRow, Evidence, ReportData, Section
@@ -91,7 +91,7 @@ def _evidence(
     found = {job.name: where for job, _ in all_members if (where := _find(job, row))}
     members = [(job, model) for job, model in all_members if job.name in found]
     bank, index = found[members[0][0].name]
-    front_end = front_end_of(bank)
+    front_end = front_end_of(bank, run.store)
     spectrogram = load_banks(run.store, [bank]).clip(index)
     maps: dict[str, NDArray[np.float32]] = {}
     groups: dict[str, str] = {}
@@ -141,7 +141,7 @@ def _find(job: MemberJob, row: ScoreRow) -> tuple[BankJob, int] | None:
 
 def _onto(values: NDArray[np.float32], own: BankJob, shown: BankJob, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """A map on the frames and bins of the spectrogram that is shown, by the nearest frame and bin."""
-    mine, theirs = front_end_of(own).features, front_end_of(shown).features
+    mine, theirs = features_of(own), features_of(shown)
     times = np.arange(shape[0]) / theirs.frame_rate
     frames = np.clip(np.rint(times * mine.frame_rate).astype(int), 0, len(values) - 1)
     if mine.bin_frequencies is None or theirs.bin_frequencies is None:
