@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -116,13 +116,11 @@ def synth(
         force: Replace the factory that is there.
     """
     from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress
 
     from auscult.datasets.factory import write_factory
+    from auscult.display import counting
 
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(escape(f"writing {out}"), total=None)
+    with counting(f"writing {out}") as show:
         write_factory(
             out,
             size=size,
@@ -130,7 +128,7 @@ def synth(
             snr_db=snr,
             force=force,
             machine_types=machine_type,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
+            progress=show,
         )
     Console().print(f"factory: {out}", markup=False, soft_wrap=True)
 
@@ -196,16 +194,94 @@ def download(
         Console().print(str(folder), markup=False, soft_wrap=True)
 
 
+@app.command(name="train-denoiser")
+def train_denoiser(
+    data: Path,
+    *,
+    clean: Path,
+    machine_type: str,
+    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    dataset: str | None = None,
+    epochs: int | None = None,
+    precision: Literal["fp32", "bf16"] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> None:
+    """Train the denoiser of one machine type, in ten levels, from clean sounds and the other types' normal clips.
+
+    Args:
+        data: Data folder.
+        clean: Folder of clean mechanical sounds: any sounds, ESC-50, or clips of AudioSet with their segment list.
+        machine_type: Whose sounds are to be kept.
+        out: Folder of the denoiser. The same command continues a training that was stopped.
+        dataset: Layout of the data: dcase, mimii or folder; detected by default.
+        epochs: With a snapshot after each; 40 by default.
+        precision: fp32 or bf16; bf16 is several times as fast where the processor has it.
+        seed: Another seed is another training.
+        device: auto, cpu, cuda, cuda:N or mps.
+    """
+    from rich.console import Console
+
+    from auscult.denoising.commands import learn_from_folders
+    from auscult.display import counting, levels_table
+    from auscult.training import choose_device
+
+    given = {"epochs": epochs, "precision": precision, "seed": seed, "device": choose_device(device)}
+    training = {name: value for name, value in given.items() if value is not None}
+    with counting(machine_type) as show:
+        levels = learn_from_folders(
+            data, clean, machine_type=machine_type, out=out, dataset=dataset, training=training, on_epoch=show
+        )
+    Console().print(levels_table(levels))
+
+
+@app.command
+def denoise(
+    sources: Annotated[list[Path], Parameter(negative=())],
+    /,
+    *,
+    denoiser: Path,
+    level: int,
+    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    channel: int = 0,
+    device: str = "auto",
+    force: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Denoise recordings of any length; the results have the denoiser's rate.
+
+    Args:
+        sources: Files, or folders of them.
+        denoiser: Folder that `auscult train-denoiser` wrote.
+        level: Strength, 1 to 10.
+        out: The new file for one file, or a folder.
+        channel: Of multi-channel files, counted from 0.
+        device: auto, cpu, cuda, cuda:N or mps.
+        force: Replace files that are there.
+    """
+    from rich.console import Console
+
+    from auscult.denoising.commands import denoise_files
+    from auscult.denoising.streaming import Denoiser
+    from auscult.display import counting
+    from auscult.training import choose_device
+
+    chosen = Denoiser.load(denoiser, level, device=choose_device(device))
+    with counting("denoising") as show:
+        written = denoise_files(sources, out, chosen, channel=channel, force=force, on_file=show)
+    for path in written:
+        Console().print(str(path), markup=False, soft_wrap=True)
+
+
 @app.command
 def evaluate(
-    folder: Path, *, truth: Path | None = None, json: Annotated[bool, Parameter(name="--json", negative=())] = False
+    folder: Path, *, truth: Path | None = None, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False
 ) -> None:
     """Print AUC and pAUC of a folder of challenge score files, anomaly_score_TYPE_id_NN.csv.
 
     Args:
         folder: Folder of score files; other files are named on standard error and ignored.
         truth: The challenge's ground-truth list, for clips whose names do not tell their label.
-        json: Print JSON, fractions of 1.
+        as_json: Print JSON, fractions of 1.
     """
     from rich.console import Console
 
@@ -218,14 +294,10 @@ def evaluate(
     for path in ignored:
         Console(stderr=True, soft_wrap=True).print(f"ignored: {path}", markup=False)
     figures = metrics.evaluate(table)
-    if json:
-        _print_json(figures)
+    if as_json:
+        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
     else:
         Console().print(figures_table(figures, str(folder)))
-
-
-def _print_json(content: Any) -> None:
-    sys.stdout.write(json.dumps(content, indent=1) + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

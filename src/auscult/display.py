@@ -1,12 +1,13 @@
 """What the terminal shows: progress of jobs, tables of results."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from auscult.denoising.levels import Levels
     from auscult.executors import OnProgress
     from auscult.plan import Plan
     from auscult.recipe import Recipe
@@ -68,6 +69,22 @@ class Display:
                 self._progress.stop()
 
 
+@contextmanager
+def counting(label: str) -> "Iterator[Callable[..., None]]":
+    """One progress bar on standard error; gives `show(done, total, text="")`."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(escape(label), total=None)
+
+        def show(done: int, total: int, text: str = "") -> None:
+            progress.update(task, completed=done, total=total, description=escape(f"{label} {text}".rstrip()))
+
+        yield show
+
+
 def results_table(run: "Run", rows: "Sequence[ResultRow]", title: str) -> "Table":
     """AUC and pAUC in percent: a row per machine, a column per system, means over ids and over types."""
     from rich.text import Text
@@ -94,6 +111,18 @@ def results_table(run: "Run", rows: "Sequence[ResultRow]", title: str) -> "Table
             if all((kind, system) in means for kind in types):
                 means[MEAN, system] = mean_figures(means[kind, system] for kind in types)
         table.add_row(MEAN, "", *_mean_cells(means, MEAN, systems), style="bold")
+    return table
+
+
+def levels_table(levels: "Levels") -> "Table":
+    """What each level of a denoiser gains."""
+    from rich.table import Table
+
+    title = f"{levels.machine_type}: gain in dB on mixtures that neither trained nor chose the levels"
+    table = Table("level", "epoch", "SNR", "SI-SDR", title=title)
+    for one in levels.levels:
+        figures = (f"{one.gain.snr_db:+.2f}", f"{one.gain.si_sdr_db:+.2f}")
+        table.add_row(str(one.level), str(one.epoch), *figures)
     return table
 
 
