@@ -5,7 +5,7 @@ STAMP := .venv/.stamp
 # Each test worker computes with one thread; two or more workers share the machine.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test test-all check format bench bench-real clean
+.PHONY: setup demo test test-all check format bench bench-denoiser bench-real clean
 
 setup: $(STAMP)
 
@@ -36,6 +36,9 @@ format: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.run
+
+bench-denoiser: setup
+	$(BIN)/python -m benchmarks.denoiser
 
 clean:
 	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
