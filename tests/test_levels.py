@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 
 from auscult.denoising.levels import (
     INDEX,
+    Gain,
     Levels,
     Validation,
     choose_levels,
@@ -108,15 +111,33 @@ def test_only_snapshots_of_levels_and_the_index_are_kept(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == expected
 
 
+@pytest.mark.parametrize("when", ["before the validation", "after it"])
+@pytest.mark.parametrize("epoch", [2, 3])
 def test_a_killed_training_continues_with_the_same_result(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, epoch: int
 ) -> None:
     monkeypatch.setattr("auscult.training.CHECKPOINT_SECONDS", 0.0)
-    with pytest.raises(StoppedError):
-        trained(tmp_path / "killed", stop_after=2)
+    with monkeypatch.context() as killed, pytest.raises(StoppedError):
+        if when == "before the validation":
+            killed.setattr("auscult.denoising.levels.gains", stopping_at(epoch))
+        trained(tmp_path / "killed", stop_after=epoch)
     again = trained(tmp_path / "killed")
     there = read_levels(folder)
     assert dataclasses.replace(again, arguments={}) == dataclasses.replace(there, arguments={})
+
+
+def stopping_at(call: int) -> Callable[..., list[Gain]]:
+    """`gains`, killed in its n-th call."""
+    calls = 0
+
+    def counted(*arguments: Any, **settings: Any) -> list[Gain]:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise StoppedError
+        return gains(*arguments, **settings)
+
+    return counted
 
 
 def test_a_level_that_does_not_exist_is_refused(folder: Path) -> None:

@@ -59,10 +59,13 @@ def run(
     clips = load_clips(data, dataset=dataset, machine_types=machine_types, truth=truth)
     require_training_clips(clips, data)
     identity = {"data": str(data.resolve()), "machine_types": sorted(set(machine_types)) if machine_types else "all"}
+    denoised = needs_denoiser(recipe, [clip.machine_type for clip in clips])
+    if denoised and clean is not None:
+        identity["clean"] = str(clean.resolve())
     _require_free(out, recipe, identity)
     artefacts = Store(store or out / "store")
     heard = clips
-    if machine_types and needs_denoiser(recipe, machine_types):  # the others are its noise
+    if machine_types and denoised:  # the other types are the noise
         heard = load_clips(data, dataset=dataset, truth=truth)
     plan = make_plan(recipe, clips, artefacts, device=device, clean=clean, all_clips=heard)
     _write_text(out / RECIPE, recipe.to_toml())

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,8 @@ def train_denoiser(
     validations = _read_validations(memory)
 
     def batches(epoch: int) -> Iterable[Mixture]:
+        if len(validations) < epoch:  # killed between a checkpoint and its validation
+            validate(epoch, {})
         generator = generator_of(training.seed, member, epoch, device=training.device)
         return mixer.batches(steps, training.batch_size, generator)
 
@@ -113,7 +115,7 @@ def train_denoiser(
         best = max((other.gain.snr_db for other in validations), default=-float("inf"))
         gain = mean_gain(gains(unet, validation, bf16=training.precision == "bf16"))
         unet.train()
-        validations.append(Validation(done, losses["loss"], gain))
+        validations.append(Validation(done, losses.get("loss", 0.0), gain))
         if gain.snr_db > best:  # only such a one can be the first to reach a target
             save_unet(unet, _snapshot(folder, done))
         with replacing(memory) as temporary:
@@ -121,9 +123,11 @@ def train_denoiser(
         if on_epoch is not None:
             on_epoch(done, validations[-1])
 
-    train(
-        unet, batches, training=training, member=member, checkpoint=folder / "checkpoint.safetensors", on_epoch=validate
-    )
+    checkpoint = folder / "checkpoint.safetensors"
+    history = train(unet, batches, training=training, member=member, checkpoint=checkpoint, on_epoch=validate)
+    if len(validations) < len(history):
+        validate(len(history), {})
+    validations = [replace(one, loss=entry["loss"]) for one, entry in zip(validations, history, strict=True)]
     chosen = choose_levels([one.gain.snr_db for one in validations])
     measured: dict[int, Gain] = {}
     for index in sorted(set(chosen)):
