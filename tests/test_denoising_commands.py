@@ -67,6 +67,12 @@ def test_a_run_trains_one_denoiser_and_banks_each_level_once(finished: Any) -> N
     assert np.abs(frames[0] - frames[10]).max() > 0.1
 
 
+def test_the_report_shows_the_denoiser(finished: Any) -> None:
+    page = (finished.folder / "report.html").read_text(encoding="utf-8")
+    for words in ("The denoiser of fan", "The run uses level 1, 10.", "Gain against training", "level 7", "SI-SDR"):
+        assert words in page
+
+
 def test_members_of_one_level_share_its_banks(finished: Any) -> None:
     plain, soft, hard, too = finished.plan.members
     assert [job.key for job in hard.train] == [job.key for job in too.train]

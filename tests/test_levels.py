@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from auscult.denoising.levels import (
+    EXAMPLE,
     INDEX,
     Gain,
     Levels,
@@ -107,7 +108,7 @@ def test_a_denoiser_says_what_each_level_gains_on_other_mixtures_than_chose_it(f
 
 def test_only_snapshots_of_levels_and_the_index_are_kept(folder: Path) -> None:
     epochs = {level.epoch for level in read_levels(folder).levels}
-    expected = {INDEX} | {f"epoch_{epoch:04d}.safetensors" for epoch in epochs}
+    expected = {INDEX, EXAMPLE} | {f"epoch_{epoch:04d}.safetensors" for epoch in epochs}
     assert {path.name for path in folder.iterdir()} == expected
 
 

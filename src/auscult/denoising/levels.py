@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from auscult.denoising.mixtures import Mixer, Mixture
@@ -19,6 +21,7 @@ from auscult.training import Training, generator_of, seed_of, train
 N_LEVELS = 10
 FORMAT = "1"
 INDEX = "denoiser.json"
+EXAMPLE = "example.safetensors"
 _VALIDATIONS = "validations.json"
 _BATCH = 8  # mixtures that are denoised at once
 
@@ -128,6 +131,7 @@ def train_denoiser(
     if len(validations) < len(history):
         validate(len(history), {})
     validations = [replace(one, loss=entry["loss"]) for one, entry in zip(validations, history, strict=True)]
+    _save_example(folder, test)
     chosen = choose_levels([one.gain.snr_db for one in validations])
     measured: dict[int, Gain] = {}
     for index in sorted(set(chosen)):
@@ -238,6 +242,31 @@ def read_levels(folder: Path) -> Levels:
         raise ModelError(
             f"{folder} is no denoiser ({error}); give a folder that `auscult train-denoiser` wrote"
         ) from error
+
+
+def read_example(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """One mixture of those that measured the levels, to look at: noisy and clean waveform `[T]`.
+
+    Raises:
+        ModelError: if the folder is no denoiser.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        found = load_file(folder / EXAMPLE)
+        return found["noisy"], found["clean"]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise ModelError(f"{folder / EXAMPLE} cannot be read ({error}); train the denoiser again") from error
+
+
+def _save_example(folder: Path, test: Mixture) -> None:
+    from safetensors.numpy import save_file
+
+    place = min(1, len(test[0]) - 1)  # the second of the fixed mixtures has 0 dB
+    noisy, clean = (np.ascontiguousarray(part[place].cpu().numpy()) for part in test)
+    with replacing(folder / EXAMPLE) as temporary:
+        save_file({"noisy": noisy, "clean": clean}, temporary)
 
 
 def load_level(folder: Path, level: int, *, device: str = "cpu") -> UNet:

@@ -14,6 +14,7 @@ from auscult.executors import features_of, front_end_of, load_banks, model_file
 from auscult.models import Model, load_model
 from auscult.plan import BankJob, MemberJob
 from auscult.report.data import DataRow, Evidence, ReportData, Section
+from auscult.report.denoisers import denoiser_sections
 from auscult.report.tables import results_section
 from auscult.results import PROTOCOLS, Run, System, only
 from auscult.scores import ScoreRow
@@ -43,7 +44,7 @@ def report_data(run: Run) -> ReportData:
         protocols={name: text for name, text in PROTOCOLS.items() if name in used},
         provenance=provenance(run),
         notes=run.notes,
-        sections=_evaluation(run),
+        sections=[*_evaluation(run), *denoiser_sections(run)],
     )
 
 
