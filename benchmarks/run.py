@@ -44,9 +44,10 @@ def side_by_side(other: Callable[[], object], ours: Callable[[], object], *, rep
 def main() -> int:
     import torch
 
-    from benchmarks import features, scoring, training
+    from benchmarks import denoising, features, scoring, training
 
     parts: dict[str, Callable[[], dict[str, float]]] = {
+        "denoising": denoising.figures,
         "features": features.figures,
         "scoring": scoring.figures,
         "training": training.figures,
