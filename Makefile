@@ -5,7 +5,7 @@ STAMP := .venv/.stamp
 # Each test worker computes with one thread; two or more workers share the machine.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test test-all check format bench bench-real docs clean
+.PHONY: setup demo test test-all check format bench bench-denoiser bench-real docs clean
 
 setup: $(STAMP)
 
@@ -45,6 +45,9 @@ bench-real: setup
 docs: setup
 	$(BIN)/python -m benchmarks.parameters
 	$(BIN)/python -m benchmarks.page
+
+bench-denoiser: setup
+	$(BIN)/python -m benchmarks.denoiser
 
 clean:
 	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

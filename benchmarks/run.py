@@ -45,9 +45,10 @@ def side_by_side(other: Callable[[], object], ours: Callable[[], object], *, rep
 def main() -> int:
     import torch
 
-    from benchmarks import features, openl3, scoring, training
+    from benchmarks import denoising, features, openl3, scoring, training
 
     parts: dict[str, Callable[[], dict[str, float]]] = {
+        "denoising": denoising.figures,
         "features": features.figures,
         "openl3": openl3.figures,
         "scoring": scoring.figures,

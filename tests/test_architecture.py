@@ -12,9 +12,10 @@ errors clips files
 pooling audio
 training
 datasets
+denoising
 features
 models
-store recipe plan executors
+store recipe constructors denoiser_jobs plan executors
 scores metrics ensemble submission
 results
 report

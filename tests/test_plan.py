@@ -10,8 +10,9 @@ import pytest
 
 import auscult.plan
 from auscult.clips import MACHINE_TYPES, Clip, Label, Split, Subset
+from auscult.constructors import make_features
 from auscult.errors import AudioError, AuscultError, RecipeError
-from auscult.plan import MemberJob, Plan, make_features, make_plan
+from auscult.plan import MemberJob, Plan, make_plan
 from auscult.recipe import builtin_recipes, load_recipe, parse_recipe
 from auscult.store import Store
 

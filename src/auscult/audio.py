@@ -1,6 +1,7 @@
 """From a path to a waveform: one stated channel, finite, at the asked rate, or an error that names the file."""
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +13,15 @@ from auscult.errors import AudioError
 
 if TYPE_CHECKING:
     import soundfile
+    import soxr
 
 SUFFIXES = (".wav", ".flac", ".ogg")
 """File names that are taken for audio, in lower case."""
 
+Block = NDArray[np.float32]
+"""Part of a waveform `[T]`."""
+
+_BLOCK = 2**19  # samples of a file that are read at once
 _STREAMED = (0, 0xFFFFFFFF)  # data sizes that programs write into a wav header when they do not know the length
 
 
@@ -61,28 +67,69 @@ def read_waveform(path: Path, *, sample_rate: int, channel: int = 0) -> NDArray[
             or holds a sample that is not finite.
     """
     with _open(path) as file:
-        if not 0 <= channel < file.channels:
-            raise AudioError(
-                f"{path}: channel {channel} was asked for; the file has {file.channels}, counted from 0. "
-                "Choose one of them"
-            )
+        _require_channel(path, file, channel)
         expected, native_rate = file.frames, file.samplerate
-        try:
-            if file.subtype == "PCM_16":  # the same values as float32 gives, three times as fast
-                samples = file.read(dtype="int16", always_2d=True)[:, channel] * np.float32(2**-15)
-            else:
-                samples = file.read(dtype="float32", always_2d=True)[:, channel]
-        except RuntimeError as error:  # soundfile.LibsndfileError is one
-            raise AudioError(f"{path}: the audio is damaged ({error}); record or copy the file again") from error
+        samples = _read(path, file, channel, -1)
     if len(samples) != expected:
         raise _truncated(path, f"{len(samples)} of {expected} samples are there")
+    _require_finite(path, samples, native_rate, first=0)
+    return resample(np.ascontiguousarray(samples), native_rate, sample_rate)
+
+
+def blocks_of(path: Path, *, sample_rate: int, channel: int = 0) -> Iterator[Block]:
+    """Read a file of any length block by block, with the checks and, within rounding, the samples of `read_waveform`.
+
+    Raises:
+        AudioError: as `read_waveform`, when the damaged place is reached.
+    """
+    with _open(path) as file:
+        _require_channel(path, file, channel)
+        expected, native_rate, done = file.frames, file.samplerate, 0
+        stream = _resampler(native_rate, sample_rate)
+        while done < expected:
+            samples = _read(path, file, channel, min(_BLOCK, expected - done))
+            if not len(samples):
+                raise _truncated(path, f"{done} of {expected} samples are there")
+            _require_finite(path, samples, native_rate, first=done)
+            done += len(samples)
+            block = np.ascontiguousarray(samples)
+            yield block if stream is None else stream.resample_chunk(block, last=done >= expected)
+
+
+def _resampler(from_rate: int, to_rate: int) -> "soxr.ResampleStream | None":
+    if from_rate == to_rate:
+        return None
+    import soxr
+
+    return soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
+
+
+def _require_channel(path: Path, file: "soundfile.SoundFile", channel: int) -> None:
+    if not 0 <= channel < file.channels:
+        raise AudioError(
+            f"{path}: channel {channel} was asked for; the file has {file.channels}, counted from 0. Choose one of them"
+        )
+
+
+def _read(path: Path, file: "soundfile.SoundFile", channel: int, n_samples: int) -> Block:
+    """The next samples of a channel, `[n_samples]` or fewer at the end; all that are left for -1."""
+    try:
+        if file.subtype == "PCM_16":  # the same values as float32 gives, three times as fast
+            whole: Block = file.read(n_samples, dtype="int16", always_2d=True)[:, channel] * np.float32(2**-15)
+            return whole
+        samples: Block = file.read(n_samples, dtype="float32", always_2d=True)[:, channel]
+        return samples
+    except RuntimeError as error:  # soundfile.LibsndfileError is one
+        raise AudioError(f"{path}: the audio is damaged ({error}); record or copy the file again") from error
+
+
+def _require_finite(path: Path, samples: Block, native_rate: int, *, first: int) -> None:
     if not np.isfinite(samples).all():
         bad = int(np.flatnonzero(~np.isfinite(samples))[0])
         raise AudioError(
-            f"{path}: sample {bad} (at {bad / native_rate:.3f} s) is {samples[bad]}; samples must be finite numbers. "
-            "Repair or remove the file"
+            f"{path}: sample {first + bad} (at {(first + bad) / native_rate:.3f} s) is {samples[bad]}; "
+            "samples must be finite numbers. Repair or remove the file"
         )
-    return resample(np.ascontiguousarray(samples), native_rate, sample_rate)
 
 
 def resample(waveform: NDArray[np.float32], from_rate: int, to_rate: int) -> NDArray[np.float32]:

@@ -1,12 +1,13 @@
 """What the terminal shows: progress of jobs, tables of results."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from auscult.denoising.levels import Levels
     from auscult.executors import OnProgress
     from auscult.plan import Plan
     from auscult.recipe import Recipe
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Display:
-    """Progress bars on standard error: one for each of the two waves, one for the job at work."""
+    """Progress bars on standard error: one for each wave, one for the job at work."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -35,7 +36,14 @@ class Display:
     def plan(self, plan: "Plan") -> None:
         """Show the waves; until then the screen is left to messages."""
         self._progress.start()
-        for name, jobs in (("features", plan.banks), ("members", plan.members)):
+        waves: dict[str, Sequence[Any]] = {
+            "denoisers": plan.denoisers,
+            "features": plan.banks,
+            "members": plan.members,
+        }
+        for name, jobs in waves.items():
+            if not jobs:
+                continue
             wave = self._progress.add_task(name, total=len(jobs), text="")
             self._wave_of |= {job.label: wave for job in jobs}
 
@@ -46,7 +54,7 @@ class Display:
         if label not in self._jobs:
             self._jobs[label] = self._progress.add_task(f"  {label}", total=total, text=text)
         self._progress.update(self._jobs[label], completed=done, total=total, text=text)
-        if done >= total and text in ("clips", "scored"):
+        if done >= total and text in ("levels", "clips", "scored"):
             self._finished.add(label)
             self._progress.remove_task(self._jobs.pop(label))
             self._progress.advance(self._wave_of[label])
@@ -59,6 +67,22 @@ class Display:
         finally:
             if self._progress.live.is_started:
                 self._progress.stop()
+
+
+@contextmanager
+def counting(label: str) -> "Iterator[Callable[..., None]]":
+    """One progress bar on standard error; gives `show(done, total, text="")`."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(escape(label), total=None)
+
+        def show(done: int, total: int, text: str = "") -> None:
+            progress.update(task, completed=done, total=total, description=escape(f"{label} {text}".rstrip()))
+
+        yield show
 
 
 def results_table(run: "Run", rows: "Sequence[ResultRow]", title: str) -> "Table":
@@ -88,6 +112,18 @@ def results_table(run: "Run", rows: "Sequence[ResultRow]", title: str) -> "Table
             if all((kind, system) in means for kind in types):
                 means[MEAN, system] = mean_figures(means[kind, system] for kind in types)
         table.add_row(MEAN, "", *_mean_cells(means, MEAN, systems), style="bold")
+    return table
+
+
+def levels_table(levels: "Levels") -> "Table":
+    """What each level of a denoiser gains."""
+    from rich.table import Table
+
+    title = f"{levels.machine_type}: gain in dB on mixtures that neither trained nor chose the levels"
+    table = Table("level", "epoch", "SNR", "SI-SDR", title=title)
+    for one in levels.levels:
+        figures = (f"{one.gain.snr_db:+.2f}", f"{one.gain.si_sdr_db:+.2f}")
+        table.add_row(str(one.level), str(one.epoch), *figures)
     return table
 
 

@@ -6,8 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from auscult.denoiser_jobs import DenoiserJob
+from auscult.denoising.learn import learn_denoiser
+from auscult.denoising.streaming import Denoiser
 from auscult.errors import ModelError, RunError
-from auscult.features import FEATURES
+from auscult.features import FEATURES, Features
 from auscult.features.bank import Bank, build_bank, concatenate
 from auscult.features.front_end import FrontEnd
 from auscult.models import MODELS, Model, load_model
@@ -20,10 +23,43 @@ OnProgress = Callable[[str, int, int, str], None]
 """Called with a job's label, the steps done, the steps in all, and a word on how it goes."""
 
 
-def front_end_of(job: BankJob) -> FrontEnd:
-    """The front end that a bank is computed with."""
+def run_denoiser(job: DenoiserJob, store: Store, on_progress: OnProgress) -> None:
+    """Train one denoiser, unless it is finished."""
+    epochs = job.training.epochs
+
+    def learn(folder: Path) -> None:
+        learn_denoiser(
+            job.clean,
+            job.noise,
+            folder=folder,
+            machine_type=job.machine_type,
+            settings=job.settings,
+            training=job.training,
+            on_epoch=lambda done, text: on_progress(job.label, done, epochs, text),
+        )
+
+    store.make("denoiser", job.key, job.facts, learn)
+    on_progress(job.label, epochs, epochs, "levels")
+
+
+def denoiser_folder(store: Store, job: DenoiserJob) -> Path:
+    """The levels of a finished denoiser."""
+    return store.path("denoiser", job.key)
+
+
+def front_end_of(job: BankJob, store: Store) -> FrontEnd:
+    """The front end that a bank is computed with; its denoiser must be finished."""
+    denoiser = None
+    if job.denoiser is not None:
+        folder, device = denoiser_folder(store, job.denoiser), job.denoiser.training.device
+        denoiser = Denoiser.load(folder, job.level, device=device)
+    return FrontEnd(features_of(job), channel=job.channel, denoiser=denoiser)
+
+
+def features_of(job: BankJob) -> Features:
+    """The features of a bank."""
     arguments = {name: value for name, value in job.features.items() if name != "kind"}
-    return FrontEnd(FEATURES[job.features["kind"]](**arguments), channel=job.channel)
+    return FEATURES[job.features["kind"]](**arguments)
 
 
 def run_bank(job: BankJob, store: Store, on_progress: OnProgress) -> None:
@@ -32,7 +68,10 @@ def run_bank(job: BankJob, store: Store, on_progress: OnProgress) -> None:
 
     def build(folder: Path) -> None:
         build_bank(
-            job.clips, front_end_of(job), folder, on_clip=lambda done: on_progress(job.label, done, total, "clips")
+            job.clips,
+            front_end_of(job, store),
+            folder,
+            on_clip=lambda done: on_progress(job.label, done, total, "clips"),
         )
 
     store.make("bank", job.key, job.facts, build)

@@ -1,19 +1,17 @@
 """The plan: a recipe and clips become jobs with keys. What can be wrong is found here, before any training."""
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-
 from auscult.clips import Clip, Split, Subset
-from auscult.errors import FeatureError, ModelError, RecipeError, nearest
-from auscult.features import FEATURES, Features
-from auscult.models import MODELS, Model
-from auscult.pooling import POOLINGS
+from auscult.constructors import make_features, model_arguments
+from auscult.denoiser_jobs import DenoiserJob, plan_denoisers
+from auscult.errors import RecipeError
+from auscult.features import Features
+from auscult.models import MODELS
 from auscult.recipe import Member, Recipe
 from auscult.store import Store, environment, key_of
 from auscult.training import Training
@@ -29,6 +27,8 @@ class BankJob:
     clips: tuple[Clip, ...]
     features: dict[str, Any]
     channel: int
+    denoiser: DenoiserJob | None
+    level: int
     facts: dict[str, Any]
     key: str
 
@@ -63,8 +63,9 @@ class MemberJob:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All jobs of a run, in two waves; members that share a front end share its banks."""
+    """All jobs of a run, in three waves; members that share a front end share its banks."""
 
+    denoisers: tuple[DenoiserJob, ...]
     banks: tuple[BankJob, ...]
     members: tuple[MemberJob, ...]
 
@@ -78,7 +79,16 @@ class Plan:
         return [job for job in self.members if job.machine_type == machine_type]
 
 
-def make_plan(recipe: Recipe, clips: Sequence[Clip], store: Store, *, device: str, weights: Path | None = None) -> Plan:
+def make_plan(
+    recipe: Recipe,
+    clips: Sequence[Clip],
+    store: Store,
+    *,
+    device: str,
+    weights: Path | None = None,
+    clean: Path | None = None,
+    all_clips: Sequence[Clip] | None = None,
+) -> Plan:
     """Plan a run.
 
     Args:
@@ -87,8 +97,11 @@ def make_plan(recipe: Recipe, clips: Sequence[Clip], store: Store, *, device: st
         store: remembers the files' content hashes.
         device: on which to train.
         weights: folder of published weights, for kinds of features that need them.
+        clean: folder of clean sounds, for members that are denoised.
+        all_clips: of all machine types of the data, where the run leaves some out: the noise of the denoisers.
 
     Raises:
+        DatasetError: if sounds that a denoiser needs are missing.
         RecipeError: if a family, kind of features, argument, pooling or machine type does not exist, or a machine type
             has no member or a member no training clips.
     """
@@ -96,6 +109,7 @@ def make_plan(recipe: Recipe, clips: Sequence[Clip], store: Store, *, device: st
     _check_types(recipe, types)
     hashes = dict(zip(clips, store.content_hashes([clip.path for clip in clips]), strict=True))
     versions = environment()
+    denoisers = plan_denoisers(recipe, types, clean=clean, clips=all_clips or clips, store=store, device=device)
     banks: dict[str, BankJob] = {}
     members: list[MemberJob] = []
     for machine_type in types:
@@ -103,10 +117,18 @@ def make_plan(recipe: Recipe, clips: Sequence[Clip], store: Store, *, device: st
             features = make_features(
                 member.features, sample_rate=recipe.sample_rate, weights=weights, where=f"member {member.name!r}"
             )
-            arguments = _model_arguments(member, features)
+            arguments = model_arguments(member, features)
             train_on = member.train_on or recipe.train_on
             jobs = _bank_jobs(
-                machine_type, clips, train_on, features, channel=recipe.channel, hashes=hashes, versions=versions
+                machine_type,
+                clips,
+                train_on,
+                features,
+                channel=recipe.channel,
+                denoiser=denoisers[machine_type] if member.level else None,
+                level=member.level,
+                hashes=hashes,
+                versions=versions,
             )
             train = tuple(job for job in jobs if job.split == "train")
             if not train:
@@ -117,31 +139,7 @@ def make_plan(recipe: Recipe, clips: Sequence[Clip], store: Store, *, device: st
             _check_ids(member, jobs)
             banks |= {job.key: job for job in jobs}
             members.append(_member_job(recipe, member, machine_type, arguments, jobs, device=device, versions=versions))
-    return Plan(tuple(banks.values()), tuple(members))
-
-
-def make_features(table: dict[str, Any], *, sample_rate: int, weights: Path | None = None, where: str) -> Features:
-    """Make features from a recipe's table: `kind` and arguments; sample rate and weights where the table has none.
-
-    Raises:
-        RecipeError: for a kind or an argument that does not exist, or a value that is refused; `where` names the place.
-    """
-    arguments = {key: value for key, value in table.items() if key != "kind"}
-    kind = table.get("kind", "log_mel")
-    if not isinstance(kind, str) or kind not in FEATURES:
-        raise RecipeError(
-            f"{where}: features of kind {kind!r}{nearest(str(kind), FEATURES)}; known: {', '.join(FEATURES)}"
-        )
-    allowed = inspect.signature(FEATURES[kind]).parameters
-    if "sample_rate" in allowed:
-        arguments.setdefault("sample_rate", sample_rate)
-    if "weights" in allowed and weights is not None:
-        arguments.setdefault("weights", str(weights))
-    _check_arguments(arguments, FEATURES[kind], list(allowed), f"{where}: features of kind {kind!r}")
-    try:
-        return FEATURES[kind](**arguments)
-    except (FeatureError, TypeError, ValueError) as error:
-        raise RecipeError(f"{where}: {error}") from error
+    return Plan(tuple(denoisers.values()), tuple(banks.values()), tuple(members))
 
 
 def _check_types(recipe: Recipe, types: Sequence[str]) -> None:
@@ -151,39 +149,6 @@ def _check_types(recipe: Recipe, types: Sequence[str]) -> None:
         raise RecipeError(
             f"the recipe {recipe.name!r} has no member for the machine type {', '.join(without)}; "
             f"its members are for {', '.join(known)}. Choose among these with --machine-type, or add a member"
-        )
-
-
-def _model_arguments(member: Member, features: Features) -> dict[str, Any]:
-    """The constructor's arguments, checked by making the model."""
-    where = f"member {member.name!r}"
-    if member.family not in MODELS:
-        raise RecipeError(
-            f"{where}: the family {member.family!r} is unknown{nearest(member.family, MODELS)}; "
-            f"known: {', '.join(MODELS)}"
-        )
-    family = MODELS[member.family]
-    allowed = [name for name in inspect.signature(family).parameters if name != "n_bins"]
-    _check_arguments(member.model, family, allowed, f"{where}: the model {member.family!r}")
-    _check_pooling(member, family, where)
-    arguments = {"n_bins": features.n_bins, **member.model}
-    try:
-        return family(**arguments).arguments
-    except (ModelError, TypeError, ValueError) as error:
-        raise RecipeError(f"{where}: {error}") from error
-
-
-def _check_pooling(member: Member, family: type[Model], where: str) -> None:
-    if member.pooling is None:
-        return
-    if family.default_pooling is None:
-        raise RecipeError(
-            f"{where}: {member.family} defines its score on the clip and takes no pooling; remove the key"
-        )
-    if member.pooling not in POOLINGS:
-        raise RecipeError(
-            f"{where}: pooling is {member.pooling!r}{nearest(member.pooling, POOLINGS)}; "
-            f"choose one of {', '.join(POOLINGS)}"
         )
 
 
@@ -202,19 +167,6 @@ def _check_ids(member: Member, jobs: Sequence[BankJob]) -> None:
             )
 
 
-def _check_arguments(given: dict[str, Any], constructor: type, allowed: Sequence[str], where: str) -> None:
-    """Check names, and types by the hints; what values are in range the constructor knows."""
-    parameters = inspect.signature(constructor, eval_str=True).parameters
-    for name, value in given.items():
-        if name not in allowed:
-            raise RecipeError(f"{where} has no argument {name!r}{nearest(name, allowed)}; it has {', '.join(allowed)}")
-        try:
-            TypeAdapter(parameters[name].annotation, config=ConfigDict(strict=True)).validate_python(value)
-        except ValidationError as error:
-            problem = error.errors()[0]["msg"]
-            raise RecipeError(f"{where}: {name} is {value!r}: {problem[0].lower() + problem[1:]}") from error
-
-
 def _bank_jobs(
     machine_type: str,
     clips: Sequence[Clip],
@@ -222,6 +174,8 @@ def _bank_jobs(
     features: Features,
     *,
     channel: int,
+    denoiser: DenoiserJob | None,
+    level: int,
     hashes: dict[Clip, str],
     versions: dict[str, str],
 ) -> list[BankJob]:
@@ -240,14 +194,19 @@ def _bank_jobs(
     jobs = []
     for _, group in groupby(sorted(chosen, key=lambda clip: (clip.split == "test", clip.subset)), key=part):
         some = tuple(group)
+        config = features.config()
         facts = {
-            "features": features.config(),
+            "features": config,
             "channel": channel,
             "clips": [[hashes[clip], clip.machine_id] for clip in some],
             "libraries": versions,
         }
-        made_of, key = features.arguments(), key_of("bank", facts)
-        jobs.append(BankJob(machine_type, some[0].split, some[0].subset, some, made_of, channel, facts, key))
+        if denoiser is not None:
+            facts["denoiser"] = [denoiser.key, level]
+        first, made_of, key = some[0], features.arguments(), key_of("bank", facts)
+        jobs.append(
+            BankJob(machine_type, first.split, first.subset, some, made_of, channel, denoiser, level, facts, key)
+        )
     return jobs
 
 

@@ -37,6 +37,30 @@ class TrainingTable(_Table):
         return self.model_dump(exclude_none=True)
 
 
+class DenoiserTable(_Table):
+    """Differences from a denoiser's default training (`auscult.denoising.learn`); one denoiser for each machine type.
+
+    Attributes:
+        epochs: with a snapshot after each.
+        steps: batches in an epoch.
+        batch_size: in mixtures.
+        seconds: length of a mixture.
+        sample_rate: at which the denoiser works, in Hz.
+        learning_rate: in the first epoch; it falls to a fiftieth.
+        precision: `"fp32"` or `"bf16"`.
+        fixed: mixtures that choose the levels, and as many others that measure them.
+    """
+
+    epochs: int | None = Field(None, ge=1)
+    steps: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(None, ge=1)
+    seconds: float | None = Field(None, gt=0)
+    sample_rate: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
+    precision: Literal["fp32", "bf16"] | None = None
+    fixed: int | None = Field(None, ge=1)
+
+
 class Member(_Table):
     """One model, trained once for each of its machine types.
 
@@ -44,6 +68,7 @@ class Member(_Table):
         name: unique within a machine type; the same name for several types is one system in the tables.
         family: a name in `auscult.models.MODELS`.
         machine_types: all if none are given.
+        denoise_level: strength of the denoiser before the features, 1 to 10; 0 or `"-"` is none.
         pooling: of frame scores, for families that pool.
         train_on: which training data; the recipe's if none is given.
         features: `kind` and the arguments of that kind.
@@ -54,11 +79,17 @@ class Member(_Table):
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     family: str
     machine_types: Annotated[list[str], Field(min_length=1)] | None = None
+    denoise_level: Annotated[int, Field(strict=True, ge=0, le=10)] | Literal["-"] = 0
     pooling: str | None = None
     train_on: TrainOn | None = None
     features: dict[str, Any] = Field(default_factory=dict)
     model: dict[str, Any] = Field(default_factory=dict)
     training: TrainingTable = TrainingTable()
+
+    @property
+    def level(self) -> int:
+        """The denoise level as a number."""
+        return 0 if self.denoise_level == "-" else self.denoise_level
 
 
 class Ensemble(_Table):
@@ -83,6 +114,7 @@ class Recipe(_Table):
         train_on: which training data: `"development"`, `"additional"`.
         ensemble: adds the mean of members' standardised scores as one more system, the run's result.
         training: for every member.
+        denoiser: training of the denoisers, where a member has a `denoise_level`.
         member: the members.
     """
 
@@ -94,6 +126,7 @@ class Recipe(_Table):
     train_on: TrainOn = ["development", "additional"]
     ensemble: Ensemble = Ensemble()
     training: TrainingTable = TrainingTable()
+    denoiser: DenoiserTable = DenoiserTable()
     member: list[Member] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -238,6 +271,11 @@ def _explain(item: Mapping[str, Any]) -> str:
 
 def _fields_at(place: tuple[int | str, ...]) -> list[str]:
     """The keys that are allowed at a place of a recipe."""
-    tables: dict[str, type[BaseModel]] = {"member": Member, "training": TrainingTable, "ensemble": Ensemble}
+    tables: dict[str, type[BaseModel]] = {
+        "member": Member,
+        "training": TrainingTable,
+        "denoiser": DenoiserTable,
+        "ensemble": Ensemble,
+    }
     names = [part for part in place if isinstance(part, str)]
     return list(tables.get(names[-1], Recipe).model_fields if names else Recipe.model_fields)

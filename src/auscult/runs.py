@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from auscult.datasets import load_clips, require_training_clips
+from auscult.denoiser_jobs import needs_denoiser
 from auscult.errors import RunError
-from auscult.executors import OnProgress, SerialExecutor, model_file, run_bank, run_member
+from auscult.executors import OnProgress, SerialExecutor, model_file, run_bank, run_denoiser, run_member
 from auscult.files import replacing, saving
 from auscult.plan import Plan, make_plan
 from auscult.recipe import Recipe
@@ -29,6 +30,7 @@ def run(
     dataset: str | None = None,
     machine_types: Sequence[str] | None = None,
     truth: Path | None = None,
+    clean: Path | None = None,
     device: str = "cpu",
     store: Path | None = None,
     weights: Path | None = None,
@@ -46,6 +48,7 @@ def run(
         dataset: layout of the data; detected if none is given.
         machine_types: only these; all if none are given.
         truth: ground-truth list of the evaluation clips.
+        clean: folder of clean mechanical sounds, for recipes with a denoiser.
         device: on which to train and score.
         store: folder of the artefacts, which runs may share; `out/store` if none is given.
         weights: folder of published weights, for features that need them.
@@ -58,15 +61,22 @@ def run(
     clips = load_clips(data, dataset=dataset, machine_types=machine_types, truth=truth)
     require_training_clips(clips, data)
     identity = {"data": str(data.resolve()), "machine_types": sorted(set(machine_types)) if machine_types else "all"}
+    denoised = needs_denoiser(recipe, [clip.machine_type for clip in clips])
+    if denoised and clean is not None:
+        identity["clean"] = str(clean.resolve())
     _require_free(out, recipe, identity)
     artefacts = Store(store or out / "store")
-    plan = make_plan(recipe, clips, artefacts, device=device, weights=weights)
+    heard = clips
+    if machine_types and denoised:  # the other types are the noise
+        heard = load_clips(data, dataset=dataset, truth=truth)
+    plan = make_plan(recipe, clips, artefacts, device=device, weights=weights, clean=clean, all_clips=heard)
     _write_text(out / RECIPE, recipe.to_toml())
     _write_text(out / IDENTITY, json.dumps(identity, indent=1))
     if on_plan is not None:
         on_plan(plan)
     advance = on_progress or _silent
     executor = SerialExecutor()
+    executor.run(run_denoiser, plan.denoisers, artefacts, advance)
     executor.run(run_bank, plan.banks, artefacts, advance)
     executor.run(run_member, plan.members, artefacts, advance)
     systems = systems_of(recipe, plan, artefacts)

@@ -1,4 +1,4 @@
-"""The front end: from a file to frames. Reads at the features' rate and computes the features."""
+"""The front end: from a file to frames. Reads, denoises, resamples, computes the features."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.audio import read_waveform
+from auscult.audio import read_waveform, resample
+from auscult.denoising.streaming import Denoiser
 from auscult.errors import FeatureError
 from auscult.features.base import Features
 
@@ -17,18 +18,32 @@ class FrontEnd:
     Args:
         features: what to compute.
         channel: which channel of a multi-channel file, counted from 0.
+        denoiser: what a sound passes through first, at the denoiser's rate.
 
     Shape:
         path -> `[N, F]`.
     """
 
-    def __init__(self, features: Features, *, channel: int = 0) -> None:
+    def __init__(self, features: Features, *, channel: int = 0, denoiser: Denoiser | None = None) -> None:
         self.features = features
         self.channel = channel
+        self.denoiser = denoiser
 
     def config(self) -> dict[str, Any]:
-        """What identifies the front end: part of every key that depends on it."""
+        """What identifies the front end without its denoiser: part of every key that depends on it."""
         return {"features": self.features.config(), "channel": self.channel}
+
+    def waveform(self, path: Path) -> NDArray[np.float32]:
+        """What the features are computed of: one channel of a file at their rate `[T]`, denoised.
+
+        Raises:
+            AudioError: if the file cannot be read as it should be.
+        """
+        rate = self.features.sample_rate
+        if self.denoiser is None:
+            return read_waveform(path, sample_rate=rate, channel=self.channel)
+        noisy = read_waveform(path, sample_rate=self.denoiser.sample_rate, channel=self.channel)
+        return resample(self.denoiser(noisy), self.denoiser.sample_rate, rate)
 
     def __call__(self, path: Path) -> NDArray[np.float32]:
         """Compute the frames of one file.
@@ -37,7 +52,7 @@ class FrontEnd:
             AudioError: if the file cannot be read as it should be.
             FeatureError: if it is too short for a frame, or its samples are too large for features; both name the file.
         """
-        waveform = read_waveform(path, sample_rate=self.features.sample_rate, channel=self.channel)
+        waveform = self.waveform(path)
         try:
             frames = self.features(waveform)
         except FeatureError as error:

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from auscult import __version__
 from auscult.audio import read_waveform
 from auscult.clips import Clip
-from auscult.executors import front_end_of, load_banks, model_file
+from auscult.executors import features_of, front_end_of, load_banks, model_file
 from auscult.models import Model, load_model
 from auscult.plan import BankJob, MemberJob
 from auscult.report.data import DataRow, Evidence, ReportData, Section
+from auscult.report.denoisers import denoiser_sections
 from auscult.report.tables import results_section
 from auscult.results import PROTOCOLS, Run, System, only
 from auscult.scores import ScoreRow
@@ -43,7 +44,7 @@ def report_data(run: Run) -> ReportData:
         protocols={name: text for name, text in PROTOCOLS.items() if name in used},
         provenance=provenance(run),
         notes=run.notes,
-        sections=_evaluation(run),
+        sections=[*_evaluation(run), *denoiser_sections(run)],
     )
 
 
@@ -91,7 +92,7 @@ def _evidence(
     found = {job.name: where for job, _ in all_members if (where := _find(job, row))}
     members = [(job, model) for job, model in all_members if job.name in found]
     bank, index = _shown([found[member.name] for member, _ in members])
-    front_end = front_end_of(bank)
+    front_end = front_end_of(bank, run.store)
     spectrogram = load_banks(run.store, [bank]).clip(index)
     maps: dict[str, NDArray[np.float32]] = {}
     groups: dict[str, str] = {}
@@ -132,7 +133,7 @@ def _evidence(
 
 def _shown(found: Sequence[tuple[BankJob, int]]) -> tuple[BankJob, int]:
     """The bank whose frames are shown: the first whose bins are frequencies, or the first where none's are."""
-    spectra = (where for where in found if front_end_of(where[0]).features.bin_frequencies is not None)
+    spectra = (where for where in found if features_of(where[0]).bin_frequencies is not None)
     return next(spectra, found[0])
 
 
@@ -147,7 +148,7 @@ def _find(job: MemberJob, row: ScoreRow) -> tuple[BankJob, int] | None:
 
 def _onto(values: NDArray[np.float32], own: BankJob, shown: BankJob, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """A map on the frames and bins of the spectrogram that is shown, by the nearest frame and bin."""
-    mine, theirs = front_end_of(own).features, front_end_of(shown).features
+    mine, theirs = features_of(own), features_of(shown)
     times = np.arange(shape[0]) / theirs.frame_rate
     frames = np.clip(np.rint(times * mine.frame_rate).astype(int), 0, len(values) - 1)
     if mine.bin_frequencies is None or theirs.bin_frequencies is None:

@@ -81,13 +81,13 @@ def spectrogram_plot(clip: Evidence) -> Plot:
     low, high = np.quantile(finite, [0.01, 0.999])
     texts = (f"{tick_text(round(float(low)))}", f"{tick_text(round(float(high)))} {clip.spectrogram_unit}")
     return Plot(
-        body=_image(clip.spectrogram, SOUND, float(low), float(high)),
+        body=image(clip.spectrogram, SOUND, float(low), float(high)),
         alt=f"Spectrogram of {clip.file}, {len(clip.spectrogram)} frames of {clip.spectrogram.shape[1]} bins.",
         shape="map",
         title="Spectrogram",
         y_ticks=_bin_ticks(clip),
         y_label="Hz" if clip.bin_frequencies is not None else "bin",
-        scale=(_gradient(SOUND), *texts),
+        scale=(gradient(SOUND), *texts),
     )
 
 
@@ -95,9 +95,9 @@ def map_plot(clip: Evidence, name: str, limits: Limits) -> Plot:
     """One error map on the axes of the spectrogram; colour follows the square root of an error without a sign."""
     error, (low, high) = clip.maps[name], limits[_scale(clip, name)]
     if low < 0:
-        colours, body = SIGNED, _image(error, SIGNED, low, high)
+        colours, body = SIGNED, image(error, SIGNED, low, high)
     else:
-        colours, body = ERROR, _image(np.sqrt(np.maximum(error, 0)), ERROR, 0.0, float(np.sqrt(high)))
+        colours, body = ERROR, image(np.sqrt(np.maximum(error, 0)), ERROR, 0.0, float(np.sqrt(high)))
     unit = clip.map_units.get(name, "")
     finite = np.where(np.isfinite(error), error, -np.inf)
     frame, band = np.unravel_index(int(finite.argmax()), error.shape)
@@ -108,7 +108,7 @@ def map_plot(clip: Evidence, name: str, limits: Limits) -> Plot:
         title=name,
         y_ticks=_bin_ticks(clip),
         y_label="Hz" if clip.bin_frequencies is not None else "bin",
-        scale=(_gradient(colours), tick_text(float(f"{low:.2g}")), f"{tick_text(float(f'{high:.2g}'))} {unit}".strip()),
+        scale=(gradient(colours), tick_text(float(f"{low:.2g}")), f"{tick_text(float(f'{high:.2g}'))} {unit}".strip()),
     )
 
 
@@ -188,7 +188,7 @@ def _bin_name(clip: Evidence, place: int) -> str:
     return f"bin {place}" if clip.bin_frequencies is None else f"{clip.bin_frequencies[place]:.0f} Hz"
 
 
-def _image(values: NDArray[np.float32], colours: str, low: float, high: float) -> str:
+def image(values: NDArray[np.float32], colours: str, low: float, high: float) -> str:
     """An `<img>` of values `[N, F]`, time to the right, bins upwards, transparent where values are NaN."""
     from matplotlib.image import imsave
 
@@ -220,7 +220,8 @@ def _shorten(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(present > 0, sums / np.maximum(present, 1), np.nan).astype(np.float32)
 
 
-def _gradient(colours: str) -> str:
+def gradient(colours: str) -> str:
+    """A colour map as a CSS gradient."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 

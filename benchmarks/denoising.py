@@ -1,0 +1,58 @@
+"""Real-time factors of the denoiser: seconds of computing for a second of sound, by threads and precision."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional as F
+
+from auscult.denoising.complex_layers import ComplexConv2d, pack
+from auscult.denoising.unet import UNet
+from benchmarks.run import side_by_side
+
+RATE = 16000
+SECONDS = 10
+REPEATS = 3
+
+
+def figures() -> dict[str, float]:
+    found = {"complex_conv_vs_native": complex_conv_vs_native()}
+    unet, sound = UNet().eval(), torch.randn(1, SECONDS * RATE)
+    for threads in (1, 2):
+        for name, bf16 in (("fp32", False), ("bf16", True)):
+            found[f"denoiser_rtf_{name}_{threads}"] = real_time_factor(unet, sound, threads=threads, bf16=bf16)
+    return found
+
+
+def real_time_factor(unet: UNet, sound: torch.Tensor, *, threads: int, bf16: bool) -> float:
+    """Median over repeats, after one that does not count."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    times = []
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+        for _ in range(REPEATS + 1):
+            started = time.perf_counter()
+            unet(sound)
+            times.append(time.perf_counter() - started)
+    torch.set_num_threads(before)
+    return statistics.median(times[1:]) / SECONDS
+
+
+def complex_conv_vs_native() -> float:
+    """A layer of the decoder's size in bfloat16, forward and backward, against torch's complex one in float32."""
+    layer = ComplexConv2d(64, 32, (7, 5), (1, 1), generator=torch.Generator().manual_seed(0))
+    z = torch.randn(4, 64, 129, 33, dtype=torch.complex64, requires_grad=True)
+    x = pack(z.detach()).contiguous(memory_format=torch.channels_last).requires_grad_()
+
+    def native() -> None:
+        y = F.conv2d(z, torch.complex(*layer.weight), padding=layer.padding)
+        torch.autograd.backward(torch.view_as_real(y).sum())
+
+    def ours() -> None:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = layer(x)
+        torch.autograd.backward(y.float().sum())
+
+    works: tuple[Callable[[], None], Callable[[], None]] = (native, ours)
+    return side_by_side(*works, repeats=5)

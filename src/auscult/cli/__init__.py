@@ -1,0 +1,39 @@
+"""The command line: each command parses, calls one function, prints."""
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from auscult import __version__
+from auscult.cli.data import download, inspect, synth
+from auscult.cli.denoising import denoise, train_denoiser
+from auscult.cli.runs import evaluate, recipes, run
+from auscult.errors import AuscultError
+
+app = App(
+    name="auscult",
+    version=__version__,
+    help="Hear whether a machine is failing, from its normal sound alone.",
+    suppress_keyboard_interrupt=False,  # `main` has a word to say
+)
+for command in (run, recipes, synth, inspect, download, evaluate, train_denoiser, denoise):
+    app.command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command: exit code 0 if it succeeded, 2 for a user's mistake, 130 after Ctrl-C."""
+    from auscult.display import print_error
+
+    try:
+        result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        print_error(f"{error} See `auscult --help`, or `auscult COMMAND --help`")
+        sys.exit(2)
+    except (AuscultError, OSError) as error:  # what the system refuses and no stage foresaw says its own reason
+        print_error(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped; what was finished is kept, and the same command continues\n")
+        sys.exit(130)
+    sys.exit(result if isinstance(result, int) else 0)

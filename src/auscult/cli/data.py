@@ -1,0 +1,118 @@
+"""Commands on data: synth, inspect, download."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from auscult.cli.options import Types
+from auscult.errors import DownloadError
+
+
+def synth(
+    out: Path,
+    *,
+    size: Literal["tiny", "demo", "full"] = "demo",
+    seed: int = 0,
+    snr: float = 6.0,
+    machine_type: Types = None,
+    force: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Write a synthetic factory: six machine types, their faults and factory noise, in the challenge's layout.
+
+    Args:
+        out: Folder to make.
+        size: tiny for tests, demo for minutes of training, full for the challenge's machines and clip length.
+        seed: Another seed is another factory.
+        snr: Power of a healthy machine over that of the background, in dB.
+        machine_type: Only this machine type; may be repeated.
+        force: Replace the factory that is there.
+    """
+    from rich.console import Console
+
+    from auscult.datasets.factory import write_factory
+    from auscult.display import counting
+
+    with counting(f"writing {out}") as show:
+        write_factory(
+            out,
+            size=size,
+            seed=seed,
+            snr_db=snr,
+            force=force,
+            machine_types=machine_type,
+            progress=show,
+        )
+    Console().print(f"factory: {out}", markup=False, soft_wrap=True)
+
+
+def inspect(
+    data: Path,
+    *,
+    dataset: str | None = None,
+    truth: Path | None = None,
+    quick: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Print the clips of a data folder, and every problem found; the exit code is 1 if there is one.
+
+    Args:
+        data: Data folder.
+        dataset: Layout: dcase, mimii or folder; detected by default.
+        truth: Ground-truth list of the evaluation clips.
+        quick: Read only the files' headers.
+    """
+    from rich.console import Console
+
+    from auscult.datasets.inspect import format_inspection, inspect_dataset
+
+    inspection = inspect_dataset(data, dataset=dataset, truth=truth, deep=not quick, progress=True)
+    # A pipe has no width: nothing is cut there.
+    Console(width=None if sys.stdout.isatty() else 200).print(format_inspection(inspection), markup=False)
+    return 1 if inspection.problems else 0
+
+
+def download(
+    what: Literal["dcase2020", "openl3"],
+    *,
+    to: Path,
+    generation: Literal["0.2", "0.4"] | None = None,
+    part: Annotated[list[str] | None, Parameter(negative=())] = None,
+    machine_type: Types = None,
+    base_url: str | None = None,
+    keep_archives: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Fetch and check official files; a transfer that broke off continues.
+
+    Args:
+        what: dcase2020, the challenge's archives, which are unpacked; or openl3, the weights of the embeddings.
+        to: Data folder, or folder of weights.
+        generation: Of OpenL3's weights; 0.2, the report's, by default.
+        part: Of dcase2020: development, additional or evaluation; may be repeated. All by default.
+        machine_type: Of dcase2020: only this one; may be repeated.
+        base_url: A mirror with the paths of zenodo.org, or with the names of OpenL3's branch `models`.
+        keep_archives: Of dcase2020: keep the archives after unpacking.
+    """
+    from rich.console import Console
+
+    from auscult.datasets.download import PARTS, ZENODO, download_dcase2020
+    from auscult.features.openl3_weights import MODELS_BRANCH, download_openl3
+
+    foreign: dict[str, Any] = {"--generation": generation}
+    if what == "openl3":
+        foreign = {"--part": part, "--machine-type": machine_type, "--keep-archives": keep_archives}
+    for option in (name for name, value in foreign.items() if value):
+        raise DownloadError(f"{what} has no {option}; remove it, see `auscult download --help`")
+    if what == "openl3":
+        path = download_openl3(to, generation=generation or "0.2", base_url=base_url or MODELS_BRANCH)
+        Console().print(str(path), markup=False, soft_wrap=True)
+        return
+    folders = download_dcase2020(
+        to,
+        parts=part or PARTS,
+        machine_types=machine_type,
+        base_url=base_url or ZENODO,
+        keep_archives=keep_archives,
+    )
+    for folder in folders:
+        Console().print(str(folder), markup=False, soft_wrap=True)

@@ -1,0 +1,82 @@
+"""Commands on denoisers: train-denoiser, denoise."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+def train_denoiser(
+    data: Path,
+    *,
+    clean: Path,
+    machine_type: str,
+    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    dataset: str | None = None,
+    epochs: int | None = None,
+    precision: Literal["fp32", "bf16"] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> None:
+    """Train the denoiser of one machine type, in ten levels, from clean sounds and the other types' normal clips.
+
+    Args:
+        data: Data folder.
+        clean: Folder of clean mechanical sounds: any sounds, ESC-50, or clips of AudioSet with their segment list.
+        machine_type: Whose sounds are to be kept.
+        out: Folder of the denoiser. The same command continues a training that was stopped.
+        dataset: Layout of the data: dcase, mimii or folder; detected by default.
+        epochs: With a snapshot after each; 40 by default.
+        precision: fp32 or bf16; bf16 is several times as fast where the processor has it.
+        seed: Another seed is another training.
+        device: auto, cpu, cuda, cuda:N or mps.
+    """
+    from rich.console import Console
+
+    from auscult.denoising.commands import learn_from_folders
+    from auscult.display import counting, levels_table
+    from auscult.training import choose_device
+
+    given = {"epochs": epochs, "precision": precision, "seed": seed, "device": choose_device(device)}
+    training = {name: value for name, value in given.items() if value is not None}
+    with counting(machine_type) as show:
+        levels = learn_from_folders(
+            data, clean, machine_type=machine_type, out=out, dataset=dataset, training=training, on_epoch=show
+        )
+    Console().print(levels_table(levels))
+
+
+def denoise(
+    sources: Annotated[list[Path], Parameter(negative=())],
+    /,
+    *,
+    denoiser: Path,
+    level: int,
+    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    channel: int = 0,
+    device: str = "auto",
+    force: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Denoise recordings of any length; the results have the denoiser's rate.
+
+    Args:
+        sources: Files, or folders of them.
+        denoiser: Folder that `auscult train-denoiser` wrote.
+        level: Strength, 1 to 10.
+        out: The new file for one file, or a folder.
+        channel: Of multi-channel files, counted from 0.
+        device: auto, cpu, cuda, cuda:N or mps.
+        force: Replace files that are there.
+    """
+    from rich.console import Console
+
+    from auscult.denoising.commands import denoise_files
+    from auscult.denoising.streaming import Denoiser
+    from auscult.display import counting
+    from auscult.training import choose_device
+
+    chosen = Denoiser.load(denoiser, level, device=choose_device(device))
+    with counting("denoising") as show:
+        written = denoise_files(sources, out, chosen, channel=channel, force=force, on_file=show)
+    for path in written:
+        Console().print(str(path), markup=False, soft_wrap=True)

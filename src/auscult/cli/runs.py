@@ -1,0 +1,111 @@
+"""Commands on runs and their results: run, recipes, evaluate."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from auscult.cli.options import Overrides, Types
+
+
+def run(
+    recipe: str,
+    *,
+    data: Path,
+    out: Path,
+    machine_type: Types = None,
+    dataset: str | None = None,
+    truth: Path | None = None,
+    clean: Path | None = None,
+    device: str = "auto",
+    override: Overrides = None,
+    store: Path | None = None,
+    weights: Path | None = None,
+) -> None:
+    """Train a recipe's models on normal clips, score the test clips, evaluate, write a report.
+
+    Args:
+        recipe: Name of a built-in recipe (see `auscult recipes`) or a TOML file.
+        data: Data folder; see `auscult inspect`.
+        out: Run folder. The same folder and recipe continues a run that was stopped.
+        machine_type: Only this machine type; may be repeated.
+        dataset: Layout of the data: dcase, mimii or folder; detected by default.
+        truth: Ground-truth list of the evaluation clips.
+        clean: Folder of clean mechanical sounds for recipes with a denoiser.
+        device: auto, cpu, cuda, cuda:N or mps. Results repeat bit for bit on the CPU.
+        override: key=value in the recipe, for instance training.epochs=3; may be repeated.
+        store: Folder of artefacts that runs share; OUT/store by default.
+        weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
+    """
+    from rich.console import Console
+
+    from auscult import runs
+    from auscult.display import Display, results_table
+    from auscult.recipe import load_recipe
+    from auscult.training import choose_device
+
+    console = Console()
+    chosen = load_recipe(recipe, override or ())
+    if clean is not None and not any(member.level for member in chosen.member):
+        note = f"note: no member of {chosen.name} has a denoiser; --clean is not used"
+        Console(stderr=True, soft_wrap=True).print(note, markup=False)
+    with Display().shown() as (on_plan, on_progress):
+        finished = runs.run(
+            chosen,
+            data=data,
+            out=out,
+            dataset=dataset,
+            machine_types=machine_type,
+            truth=truth,
+            clean=clean,
+            device=choose_device(device),
+            store=store,
+            weights=weights,
+            on_plan=on_plan,
+            on_progress=on_progress,
+        )
+    for rows, what in ((finished.results, ""), (finished.evaluation_results, ", evaluation machines")):
+        if rows:
+            console.print(results_table(finished, rows, f"{chosen.name}{what}: AUC / pAUC in percent"))
+    for note in finished.notes:
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
+    console.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)
+
+
+def recipes() -> None:
+    """List the built-in recipes."""
+    from rich.console import Console
+
+    from auscult.display import recipes_table
+    from auscult.recipe import builtin_recipes
+
+    Console().print(recipes_table(builtin_recipes()))
+
+
+def evaluate(
+    folder: Path, *, truth: Path | None = None, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False
+) -> None:
+    """Print AUC and pAUC of a folder of challenge score files, anomaly_score_TYPE_id_NN.csv.
+
+    Args:
+        folder: Folder of score files; other files are named on standard error and ignored.
+        truth: The challenge's ground-truth list, for clips whose names do not tell their label.
+        as_json: Print JSON, fractions of 1.
+    """
+    from rich.console import Console
+
+    from auscult import metrics
+    from auscult.datasets.dcase import read_truth
+    from auscult.display import figures_table
+    from auscult.submission import read_submission
+
+    table, ignored = read_submission(folder, truth=read_truth(truth) if truth else None)
+    for path in ignored:
+        Console(stderr=True, soft_wrap=True).print(f"ignored: {path}", markup=False)
+    figures = metrics.evaluate(table)
+    if as_json:
+        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+    else:
+        Console().print(figures_table(figures, str(folder)))

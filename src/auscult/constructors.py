@@ -1,0 +1,84 @@
+"""From a recipe's tables to features and models: names, types and values are checked against the constructors."""
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from auscult.errors import FeatureError, ModelError, RecipeError, nearest
+from auscult.features import FEATURES, Features
+from auscult.models import MODELS, Model
+from auscult.pooling import POOLINGS
+from auscult.recipe import Member
+
+
+def make_features(table: dict[str, Any], *, sample_rate: int, weights: Path | None = None, where: str) -> Features:
+    """Make features from a recipe's table: `kind` and arguments; sample rate and weights where the table has none.
+
+    Raises:
+        RecipeError: for a kind or an argument that does not exist, or a value that is refused; `where` names the place.
+    """
+    arguments = {key: value for key, value in table.items() if key != "kind"}
+    kind = table.get("kind", "log_mel")
+    if not isinstance(kind, str) or kind not in FEATURES:
+        raise RecipeError(
+            f"{where}: features of kind {kind!r}{nearest(str(kind), FEATURES)}; known: {', '.join(FEATURES)}"
+        )
+    allowed = inspect.signature(FEATURES[kind]).parameters
+    if "sample_rate" in allowed:
+        arguments.setdefault("sample_rate", sample_rate)
+    if "weights" in allowed and weights is not None:
+        arguments.setdefault("weights", str(weights))
+    _check_arguments(arguments, FEATURES[kind], list(allowed), f"{where}: features of kind {kind!r}")
+    try:
+        return FEATURES[kind](**arguments)
+    except (FeatureError, TypeError, ValueError) as error:
+        raise RecipeError(f"{where}: {error}") from error
+
+
+def model_arguments(member: Member, features: Features) -> dict[str, Any]:
+    """The constructor's arguments, checked by making the model."""
+    where = f"member {member.name!r}"
+    if member.family not in MODELS:
+        raise RecipeError(
+            f"{where}: the family {member.family!r} is unknown{nearest(member.family, MODELS)}; "
+            f"known: {', '.join(MODELS)}"
+        )
+    family = MODELS[member.family]
+    allowed = [name for name in inspect.signature(family).parameters if name != "n_bins"]
+    _check_arguments(member.model, family, allowed, f"{where}: the model {member.family!r}")
+    _check_pooling(member, family, where)
+    arguments = {"n_bins": features.n_bins, **member.model}
+    try:
+        return family(**arguments).arguments
+    except (ModelError, TypeError, ValueError) as error:
+        raise RecipeError(f"{where}: {error}") from error
+
+
+def _check_pooling(member: Member, family: type[Model], where: str) -> None:
+    if member.pooling is None:
+        return
+    if family.default_pooling is None:
+        raise RecipeError(
+            f"{where}: {member.family} defines its score on the clip and takes no pooling; remove the key"
+        )
+    if member.pooling not in POOLINGS:
+        raise RecipeError(
+            f"{where}: pooling is {member.pooling!r}{nearest(member.pooling, POOLINGS)}; "
+            f"choose one of {', '.join(POOLINGS)}"
+        )
+
+
+def _check_arguments(given: dict[str, Any], constructor: type, allowed: Sequence[str], where: str) -> None:
+    """Check names, and types by the hints; what values are in range the constructor knows."""
+    parameters = inspect.signature(constructor, eval_str=True).parameters
+    for name, value in given.items():
+        if name not in allowed:
+            raise RecipeError(f"{where} has no argument {name!r}{nearest(name, allowed)}; it has {', '.join(allowed)}")
+        try:
+            TypeAdapter(parameters[name].annotation, config=ConfigDict(strict=True)).validate_python(value)
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+            raise RecipeError(f"{where}: {name} is {value!r}: {problem[0].lower() + problem[1:]}") from error

@@ -1,0 +1,144 @@
+"""The denoiser's two commands: learn from folders, denoise files."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from auscult.audio import SUFFIXES
+from auscult.datasets import load_clips
+from auscult.denoising.learn import Settings, choose_clean, choose_noise, denoiser_training, learn_denoiser
+from auscult.denoising.levels import INDEX, Levels, read_levels
+from auscult.denoising.sounds import find_sounds
+from auscult.denoising.streaming import Denoiser
+from auscult.errors import AudioError, DatasetError, RunError, nearest
+from auscult.files import replacing, saving
+
+_FACTS = "training.json"
+
+
+def learn_from_folders(
+    data: Path,
+    clean: Path,
+    *,
+    machine_type: str,
+    out: Path,
+    dataset: str | None = None,
+    settings: Settings | None = None,
+    training: dict[str, Any] | None = None,
+    on_epoch: Callable[[int, int, str], None] | None = None,
+) -> Levels:
+    """Train the denoiser of one machine type from a data folder and a folder of clean sounds.
+
+    Args:
+        data: with normal clips of other machine types.
+        clean: see `find_sounds`.
+        machine_type: whose sounds are to be kept.
+        out: folder of the denoiser; a killed training with the same arguments continues.
+        dataset: layout of the data; detected if none is given.
+        settings: differ from the defaults.
+        training: differences from the default training.
+        on_epoch: called with the epochs done, the epochs in all, and a word on the newest snapshot.
+
+    Raises:
+        DatasetError: if sounds are missing.
+        RunError: if `out` holds something else, or cannot be written.
+    """
+    clips = load_clips(data, dataset=dataset)
+    known = sorted({clip.machine_type for clip in clips})
+    if machine_type not in known:
+        near = nearest(machine_type, known)
+        raise DatasetError(f"{data} has no machine type {machine_type!r}{near}; it has {', '.join(known)}")
+    settings, chosen = settings or Settings(), denoiser_training(**(training or {}))
+    sounds, noise = choose_clean(find_sounds(clean)), choose_noise(clips, machine_type)
+    facts = [machine_type, str(data.resolve()), str(clean.resolve()), asdict(settings), asdict(chosen)]
+    if _is_finished(out, json.dumps(facts)):
+        return read_levels(out)
+    learn_denoiser(
+        sounds,
+        noise,
+        folder=out,
+        machine_type=machine_type,
+        settings=settings,
+        training=chosen,
+        on_epoch=lambda done, text: on_epoch(done, chosen.epochs, text) if on_epoch else None,
+    )
+    return read_levels(out)
+
+
+def _is_finished(out: Path, facts: str) -> bool:
+    """Make the folder, or check that it belongs to the same training; whether that is finished."""
+    with saving(out):
+        out.mkdir(parents=True, exist_ok=True)
+        entries = {path.name for path in out.iterdir()}
+        if not entries:
+            with replacing(out / _FACTS) as temporary:
+                temporary.write_text(facts, encoding="utf-8")
+            return False
+        if _FACTS not in entries or (out / _FACTS).read_text(encoding="utf-8") != facts:
+            raise RunError(f"{out} holds another denoiser, or other files; give another --out, or an empty folder")
+    return INDEX in entries
+
+
+def denoise_files(
+    sources: Sequence[Path],
+    out: Path,
+    denoiser: Denoiser,
+    *,
+    channel: int = 0,
+    force: bool = False,
+    on_file: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Denoise files, and all sound files below folders.
+
+    Args:
+        sources: files and folders.
+        out: the new file for one file if its name ends as a sound's does; else a folder, in which what comes from a
+            folder keeps its path below it.
+        denoiser: one strength.
+        channel: of multi-channel files, counted from 0.
+        force: replace files that are there.
+        on_file: called with the number of files done and the number of all.
+
+    Returns:
+        The new files.
+
+    Raises:
+        AudioError: if a source is missing or cannot be read, or a target is there, is a source, or is meant twice.
+        RunError: if a target cannot be written.
+    """
+    pairs = _targets(sources, out)
+    originals = {source.resolve() for source, _ in pairs}
+    for source, target in pairs:
+        if target.resolve() in originals:
+            raise AudioError(f"{source} would be denoised onto a recording, {target}; give another folder")
+        if target.exists() and not force:
+            raise AudioError(f"{target} is there already; give another name, or replace it with --force")
+    for done, (source, target) in enumerate(pairs, start=1):
+        with saving(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        denoiser.denoise_file(source, target, channel=channel)
+        if on_file is not None:
+            on_file(done, len(pairs))
+    return [target for _, target in pairs]
+
+
+def _targets(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+    """Each source file with its target."""
+    if len(sources) == 1 and sources[0].is_file() and out.suffix.lower() in SUFFIXES:
+        return [(sources[0], out)]
+    pairs: dict[Path, Path] = {}  # target -> source
+    for source in sources:
+        found = [(path, out / path.relative_to(source)) for path in _below(source)] if source.is_dir() else None
+        for path, target in found if found is not None else [(source, out / source.name)]:
+            if target in pairs:
+                raise AudioError(f"{path} and {pairs[target]} would both become {target}; denoise them one by one")
+            pairs[target] = path
+    if not pairs:
+        raise AudioError(f"{', '.join(map(str, sources))} holds no {', '.join(SUFFIXES)} files; give recordings")
+    return [(source, target) for target, source in pairs.items()]
+
+
+def _below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())

@@ -1,0 +1,159 @@
+"""From folders to denoised files and denoised runs, on a tiny factory; and what is missing is said."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from auscult.audio import read_waveform
+from auscult.datasets import load_clips
+from auscult.denoising.learn import Settings
+from auscult.denoising.levels import read_levels
+from auscult.denoising.streaming import Denoiser
+from auscult.errors import AuscultError, DatasetError, RecipeError
+from auscult.features.bank import Bank
+from auscult.plan import make_plan
+from auscult.recipe import Recipe, parse_recipe
+from auscult.runs import run
+from auscult.store import Store
+
+RECIPE = """
+name = "denoised"
+training = {epochs = 1}
+denoiser = {epochs = 2, steps = 2, batch_size = 2, seconds = 0.5, fixed = 4}
+[[member]]
+name = "plain"
+family = "spectral"
+[[member]]
+name = "soft"
+family = "spectral"
+denoise_level = 1
+[[member]]
+name = "hard"
+family = "spectral"
+denoise_level = 10
+[[member]]
+name = "hard-too"
+family = "spectral"
+denoise_level = 10
+model = {ratio = 0.5}
+"""
+
+
+def recipe(*overrides: str) -> Recipe:
+    return parse_recipe(RECIPE, "test", overrides)
+
+
+@pytest.fixture(scope="module")
+def finished(factory: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    out = tmp_path_factory.mktemp("denoised") / "run"
+    return run(recipe(), data=factory, out=out, clean=factory / "clean", machine_types=["fan"])
+
+
+def test_a_run_trains_one_denoiser_and_banks_each_level_once(finished: Any) -> None:
+    plan, store = finished.plan, finished.store
+    (denoiser,) = plan.denoisers
+    assert {clip.machine_type for clip in denoiser.noise} == {"valve"}, "the noise is of the type that was left out"
+    assert len(plan.banks) == 3 * 4
+    levels = read_levels(store.path("denoiser", denoiser.key))
+    assert len(levels.validations) == 2
+    of_level = {bank.level: bank for bank in plan.banks if (bank.split, bank.subset) == ("train", "development")}
+    frames = {level: Bank.load(store.path("bank", bank.key)).frames for level, bank in of_level.items()}
+    assert frames[0].shape == frames[10].shape
+    assert np.abs(frames[0] - frames[10]).max() > 0.1
+
+
+def test_the_report_shows_the_denoiser(finished: Any) -> None:
+    page = (finished.folder / "report.html").read_text(encoding="utf-8")
+    for words in ("The denoiser of fan", "The run uses level 1, 10.", "Gain against training", "level 7", "SI-SDR"):
+        assert words in page
+
+
+def test_members_of_one_level_share_its_banks(finished: Any) -> None:
+    plain, soft, hard, too = finished.plan.members
+    assert [job.key for job in hard.train] == [job.key for job in too.train]
+    assert not {job.key for job in plain.train} & {job.key for job in (*soft.train, *hard.train)}
+
+
+def test_denoised_features_are_those_of_the_denoised_waveform(finished: Any) -> None:
+    from auscult.executors import features_of
+
+    bank = next(bank for bank in finished.plan.banks if bank.level == 10)
+    denoiser = Denoiser.load(finished.store.path("denoiser", bank.denoiser.key), 10)
+    waveform = denoiser(read_waveform(bank.clips[0].path, sample_rate=16000))
+    frames = Bank.load(finished.store.path("bank", bank.key)).clip(0)
+    np.testing.assert_allclose(frames, features_of(bank)(waveform), atol=1e-3)
+
+
+def test_members_without_a_denoiser_keep_their_keys(finished: Any, factory: Path, tmp_path: Path) -> None:
+    plain = parse_recipe(RECIPE.split('[[member]]\nname = "soft"', maxsplit=1)[0], "test")
+    clips = load_clips(factory, machine_types=["fan"])
+    plan = make_plan(plain, clips, Store(tmp_path), device="cpu")
+    assert plan.denoisers == ()
+    assert plan.members[0].key == finished.plan.members[0].key
+
+
+@pytest.mark.parametrize("level", [0, "-"])
+def test_no_denoising_needs_no_clean_sounds(level: Any, factory: Path, tmp_path: Path) -> None:
+    none = recipe(f"member.*.denoise_level={json.dumps(level)}")
+    assert make_plan(none, load_clips(factory), Store(tmp_path), device="cpu").denoisers == ()
+    assert parse_recipe(none.to_toml(), "again") == none
+
+
+@pytest.mark.parametrize("level", ["11", "-1", "2.5", "true", '"x"'])
+def test_other_levels_are_refused(level: str) -> None:
+    with pytest.raises(RecipeError, match="denoise_level"):
+        recipe(f"member.soft.denoise_level={level}")
+
+
+def test_what_a_denoiser_lacks_is_said_before_anything_is_trained(
+    factory: Path, pumps: Path, tmp_path: Path, record: Callable[..., Path]
+) -> None:
+    clips, store, clean = load_clips(factory), Store(tmp_path / "store"), factory / "clean"
+    cases: list[tuple[Any, Any, str]] = [
+        (clips, None, "soft, hard, hard-too.*give their folder with --clean"),
+        (clips, tmp_path / "none", "does not exist"),
+        (load_clips(pumps), clean, "no other machine type"),
+        (clips, record(tmp_path / "two" / "a.wav").parent, "clean sounds of 1 recordings; a denoiser needs 3"),
+    ]
+    for some, folder, words in cases:
+        with pytest.raises(AuscultError, match=words):
+            make_plan(recipe(), some, store, device="cpu", clean=folder)
+
+
+def test_silent_clean_sounds_are_named(factory: Path, tmp_path: Path) -> None:
+    for index in range(4):
+        soundfile.write(tmp_path / f"{index}.wav", np.zeros(8000), 16000)
+    with pytest.raises(DatasetError, match="4 of 4 clean sounds are silent"):
+        run(recipe(), data=factory, out=tmp_path / "run", clean=tmp_path, machine_types=["fan"])
+
+
+def test_the_commands_train_and_denoise(
+    factory: Path, tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = Settings(steps=1, seconds=0.3, fixed=4)
+    monkeypatch.setattr("auscult.denoising.commands.Settings", lambda: small)
+    learn = ("train-denoiser", factory, "--clean", factory / "clean", "--out", tmp_path / "fan", "--epochs", 1)
+    done = command(*learn, "--machine-type", "fan")
+    assert done.code == 0, done.err
+    assert "SI-SDR" in done.out
+    assert command(*learn, "--machine-type", "fan").out == done.out, "a finished one is only shown"
+    assert "another denoiser" in command(*learn, "--machine-type", "valve").error
+    assert "did you mean 'fan'" in command(*learn, "--machine-type", "fam").error
+
+    clip = load_clips(factory)[0].path
+    use = ("denoise", clip, "--denoiser", tmp_path / "fan", "--level", 10)
+    assert command(*use, "-o", tmp_path / "out.wav").code == 0
+    denoised = read_waveform(tmp_path / "out.wav", sample_rate=16000)
+    expected = Denoiser.load(tmp_path / "fan", 10)(read_waveform(clip, sample_rate=16000))
+    np.testing.assert_allclose(denoised, np.clip(expected, -1, 1), atol=1e-5)
+    assert "--force" in command(*use, "-o", tmp_path / "out.wav").error
+    assert "onto a recording" in command(*use, "-o", clip, "--force").error
+    assert "level 11" in command(*use[:-1], 11, "-o", tmp_path / "new.wav").error
+    folder = clip.parent
+    assert command("denoise", folder, *use[2:], "-o", tmp_path / "all").code == 0
+    assert {path.name for path in (tmp_path / "all").iterdir()} == {path.name for path in folder.iterdir()}
