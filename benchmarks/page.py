@@ -90,7 +90,8 @@ def bf16() -> str:
         return _absent("real-bf16.json", "python -m benchmarks.real --precision bf16")
     rows = []
     for name in (name for name in SYSTEMS if name in half):
-        cells = [f"{100 * (half[name][key] - single[name][key]):+.1f}" for key in ("auc", "pauc")]
+        points = [round(100 * (half[name][key] - single[name][key]), 1) for key in ("auc", "pauc")]
+        cells = [f"{value + 0.0:+.1f}" for value in points]  # + 0.0 takes the sign off a negative zero
         rows.append([SYSTEMS[name], percent(half[name], "auc"), percent(half[name], "pauc"), *cells])
     return table(["system, bf16", "AUC, %", "pAUC, %", "AUC less fp32's", "pAUC less fp32's"], rows)
 
