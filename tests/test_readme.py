@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from auscult import __version__
-from auscult.recipe import Ensemble, Member, Recipe, TrainingTable, builtin_recipes, parse_recipe
+from auscult.recipe import DenoiserTable, Ensemble, Member, Recipe, TrainingTable, builtin_recipes, parse_recipe
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", PROJECT / "CONTRIBUTING.md", *PROJECT.glob("docs/*.md")]
@@ -104,6 +104,7 @@ def toml(value: object) -> str:
         ("### At the top", Recipe),
         ("### `[ensemble]`", Ensemble),
         ("### `[training]`, also in a member", TrainingTable),
+        ("### `[denoiser]`", DenoiserTable),
         ("### `[[member]]`", Member),
     ],
 )
@@ -114,7 +115,7 @@ def test_every_key_of_a_recipe_is_listed_with_its_default(heading: str, kind: An
         default = field.get_default(call_default_factory=True)
         if field.is_required():
             assert listed[name] == "required"
-        elif listed[name] != "see below" and not isinstance(default, TrainingTable):
+        elif listed[name] != "see below" and not isinstance(default, (TrainingTable, DenoiserTable)):
             assert listed[name] == toml(default), name
 
 
