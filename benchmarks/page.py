@@ -71,7 +71,11 @@ def real() -> str:
     text = f"{results[best]['seeds']} seeds. The highest mean AUC has: {SYSTEMS[best]}."
     missed = missed_targets(results)
     text += f" Below target: {'; '.join(missed)}." if missed else " Every target is met."
-    return f"{table(['system', 'AUC, %', 'pAUC, %', 'target'], rows)}\n\n{text}"
+    tuned = (
+        "Read both HVAE rows as tuned: its Big Precision and its falling learning rate were taken up after the "
+        "package's defaults in 20 epochs had given 84.4 / 76.9 on these test clips."
+    )
+    return f"{table(['system', 'AUC, %', 'pAUC, %', 'target'], rows)}\n\n{text}\n\n{tuned}"
 
 
 def settings() -> str:

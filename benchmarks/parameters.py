@@ -185,8 +185,8 @@ def front_ends() -> str:
     openl3 = sum(parameter.numel() for parameter in AudioNetwork().parameters())
     return f"""## Front ends
 
-The report names both networks and says of the denoiser that "a single model contains 2.6M parameters" (section 2.2). The
-real parameters that we built, a complex weight counting twice:
+The report names both networks and says of the denoiser that "a single model contains 2.6M parameters" (section 2.2).
+What we built, in real parameters; a complex weight counts twice:
 
 | network | the report | built |
 |---|---:|---:|

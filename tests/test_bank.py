@@ -173,7 +173,6 @@ def test_the_front_end_takes_the_channel_that_it_was_told(tmp_path: Path, record
     path = record(tmp_path / "stereo.wav", channels=2)
     assert np.array_equal(front_end()(path), front_end(channel=0)(path))
     assert not np.allclose(front_end(channel=0)(path), front_end(channel=1)(path))
-    assert front_end(channel=0).config() != front_end(channel=1).config()
     with pytest.raises(AudioError, match=r"stereo\.wav: channel 2 .*has 2"):
         front_end(channel=2)(path)
 

@@ -4,6 +4,7 @@ import functools
 import inspect
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -315,3 +316,15 @@ def test_a_fit_that_failed_leaves_no_model_that_scores(family: str) -> None:
         model.fit(clips, ["id_00"], training=BRIEF)
     with pytest.raises(ModelError, match="fit or load first"):
         model.score_clips(sounds(3, seed=0), IDS)
+
+
+@every_family
+def test_other_weights_count_at_once_and_into_a_model_that_has_scored(family: str) -> None:
+    clips = sounds(12, seed=0)
+    one, other = (
+        MODELS[family](N_BINS, **CASES[family]).fit(clips, ids_of(clips), training=replace(BRIEF, seed=seed))
+        for seed in (0, 1)
+    )
+    one.score_clips(clips, ids_of(clips))
+    one.load_state_dict(other.state_dict())
+    assert np.array_equal(one.score_clips(clips, ids_of(clips)), other.score_clips(clips, ids_of(clips)))

@@ -488,7 +488,9 @@ def test_a_ground_truth_list_labels_the_evaluation_set_later(factory: Path, tmp_
 def test_evaluation_data_alone_is_enough(factory: Path, tmp_path: Path) -> None:
     done = run(recipe(), data=copy(factory, tmp_path / "data", "dev_data"), out=tmp_path / "run")
     assert {(row["machine_id"], row["subset"]) for row in rows(done.folder)} == {("id_01", "evaluation")}
-    assert notes_of(done) == "There is no development test clip: only the evaluation clips were scored."
+    notes = notes_of(done)
+    assert "No development training data of fan, valve, on which the recipe would train too." in notes
+    assert "There is no development test clip: only the evaluation clips were scored." in notes
     assert {clip.machine_id for clip in report_data(done).evidence} == {"id_01"}
 
 
@@ -509,11 +511,32 @@ def test_a_machine_without_anomalies_is_scored_and_left_out_of_the_figures(facto
     assert "fan id_00 has 3 normal and 0 anomalous clips: it has no AUC and is left out of all means." in notes_of(done)
 
 
+def test_evaluation_clips_are_not_scored_where_their_machines_were_not_trained(factory: Path, tmp_path: Path) -> None:
+    data = copy(factory, tmp_path / "data", "eval_data/*/train")
+    done = run(recipe(), data=data, out=tmp_path / "run")
+    assert {row["subset"] for row in rows(done.folder)} == {"development"}
+    assert not list(done.folder.rglob("*.evaluation.csv"))
+    assert "No additional training data of fan, valve, on which the recipe would train too." in notes_of(done)
+
+
+def test_machines_that_were_tested_and_not_trained_are_named(factory: Path, tmp_path: Path) -> None:
+    data = copy(factory, tmp_path / "data", "dev_data/fan/train/normal_id_02_*")
+    done = run(recipe(), data=data, out=tmp_path / "run")
+    assert "Tested without a training clip of the same machine: fan id_02." in notes_of(done)
+
+
+def test_what_the_settings_were_chosen_on_is_said(factory: Path, tmp_path: Path) -> None:
+    chosen = recipe(RECIPE, 'chosen_on="The settings were chosen on the test labels of other machines."')
+    done = run(chosen, data=factory, out=tmp_path / "run")
+    assert chosen.chosen_on in notes_of(done)
+    assert chosen.chosen_on in (done.folder / "report.html").read_text(encoding="utf-8")
+
+
 def test_without_any_anomaly_there_are_scores_and_no_figures(factory: Path, tmp_path: Path) -> None:
     data = copy(factory, tmp_path / "data", "dev_data/*/test/anomaly_*", "eval_data", "eval_data_list.csv")
     done = run(recipe(), data=data, out=tmp_path / "run")
     assert rows(done.folder) == []
-    assert len(done.notes) == 4
+    assert sum("no AUC" in note for note in done.notes) == 4
     assert len(ScoreTable.read(done.folder / "scores" / "valve" / "ensemble.test.csv")) == 6
     notes_of(done)
 

@@ -50,6 +50,10 @@ def model_arguments(member: Member, features: Features) -> dict[str, Any]:
     allowed = [name for name in inspect.signature(family).parameters if name != "n_bins"]
     _check_arguments(member.model, family, allowed, f"{where}: the model {member.family!r}")
     _check_pooling(member, family, where)
+    if member.model.get("domain") == "amplitude" and features.config().get("scale") != "log":
+        raise RecipeError(
+            f"{where}: the domain 'amplitude' is defined on log-mels; choose scale = \"log\", or leave it out"
+        )
     arguments = {"n_bins": features.n_bins, **member.model}
     try:
         return family(**arguments).arguments

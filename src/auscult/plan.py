@@ -157,12 +157,18 @@ def _check_ids(member: Member, jobs: Sequence[BankJob]) -> None:
     if not MODELS[member.family].knows_ids:
         return
     trained = {clip.machine_id for job in jobs if job.split == "train" for clip in job.clips}
+    if len(trained) < 2:
+        raise RecipeError(
+            f"member {member.name!r}: {jobs[0].machine_type} has training clips of {', '.join(trained)} alone, and "
+            f"{member.family} learns from the differences of at least two machine ids. Give clips of another machine "
+            "of the type, or take a recipe without this family"
+        )
     for job in jobs:
         unknown = sorted({clip.machine_id for clip in job.clips} - trained)
         if unknown:
             raise RecipeError(
                 f"member {member.name!r}: {job.machine_type} has {job.subset} test clips of {', '.join(unknown)} and "
-                f"no training clips of it, and {member.family} scores only ids that it was trained on. Give training "
+                f"no training clips of them, and {member.family} scores only ids that it was trained on. Give training "
                 "clips of every id, leave out these test clips, or choose another family"
             )
 
@@ -182,14 +188,18 @@ def _bank_jobs(
     """The banks that one member needs, training first.
 
     Evaluation clips are machines of their own, known from the additional training data alone: only members that train
-    on it score them.
+    on it score them, and none where it is missing.
     """
-    test_on = {"development": "development", "additional": "evaluation"}
-    wanted = {("train", subset) for subset in train_on} | {("test", test_on[subset]) for subset in train_on}
 
     def part(clip: Clip) -> tuple[str, str]:
         return clip.split, clip.subset
 
+    there = {part(clip) for clip in clips if clip.machine_type == machine_type}
+    wanted = {("train", subset) for subset in train_on}
+    if "development" in train_on:
+        wanted.add(("test", "development"))
+    if "additional" in train_on and ("train", "additional") in there:
+        wanted.add(("test", "evaluation"))
     chosen = [clip for clip in clips if clip.machine_type == machine_type and part(clip) in wanted]
     jobs = []
     for _, group in groupby(sorted(chosen, key=lambda clip: (clip.split == "test", clip.subset)), key=part):

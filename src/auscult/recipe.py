@@ -108,6 +108,7 @@ class Recipe(_Table):
     Attributes:
         name: of the recipe.
         description: one line for `auscult recipes`.
+        chosen_on: which data the recipe's settings were chosen on, a sentence; runs and reports repeat it.
         seed: of everything random.
         sample_rate: at which clips are read, in Hz; kinds of features with a rate of their own ignore it.
         channel: of multi-channel files, counted from 0.
@@ -120,6 +121,7 @@ class Recipe(_Table):
 
     name: str = Field(min_length=1)
     description: str = ""
+    chosen_on: str = ""
     seed: int = Field(0, ge=0)
     sample_rate: int = Field(16000, ge=1)
     channel: int = Field(0, ge=0)

@@ -13,8 +13,8 @@ from auscult.scores import ScoreRow, ScoreTable
 from auscult.store import Store
 
 PROTOCOLS = {
-    "none": "A single model with settings fixed beforehand: no choice was made on this data.",
-    "uniform": "Members are combined with equal weights, standardised by their training clips: no label was used.",
+    "none": "A single model, trained as the recipe says: auscult chose nothing on this data.",
+    "uniform": "Members are combined with equal weights, standardised by training clips: combining used no label.",
 }
 """Which data the choices of a system saw."""
 
@@ -86,6 +86,21 @@ class Run:
     notes: list[str]
 
 
+def _missing_training(recipe: Recipe, plan: Plan) -> list[str]:
+    """Sentences on training data that the recipe asks for and the data lack, and on machines that nobody heard."""
+    banks = [bank for job in plan.members for bank in (*job.train, *job.test)]
+    notes = []
+    for subset in recipe.train_on:
+        there = {bank.machine_type for bank in banks if (bank.split, bank.subset) == ("train", subset)}
+        if missing := [kind for kind in plan.machine_types if kind not in there]:
+            notes.append(f"No {subset} training data of {', '.join(missing)}, on which the recipe would train too.")
+    heard = {(clip.machine_type, clip.machine_id) for bank in banks if bank.split == "train" for clip in bank.clips}
+    tested = {(clip.machine_type, clip.machine_id) for bank in banks if bank.split == "test" for clip in bank.clips}
+    if unheard := sorted(" ".join(machine) for machine in tested - heard):
+        notes.append(f"Tested without a training clip of the same machine: {', '.join(unheard)}.")
+    return notes
+
+
 def systems_of(recipe: Recipe, plan: Plan, store: Store) -> list[System]:
     """The members' score tables, and those of the ensemble if there is something to combine."""
     by_name: dict[str, list[MemberJob]] = {}
@@ -144,10 +159,11 @@ def result_rows(system: System, table: ScoreTable) -> list[ResultRow]:
     ]
 
 
-def notes_on(systems: Sequence[System]) -> list[str]:
-    """Sentences on machines without figures."""
+def notes_on(recipe: Recipe, plan: Plan, systems: Sequence[System]) -> list[str]:
+    """Sentences on what the settings saw, on missing training data, and on machines without figures."""
     final = systems[-1]
-    notes = []
+    notes = [recipe.chosen_on] if recipe.chosen_on else []
+    notes += _missing_training(recipe, plan)
     if not len(final.development):
         scored = "evaluation clips" if len(final.evaluation) else "training clips"
         notes.append(f"There is no development test clip: only the {scored} were scored.")

@@ -82,7 +82,7 @@ def run(
     systems = systems_of(recipe, plan, artefacts)
     results = [row for system in systems for row in result_rows(system, system.development)]
     evaluation = [row for system in systems for row in result_rows(system, system.evaluation)]
-    finished = Run(out, recipe, data, plan, artefacts, systems, results, evaluation, notes_on(systems))
+    finished = Run(out, recipe, data, plan, artefacts, systems, results, evaluation, notes_on(recipe, plan, systems))
     _write(finished)
     write_report(report_data(finished), out / "report.html")
     return finished

@@ -59,8 +59,8 @@ class Training:
             if not isinstance(value, int) or value < 1:
                 raise ModelError(f"training: {name} is {value!r}; it must be a whole number of at least 1")
         for name in ("learning_rate", "decay"):
-            if not getattr(self, name) > 0:
-                raise ModelError(f"training: {name} is {getattr(self, name)!r}; it must be greater than 0")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ModelError(f"training: {name} is {getattr(self, name)!r}; it must be finite and greater than 0")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ModelError(f"training: betas are {self.betas!r}; each must be at least 0 and below 1")
         if self.precision not in get_args(Precision):
@@ -152,7 +152,7 @@ def _epoch(
             sums[name] = sums[name] + detached if name in sums else detached
         count += 1
     if count == 0:
-        raise TrainingError("an epoch had no batch; give at least one clip that is long enough for the model")
+        raise TrainingError("an epoch had no batch; give clips with more windows, and a batch_size of at least 2")
     return {name: float(total) / count for name, total in sums.items()}
 
 

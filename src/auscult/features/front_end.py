@@ -1,7 +1,6 @@
 """The front end: from a file to frames. Reads, denoises, resamples, computes the features."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +27,6 @@ class FrontEnd:
         self.features = features
         self.channel = channel
         self.denoiser = denoiser
-
-    def config(self) -> dict[str, Any]:
-        """What identifies the front end without its denoiser: part of every key that depends on it."""
-        return {"features": self.features.config(), "channel": self.channel}
 
     def waveform(self, path: Path) -> NDArray[np.float32]:
         """What the features are computed of: one channel of a file at their rate `[T]`, denoised.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +78,16 @@ class Autoencoder(WindowModel):
         """Choose training or scoring; both forget the network with folded norms, as weights may have changed."""
         self._folded.clear()
         return super().train(mode)
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """As torch's; forgets the folded network."""
+        self._folded.clear()
+        return super().load_state_dict(*args, **kwargs)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        """As torch's, behind every move to a device; forgets the folded network."""
+        self._folded.clear()
+        return super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]  # torch gives no hints for it
 
     def window_scores(self, windows: Tensor, machine_id: str) -> Tensor:
         """Mean squared error of each window."""

@@ -159,7 +159,7 @@ class Model(nn.Module, ABC):
         if training.device.startswith("mps"):
             self.to("cpu")  # the scores need float64
         self.eval()
-        with torch.inference_mode():
+        with torch.no_grad():  # what inference mode makes could not be loaded into again
             self.fit_scores(bank)
         self.fitted = True
         return self

@@ -74,8 +74,8 @@ class HVAE(WindowModel):
         self.hidden, self.n_latent, self.big_precision = tuple(hidden), n_latent, big_precision
         self.beta, self.dropout, self.score, self.standardise = beta, dropout, score, standardise
         require_widths(self.family, self.hidden, n_latent)
-        if not beta > 0:
-            raise ModelError(f"hvae: beta is {beta!r}; it must be greater than 0")
+        if not 0 < beta < math.inf:
+            raise ModelError(f"hvae: beta is {beta!r}; it must be finite and greater than 0")
         if not 0 <= dropout < 1:
             raise ModelError(f"hvae: dropout is {dropout!r}; it must be at least 0 and less than 1")
         if score not in get_args(Score):

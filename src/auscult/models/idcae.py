@@ -1,5 +1,6 @@
 """Auto-encoder conditioned on the machine id (Daniluk et al., DCASE 2020 Task 2 report, section 3)."""
 
+import math
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import ClassVar, Literal, get_args
@@ -72,6 +73,8 @@ class IDCAE(WindowModel):
             raise ModelError(f"idcae: alpha is {alpha!r}; it must be greater than 0 and at most 1")
         if not isinstance(windows_per_clip, int) or windows_per_clip < 1:
             raise ModelError(f"idcae: windows_per_clip is {windows_per_clip!r}; give a whole number of at least 1")
+        if not math.isfinite(target):
+            raise ModelError(f"idcae: target is {target!r}; it must be a finite number")
         if norm not in get_args(Norm):
             raise ModelError(f"idcae: norm is {norm!r}; choose one of {', '.join(get_args(Norm))}")
         if standardise not in get_args(Standardise):
