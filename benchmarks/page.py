@@ -110,6 +110,18 @@ def cuda() -> str:
     return _speed("bench-cuda.json", "python -m benchmarks.run --device cuda")
 
 
+def denoiser() -> str:
+    """What the denoiser for sliders gains on held-out mixtures, level by level."""
+    results = read("denoiser.json")
+    if results is None:
+        return _absent("denoiser.json", "make bench-denoiser")
+    rows = []
+    for one, other in zip(results["real"], results["synthetic"], strict=True):
+        gains = [part[f"{name}_gain_db"] for part in (one, other) for name in ("si_sdr", "snr")]
+        rows.append([f"{one['level']}", *(f"{gain:+.2f}" for gain in gains)])
+    return table(["level", "real: SI-SDR, dB", "real: SNR, dB", "synthetic: SI-SDR, dB", "synthetic: SNR, dB"], rows)
+
+
 def _speed(file: str, command: str) -> str:
     from benchmarks.run import TARGETS
 
@@ -134,7 +146,7 @@ def _code(arguments: Results) -> str:
     return ", ".join(f"`{name} = {json.dumps(value)}`" for name, value in arguments.items()) or "defaults"
 
 
-BLOCKS = {"real": real, "settings": settings, "bf16": bf16, "speed": speed, "cuda": cuda}
+BLOCKS = {"real": real, "settings": settings, "bf16": bf16, "speed": speed, "cuda": cuda, "denoiser": denoiser}
 
 
 def filled(text: str) -> str:
