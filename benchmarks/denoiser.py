@@ -27,8 +27,9 @@ from auscult.datasets.factory.catalogue import DEVELOPMENT_IDS
 from auscult.datasets.factory.clean_sounds import CLEAN_SOUNDS, clean_sound
 from auscult.datasets.factory.hall import Hall
 from auscult.denoising.learn import choose_clean, choose_noise, denoiser_training, read_clean
-from auscult.denoising.levels import gains, load_level, train_denoiser
+from auscult.denoising.levels import load_level, train_denoiser
 from auscult.denoising.mixtures import FIXED_SNR_DB, Mixer, WaveBank
+from auscult.denoising.quality import gains
 from auscult.denoising.sounds import Part, find_sounds, split_parts
 from auscult.executors import single_thread
 
@@ -36,7 +37,7 @@ RATE = 16000
 MACHINE_TYPE = "slider"
 RESULTS = Path(__file__).parent / "results" / "denoiser.json"
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-EPOCHS, STEPS = 22, 30
+EPOCHS, STEPS = 28, 30
 SECONDS = 4.0
 VALIDATION, TEST = 32, 96
 TARGETS = {"real": 0.5, "synthetic": 3.0}
