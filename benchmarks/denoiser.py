@@ -27,8 +27,9 @@ from auscult.datasets.factory.catalogue import DEVELOPMENT_IDS
 from auscult.datasets.factory.clean_sounds import CLEAN_SOUNDS, clean_sound
 from auscult.datasets.factory.hall import Hall
 from auscult.denoising.learn import choose_clean, choose_noise, denoiser_training, read_clean
-from auscult.denoising.levels import gains, load_level, train_denoiser
+from auscult.denoising.levels import INDEX, load_level, train_denoiser
 from auscult.denoising.mixtures import FIXED_SNR_DB, Mixer, WaveBank
+from auscult.denoising.quality import gains
 from auscult.denoising.sounds import Part, find_sounds, split_parts
 from auscult.executors import single_thread
 
@@ -36,7 +37,7 @@ RATE = 16000
 MACHINE_TYPE = "slider"
 RESULTS = Path(__file__).parent / "results" / "denoiser.json"
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-EPOCHS, STEPS = 22, 30
+EPOCHS, STEPS = 28, 30
 SECONDS = 4.0
 VALIDATION, TEST = 32, 96
 TARGETS = {"real": 0.5, "synthetic": 3.0}
@@ -85,20 +86,21 @@ def figures(case: str, data: Path, folder: Path, epochs: int) -> dict[str, NDArr
 
         test = mixer("test", SECONDS).fixed(TEST, seed=0, name="test")
         folder.mkdir(parents=True, exist_ok=True)
-        train_denoiser(
-            mixer("train", 1.0),
-            validation=mixer("validation", SECONDS).fixed(VALIDATION, seed=0, name="validation"),
-            test=(test[0][:4], test[1][:4]),  # all are measured below
-            folder=folder,
-            machine_type=MACHINE_TYPE,
-            sample_rate=RATE,
-            training=denoiser_training(epochs=epochs, precision="bf16"),
-            steps=STEPS,
-            on_epoch=lambda done, new: _say(
-                f"{case}: epoch {done} of {epochs}, validation {new.gain.snr_db:.2f} dB SNR, "
-                f"{new.gain.si_sdr_db:.2f} dB SI-SDR"
-            ),
-        )
+        if not (folder / INDEX).exists():
+            train_denoiser(
+                mixer("train", 1.0),
+                validation=mixer("validation", SECONDS).fixed(VALIDATION, seed=0, name="validation"),
+                test=(test[0][:4], test[1][:4]),  # all are measured below
+                folder=folder,
+                machine_type=MACHINE_TYPE,
+                sample_rate=RATE,
+                training=denoiser_training(epochs=epochs, precision="bf16"),
+                steps=STEPS,
+                on_epoch=lambda done, new: _say(
+                    f"{case}: epoch {done} of {epochs}, validation {new.gain.snr_db:.2f} dB SNR, "
+                    f"{new.gain.si_sdr_db:.2f} dB SI-SDR"
+                ),
+            )
         snr = np.resize(FIXED_SNR_DB, TEST)
         nothing = np.full(TEST, np.nan)
         rows = {"unprocessed": np.zeros((TEST, 2)), "silence": np.stack([-snr, nothing], axis=1)}

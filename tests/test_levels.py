@@ -13,19 +13,15 @@ import torch
 from auscult.denoising.levels import (
     EXAMPLE,
     INDEX,
-    Gain,
     Levels,
     Validation,
     choose_levels,
-    gains,
     load_level,
-    mean_gain,
     read_levels,
-    si_sdr_db,
-    snr_db,
     train_denoiser,
 )
 from auscult.denoising.mixtures import Mixer, WaveBank
+from auscult.denoising.quality import Gain, gains, mean_gain, si_sdr_db, snr_db
 from auscult.errors import ModelError
 from auscult.training import Training
 

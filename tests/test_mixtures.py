@@ -5,8 +5,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from auscult.denoising.levels import snr_db
 from auscult.denoising.mixtures import FIXED_SNR_DB, Mixer, WaveBank, trim_silence
+from auscult.denoising.quality import snr_db
 from auscult.errors import ModelError
 
 

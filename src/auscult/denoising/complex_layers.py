@@ -112,7 +112,7 @@ class ComplexBatchNorm(nn.Module):
 
     Args:
         n_channels: complex channels C.
-        momentum: weight of a new batch in the running statistics.
+        momentum: weight of a new batch in the running statistics; the first batches are averaged.
         eps: added to both variances.
 
     Shape:
@@ -121,6 +121,7 @@ class ComplexBatchNorm(nn.Module):
 
     running_mean: Tensor
     running_covariance: Tensor
+    n_batches: Tensor
 
     def __init__(self, n_channels: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
         super().__init__()
@@ -129,6 +130,7 @@ class ComplexBatchNorm(nn.Module):
         half = math.sqrt(0.5)
         self.gamma = nn.Parameter(torch.tensor([[half], [0.0], [half]]).repeat(1, n_channels))  # rr, ri, ii
         self.beta = nn.Parameter(torch.zeros(2 * n_channels))
+        self.register_buffer("n_batches", torch.zeros(()))
         self.register_buffer("running_mean", torch.zeros(2 * n_channels))
         self.register_buffer("running_covariance", torch.tensor([[half], [0.0], [half]]).repeat(1, n_channels))
 
@@ -137,8 +139,10 @@ class ComplexBatchNorm(nn.Module):
         flat = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])  # [B F N, 2 C], no copy where channels are last
         mean, covariance = _moments(flat)
         with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_covariance.lerp_(covariance, self.momentum)
+            self.n_batches += 1
+            weight = (1 / self.n_batches).clamp_min(self.momentum)
+            self.running_mean.lerp_(mean, weight)
+            self.running_covariance.lerp_(covariance, weight)
         mix, shift = self._map(mean, covariance)
         y = F.linear(flat, mix.to(flat.dtype), shift.to(flat.dtype))
         return y.view(x.shape[0], *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2)

@@ -1,6 +1,7 @@
 """Ten levels of denoising: snapshots of one training, chosen by the gain in SNR on fixed mixtures."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -8,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from auscult.denoising.mixtures import Mixer, Mixture
+from auscult.denoising.quality import Gain, gains, mean_gain
 from auscult.denoising.unet import UNet
 from auscult.errors import ModelError
 from auscult.files import replacing
@@ -23,15 +23,7 @@ FORMAT = "1"
 INDEX = "denoiser.json"
 EXAMPLE = "example.safetensors"
 _VALIDATIONS = "validations.json"
-_BATCH = 8  # mixtures that are denoised at once
-
-
-@dataclass(frozen=True, slots=True)
-class Gain:
-    """What denoising gained on average over some mixtures, in dB; of SNR and of scale-invariant SDR."""
-
-    snr_db: float
-    si_sdr_db: float
+_SHORT = 20  # epochs that may be shorter
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +86,7 @@ def train_denoiser(
         machine_type: whose sounds are to be kept.
         sample_rate: of all mixtures, in Hz.
         training: the settings; the batch size is in mixtures. There is a validation after every epoch.
-        steps: batches in an epoch.
+        steps: batches in an epoch; the first epochs are shorter (`steps_of`).
         arguments: of the network (`UNet`).
         on_epoch: called with the number of epochs done and the newest snapshot's figures.
 
@@ -111,7 +103,7 @@ def train_denoiser(
         if len(validations) < epoch:  # killed between a checkpoint and its validation
             validate(epoch, {})
         generator = generator_of(training.seed, member, epoch, device=training.device)
-        return mixer.batches(steps, training.batch_size, generator)
+        return mixer.batches(steps_of(epoch, steps), training.batch_size, generator)
 
     def validate(done: int, losses: dict[str, float]) -> None:
         del validations[done - 1 :]  # those of epochs that a killed training had done beyond its checkpoint
@@ -145,6 +137,15 @@ def train_denoiser(
     return found
 
 
+def steps_of(epoch: int, steps: int) -> int:
+    """Batches of an epoch, counted from 0: few at first, so that there are snapshots of weak denoising.
+
+    >>> [steps_of(epoch, 30) for epoch in range(10)]
+    [1, 2, 3, 4, 6, 8, 12, 18, 26, 30]
+    """
+    return min(steps, math.ceil(1.5**epoch)) if epoch < _SHORT else steps
+
+
 def choose_levels(gains_db: Sequence[float]) -> list[int]:
     """The snapshot of each level: level i is the first whose gain reached i/10 of the best.
 
@@ -160,39 +161,6 @@ def choose_levels(gains_db: Sequence[float]) -> list[int]:
     best = max(gains_db)
     targets = [best * (level / N_LEVELS) if best > 0 and level < N_LEVELS else best for level in range(1, N_LEVELS + 1)]
     return [next(index for index, gain in enumerate(gains_db) if gain >= target) for target in targets]
-
-
-def snr_db(clean: Tensor, estimate: Tensor) -> Tensor:
-    """Power of the clean sound over that of the difference, in dB: `[B, T]`, `[B, T]` -> `[B]`."""
-    return _ratio_db(clean, estimate - clean)
-
-
-def si_sdr_db(clean: Tensor, estimate: Tensor) -> Tensor:
-    """The same after the clean sound is scaled to fit the estimate best: `[B, T]`, `[B, T]` -> `[B]`.
-
-    References:
-        Le Roux et al., SDR - half-baked or well done?, ICASSP 2019, arXiv:1811.02508.
-    """
-    scale = (estimate * clean).sum(-1, keepdim=True) / clean.square().sum(-1, keepdim=True).clamp_min(1e-20)
-    return _ratio_db(scale * clean, estimate - scale * clean)
-
-
-def gains(unet: UNet, mixture: Mixture, *, bf16: bool = False) -> list[Gain]:
-    """What a network gains on each of some mixtures; it is in evaluation afterwards."""
-    unet.eval()
-    found = []
-    for noisy, clean in zip(*(torch.split(part, _BATCH) for part in mixture), strict=True):
-        with torch.inference_mode(), torch.autocast(noisy.device.type, dtype=torch.bfloat16, enabled=bf16):
-            estimate = unet(noisy)
-        snr = snr_db(clean, estimate) - snr_db(clean, noisy)
-        si_sdr = si_sdr_db(clean, estimate) - si_sdr_db(clean, noisy)
-        found += [Gain(*pair) for pair in zip(snr.tolist(), si_sdr.tolist(), strict=True)]
-    return found
-
-
-def mean_gain(some: Sequence[Gain]) -> Gain:
-    """The mean of both figures."""
-    return Gain(sum(gain.snr_db for gain in some) / len(some), sum(gain.si_sdr_db for gain in some) / len(some))
 
 
 def save_unet(unet: UNet, path: Path) -> None:
@@ -310,8 +278,3 @@ def _read_validations(memory: Path) -> list[Validation]:
 
 def _validation(content: dict[str, Any]) -> Validation:
     return Validation(**{**content, "gain": Gain(**content["gain"])})
-
-
-def _ratio_db(signal: Tensor, rest: Tensor) -> Tensor:
-    tiny = 1e-20
-    return 10 * torch.log10((signal.square().sum(-1) + tiny) / (rest.square().sum(-1) + tiny))
