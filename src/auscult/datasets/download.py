@@ -6,7 +6,7 @@ from pathlib import Path
 
 from auscult.clips import MACHINE_TYPES
 from auscult.datasets.dcase import DEVELOPMENT_FOLDER, EVALUATION_FOLDER
-from auscult.datasets.transfer import fetch
+from auscult.datasets.transfer import alone_in, fetch
 from auscult.datasets.unpacking import unpack
 from auscult.errors import DownloadError, nearest
 
@@ -123,23 +123,11 @@ def download_archives(
     archives: Iterable[Archive], to: Path, *, base_url: str, keep_archives: bool, progress: bool
 ) -> None:
     """Fetch, check and unpack archives one after the other; see `download_dcase2020`."""
-    from filelock import FileLock, Timeout
-
     folder = to / ARCHIVES_FOLDER
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "lock", timeout=0):
-            for archive in archives:
-                if not _is_done(archive, to):
-                    _install(archive, to, base_url=base_url, keep=keep_archives, progress=progress)
-    except Timeout:
-        raise DownloadError(
-            f"another download is working in {to}; wait for its end, or choose another folder"
-        ) from None
-    except OSError as error:
-        raise DownloadError(
-            f"cannot write to {to}: {error.strerror or error}; mend this and run the command again"
-        ) from error
+    with alone_in(to, lock=folder / "lock"):
+        for archive in archives:
+            if not _is_done(archive, to):
+                _install(archive, to, base_url=base_url, keep=keep_archives, progress=progress)
 
 
 def _install(archive: Archive, to: Path, *, base_url: str, keep: bool, progress: bool) -> None:

@@ -3,6 +3,8 @@
 import re
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,3 +149,26 @@ def _progress_bar(shown: bool) -> "Progress":
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=Console(stderr=True), disable=not shown)
+
+
+@contextmanager
+def alone_in(to: Path, *, lock: Path) -> Iterator[None]:
+    """Hold the lock of a folder that is downloaded to, made if missing.
+
+    Raises:
+        DownloadError: if another download is working there, or the folder cannot be written to.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock, timeout=0):
+            yield
+    except Timeout:
+        raise DownloadError(
+            f"another download is working in {to}; wait for its end, or choose another folder"
+        ) from None
+    except OSError as error:
+        raise DownloadError(
+            f"cannot write to {to}: {error.strerror or error}; mend this and run the command again"
+        ) from error

@@ -232,25 +232,15 @@ def download_openl3(
         DownloadError: if the generation is not known, the transfer fails, the file is not the official one, the disk is
             full, or another download is working in the folder.
     """
-    from filelock import FileLock, Timeout
+    from auscult.datasets.transfer import alone_in
 
     name = file_name("env", "mel256", generation)
     if name not in OFFICIAL:
         raise DownloadError(f"there is no generation {generation!r} of OpenL3's weights; choose 0.2 or 0.4")
     file = to / name
-    try:
-        to.mkdir(parents=True, exist_ok=True)
-        with FileLock(to / ".lock", timeout=0):
-            if not file.is_file() or git_sha1(file) != OFFICIAL[name]:
-                _fetch(f"{base_url.rstrip('/')}/{name}", file, progress=progress)
-    except Timeout:
-        raise DownloadError(
-            f"another download is working in {to}; wait for its end, or choose another folder"
-        ) from None
-    except OSError as error:
-        raise DownloadError(
-            f"cannot write to {to}: {error.strerror or error}; mend this and run the command again"
-        ) from error
+    with alone_in(to, lock=to / ".lock"):
+        if not file.is_file() or git_sha1(file) != OFFICIAL[name]:
+            _fetch(f"{base_url.rstrip('/')}/{name}", file, progress=progress)
     return file
 
 
