@@ -1,22 +1,33 @@
-"""The results of a run: its systems, their score tables, their figures."""
+"""The systems of a run, members and ensembles under each protocol, and their figures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
-from auscult.ensemble import mean_where_scored, standardise
+from auscult.ensemble import Choice, Node, Scores, combine
 from auscult.executors import read_scores
 from auscult.metrics import MEAN, evaluate, incomplete_ids
-from auscult.plan import MemberJob, Plan
-from auscult.recipe import ENSEMBLE, Recipe
+from auscult.plan import MemberJob
+from auscult.recipe import Recipe
 from auscult.scores import ScoreRow, ScoreTable
 from auscult.store import Store
 
 PROTOCOLS = {
     "none": "A single model, trained as the recipe says: auscult chose nothing on this data.",
     "uniform": "Members are combined with equal weights, standardised by training clips: combining used no label.",
+    "leave-one-id-out": (
+        "Members and weights are chosen on the labels of the development test clips, for each machine on those of the "
+        "other machines of its type alone: what a machine without any labelled anomaly can expect."
+    ),
+    "paper": (
+        "Members and weights are chosen on the labels of the same development test clips that the figure is computed "
+        "on, as in the report: an upper limit, not an estimate."
+    ),
 }
 """Which data the choices of a system saw."""
+
+Part = Literal["train", "development", "evaluation"]
+PARTS: tuple[Part, ...] = ("train", "development", "evaluation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +37,7 @@ class System:
     Attributes:
         name: for instance `"hvae"`.
         protocol: a key of `PROTOCOLS`.
+        seed: of its members.
         train: scores of the training clips.
         development: scores of the development test clips.
         evaluation: scores of the evaluation clips; empty where there are none.
@@ -33,9 +45,15 @@ class System:
 
     name: str
     protocol: str
+    seed: int
     train: ScoreTable
     development: ScoreTable
     evaluation: ScoreTable
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Name and protocol."""
+        return self.name, self.protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +67,7 @@ class ResultRow:
         protocol: which data the system's choices saw, a key of `PROTOCOLS`.
         auc: area under the ROC curve.
         pauc: the part of it below a false positive rate of 0.1, rescaled by McClish.
+        seed: of the system's members.
     """
 
     machine_type: str
@@ -57,88 +76,89 @@ class ResultRow:
     protocol: str
     auc: float
     pauc: float
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A finished run.
+class SeedChoice:
+    """What a protocol chose for the ensembles of one seed."""
 
-    Attributes:
-        folder: with `recipe.toml`, `weights/`, `scores/`, `results.json` and `report.html`.
-        recipe: as it was resolved.
-        data: the data folder.
-        plan: its jobs.
-        store: of its artefacts.
-        systems: members first, the ensemble last; the last one is the run's result.
-        results: one row per machine id of the development test clips and system.
-        evaluation_results: likewise for the evaluation clips, where their labels are known.
-        notes: what a reader must know, a sentence each.
-    """
-
-    folder: Path
-    recipe: Recipe
-    data: Path
-    plan: Plan
-    store: Store
-    systems: list[System]
-    results: list[ResultRow]
-    evaluation_results: list[ResultRow]
-    notes: list[str]
+    seed: int
+    choice: Choice
 
 
-def _missing_training(recipe: Recipe, plan: Plan) -> list[str]:
-    """Sentences on training data that the recipe asks for and the data lack, and on machines that nobody heard."""
-    banks = [bank for job in plan.members for bank in (*job.train, *job.test)]
-    notes = []
-    for subset in recipe.train_on:
-        there = {bank.machine_type for bank in banks if (bank.split, bank.subset) == ("train", subset)}
-        if missing := [kind for kind in plan.machine_types if kind not in there]:
-            notes.append(f"No {subset} training data of {', '.join(missing)}, on which the recipe would train too.")
-    heard = {(clip.machine_type, clip.machine_id) for bank in banks if bank.split == "train" for clip in bank.clips}
-    tested = {(clip.machine_type, clip.machine_id) for bank in banks if bank.split == "test" for clip in bank.clips}
-    if unheard := sorted(" ".join(machine) for machine in tested - heard):
-        notes.append(f"Tested without a training clip of the same machine: {', '.join(unheard)}.")
-    return notes
+Leaves = dict[str, dict[str, Scores]]
+"""Machine type -> member -> its scores."""
 
 
-def systems_of(recipe: Recipe, plan: Plan, store: Store) -> list[System]:
-    """The members' score tables, and those of the ensemble if there is something to combine."""
-    by_name: dict[str, list[MemberJob]] = {}
-    for job in plan.members:
-        by_name.setdefault(job.name, []).append(job)
-    systems = [_system(name, jobs, store) for name, jobs in by_name.items()]
-    combined = [system for system in systems if recipe.in_ensemble(system.name)]
-    if len(combined) < 2:
-        return systems
-    return [*systems, _uniform(combined, plan.machine_types)]
-
-
-def _system(name: str, jobs: Sequence[MemberJob], store: Store) -> System:
-    rows: dict[str, list[ScoreRow]] = {"train": [], "development": [], "evaluation": []}
+def leaves_of(jobs: Iterable[MemberJob], store: Store) -> Leaves:
+    """The scores of finished members."""
+    leaves: Leaves = {}
     for job in jobs:
+        rows: dict[str, list[ScoreRow]] = {part: [] for part in PARTS}
         scores = read_scores(store, job)
         for bank in (*job.train, *job.test):
-            part = "train" if bank.split == "train" else bank.subset
-            rows[part] += [
+            rows["train" if bank.split == "train" else bank.subset] += [
                 ScoreRow(clip.machine_type, clip.machine_id, clip.file, clip.label, score)
                 for clip, score in zip(bank.clips, scores[bank.key], strict=True)
             ]
-    tables = {part: ScoreTable(some) for part, some in rows.items()}
-    return System(name, "none", tables["train"], tables["development"], tables["evaluation"])
+        leaves.setdefault(job.machine_type, {})[job.name] = Scores(*(ScoreTable(rows[part]) for part in PARTS))
+    return leaves
 
 
-def _uniform(systems: Sequence[System], machine_types: Sequence[str]) -> System:
-    """The mean of the members' standardised scores, machine type by machine type.
+def nodes_of(recipe: Recipe) -> list[Node]:
+    """The recipe's ensembles, children before parents."""
+    return [
+        Node(item.name, tuple(item.members), item.select, item.weights, item.standardise)
+        for item in recipe.ensembles()
+    ]
 
-    Members that train on other parts of the data score other machines; a clip's mean is over those that scored it.
-    """
-    rows: dict[str, list[ScoreRow]] = {"train": [], "development": [], "evaluation": []}
-    for machine_type in machine_types:
-        members = [(s, mine) for s in systems if len(mine := only(s.train, machine_type))]
-        for part in rows:
-            tables = [standardise(only(getattr(s, part), machine_type), train) for s, train in members]
-            rows[part] += mean_where_scored(tables).rows
-    return System(ENSEMBLE, "uniform", *(ScoreTable(some) for some in rows.values()))
+
+def protocols_of(recipe: Recipe, leaves: Mapping[str, Scores]) -> list[str]:
+    """The protocols of the ensembles of one machine type: all where something is chosen and there are labels."""
+    if not recipe.chooses or not labelled_ids(leaves):
+        return ["uniform"]
+    return ["uniform", "leave-one-id-out", "paper"]
+
+
+def labelled_ids(leaves: Mapping[str, Scores]) -> set[str]:
+    """The machines whose development test clips have both labels."""
+    found: set[str] = set()
+    for scores in leaves.values():
+        missing = {machine_id for _, machine_id in incomplete_ids(scores.development)}
+        found |= {row.machine_id for row in scores.development} - missing
+    return found
+
+
+def systems_of(recipe: Recipe, leaves: Leaves, seed: int) -> tuple[list[System], list[SeedChoice]]:
+    """Members in the recipe's order, then ensembles under each protocol, the final one last; and what was chosen."""
+    members = list(dict.fromkeys(member.name for member in recipe.member))
+    systems = [
+        _joined(name, "none", seed, [scores[name] for scores in leaves.values() if name in scores])
+        for name in members
+        if any(name in scores for scores in leaves.values())
+    ]
+    combined: dict[tuple[str, str], list[Scores]] = {}
+    choices: list[SeedChoice] = []
+    nodes = nodes_of(recipe)
+    for scores in leaves.values():
+        for protocol in protocols_of(recipe, scores):
+            tables, chosen = combine(nodes, scores, protocol)
+            choices += [SeedChoice(seed, choice) for choice in chosen]
+            for name, table in tables.items():
+                combined.setdefault((name, protocol), []).append(table)
+    order = [(node.name, protocol) for node in nodes for protocol in PROTOCOLS]
+    return [*systems, *(_joined(*key, seed, combined[key]) for key in order if key in combined)], choices
+
+
+def headline_of(recipe: Recipe, leaves: Leaves) -> tuple[str, str]:
+    """The system that is the run's result, and the protocol whose figures stand first: never chosen by its figures."""
+    nodes = nodes_of(recipe)
+    if not nodes:
+        there = {name for scores in leaves.values() for name in scores}
+        return [member.name for member in recipe.member if member.name in there][-1], "none"
+    everywhere = all("leave-one-id-out" in protocols_of(recipe, scores) for scores in leaves.values())
+    return nodes[-1].name, "leave-one-id-out" if everywhere else "uniform"
 
 
 def only(table: ScoreTable, machine_type: str) -> ScoreTable:
@@ -151,7 +171,7 @@ def result_rows(system: System, table: ScoreTable) -> list[ResultRow]:
     if not len(table):
         return []
     return [
-        ResultRow(machine_type, machine_id, system.name, system.protocol, figures["auc"], figures["pauc"])
+        ResultRow(machine_type, machine_id, *system.key, figures["auc"], figures["pauc"], system.seed)
         for machine_type, ids in evaluate(table, incomplete="skip").items()
         if machine_type != MEAN
         for machine_id, figures in ids.items()
@@ -159,21 +179,7 @@ def result_rows(system: System, table: ScoreTable) -> list[ResultRow]:
     ]
 
 
-def notes_on(recipe: Recipe, plan: Plan, systems: Sequence[System]) -> list[str]:
-    """Sentences on what the settings saw, on missing training data, and on machines without figures."""
-    final = systems[-1]
-    notes = [recipe.chosen_on] if recipe.chosen_on else []
-    notes += _missing_training(recipe, plan)
-    if not len(final.development):
-        scored = "evaluation clips" if len(final.evaluation) else "training clips"
-        notes.append(f"There is no development test clip: only the {scored} were scored.")
-    tables = [final.development]
-    if any(row.label for row in final.evaluation):
-        tables.append(final.evaluation)
-    elif len(final.evaluation):
-        notes.append("The evaluation clips have no labels: they were scored and not evaluated.")
-    return notes + [
-        f"{machine_type} {machine_id} has {reason}: it has no AUC and is left out of all means."
-        for table in tables
-        for (machine_type, machine_id), reason in incomplete_ids(table).items()
-    ]
+def _joined(name: str, protocol: str, seed: int, parts: Sequence[Scores]) -> System:
+    """One system over several machine types."""
+    tables = (ScoreTable(row for part in parts for row in getattr(part, which)) for which in PARTS)
+    return System(name, protocol, seed, *tables)

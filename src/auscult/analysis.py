@@ -1,0 +1,183 @@
+"""From finished members to all that a run says: systems, figures with their intervals, choices, and what to know."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+
+from auscult.executors import Failure
+from auscult.metrics import incomplete_ids
+from auscult.plan import MemberJob, Plan
+from auscult.recipe import Recipe
+from auscult.results import (
+    Leaves,
+    ResultRow,
+    SeedChoice,
+    System,
+    headline_of,
+    leaves_of,
+    nodes_of,
+    protocols_of,
+    result_rows,
+    systems_of,
+)
+from auscult.store import Store
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """All about a run that follows from its members' scores.
+
+    Attributes:
+        recipe: as it was resolved.
+        data: the data folder.
+        plan: its jobs.
+        members: the jobs that finished.
+        store: of its artefacts.
+        leaves: seed -> machine type -> member -> scores.
+        systems: members first, then ensembles under each protocol; those of the first seed before those of others.
+        headline: name and protocol of the system that is the run's result.
+        choices: what the protocols chose.
+        failures: jobs that failed or could not start.
+        notes: what a reader must know, a sentence each.
+    """
+
+    recipe: Recipe
+    data: Path
+    plan: Plan
+    members: list[MemberJob]
+    store: Store
+    leaves: dict[int, Leaves]
+    systems: list[System]
+    headline: tuple[str, str]
+    choices: list[SeedChoice]
+    failures: list[Failure]
+    notes: list[str]
+
+    @property
+    def seed(self) -> int:
+        """The first seed: its clips and curves are shown."""
+        return self.recipe.seed
+
+    @cached_property
+    def results(self) -> list[ResultRow]:
+        """One row per machine id of the development test clips, system and seed."""
+        return [row for system in self.systems for row in result_rows(system, system.development)]
+
+    @cached_property
+    def evaluation_results(self) -> list[ResultRow]:
+        """Likewise for the evaluation clips, where their labels are known."""
+        return [row for system in self.systems for row in result_rows(system, system.evaluation)]
+
+    @property
+    def final(self) -> System:
+        """The run's result, of the first seed."""
+        return next(system for system in self.systems if system.key == self.headline)
+
+    def of_seed(self, seed: int | None = None) -> list[System]:
+        """The systems of one seed; of the first if none is given."""
+        return [system for system in self.systems if system.seed == (self.seed if seed is None else seed)]
+
+
+def analyse(recipe: Recipe, data: Path, plan: Plan, store: Store, failures: Sequence[Failure] = ()) -> Analysis:
+    """Combine and judge the members that finished; at least one has.
+
+    Args:
+        recipe: of the run.
+        data: the data folder.
+        plan: the run's jobs.
+        store: holds the finished ones.
+        failures: jobs that are not finished.
+    """
+    members = [job for job in plan.members if store.has("scores", job.scores_key)]
+    leaves: dict[int, Leaves] = {}
+    systems: list[System] = []
+    choices: list[SeedChoice] = []
+    for seed in dict.fromkeys(job.training.seed for job in members):
+        leaves[seed] = leaves_of((job for job in members if job.training.seed == seed), store)
+        found, chosen = systems_of(recipe, leaves[seed], seed)
+        systems += found
+        choices += chosen
+    first = next(iter(leaves.values()))
+    headline = headline_of(recipe, first)
+    final = next(system for system in systems if system.key == headline)
+    notes = [*_notes_on_data(recipe, plan, final), *_dropped(recipe, plan, first), *_protocols(recipe, first)]
+    return Analysis(
+        recipe, data, plan, members, store, leaves, systems, headline, choices, list(failures), notes
+    )
+
+
+def averaged(rows: Sequence[ResultRow]) -> list[ResultRow]:
+    """The mean over seeds of every machine's figures; the row keeps its first seed."""
+    found: dict[tuple[str, str, str, str], list[ResultRow]] = {}
+    for row in rows:
+        found.setdefault((row.machine_type, row.machine_id, row.system, row.protocol), []).append(row)
+    return [
+        ResultRow(*key, fmean(row.auc for row in same), fmean(row.pauc for row in same), same[0].seed)
+        for key, same in found.items()
+    ]
+
+
+def _notes_on_data(recipe: Recipe, plan: Plan, final: System) -> list[str]:
+    """Sentences on what the settings saw, on missing training data, and on machines without figures."""
+    notes = [recipe.chosen_on] if recipe.chosen_on else []
+    notes += _missing_training(recipe, plan)
+    if not len(final.development):
+        scored = "evaluation clips" if len(final.evaluation) else "training clips"
+        notes.append(f"There is no development test clip: only the {scored} were scored.")
+    tables = [final.development]
+    if any(row.label for row in final.evaluation):
+        tables.append(final.evaluation)
+    elif len(final.evaluation):
+        notes.append("The evaluation clips have no labels: they were scored and not evaluated.")
+    return notes + [
+        f"{machine_type} {machine_id} has {reason}: it has no AUC and is left out of all means."
+        for table in tables
+        for (machine_type, machine_id), reason in incomplete_ids(table).items()
+    ]
+
+
+def _missing_training(recipe: Recipe, plan: Plan) -> list[str]:
+    """Sentences on training data that the recipe asks for and the data lack, and on machines that nobody heard."""
+    banks = [bank for job in plan.members for bank in (*job.train, *job.test)]
+    notes = []
+    for subset in recipe.train_on:
+        there = {bank.machine_type for bank in banks if (bank.split, bank.subset) == ("train", subset)}
+        if missing := [kind for kind in plan.machine_types if kind not in there]:
+            notes.append(f"No {subset} training data of {', '.join(missing)}, on which the recipe would train too.")
+    heard = {(clip.machine_type, clip.machine_id) for bank in banks if bank.split == "train" for clip in bank.clips}
+    tested = {(clip.machine_type, clip.machine_id) for bank in banks if bank.split == "test" for clip in bank.clips}
+    if unheard := sorted(" ".join(machine) for machine in tested - heard):
+        notes.append(f"Tested without a training clip of the same machine: {', '.join(unheard)}.")
+    return notes
+
+
+def _dropped(recipe: Recipe, plan: Plan, leaves: Leaves) -> list[str]:
+    """A sentence for each part of an ensemble that has nothing to combine for a machine type."""
+    nodes = nodes_of(recipe)
+    named = {node.name for node in nodes}
+    notes = []
+    for machine_type in plan.machine_types:
+        there = set(leaves.get(machine_type, {}))
+        for node in nodes:
+            gone = [name for name in node.members if name in named and name not in there]
+            notes += [f"{machine_type}: {name} has no member and drops out of {node.name}." for name in gone]
+            if there & set(node.members):
+                there.add(node.name)
+    return notes
+
+
+def _protocols(recipe: Recipe, leaves: Leaves) -> list[str]:
+    """A sentence where choices would need labels that are not there."""
+    if not recipe.chooses:
+        return []
+    without = [kind for kind, scores in leaves.items() if protocols_of(recipe, scores) == ["uniform"]]
+    if not without:
+        return []
+    return [
+        f"No machine of {', '.join(without)} has development test clips of both labels: nothing could be chosen there, "
+        "and every ensemble has equal weights."
+    ]
+
+
