@@ -125,7 +125,8 @@ def _check(folder: Path, expected: "Expected", truth: Path | None) -> int:
     if checked.to_fill:
         _say(f"note: the metadata is still to be filled in: {', '.join(checked.to_fill)}")
     if checked.problems:
-        _say(f"{len(checked.problems)} problems, checked against {expected.source}")
+        count = len(checked.problems)
+        _say(f"{count} problem{'s' if count > 1 else ''}, checked against {expected.source}")
         return 2
     _say(f"no problem: {checked.machines} machines, {checked.clips} clips, checked against {expected.source}")
     if truth is not None:

@@ -121,7 +121,7 @@ def metadata_text(run: FinishedRun, choice: Choice, identity: Identity) -> tuple
     counts = {machine_type: _parameters(some) for machine_type, some in models.items()}
     kinds = sort_machine_types(counts)
     comments = _COMMENTS | {
-        "total_parameters": "of the largest machine type; " + ", ".join(f"{kind} {counts[kind]}" for kind in kinds),
+        "total_parameters": ", ".join(["of the largest machine type", *(f"{kind} {counts[kind]}" for kind in kinds)]),
         "results": "in percent; the weights were chosen on these labels"
         if choice.protocol == "paper"
         else "in percent",
