@@ -46,7 +46,7 @@ def _without_ties(anomaly: NDArray[np.bool_], max_fpr: float) -> tuple[Floats, F
 
 
 def _with_ties(anomaly: NDArray[np.bool_], is_corner: NDArray[np.bool_], max_fpr: float) -> tuple[Floats, Floats]:
-    """The same where `is_corner` says which clips are the last of their score: ties are crossed along a straight line."""
+    """The same where `is_corner` says which clips are the last of their score: a straight line crosses the others."""
     n_clips, n_anomalies = anomaly.shape[1], int(np.count_nonzero(anomaly[0]))
     n_normals = n_clips - n_anomalies
     # Corners of all rows, one behind the other: true positives, false positives, and their values one corner before.
