@@ -111,11 +111,10 @@ def correlations(leaves: Mapping[str, Scores]) -> tuple[list[str], Floats]:
     """
     names = list(leaves)
     clips = Clips(leaves)
-    columns = [clips.columns(scores)["development"] for scores in leaves.values()]
-    scores = np.stack(columns) if columns else np.empty((0, 0))
+    scores = np.array([clips.columns(own)["development"] for own in leaves.values()])
     ids = np.array([row.machine_id for row in clips.rows["development"]])
-    found = np.array([_correlation(scores[:, ids == machine_id]) for machine_id in np.unique(ids)])
-    found = found.reshape(-1, len(names), len(names))
+    shape = len(np.unique(ids)), len(names), len(names)
+    found = np.array([_correlation(scores[:, ids == machine_id]) for machine_id in np.unique(ids)]).reshape(shape)
     defined = ~np.isnan(found)
     total, count = np.where(defined, found, 0.0).sum(axis=0), defined.sum(axis=0)
     return names, np.where(count > 0, total / np.maximum(count, 1), np.nan)
