@@ -351,7 +351,7 @@ def test_an_unknown_recipe_key(bench: Bench) -> None:
     bench.recipe.write_text(RECIPE.replace("epochs", "epoch"))
     bench.refuse("the key 'training.epoch' is unknown (did you mean 'epochs'?)")
     bench.recipe.write_text(RECIPE.replace("pump", "").replace("model =", "modell ="))
-    bench.refuse("the key 'member.0.modell' is unknown (did you mean 'model'?)")
+    bench.refuse("the key 'member.ae.modell' is unknown (did you mean 'model'?)")
     bench.recipe.write_text(RECIPE)
     bench.refuse("the key 'sed' is unknown (did you mean 'seed'?)", more=("--override", "sed=1"))
     bench.succeed()

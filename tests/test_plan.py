@@ -311,7 +311,7 @@ def test_a_members_keys_change_with_what_matters_and_only_then(
         ("channel = 1", ALL),
         ("[training]\nepochs = 3", WORK),
         ("description = 'another text'", set()),
-        ("[ensemble]\nmembers = []", set()),
+        ("ensemble = []", set()),
     ],
 )
 def test_the_recipes_own_settings_change_what_they_touch(

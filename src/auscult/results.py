@@ -8,7 +8,7 @@ from auscult.ensemble import mean_where_scored, standardise
 from auscult.executors import read_scores
 from auscult.metrics import MEAN, evaluate, incomplete_ids
 from auscult.plan import MemberJob, Plan
-from auscult.recipe import ENSEMBLE, Recipe
+from auscult.recipe import Ensemble, Recipe
 from auscult.scores import ScoreRow, ScoreTable
 from auscult.store import Store
 
@@ -102,15 +102,18 @@ def _missing_training(recipe: Recipe, plan: Plan) -> list[str]:
 
 
 def systems_of(recipe: Recipe, plan: Plan, store: Store) -> list[System]:
-    """The members' score tables, and those of the ensemble if there is something to combine."""
+    """The members' score tables, and those of the ensembles that have something to combine."""
     by_name: dict[str, list[MemberJob]] = {}
     for job in plan.members:
         by_name.setdefault(job.name, []).append(job)
     systems = [_system(name, jobs, store) for name, jobs in by_name.items()]
-    combined = [system for system in systems if recipe.in_ensemble(system.name)]
-    if len(combined) < 2:
-        return systems
-    return [*systems, _uniform(combined, plan.machine_types)]
+    least = 2 if recipe.ensemble is None else 1
+    for ensemble in recipe.ensembles():
+        there = {system.name: system for system in systems}
+        combined = [there[name] for name in ensemble.members if name in there]
+        if len(combined) >= least:
+            systems.append(_uniform(ensemble, combined, plan.machine_types))
+    return systems
 
 
 def _system(name: str, jobs: Sequence[MemberJob], store: Store) -> System:
@@ -127,8 +130,8 @@ def _system(name: str, jobs: Sequence[MemberJob], store: Store) -> System:
     return System(name, "none", tables["train"], tables["development"], tables["evaluation"])
 
 
-def _uniform(systems: Sequence[System], machine_types: Sequence[str]) -> System:
-    """The mean of the members' standardised scores, machine type by machine type.
+def _uniform(ensemble: Ensemble, systems: Sequence[System], machine_types: Sequence[str]) -> System:
+    """The mean of the members' scores, standardised unless the ensemble takes them raw, machine type by machine type.
 
     Members that train on other parts of the data score other machines; a clip's mean is over those that scored it.
     """
@@ -136,9 +139,10 @@ def _uniform(systems: Sequence[System], machine_types: Sequence[str]) -> System:
     for machine_type in machine_types:
         members = [(s, mine) for s in systems if len(mine := only(s.train, machine_type))]
         for part in rows:
-            tables = [standardise(only(getattr(s, part), machine_type), train) for s, train in members]
+            raw = [(only(getattr(s, part), machine_type), train) for s, train in members]
+            tables = [standardise(table, train) if ensemble.standardise else table for table, train in raw]
             rows[part] += mean_where_scored(tables).rows
-    return System(ENSEMBLE, "uniform", *(ScoreTable(some) for some in rows.values()))
+    return System(ensemble.name, "uniform", *(ScoreTable(some) for some in rows.values()))
 
 
 def only(table: ScoreTable, machine_type: str) -> ScoreTable:
