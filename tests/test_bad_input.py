@@ -357,6 +357,17 @@ def test_an_unknown_recipe_key(bench: Bench) -> None:
     bench.succeed()
 
 
+def test_a_member_for_a_machine_type_that_does_not_exist(bench: Bench) -> None:
+    """A type of the challenge that the data lack is no mistake: its member waits for other data."""
+    other = RECIPE.partition("[[member]]")[2].replace('"ae"', '"other"')
+    bench.recipe.write_text(f'{RECIPE}[[member]]{other}machine_types = ["pump", "pumps"]\n')
+    bench.refuse("member 'other' is for the machine type 'pumps' (did you mean 'pump'?)", "data (pump)", "ToyCar, ")
+    bench.recipe.write_text(f'{RECIPE}machine_types = ["pumps"]\n')
+    bench.refuse("member 'ae' is for the machine type 'pumps' (did you mean 'pump'?)")
+    bench.recipe.write_text(f'{RECIPE}[[member]]{other}machine_types = ["valve"]\n')
+    bench.succeed()
+
+
 def test_another_recipe_in_the_same_run_folder(bench: Bench) -> None:
     scores = bench.succeed()
     bench.recipe.write_text(RECIPE.replace("epochs = 2", "epochs = 3"))

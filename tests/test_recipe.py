@@ -150,7 +150,10 @@ def test_what_is_no_recipe_is_named(name: str, words: str, tmp_path: Path, monke
             f'name = "x"\nsed = 1\n{MEMBER}',
             r"the key 'sed' is unknown \(did you mean 'seed'\?\); allowed are name, .*seed",
         ),
-        (f"{PLAIN}poolin = 'mean'\n", r"'member\.ae\.poolin' is unknown \(did you mean 'pooling'\?\); allowed .*family"),
+        (
+            f"{PLAIN}poolin = 'mean'\n",
+            r"'member\.ae\.poolin' is unknown \(did you mean 'pooling'\?\); allowed .*family",
+        ),
         (f"{PLAIN}epochs = 3\n", r"'member\.ae\.epochs' is unknown; allowed are name, family"),
         (
             f'name = "x"\n[training]\nepoch = 1\n{MEMBER}',

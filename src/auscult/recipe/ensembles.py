@@ -65,8 +65,8 @@ def _expand(ensemble: Ensemble, names: Sequence[str]) -> list[str]:
 def _visit(name: str, expanded: Mapping[str, Ensemble], path: tuple[str, ...], ordered: dict[str, Ensemble]) -> None:
     """Put an ensemble behind those that are part of it."""
     if name in path:
-        chain = " of ".join(f"{one!r} is part" for one in reversed(path[path.index(name) :]))
-        raise ValueError(f"ensembles are in a cycle: {chain} of {name!r}; remove one of these names")
+        chain = " is part of ".join(repr(one) for one in (*reversed(path[path.index(name) :]), path[-1]))
+        raise ValueError(f"ensembles are in a cycle: {chain}; remove one of these names from the other's members")
     if name not in expanded or name in ordered:
         return
     for part in expanded[name].members:
