@@ -351,9 +351,20 @@ def test_an_unknown_recipe_key(bench: Bench) -> None:
     bench.recipe.write_text(RECIPE.replace("epochs", "epoch"))
     bench.refuse("the key 'training.epoch' is unknown (did you mean 'epochs'?)")
     bench.recipe.write_text(RECIPE.replace("pump", "").replace("model =", "modell ="))
-    bench.refuse("the key 'member.0.modell' is unknown (did you mean 'model'?)")
+    bench.refuse("the key 'member.ae.modell' is unknown (did you mean 'model'?)")
     bench.recipe.write_text(RECIPE)
     bench.refuse("the key 'sed' is unknown (did you mean 'seed'?)", more=("--override", "sed=1"))
+    bench.succeed()
+
+
+def test_a_member_for_a_machine_type_that_does_not_exist(bench: Bench) -> None:
+    """A type of the challenge that the data lack is no mistake: its member waits for other data."""
+    other = RECIPE.partition("[[member]]")[2].replace('"ae"', '"other"')
+    bench.recipe.write_text(f'{RECIPE}[[member]]{other}machine_types = ["pump", "pumps"]\n')
+    bench.refuse("member 'other' is for the machine type 'pumps' (did you mean 'pump'?)", "data (pump)", "ToyCar, ")
+    bench.recipe.write_text(f'{RECIPE}machine_types = ["pumps"]\n')
+    bench.refuse("member 'ae' is for the machine type 'pumps' (did you mean 'pump'?)")
+    bench.recipe.write_text(f'{RECIPE}[[member]]{other}machine_types = ["valve"]\n')
     bench.succeed()
 
 

@@ -564,13 +564,16 @@ def test_each_machine_type_may_have_a_member_of_its_own(factory: Path, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("members", "systems"),
-    [('["ae", "gauss"]', {"ae", "gauss", "third", "ensemble"}), ("[]", {"ae", "gauss", "third"})],
+    ("ensemble", "systems"),
+    [
+        ('[{ name = "ensemble", members = ["ae", "gauss"] }]', {"ae", "gauss", "third", "ensemble"}),
+        ("[]", {"ae", "gauss", "third"}),
+    ],
 )
 def test_the_ensemble_takes_in_the_members_that_it_names(
-    factory: Path, finished: Run, tmp_path: Path, members: str, systems: set[str]
+    factory: Path, finished: Run, tmp_path: Path, ensemble: str, systems: set[str]
 ) -> None:
-    text = f'{RECIPE}[[member]]\nname = "third"\nfamily = "spectral"\n[ensemble]\nmembers = {members}\n'
+    text = f'ensemble = {ensemble}\n{RECIPE}[[member]]\nname = "third"\nfamily = "spectral"\n'
     done = run(recipe(text), data=factory, out=tmp_path / "run", machine_types=["fan"])
     assert {system.name for system in done.systems} == systems
     for system in done.systems:

@@ -6,10 +6,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from auscult.clips import Clip, Split, Subset
+from auscult.clips import MACHINE_TYPES, Clip, Split, Subset
 from auscult.constructors import make_features, model_arguments
 from auscult.denoiser_jobs import DenoiserJob, plan_denoisers
-from auscult.errors import RecipeError
+from auscult.errors import RecipeError, nearest
 from auscult.features import Features
 from auscult.models import MODELS
 from auscult.recipe import Member, Recipe
@@ -98,7 +98,8 @@ def make_plan(
         device: on which to train.
         weights: folder of published weights, for kinds of features that need them.
         clean: folder of clean sounds, for members that are denoised.
-        all_clips: of all machine types of the data, where the run leaves some out: the noise of the denoisers.
+        all_clips: of all machine types of the data, also those that the run leaves out: the noise of the denoisers, and
+            the types that members may be for besides the challenge's. If none are given, these are not checked.
 
     Raises:
         DatasetError: if sounds that a denoiser needs are missing.
@@ -106,6 +107,8 @@ def make_plan(
             has no member or a member no training clips.
     """
     types = list(dict.fromkeys(clip.machine_type for clip in clips))
+    if all_clips is not None:
+        _check_members_types(recipe, all_clips)
     _check_types(recipe, types)
     hashes = dict(zip(clips, store.content_hashes([clip.path for clip in clips]), strict=True))
     versions = environment()
@@ -150,6 +153,19 @@ def _check_types(recipe: Recipe, types: Sequence[str]) -> None:
             f"the recipe {recipe.name!r} has no member for the machine type {', '.join(without)}; "
             f"its members are for {', '.join(known)}. Choose among these with --machine-type, or add a member"
         )
+
+
+def _check_members_types(recipe: Recipe, clips: Sequence[Clip]) -> None:
+    """Refuse members for machine types that are neither in the data nor the challenge's: a slip of the pen, it seems."""
+    there = dict.fromkeys(clip.machine_type for clip in clips)
+    known = [*there, *(name for name in MACHINE_TYPES if name not in there)]
+    for member in recipe.member:
+        for name in member.machine_types or ():
+            if name not in known:
+                raise RecipeError(
+                    f"member {member.name!r} is for the machine type {name!r}{nearest(name, known)}, which is neither in "
+                    f"the data ({', '.join(there)}) nor one of the challenge's ({', '.join(MACHINE_TYPES)})"
+                )
 
 
 def _check_ids(member: Member, jobs: Sequence[BankJob]) -> None:

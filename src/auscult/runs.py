@@ -66,7 +66,7 @@ def run(
         identity["clean"] = str(clean.resolve())
     _require_free(out, recipe, identity)
     artefacts = Store(store or out / "store")
-    heard = clips
+    heard = None if machine_types else clips
     if machine_types and denoised:  # the other types are the noise
         heard = load_clips(data, dataset=dataset, truth=truth)
     plan = make_plan(recipe, clips, artefacts, device=device, weights=weights, clean=clean, all_clips=heard)
