@@ -160,9 +160,7 @@ features = { n_mels = 16, hop_length = 1024 }
     two = run(
         parse_recipe(text, "test", ["repeats=2", "seed=0"]), data=factory, out=tmp_path / "two", machine_types=["fan"]
     )
-    by_seed = {
-        seed: [row for row in two.results.development if row.seed == seed] for seed in (0, 1)
-    }
+    by_seed = {seed: [row for row in two.results.development if row.seed == seed] for seed in (0, 1)}
     assert by_seed[0] == one.results.development
     ae = {seed: [row.auc for row in rows if row.system == "ae"] for seed, rows in by_seed.items()}
     gauss = {seed: [row.auc for row in rows if row.system == "gauss"] for seed, rows in by_seed.items()}

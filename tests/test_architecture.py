@@ -16,9 +16,8 @@ denoising
 features
 models
 store recipe constructors denoiser_jobs plan executors
-scores metrics ensemble intervals
-results analysis run_folder
-submission
+scores metrics ensemble intervals results submission
+analysis run_folder
 report
 runs
 display cli __main__

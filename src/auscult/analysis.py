@@ -1,28 +1,21 @@
 """From finished members to all that a run says: systems, figures with their intervals, choices, and what to know."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import fmean
 
-from auscult.executors import Failure
+from auscult.ensemble import Node, Scores, combine
+from auscult.executors import Failure, read_scores
 from auscult.metrics import incomplete_ids
 from auscult.plan import MemberJob, Plan
 from auscult.recipe import Recipe
-from auscult.results import (
-    Leaves,
-    ResultRow,
-    SeedChoice,
-    System,
-    headline_of,
-    leaves_of,
-    nodes_of,
-    protocols_of,
-    result_rows,
-    systems_of,
-)
+from auscult.results import PARTS, PROTOCOLS, ResultRow, SeedChoice, System, result_rows
+from auscult.scores import ScoreRow, ScoreTable
 from auscult.store import Store
+
+Leaves = dict[str, dict[str, Scores]]
+"""Machine type -> member -> its scores."""
 
 
 @dataclass(frozen=True)
@@ -103,20 +96,7 @@ def analyse(recipe: Recipe, data: Path, plan: Plan, store: Store, failures: Sequ
     headline = headline_of(recipe, first)
     final = next(system for system in systems if system.key == headline)
     notes = [*_notes_on_data(recipe, plan, final), *_dropped(recipe, plan, first), *_protocols(recipe, first)]
-    return Analysis(
-        recipe, data, plan, members, store, leaves, systems, headline, choices, list(failures), notes
-    )
-
-
-def averaged(rows: Sequence[ResultRow]) -> list[ResultRow]:
-    """The mean over seeds of every machine's figures; the row keeps its first seed."""
-    found: dict[tuple[str, str, str, str], list[ResultRow]] = {}
-    for row in rows:
-        found.setdefault((row.machine_type, row.machine_id, row.system, row.protocol), []).append(row)
-    return [
-        ResultRow(*key, fmean(row.auc for row in same), fmean(row.pauc for row in same), same[0].seed)
-        for key, same in found.items()
-    ]
+    return Analysis(recipe, data, plan, members, store, leaves, systems, headline, choices, list(failures), notes)
 
 
 def _notes_on_data(recipe: Recipe, plan: Plan, final: System) -> list[str]:
@@ -181,3 +161,76 @@ def _protocols(recipe: Recipe, leaves: Leaves) -> list[str]:
     ]
 
 
+def leaves_of(jobs: Iterable[MemberJob], store: Store) -> Leaves:
+    """The scores of finished members."""
+    leaves: Leaves = {}
+    for job in jobs:
+        rows: dict[str, list[ScoreRow]] = {part: [] for part in PARTS}
+        scores = read_scores(store, job)
+        for bank in (*job.train, *job.test):
+            rows["train" if bank.split == "train" else bank.subset] += [
+                ScoreRow(clip.machine_type, clip.machine_id, clip.file, clip.label, score)
+                for clip, score in zip(bank.clips, scores[bank.key], strict=True)
+            ]
+        leaves.setdefault(job.machine_type, {})[job.name] = Scores(*(ScoreTable(rows[part]) for part in PARTS))
+    return leaves
+
+
+def nodes_of(recipe: Recipe) -> list[Node]:
+    """The recipe's ensembles, children before parents."""
+    return [
+        Node(item.name, tuple(item.members), item.select, item.weights, item.standardise) for item in recipe.ensembles()
+    ]
+
+
+def protocols_of(recipe: Recipe, leaves: Mapping[str, Scores]) -> list[str]:
+    """The protocols of the ensembles of one machine type: all where something is chosen and there are labels."""
+    if not recipe.chooses or not labelled_ids(leaves):
+        return ["uniform"]
+    return ["uniform", "leave-one-id-out", "paper"]
+
+
+def labelled_ids(leaves: Mapping[str, Scores]) -> set[str]:
+    """The machines whose development test clips have both labels."""
+    found: set[str] = set()
+    for scores in leaves.values():
+        missing = {machine_id for _, machine_id in incomplete_ids(scores.development)}
+        found |= {row.machine_id for row in scores.development} - missing
+    return found
+
+
+def systems_of(recipe: Recipe, leaves: Leaves, seed: int) -> tuple[list[System], list[SeedChoice]]:
+    """Members in the recipe's order, then ensembles under each protocol, the final one last; and what was chosen."""
+    members = list(dict.fromkeys(member.name for member in recipe.member))
+    systems = [
+        _joined(name, "none", seed, [scores[name] for scores in leaves.values() if name in scores])
+        for name in members
+        if any(name in scores for scores in leaves.values())
+    ]
+    combined: dict[tuple[str, str], list[Scores]] = {}
+    choices: list[SeedChoice] = []
+    nodes = nodes_of(recipe)
+    for scores in leaves.values():
+        for protocol in protocols_of(recipe, scores):
+            tables, chosen = combine(nodes, scores, protocol)
+            choices += [SeedChoice(seed, choice) for choice in chosen]
+            for name, table in tables.items():
+                combined.setdefault((name, protocol), []).append(table)
+    order = [(node.name, protocol) for node in nodes for protocol in PROTOCOLS]
+    return [*systems, *(_joined(*key, seed, combined[key]) for key in order if key in combined)], choices
+
+
+def headline_of(recipe: Recipe, leaves: Leaves) -> tuple[str, str]:
+    """The system that is the run's result, and the protocol whose figures stand first: never chosen by its figures."""
+    nodes = nodes_of(recipe)
+    if not nodes:
+        there = {name for scores in leaves.values() for name in scores}
+        return [member.name for member in recipe.member if member.name in there][-1], "none"
+    everywhere = all("leave-one-id-out" in protocols_of(recipe, scores) for scores in leaves.values())
+    return nodes[-1].name, "leave-one-id-out" if everywhere else "uniform"
+
+
+def _joined(name: str, protocol: str, seed: int, parts: Sequence[Scores]) -> System:
+    """One system over several machine types."""
+    tables = (ScoreTable(row for part in parts for row in getattr(part, which)) for which in PARTS)
+    return System(name, protocol, seed, *tables)

@@ -1,16 +1,21 @@
-"""The systems of a run, members and ensembles under each protocol, and their figures."""
+"""Results: systems and their figures under each protocol, and the files of a run folder that hold them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
 
-from auscult.ensemble import Choice, Node, Scores, combine
-from auscult.executors import read_scores
-from auscult.metrics import MEAN, evaluate, incomplete_ids
-from auscult.plan import MemberJob
-from auscult.recipe import Recipe
-from auscult.scores import ScoreRow, ScoreTable
-from auscult.store import Store
+from auscult.ensemble import Choice
+from auscult.errors import RunError, nearest
+from auscult.metrics import MEAN, evaluate
+from auscult.scores import ScoreTable
+
+RESULTS = "results.json"
+
+PART_FILES = {"train": "train", "development": "test", "evaluation": "evaluation"}
+"""Part of the data -> how score tables of it are called."""
 
 PROTOCOLS = {
     "none": "A single model, trained as the recipe says: auscult chose nothing on this data.",
@@ -87,78 +92,25 @@ class SeedChoice:
     choice: Choice
 
 
-Leaves = dict[str, dict[str, Scores]]
-"""Machine type -> member -> its scores."""
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What `results.json` says.
 
+    Attributes:
+        headline: name and protocol of the system that is the run's result.
+        development: a row per machine, system and seed.
+        evaluation: likewise for the evaluation clips, where their labels are known.
+        choices: what each protocol chose: machine type, ensemble, protocol, held-out id, weights, their mAUC, seed.
+        failures: label and reason of each job that is not finished.
+        notes: what a reader must know, a sentence each.
+    """
 
-def leaves_of(jobs: Iterable[MemberJob], store: Store) -> Leaves:
-    """The scores of finished members."""
-    leaves: Leaves = {}
-    for job in jobs:
-        rows: dict[str, list[ScoreRow]] = {part: [] for part in PARTS}
-        scores = read_scores(store, job)
-        for bank in (*job.train, *job.test):
-            rows["train" if bank.split == "train" else bank.subset] += [
-                ScoreRow(clip.machine_type, clip.machine_id, clip.file, clip.label, score)
-                for clip, score in zip(bank.clips, scores[bank.key], strict=True)
-            ]
-        leaves.setdefault(job.machine_type, {})[job.name] = Scores(*(ScoreTable(rows[part]) for part in PARTS))
-    return leaves
-
-
-def nodes_of(recipe: Recipe) -> list[Node]:
-    """The recipe's ensembles, children before parents."""
-    return [
-        Node(item.name, tuple(item.members), item.select, item.weights, item.standardise)
-        for item in recipe.ensembles()
-    ]
-
-
-def protocols_of(recipe: Recipe, leaves: Mapping[str, Scores]) -> list[str]:
-    """The protocols of the ensembles of one machine type: all where something is chosen and there are labels."""
-    if not recipe.chooses or not labelled_ids(leaves):
-        return ["uniform"]
-    return ["uniform", "leave-one-id-out", "paper"]
-
-
-def labelled_ids(leaves: Mapping[str, Scores]) -> set[str]:
-    """The machines whose development test clips have both labels."""
-    found: set[str] = set()
-    for scores in leaves.values():
-        missing = {machine_id for _, machine_id in incomplete_ids(scores.development)}
-        found |= {row.machine_id for row in scores.development} - missing
-    return found
-
-
-def systems_of(recipe: Recipe, leaves: Leaves, seed: int) -> tuple[list[System], list[SeedChoice]]:
-    """Members in the recipe's order, then ensembles under each protocol, the final one last; and what was chosen."""
-    members = list(dict.fromkeys(member.name for member in recipe.member))
-    systems = [
-        _joined(name, "none", seed, [scores[name] for scores in leaves.values() if name in scores])
-        for name in members
-        if any(name in scores for scores in leaves.values())
-    ]
-    combined: dict[tuple[str, str], list[Scores]] = {}
-    choices: list[SeedChoice] = []
-    nodes = nodes_of(recipe)
-    for scores in leaves.values():
-        for protocol in protocols_of(recipe, scores):
-            tables, chosen = combine(nodes, scores, protocol)
-            choices += [SeedChoice(seed, choice) for choice in chosen]
-            for name, table in tables.items():
-                combined.setdefault((name, protocol), []).append(table)
-    order = [(node.name, protocol) for node in nodes for protocol in PROTOCOLS]
-    return [*systems, *(_joined(*key, seed, combined[key]) for key in order if key in combined)], choices
-
-
-def headline_of(recipe: Recipe, leaves: Leaves) -> tuple[str, str]:
-    """The system that is the run's result, and the protocol whose figures stand first: never chosen by its figures."""
-    nodes = nodes_of(recipe)
-    if not nodes:
-        there = {name for scores in leaves.values() for name in scores}
-        return [member.name for member in recipe.member if member.name in there][-1], "none"
-    everywhere = all("leave-one-id-out" in protocols_of(recipe, scores) for scores in leaves.values())
-    return nodes[-1].name, "leave-one-id-out" if everywhere else "uniform"
+    headline: tuple[str, str]
+    development: list[ResultRow]
+    evaluation: list[ResultRow]
+    choices: list[dict[str, Any]]
+    failures: list[dict[str, str]]
+    notes: list[str]
 
 
 def only(table: ScoreTable, machine_type: str) -> ScoreTable:
@@ -179,7 +131,66 @@ def result_rows(system: System, table: ScoreTable) -> list[ResultRow]:
     ]
 
 
-def _joined(name: str, protocol: str, seed: int, parts: Sequence[Scores]) -> System:
-    """One system over several machine types."""
-    tables = (ScoreTable(row for part in parts for row in getattr(part, which)) for which in PARTS)
-    return System(name, protocol, seed, *tables)
+def averaged(rows: Sequence[ResultRow]) -> list[ResultRow]:
+    """The mean over seeds of every machine's figures; the row keeps its first seed."""
+    found: dict[tuple[str, str, str, str], list[ResultRow]] = {}
+    for row in rows:
+        found.setdefault((row.machine_type, row.machine_id, row.system, row.protocol), []).append(row)
+    return [
+        ResultRow(*key, fmean(row.auc for row in same), fmean(row.pauc for row in same), same[0].seed)
+        for key, same in found.items()
+    ]
+
+
+def read_results(run: Path) -> Results:
+    """Read `results.json` of a run folder.
+
+    Raises:
+        RunError: if there is none, or it is damaged or of another version.
+    """
+    path = run / RESULTS
+    if not path.is_file():
+        raise RunError(f"{run} holds no {RESULTS}, so it is no finished run; give the folder that `auscult run` wrote")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, list[ResultRow]] = {"development": [], "evaluation": []}
+        for row in content["rows"]:
+            found[row.pop("subset")].append(ResultRow(**row))
+        headline = content["headline"]
+        return Results(
+            headline=(headline["system"], headline["protocol"]),
+            choices=content["choices"],
+            failures=content["failures"],
+            notes=content["notes"],
+            **found,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{path} is damaged or of another version ({error}); the same `auscult run` command writes it again"
+        ) from error
+
+
+def read_scores_of(
+    run: Path, system: str, *, protocol: str = "none", part: str = "development", machine_type: str | None = None
+) -> ScoreTable:
+    """The scores that a run folder holds of one system, of the run's first seed.
+
+    Args:
+        run: the run folder.
+        system: a member or an ensemble.
+        protocol: `"none"` for members.
+        part: `"train"`, `"development"` or `"evaluation"`.
+        machine_type: only this one; all if none is given.
+
+    Raises:
+        RunError: if there are no such scores.
+    """
+    suffix = f"{'' if protocol == 'none' else f'.{protocol}'}.{PART_FILES[part]}.csv"
+    paths = sorted((run / "scores").glob(f"{machine_type or '*'}/{system}{suffix}"))
+    if not paths:
+        there = sorted(path.name.removesuffix(suffix) for path in (run / "scores").glob(f"*/*{suffix}"))
+        raise RunError(
+            f"{run} has no {part} scores of {system!r} under the protocol {protocol!r}{nearest(system, there)}"
+            + (f"; it has those of {', '.join(dict.fromkeys(there))}" if there else "")
+        )
+    return ScoreTable(row for path in paths for row in ScoreTable.read(path))

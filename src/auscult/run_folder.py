@@ -4,47 +4,19 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from auscult.analysis import Analysis
-from auscult.errors import RunError, nearest
 from auscult.executors import model_file
 from auscult.files import replacing, saving
 from auscult.plan import MemberJob
-from auscult.results import ResultRow, System, only
+from auscult.results import PART_FILES, RESULTS, System, only
 from auscult.scores import ScoreTable
 from auscult.store import Store
 
-RESULTS = "results.json"
-
 FOLDERS = ("scores", "weights", "tables", "figures")
 """Folders of a run that hold what its analysis made, and nothing else."""
-
-PART_FILES = {"train": "train", "development": "test", "evaluation": "evaluation"}
-"""Part of the data -> how score tables of it are called."""
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """What `results.json` says.
-
-    Attributes:
-        headline: name and protocol of the system that is the run's result.
-        development: a row per machine, system and seed.
-        evaluation: likewise for the evaluation clips, where their labels are known.
-        choices: what each protocol chose: machine type, ensemble, protocol, held-out id, weights, their mAUC, seed.
-        failures: label and reason of each job that is not finished.
-        notes: what a reader must know, a sentence each.
-    """
-
-    headline: tuple[str, str]
-    development: list[ResultRow]
-    evaluation: list[ResultRow]
-    choices: list[dict[str, Any]]
-    failures: list[dict[str, str]]
-    notes: list[str]
 
 
 def write_results(analysis: Analysis, folder: Path) -> None:
@@ -67,60 +39,6 @@ def write_results(analysis: Analysis, folder: Path) -> None:
     }
     with replacing(folder / RESULTS) as temporary:
         temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
-
-
-def read_results(run: Path) -> Results:
-    """Read `results.json` of a run folder.
-
-    Raises:
-        RunError: if there is none, or it is damaged or of another version.
-    """
-    path = run / RESULTS
-    if not path.is_file():
-        raise RunError(f"{run} holds no {RESULTS}, so it is no finished run; give the folder that `auscult run` wrote")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found: dict[str, list[ResultRow]] = {"development": [], "evaluation": []}
-        for row in content["rows"]:
-            found[row.pop("subset")].append(ResultRow(**row))
-        headline = content["headline"]
-        return Results(
-            headline=(headline["system"], headline["protocol"]),
-            choices=content["choices"],
-            failures=content["failures"],
-            notes=content["notes"],
-            **found,
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(
-            f"{path} is damaged or of another version ({error}); the same `auscult run` command writes it again"
-        ) from error
-
-
-def read_scores_of(
-    run: Path, system: str, *, protocol: str = "none", part: str = "development", machine_type: str | None = None
-) -> ScoreTable:
-    """The scores that a run folder holds of one system, of the run's first seed.
-
-    Args:
-        run: the run folder.
-        system: a member or an ensemble.
-        protocol: `"none"` for members.
-        part: `"train"`, `"development"` or `"evaluation"`.
-        machine_type: only this one; all if none is given.
-
-    Raises:
-        RunError: if there are no such scores.
-    """
-    suffix = f"{'' if protocol == 'none' else f'.{protocol}'}.{PART_FILES[part]}.csv"
-    paths = sorted((run / "scores").glob(f"{machine_type or '*'}/{system}{suffix}"))
-    if not paths:
-        there = sorted(path.name.removesuffix(suffix) for path in (run / "scores").glob(f"*/*{suffix}"))
-        raise RunError(
-            f"{run} has no {part} scores of {system!r} under the protocol {protocol!r}{nearest(system, there)}"
-            + (f"; it has those of {', '.join(dict.fromkeys(there))}" if there else "")
-        )
-    return ScoreTable(row for path in paths for row in ScoreTable.read(path))
 
 
 def publish(artefact: Path, members: Sequence[MemberJob], store: Store, out: Path) -> None:

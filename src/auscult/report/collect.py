@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult import __version__
-from auscult.analysis import Analysis, averaged
+from auscult.analysis import Analysis
 from auscult.audio import read_waveform
 from auscult.clips import Clip
 from auscult.executors import features_of, front_end_of, load_banks, model_file
@@ -17,7 +17,7 @@ from auscult.plan import BankJob, MemberJob
 from auscult.report.data import DataRow, Evidence, ReportData, Section
 from auscult.report.denoisers import denoiser_sections
 from auscult.report.tables import results_section
-from auscult.results import PROTOCOLS, System, only
+from auscult.results import PROTOCOLS, System, averaged, only
 from auscult.scores import ScoreRow
 from auscult.store import environment
 
@@ -47,8 +47,7 @@ def report_data(analysis: Analysis) -> ReportData:
         data_summary=data_summary(analysis),
         results=rows,
         tables={
-            name: system.development if len(final.development) else system.evaluation
-            for name, system in shown.items()
+            name: system.development if len(final.development) else system.evaluation for name, system in shown.items()
         },
         evidence=[clip for kind in analysis.plan.machine_types for clip in evidence_of(analysis, kind)],
         histories={job.label: _model(analysis, job).history for job in analysis.members},

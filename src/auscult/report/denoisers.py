@@ -28,7 +28,9 @@ def denoiser_sections(analysis: Analysis) -> list[Section]:
 def _section(analysis: Analysis, job: DenoiserJob) -> Section:
     folder, machine_type = denoiser_folder(analysis.store, job), job.machine_type
     levels = read_levels(folder)
-    used = sorted({bank.level for bank in analysis.plan.banks if bank.denoiser is not None and bank.denoiser.key == job.key})
+    used = sorted(
+        {bank.level for bank in analysis.plan.banks if bank.denoiser is not None and bank.denoiser.key == job.key}
+    )
     noisy, clean = read_example(folder)
     sounds = {"noisy": noisy, "clean": clean}
     sounds |= {f"level {one}": Denoiser.load(folder, one)(noisy) for one in SHOWN_LEVELS}
