@@ -5,15 +5,15 @@ from typing import Literal
 
 from auscult.metrics import Figures, mean_figures, sort_machine_types
 from auscult.report.axes import true_minus
-from auscult.report.data import Cell, DataRow, ReportData, Section, Table
+from auscult.report.data import Cell, DataRow, ReportData, Section, System, Table
 from auscult.results import ResultRow
 from auscult.scores import ScoreRow, ScoreTable
 
 NONE = "\N{EN DASH}"
 FEWER = "†"
 
-System = tuple[str, str]
-"""A system and its protocol."""
+UNITS = {"AUC": "%", "pAUC": "%"}
+"""Of the columns that hold figures."""
 
 
 def percent(fraction: float | None) -> str:
@@ -23,6 +23,15 @@ def percent(fraction: float | None) -> str:
     ('75.0', '–')
     """
     return NONE if fraction is None else f"{100 * fraction:.1f}"
+
+
+def exact(fraction: float) -> float:
+    """A fraction of 1 in percent, in full but for the noise of floating point.
+
+    >>> exact(0.57)
+    57.0
+    """
+    return round(100 * fraction, 10)
 
 
 def by_system(results: Iterable[ResultRow]) -> dict[System, dict[str, dict[str, Figures]]]:
