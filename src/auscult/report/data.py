@@ -101,7 +101,7 @@ class Cell:
         best: set in bold.
         span: number of columns.
         label: shown as a coloured tag.
-        small: a second line in small type, such as an interval.
+        small: further lines in small type, such as an interval.
         value: what `text` rounds or leaves out; the exported table has it in full.
         details: name -> value of further numbers of the cell; each becomes a column of the exported table.
     """
@@ -241,6 +241,7 @@ class ReportData:
         provenance: name -> value: library versions, seeds, device, numbers.
         notes: what the reader must know, such as machines without an AUC; a sentence each.
         sections: further parts of the page.
+        summary: the tables of the overview; empty for one that is made from `results`.
     """
 
     title: str
@@ -258,3 +259,4 @@ class ReportData:
     provenance: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
     sections: Sequence[Section] = ()
+    summary: Sequence[Table] = ()

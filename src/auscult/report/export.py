@@ -94,7 +94,7 @@ def table_markdown(table: Table) -> str:
         for cell in row:
             text = _in_markdown(cell.text)
             text = f"**{text}**" if cell.best else text
-            cells += [f"{text} ({_in_markdown(cell.small)})" if cell.small else text, *[""] * (cell.span - 1)]
+            cells += [_with_small(text, cell), *[""] * (cell.span - 1)]
         lines.append(_line(cells))
     parts = [_in_markdown(table.caption), "\n".join(lines), _in_markdown(table.note)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -171,6 +171,10 @@ def _value(cell: Cell) -> str:
 def _plain(text: str) -> str:
     """Text that a spreadsheet takes for text: one that looks like a formula gets an apostrophe in front."""
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _with_small(text: str, cell: Cell) -> str:
+    return f"{text} ({', '.join(_in_markdown(line) for line in cell.small.splitlines())})" if cell.small else text
 
 
 def _line(cells: Iterable[str]) -> str:

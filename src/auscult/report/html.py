@@ -99,7 +99,7 @@ def render(data: ReportData) -> str:
         notes=[*data.notes, *few_clips(data)],
         overall=overall(data),
         overview=overview_plot(data) if overall(data) else None,
-        summary=summary_table(data.results, data.headline) if overall(data) else None,
+        summary=data.summary or ([summary_table(data.results, data.headline)] if overall(data) else []),
         styles=system_styles(data),
         types=types,
         trainings=trainings,

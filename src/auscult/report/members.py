@@ -112,7 +112,7 @@ def correlation_plot(
     return Plot(
         body=svg(marks),
         alt=_closest(machine_type, names, values),
-        shape="heat",
+        shape="heat few" if size <= FEW_MEMBERS else "heat",
         title=f"Rank correlation of members' scores, {machine_type}",
         x_ticks=[Tick(float(centres[n]), str(n + 1)) for n in range(size) if n == 0 or (n + 1) % step == 0],
         y_ticks=[Tick(100 - float(centres[n]), f"{name}  {n + 1}") for n, name in enumerate(names)],

@@ -94,7 +94,7 @@ def _layout(plot: Plot) -> Layout:
     gutter = max((CHARACTER * len(tick.text) for tick in plot.y_ticks), default=0.0)
     outside = [word for word in plot.words if not 0 <= word.y <= 100]
     above = 1.6 * LINE if any(word.y > 100 for word in outside) else 0.5 * LINE
-    below = 2.6 * LINE if any(word.y < 0 for word in outside) else 0.3 * LINE
+    below = 3.3 * LINE if any(word.y < 0 for word in outside) else 0.3 * LINE
     left = EDGE + gutter + (8 if gutter else 0) + (LINE if plot.y_label else 0)
     left = max(left, EDGE + 2 * LINE) if outside else left
     top = EDGE + LINE * (bool(plot.title) + bool(plot.note) + bool(plot.scale)) + above

@@ -34,14 +34,14 @@ class Summary:
     Attributes:
         figures: system -> machine type -> mean over ids.
         types: machine types, in order.
-        headline: the run's final system.
+        headline: the run's final system and its protocol.
         intervals: over clips.
         spreads: over seeds.
     """
 
     figures: Mapping[System, Mapping[str, Figures]]
     types: Sequence[str]
-    headline: str
+    headline: System
     intervals: Intervals
     spreads: Spreads
 
@@ -61,7 +61,7 @@ class Summary:
 
 def protocol_tables(
     results: Sequence[ResultRow],
-    headline: str,
+    headline: System,
     *,
     intervals: Intervals | None = None,
     spreads: Spreads | None = None,
@@ -71,7 +71,7 @@ def protocol_tables(
 
     Args:
         results: one row per machine, system and protocol; the mean over seeds where there are several.
-        headline: the run's final system; it stands first and is marked.
+        headline: the run's final system, which stands first, and its protocol, whose row is marked.
         intervals: of the means.
         spreads: of the means.
         always: single models that are never folded away, such as a baseline.
@@ -80,11 +80,11 @@ def protocol_tables(
         The tables `"summary"` and `"machine_types"` and, where there are many systems, `"members"`, a row per single
         model, folded away; none without results.
     """
-    figures = {system: type_means(types) for system, types in sorted_systems(by_system(results), headline).items()}
+    figures = {system: type_means(types) for system, types in sorted_systems(by_system(results), headline[0]).items()}
     if not figures:
         return []
     types = sort_machine_types(row.machine_type for row in results)
-    single = [system for system in figures if system[1] == "none" and system[0] not in {headline, *always}]
+    single = [system for system in figures if system[1] == "none" and system[0] not in {headline[0], *always}]
     folded = single if len({name for name, _ in figures}) > MANY and len(single) < len(figures) else []
     main = Summary(
         {system: means for system, means in figures.items() if system not in folded},
@@ -114,8 +114,8 @@ def side_by_side(summary: Summary) -> Table:
         columns=["system", *["AUC", "pAUC"] * len(protocols)],
         groups=[("", 1), *((SINGLE if protocol == "none" else protocol, 2) for protocol in protocols)],
         rows=with_best(rows, first=1),
-        marked=names.index(summary.headline) if summary.headline in names and len(names) > 1 else None,
-        note=_note(rows, protocols, choice=len(names) > 1),
+        marked=names.index(summary.headline[0]) if summary.headline[0] in names and len(names) > 1 else None,
+        note=_note(rows),
         name="summary",
         units=UNITS,
     )
@@ -129,15 +129,14 @@ def type_by_type(summary: Summary) -> Table:
     best = with_best([rows[place] for place in honest], first=2)
     for place, row in zip(honest, best, strict=True):
         rows[place] = row
-    marked = [place for place, (name, _) in enumerate(systems) if name == summary.headline]
     return Table(
         caption="AUC and pAUC in percent, mean over the machines of each type",
         columns=["system", "protocol", *["AUC", "pAUC"] * (len(summary.types) + 1)],
         groups=[("", 2), *((name, 2) for name in summary.types), (MEAN, 2)],
         rows=rows,
         texts=2,
-        marked=marked[0] if marked and len(systems) > 1 else None,
-        note=_note(rows, [protocol for _, protocol in systems], choice=len(honest) > 1),
+        marked=systems.index(summary.headline) if summary.headline in systems and len(systems) > 1 else None,
+        note=_note(rows, aside=1 < len(honest) < len(systems)),
         name="machine_types",
         units=UNITS,
         starts=[place for place, (name, _) in enumerate(systems) if place and name != systems[place - 1][0]],
@@ -226,10 +225,10 @@ def _figure_cell(value: float, interval: tuple[float, float] | None, deviation: 
         small.append(f"\N{PLUS-MINUS SIGN}{percent(deviation)}")
         details["sd"] = exact(deviation)
     text = percent(value) + (FEWER if partial else "")
-    return Cell(text, small=" ".join(small), value=exact(value), details=details)
+    return Cell(text, small="\n".join(small), value=exact(value), details=details)
 
 
-def _note(rows: Sequence[Sequence[Cell]], protocols: Sequence[str], *, choice: bool) -> str:
+def _note(rows: Sequence[Sequence[Cell]], *, aside: bool = False) -> str:
     """What the small type, the bold type and the signs mean, as far as they occur."""
     cells = [cell for row in rows for cell in row]
     parts = []
@@ -237,7 +236,7 @@ def _note(rows: Sequence[Sequence[Cell]], protocols: Sequence[str], *, choice: b
         parts.append("Small: 95 % interval over resampled clips.")
     if any("sd" in cell.details for cell in cells):
         parts.append("\N{PLUS-MINUS SIGN}: standard deviation over seeds.")
-    if PAPER in protocols and choice:
+    if aside:
         parts.append("Bold: the best, rows of the paper protocol aside, which chose on the labels that judge them.")
     if any(FEWER in cell.text for cell in cells):
         parts.append(f"{FEWER} A mean over fewer machine types than the others; not comparable.")

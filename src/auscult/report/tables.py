@@ -78,7 +78,7 @@ def machine_table(
         foot = [Cell("test clips: normal + anomalous", span=2)]
         foot += [Cell(f"{normal} + {anomaly}", span=2) for normal, anomaly in [*known, totals]]
     caption = f"{machine_type}: AUC and pAUC in percent, per machine"
-    return _figure_table(headline, values, ids, caption=caption, foot=foot)
+    return _figure_table(headline, values, ids, caption=caption, foot=foot, name=f"machines_{machine_type}")
 
 
 def results_section(title: str, results: Sequence[ResultRow], systems: Sequence[str]) -> Section:
@@ -159,6 +159,7 @@ def _figure_table(
     *,
     caption: str,
     foot: Sequence[Cell] = (),
+    name: str = "",
 ) -> Table:
     """A row per system; two columns, AUC and pAUC, per name and for the mean; the best of each column is bold."""
     systems = list(values)
@@ -184,6 +185,8 @@ def _figure_table(
         foot=[foot] if foot else [],
         marked=marked if len(systems) > 1 else None,
         note=f"{FEWER} A mean over fewer columns than the others; not comparable." if partial else "",
+        name=name,
+        units=UNITS,
     )
 
 
@@ -195,5 +198,10 @@ def _bold_best(
     rivals = [text for place, text in enumerate(texts) if place not in without and text != NONE]
     best = max(rivals, key=float) if len(rivals) > 1 else None
     return [
-        Cell(text + FEWER) if place in without else Cell(text, best=text == best) for place, text in enumerate(texts)
+        Cell(
+            text + FEWER if place in without else text,
+            best=place not in without and text == best,
+            value=None if row is None else exact(row[metric]),
+        )
+        for place, (text, row) in enumerate(zip(texts, figures, strict=True))
     ]

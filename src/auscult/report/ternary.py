@@ -25,6 +25,10 @@ CORNERS = np.array([[50.0, 100.0], [0.0, 0.0], [100.0, 0.0]])
 ASPECT = float(np.sqrt(3) / 2)
 """Height of the plot area over its width that makes the triangle equal-sided; the style sheet has it too."""
 
+_ANGLES = 2 * np.pi * np.arange(16) / 16
+_DISC = np.stack([np.cos(_ANGLES), np.sin(_ANGLES) / ASPECT], axis=1)
+"""A disc of radius 1 percent of the width of the plot area."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WeightSurface:
@@ -72,7 +76,7 @@ def ternary_plot(surface: WeightSurface) -> Plot:
         note=f"Best mAUC: {100 * surface.best_mauc:.2f}, weights [{best}]",
         words=_words(surface.names),
         keys=_keys(surface),
-        scale=(gradient(SOUND), f"{100 * low:.1f}", f"{100 * high:.1f}"),
+        scale=(gradient(SOUND), f"mAUC {100 * low:.1f}", f"{100 * high:.1f}"),
         name=f"figure1_{surface.machine_type}",
     )
 
@@ -142,11 +146,10 @@ def _points(surface: WeightSurface) -> list[str]:
     """The optima: without one id each, the report's, the run's; later ones lie above earlier ones."""
     marks = []
     if len(surface.held_out):
-        x, y = place(surface.held_out).T
-        marks += [path(dots(x, y), "held-rim"), path(dots(x, y), "held")]
+        marks += [_drawn(centre + 1.6 * _DISC, "held", close=True) for centre in place(surface.held_out)]
     printed = surface.printed.completed if surface.printed else None
     if printed is not None:
-        diamond = place(printed) + 2.6 * np.array([[1, 0], [0, 1 / ASPECT], [-1, 0], [0, -1 / ASPECT]])
+        diamond = place(printed) + 2.6 * _DISC[::4]
         marks += [_drawn(diamond, "printed-rim", close=True), _drawn(diamond, "printed", close=True)]
     x, y = place(np.asarray(surface.best_weights)[None]).T
     return [*marks, path(dots(x, y), "best-rim"), path(dots(x, y), "best")]
@@ -161,8 +164,8 @@ def _words(names: Sequence[str]) -> list[Word]:
     top, left, right = names
     words = [
         Word(50, 103, top, "middle", "corner"),
-        Word(0, -12, left, "start", "corner"),
-        Word(100, -12, right, "end", "corner"),
+        Word(0, -11, left, "start", "corner"),
+        Word(100, -11, right, "end", "corner"),
     ]
     for weight in GRID:
         text = f"{weight:g}"
@@ -177,7 +180,7 @@ def _keys(surface: WeightSurface) -> list[Key]:
     dot = "M13 5h0"
     keys = [Key("best", "best on the test labels", dot)]
     if len(surface.held_out):
-        keys.append(Key("held", "best without one id each", dot))
+        keys.append(Key("held", "best without one id each", "M16 5a3 3 0 1 0-6 0a3 3 0 1 0 6 0Z"))
     if surface.printed is not None and surface.printed.completed is not None:
         keys.append(Key("printed", "the report's best", "M9 5L13 1L17 5L13 9Z"))
     return keys
