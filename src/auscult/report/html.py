@@ -32,6 +32,9 @@ OPEN_TRAININGS = 6
 """With more members than this, their training curves are folded away."""
 
 
+STYLE_SHEETS = ("style.css", "marks.css")
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """Curves of one machine id: ROC (`None` without labels) and histogram of the final system."""
@@ -90,13 +93,13 @@ def render(data: ReportData) -> str:
     return template.render(
         data=data,
         version=__version__,
-        style=(folder / "style.css").read_text(encoding="utf-8"),
+        style="".join((folder / name).read_text(encoding="utf-8") for name in STYLE_SHEETS),
         script=(folder / "player.js").read_text(encoding="utf-8"),
         verdict=verdict(data),
         notes=[*data.notes, *few_clips(data)],
         overall=overall(data),
         overview=overview_plot(data) if overall(data) else None,
-        summary=summary_table(data.results, data.headline) if overall(data) else None,
+        summary=data.summary or ([summary_table(data.results, data.headline)] if overall(data) else []),
         styles=system_styles(data),
         types=types,
         trainings=trainings,
