@@ -16,6 +16,8 @@ from auscult.models import Model, load_model
 from auscult.plan import BankJob, MemberJob
 from auscult.report.data import DataRow, Evidence, ReportData, Section
 from auscult.report.denoisers import denoiser_sections
+from auscult.report.ensembles import ensemble_sections, intervals_of, spreads_of
+from auscult.report.summary import protocol_tables
 from auscult.report.tables import results_section
 from auscult.results import PROTOCOLS, System, averaged, only
 from auscult.scores import ScoreRow
@@ -36,6 +38,7 @@ def report_data(analysis: Analysis) -> ReportData:
     final, shown = analysis.final, shown_systems(analysis)
     rows = [row for row in averaged(analysis.results) if row.system in shown]
     rows.sort(key=lambda row: row.protocol != final.protocol)  # stable: the headline's protocol stands first
+    intervals = intervals_of(analysis)
     used = {row.protocol for row in rows} or {"none"}
     return ReportData(
         title="What the machines sounded like",
@@ -54,7 +57,18 @@ def report_data(analysis: Analysis) -> ReportData:
         protocols={name: text for name, text in PROTOCOLS.items() if name in used},
         provenance=provenance(analysis),
         notes=[*analysis.notes, *failure_notes(analysis)],
-        sections=[*_evaluation(analysis, list(shown)), *denoiser_sections(analysis)],
+        sections=[
+            *ensemble_sections(analysis, intervals),
+            *_evaluation(analysis, list(shown)),
+            *denoiser_sections(analysis),
+        ],
+        summary=protocol_tables(
+            averaged(analysis.results),
+            analysis.headline,
+            intervals=intervals,
+            spreads=spreads_of(analysis),
+            always=[name for name, system in shown.items() if system.protocol == "none"],
+        ),
     )
 
 
