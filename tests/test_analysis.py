@@ -76,12 +76,12 @@ def test_choosing_on_the_judged_labels_is_never_worse_than_on_those_of_others(fi
         }
         chosen = next(
             choice
-            for choice in results.choices
-            if (choice["machine_type"], choice["ensemble"], choice["protocol"]) == (machine_type, "fine", "paper")
+            for choice in (item.choice for item in results.choices)
+            if (choice.machine_type, choice.ensemble, choice.protocol) == (machine_type, "fine", "paper")
         )
-        assert chosen["mauc"] == pytest.approx(mauc["paper"], abs=1e-12)
-        assert len(chosen["weights"]) == 2
-        assert sum(chosen["weights"].values()) == pytest.approx(1.0)
+        assert chosen.mauc == pytest.approx(mauc["paper"], abs=1e-12)
+        assert len(chosen.weights) == 2
+        assert sum(chosen.weights.values()) == pytest.approx(1.0)
 
 
 def test_the_figures_follow_from_the_score_tables_of_the_run_folder(finished: Run) -> None:

@@ -5,7 +5,7 @@ References:
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from auscult.scores import ScoreTable
 
 Floats = NDArray[np.float64]
 
+System = TypeVar("System", bound=Hashable)
+
 
 class Interval(TypedDict):
     """Lower and upper bounds of AUC and of pAUC, fractions of 1."""
@@ -26,8 +28,8 @@ class Interval(TypedDict):
 
 
 def bootstrap(
-    tables: Mapping[Hashable, ScoreTable], *, replicates: int = 1000, seed: int = 0, level: float = 0.95
-) -> dict[Hashable, dict[str, Any]]:
+    tables: Mapping[System, ScoreTable], *, replicates: int = 1000, seed: int = 0, level: float = 0.95
+) -> dict[System, dict[str, Any]]:
     """How far AUC and pAUC would move with other test clips of the same machines.
 
     Clips are drawn with replacement within the normal and within the anomalous clips of each machine id; the bounds are

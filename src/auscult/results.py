@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Literal
 
 from auscult.ensemble import Choice
 from auscult.errors import RunError, nearest
@@ -100,7 +100,7 @@ class Results:
         headline: name and protocol of the system that is the run's result.
         development: a row per machine, system and seed.
         evaluation: likewise for the evaluation clips, where their labels are known.
-        choices: what each protocol chose: machine type, ensemble, protocol, held-out id, weights, their mAUC, seed.
+        choices: what each protocol chose for each ensemble and seed.
         failures: label and reason of each job that is not finished.
         notes: what a reader must know, a sentence each.
     """
@@ -108,7 +108,7 @@ class Results:
     headline: tuple[str, str]
     development: list[ResultRow]
     evaluation: list[ResultRow]
-    choices: list[dict[str, Any]]
+    choices: list[SeedChoice]
     failures: list[dict[str, str]]
     notes: list[str]
 
@@ -159,7 +159,7 @@ def read_results(run: Path) -> Results:
         headline = content["headline"]
         return Results(
             headline=(headline["system"], headline["protocol"]),
-            choices=content["choices"],
+            choices=[SeedChoice(item.pop("seed"), Choice(**item)) for item in content["choices"]],
             failures=content["failures"],
             notes=content["notes"],
             **found,

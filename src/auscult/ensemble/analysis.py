@@ -1,13 +1,13 @@
 """What an ensemble is made of: its surface of weights, the effect of each member, how members agree."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from auscult.ensemble.areas import Floats, areas, both_kinds
 from auscult.ensemble.columns import Clips, Scores
-from auscult.ensemble.protocols import STEP, Combiner, Node
+from auscult.ensemble.protocols import STEP, Choice, Combiner, Node
 from auscult.ensemble.weights import simplex, uniform
 from auscult.errors import ScoreError
 from auscult.metrics import Figures, mean_figures
@@ -95,6 +95,27 @@ def _figures(combiner: Combiner, nodes: Sequence[Node], protocol: str) -> Figure
                 auc, pauc = areas(scores[places][scored][None], anomaly[scored])
                 figures.append({"auc": float(auc[0]), "pauc": float(pauc[0])})
     return mean_figures(figures) if figures else None
+
+
+def shares(ensemble: str, choices: Iterable[Choice]) -> dict[str, float]:
+    """Leaf -> its share of an ensemble's score, through all ensembles beneath it; the shares add up to 1.
+
+    Args:
+        ensemble: its name.
+        choices: of one machine type, protocol and held-out id, one for each ensemble.
+    """
+    weights = {choice.ensemble: choice.weights for choice in choices}
+    found: dict[str, float] = {}
+
+    def spread(name: str, share: float) -> None:
+        if name not in weights:
+            found[name] = found.get(name, 0.0) + share
+            return
+        for member, weight in weights[name].items():
+            spread(member, share * weight)
+
+    spread(ensemble, 1.0)
+    return found
 
 
 def correlations(leaves: Mapping[str, Scores]) -> tuple[list[str], Floats]:

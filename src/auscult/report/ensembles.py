@@ -1,11 +1,13 @@
 """The parts of a page about ensembles: beside the report's tables, weights as in Figure 1, members and choices."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from auscult.analysis import Analysis, nodes_of
 from auscult.clips import MACHINE_TYPES
-from auscult.ensemble import Choice, Node, Scores, correlations, member_effects, weight_surface
+from auscult.ensemble import Choice, Node, Scores, correlations, member_effects, shares, weight_surface
 from auscult.intervals import bootstrap
 from auscult.metrics import MEAN, Figures, mean_figures
 from auscult.report.choices import choices_table, held_out_weights
@@ -27,7 +29,7 @@ MAKER = "factory.json"
 def intervals_of(analysis: Analysis) -> Intervals:
     """Intervals over the development test clips, of the first seed's systems."""
     tables = {system.key: system.development for system in analysis.of_seed() if len(system.development)}
-    return dict(bootstrap(tables))
+    return bootstrap(tables)
 
 
 def spreads_of(analysis: Analysis) -> Spreads:
@@ -54,7 +56,7 @@ def ensemble_sections(analysis: Analysis, intervals: Intervals) -> list[Section]
     if analysis.recipe.compare:
         tables = comparison_tables(
             averaged(analysis.results),
-            analysis.recipe.compare,
+            {name: dict(columns) for name, columns in analysis.recipe.compare.items()},
             dcase=is_challenge(analysis),
             intervals=intervals,
         )
@@ -88,18 +90,20 @@ def _weights(analysis: Analysis, nodes: Sequence[Node]) -> list[Section]:
             if node.weights != "search" or node.select or chosen is None or len(chosen.weights) != 3:
                 continue
             weights, mauc = weight_surface(node, leaves, nodes=nodes[:place])
-            names = list(chosen.weights)
+            first, second, third = chosen.weights
             printed = printed_optima().get(machine_type) if is_challenge(analysis) else None
             plots.append(
                 ternary_plot(
                     WeightSurface(
                         machine_type=machine_type,
-                        names=tuple(names),
+                        names=(first, second, third),
                         weights=weights,
                         mauc=mauc,
-                        best_weights=tuple(chosen.weights.values()),
+                        best_weights=np.array(list(chosen.weights.values())),
                         best_mauc=float(chosen.mauc or 0.0),
-                        held_out=held_out_weights(choices, machine_type=machine_type, ensemble=node.name, names=names),
+                        held_out=held_out_weights(
+                            choices, machine_type=machine_type, ensemble=node.name, names=list(chosen.weights)
+                        ),
                         printed=printed,
                     )
                 )
@@ -123,17 +127,18 @@ def _members(analysis: Analysis, nodes: Sequence[Node], intervals: Intervals) ->
     for machine_type, leaves in analysis.leaves[analysis.seed].items():
         effects = member_effects(nodes[-1], leaves, nodes=nodes[:-1])
         inside = [name for name in leaves if name in effects]
-        shares = {
-            protocol: shares_of(nodes, [choice for choice in choices if choice.machine_type == machine_type], protocol)
-            for protocol in dict.fromkeys(choice.protocol for choice in choices)
+        mine = [choice for choice in choices if choice.machine_type == machine_type]
+        weights = {
+            protocol: mean_shares(nodes[-1].name, [choice for choice in mine if choice.protocol == protocol])
+            for protocol in dict.fromkeys(choice.protocol for choice in mine)
         }
         members = by_family(
             [
                 MemberEffect(
                     name=name,
                     family=families[name],
-                    alone=type_means(figures.get((name, "none"), {})).get(machine_type),
-                    weights={protocol: own[name] for protocol, own in shares.items() if name in own},
+                    alone=type_means(figures[name, "none"])[machine_type],
+                    weights={protocol: own[name] for protocol, own in weights.items() if name in own},
                     without=effects[name],
                     interval=intervals.get((name, "none"), {}).get(machine_type, {}).get(MEAN),
                 )
@@ -158,35 +163,21 @@ def _members(analysis: Analysis, nodes: Sequence[Node], intervals: Intervals) ->
     return Section("Members", paragraphs=[text], tables=tables, plots=plots)
 
 
-def shares_of(nodes: Sequence[Node], choices: Sequence[Choice], protocol: str) -> dict[str, float]:
-    """Member -> its share of the final score of one machine type, the mean over held-out ids where each has its own.
+def mean_shares(ensemble: str, choices: Sequence[Choice]) -> dict[str, float]:
+    """Member -> its share of an ensemble's score, the mean over held-out ids where each has its own.
 
     Args:
-        nodes: children before parents, the final one last.
-        choices: of one machine type.
-        protocol: whose weights.
+        ensemble: its name.
+        choices: of one machine type and protocol.
     """
-    mine = [choice for choice in choices if choice.protocol == protocol]
-    folds = dict.fromkeys(choice.held_out for choice in mine)
+    folds = list(dict.fromkeys(choice.held_out for choice in choices))
     if len(folds) > 1:
-        folds.pop(None, None)  # what scores the other parts is no fold
+        folds.remove(None)  # what scores the other parts is no fold
     total: dict[str, float] = {}
     for fold in folds:
-        weights = {choice.ensemble: choice.weights for choice in mine if choice.held_out == fold}
-        for name, share in _shares(nodes[-1].name, weights).items():
+        for name, share in shares(ensemble, (choice for choice in choices if choice.held_out == fold)).items():
             total[name] = total.get(name, 0.0) + share / len(folds)
     return total
-
-
-def _shares(name: str, weights: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Leaf -> share of a system's score."""
-    if name not in weights:
-        return {name: 1.0}
-    shares: dict[str, float] = {}
-    for member, weight in weights[name].items():
-        for leaf, share in _shares(member, weights).items():
-            shares[leaf] = shares.get(leaf, 0.0) + weight * share
-    return shares
 
 
 def _chosen(choices: Sequence[Choice], machine_type: str, ensemble: str, protocol: str) -> Choice | None:

@@ -107,7 +107,7 @@ def metadata_text(run: FinishedRun, choice: Choice, identity: Identity) -> tuple
     Raises:
         ModelError: if a model's file is damaged.
     """
-    members = {kind: members_of(run.recipe, choice.system, kind) for kind in choice.table.groups()}
+    members = {kind: members_of(run, choice, kind) for kind in choice.table.groups()}
     models: dict[str, list[tuple[Member, ModelFile]]] = {}
     missing = []
     for machine_type, some in members.items():

@@ -1,14 +1,17 @@
 """What a submission takes from a finished run: its systems' evaluation scores, figures, members and recipe."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from auscult.ensemble import shares
 from auscult.errors import ModelError, RunError, nearest
-from auscult.metrics import MEAN, Figures, mean_figures
-from auscult.recipe import ENSEMBLE, Member, Recipe, load_recipe
+from auscult.metrics import Figures, mean_figures
+from auscult.recipe import Member, Recipe, load_recipe
+from auscult.results import Results, averaged, read_results
 from auscult.scores import ScoreTable
 
 PLAIN = "none"
@@ -33,15 +36,13 @@ class FinishedRun:
     Attributes:
         folder: the run folder.
         recipe: as the run resolved it.
-        headline: name of the system that is the run's result; none if the run does not say.
-        rows: rows of `results.json`.
+        results: what `results.json` says.
         files: system -> machine type -> protocol -> table of evaluation scores.
     """
 
     folder: Path
     recipe: Recipe
-    headline: str | None
-    rows: list[dict[str, Any]]
+    results: Results
     files: Mapping[str, Mapping[str, Mapping[str, Path]]]
 
 
@@ -71,16 +72,16 @@ def read_run(folder: Path) -> FinishedRun:
         RunError: if the folder holds none, or it has no evaluation scores.
         RecipeError: if its recipe is damaged.
     """
-    headline, rows = _read_results(folder / "results.json")
+    results = read_results(folder)
     if not (folder / "recipe.toml").is_file():
         raise RunError(f"{folder} is no finished run: it lacks recipe.toml; give the folder of `auscult run`")
-    files = _score_files(folder / "scores", rows)
+    files = _score_files(folder / "scores")
     if not files:
         raise RunError(
             f"{folder} has no evaluation scores: its data have no evaluation clips, or its members were trained on "
             'development machines only; run with the challenge\'s eval_data and train_on = [..., "additional"]'
         )
-    return FinishedRun(folder, load_recipe(str(folder / "recipe.toml")), headline, rows, files)
+    return FinishedRun(folder, load_recipe(str(folder / "recipe.toml")), results, files)
 
 
 def choose(run: FinishedRun, *, system: str | None = None, protocol: str | None = None) -> Choice:
@@ -95,7 +96,7 @@ def choose(run: FinishedRun, *, system: str | None = None, protocol: str | None 
         RunError: if there is no such system or protocol.
         ScoreError: if a table is damaged.
     """
-    name = system or _default_system(run)
+    name = system or run.results.headline[0]
     if name not in run.files:
         raise RunError(
             f"{run.folder} has no evaluation scores of a system {name!r}{nearest(name, run.files)}; "
@@ -117,18 +118,23 @@ def choose(run: FinishedRun, *, system: str | None = None, protocol: str | None 
         if of_type not in files:
             continue
         rows += ScoreTable.read(files[of_type]).rows
-        if mean := _development_mean(run.rows, machine_type, name, of_type):
+        if mean := _development_mean(run.results, machine_type, name, of_type):
             figures[machine_type] = mean
     others = [one for one in there if one not in (protocol, PLAIN)]
     return Choice(name, protocol, others, ScoreTable(rows), figures)
 
 
-def members_of(recipe: Recipe, system: str, machine_type: str) -> list[Member]:
-    """The members of a machine type that enter a system's scores: itself, or those that an ensemble combines."""
-    members = recipe.members_of(machine_type)
-    if system == ENSEMBLE:
-        return [member for member in members if recipe.in_ensemble(member.name)]
-    return [member for member in members if member.name == system]
+def members_of(run: FinishedRun, choice: Choice, machine_type: str) -> list[Member]:
+    """The members of a machine type that enter a system's evaluation scores with a weight above 0."""
+    seed = run.recipe.seed
+    chosen = [
+        item.choice
+        for item in run.results.choices
+        if (item.seed, item.choice.machine_type, item.choice.protocol) == (seed, machine_type, choice.protocol)
+        and item.choice.held_out is None
+    ]
+    taken = {name for name, share in shares(choice.system, chosen).items() if share > 0}
+    return [member for member in run.recipe.members_of(machine_type) if member.name in taken]
 
 
 def data_of(folder: Path) -> Path | None:
@@ -182,58 +188,25 @@ def _product(numbers: Iterable[int]) -> int:
     return result
 
 
-def _read_results(path: Path) -> tuple[str | None, list[dict[str, Any]]]:
-    """The headline's system, if there is one, and the rows, of an object or of a bare list of rows."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunError(
-            f"{path.parent} is no finished run: {path.name} cannot be read ({error.strerror}); finish it with "
-            "`auscult run`, or give its folder"
-        ) from error
-    except ValueError as error:
-        raise RunError(f"{path} is damaged: {error}; repeat `auscult run`, which keeps what is finished") from error
-    headline = None
-    if isinstance(content, dict):
-        headline = (content.get("headline") or {}).get("system")
-        content = content.get("rows")
-    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
-        raise RunError(f"{path} holds no list of results; repeat `auscult run`, which keeps what is finished")
-    return headline, content
-
-
-def _score_files(folder: Path, rows: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, Path]]]:
-    """System -> machine type -> protocol -> file; a plain name's protocol is the rows' where they know only one."""
-    protocols: dict[str, set[str]] = {}
-    for row in rows:
-        protocols.setdefault(str(row.get("system")), set()).add(str(row.get("protocol")))
+def _score_files(folder: Path) -> dict[str, dict[str, dict[str, Path]]]:
+    """System -> machine type -> protocol -> file of the run's first seed."""
     files: dict[str, dict[str, dict[str, Path]]] = {}
     for path in sorted(folder.glob(f"*/*{_SUFFIX}")):
         name, protocol = path.name.removesuffix(_SUFFIX), PLAIN
+        if re.search(r"\.seed-\d+$", name):
+            continue
         stem, _, ending = name.rpartition(".")
-        if name not in protocols and stem and ending in MEANINGS:
+        if stem and ending in MEANINGS:
             name, protocol = stem, ending
-        elif len(stated := protocols.get(name, set()) & set(MEANINGS)) == 1:
-            (protocol,) = stated
         files.setdefault(name, {}).setdefault(path.parent.name, {})[protocol] = path
     return files
 
 
-def _default_system(run: FinishedRun) -> str:
-    if run.headline:
-        return run.headline
-    if ENSEMBLE in run.files:
-        return ENSEMBLE
-    if len(run.files) == 1:
-        return next(iter(run.files))
-    raise RunError(f"{run.folder} names no system as its result; choose one of {', '.join(run.files)} with --system")
-
-
-def _development_mean(rows: list[dict[str, Any]], machine_type: str, system: str, protocol: str) -> Figures | None:
-    wanted = {"machine_type": machine_type, "system": system, "protocol": protocol, "subset": "development"}
+def _development_mean(results: Results, machine_type: str, system: str, protocol: str) -> Figures | None:
+    wanted = machine_type, system, protocol
     figures: list[Figures] = [
-        {"auc": row["auc"], "pauc": row["pauc"]}
-        for row in rows
-        if wanted.items() <= row.items() and row.get("machine_id") != MEAN and row.get("auc") is not None
+        {"auc": row.auc, "pauc": row.pauc}
+        for row in averaged(results.development)
+        if (row.machine_type, row.system, row.protocol) == wanted
     ]
     return mean_figures(figures) if figures else None
