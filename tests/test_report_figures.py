@@ -128,6 +128,8 @@ def test_other_optima_lie_where_their_weights_say() -> None:
     (diamond,) = points(plot.body, "printed")
     np.testing.assert_allclose(diamond.mean(axis=0), place([0.01, 0.07, 0.92]), atol=0.02)
     assert [key.style for key in plot.keys] == ["best", "held", "printed"]
+    assert plot.keys[2].text == "the report's best, its cut-off weight inferred"
+    assert ternary_plot(surface(printed=printed_optima()["fan"])).keys[1].text == "the report's best"
     unknown = ternary_plot(surface(printed=PrintedOptimum(0.9, (None, None, 0.9))))
     assert points(unknown.body, "printed") == []
 
