@@ -15,6 +15,9 @@ from auscult.results import ResultRow
 
 REPORT = "the report"
 
+ROUNDING = 1e-4
+"""Printed numbers have two decimals of a percent."""
+
 _KINDS = (*MACHINE_TYPES, MEAN)
 
 THEIR_CHOICES = (
@@ -54,11 +57,12 @@ def comparison_tables(
     ours = {
         system: {kind: figures for kind, figures in means.items() if kind in MACHINE_TYPES}
         for system, means in ours.items()
+        if any(kind in MACHINE_TYPES for kind in means)
     }
     tables = []
     for name, columns in mapping.items():
         _check(name, columns)
-        if any(ours[system] for system in ours if system[0] in columns.values()):
+        if any(system in columns.values() for system, _ in ours):
             tables.append(_table(name, columns, ours, dcase=dcase, intervals=intervals or {}))
     return tables
 
@@ -83,23 +87,18 @@ def _table(
     intervals: Intervals,
 ) -> Table:
     rows: list[list[Cell]] = []
-    starts = []
+    starts, missing = [], []
     for column, title in COLUMNS[name].items():
-        printed = printed_table(name)[column]
+        system, printed = columns.get(column, ""), printed_table(name)[column]
+        protocols = sort_protocols(of for found, of in ours if found == system)
         starts.append(len(rows))
         rows.append([Cell(title), Cell(REPORT), *(cell for kind in _KINDS for cell in _printed(printed[kind]))])
-        system = columns.get(column, "")
-        for protocol in sort_protocols(of for found, of in ours if found == system):
-            means = ours[system, protocol]
-            words = "ours" if protocol == "none" else f"ours, {protocol}"
+        for protocol in protocols:
             interval = intervals.get((system, protocol), {})
-            cells = [cell for kind in _KINDS for cell in _ours(means, kind, printed[kind], interval)]
+            cells = [cell for kind in _KINDS for cell in _ours(ours[system, protocol], kind, printed[kind], interval)]
+            words = "ours" if protocol == "none" else f"ours, {protocol}"
             rows.append([Cell("", value=title), Cell(words), *cells])
-    partial = any(FEWER in cell.text for row in rows for cell in row)
-    missing = [title for column, title in COLUMNS[name].items() if not any(s == columns.get(column) for s, _ in ours)]
-    notes = ["Small: ours less the report's, in points.", THEIR_CHOICES]
-    notes += [f"Not in this run: {', '.join(missing)}."] if missing else []
-    notes += [f"{FEWER} A mean over fewer machine types than the report's; not comparable."] if partial else []
+        missing += [] if protocols else [title]
     beside = "and ours beneath, in percent" if dcase else "and ours of other clips beneath, not comparable, in percent"
     return Table(
         caption=f"{TITLES[name]}: the report's AUC and pAUC {beside}",
@@ -107,11 +106,30 @@ def _table(
         groups=[("", 2), *((kind, 2) for kind in _KINDS)],
         rows=rows,
         texts=2,
-        note=" ".join(notes if dcase else [OTHER_CLIPS, *notes]),
+        note=" ".join(_notes(name, rows, missing, dcase=dcase)),
         name=name,
         units=UNITS,
         starts=starts[1:],
     )
+
+
+def _notes(name: str, rows: Sequence[Sequence[Cell]], missing: Sequence[str], *, dcase: bool) -> list[str]:
+    """What the reader of a table must know."""
+    notes = [] if dcase else [OTHER_CLIPS]
+    notes += ["Small: ours less the report's, in points.", THEIR_CHOICES]
+    notes += [f"Not in this run: {', '.join(missing)}."] if missing else []
+    if any(FEWER in cell.text for row in rows for cell in row):
+        notes.append(f"{FEWER} A mean over fewer machine types than the report's; not comparable.")
+    for column, title in COLUMNS[name].items():
+        printed = printed_table(name)[column]
+        real = mean_figures(printed[kind] for kind in MACHINE_TYPES)
+        pairs = (("AUC", printed[MEAN]["auc"], real["auc"]), ("pAUC", printed[MEAN]["pauc"], real["pauc"]))
+        notes += [
+            f"The printed mean {metric} of {title}, {_two(said)}, is not the mean of its column, {_two(value)}."
+            for metric, said, value in pairs
+            if abs(said - value) > ROUNDING
+        ]
+    return notes
 
 
 def _printed(figures: Figures) -> list[Cell]:

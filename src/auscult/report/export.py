@@ -1,26 +1,23 @@
-"""Tables and figures as files: CSV for spreadsheets and programs, Markdown and LaTeX for papers, SVG for figures."""
+"""Tables and figures of a report as files of their own, for spreadsheets, programs and papers."""
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from auscult.files import replacing, saving
-from auscult.report.data import Cell, Key, Plot, Table
-from auscult.report.figures import roc_plot
+from auscult.metrics import sort_machine_types
+from auscult.report.data import Key, Plot, ReportData, Table
+from auscult.report.figures import overview_plot, roc_plot, system_styles
+from auscult.report.formats import table_csv, table_latex, table_markdown
 from auscult.report.standalone import standalone_svg
-from auscult.report.tables import NONE, percent
+from auscult.report.tables import headline_figures, machine_table, percent, summary_table
 from auscult.results import ResultRow
 from auscult.scores import ScoreTable
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the start of a formula."""
-
 
 def export_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:
-    """Write each table that has a name as `<name>.csv` and `<name>.md`.
+    """Write each table that has a name as `<name>.csv`, `<name>.md` and `<name>.tex`.
 
     Args:
         folder: made if it is not there.
@@ -38,6 +35,7 @@ def export_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:
         files += [
             _write(folder / f"{name}.csv", table_csv(table)),
             _write(folder / f"{name}.md", table_markdown(table)),
+            _write(folder / f"{name}.tex", table_latex(table)),
         ]
     return files
 
@@ -60,44 +58,23 @@ def export_figures(folder: Path, plots: Iterable[Plot]) -> list[Path]:
     return [_write(folder / f"{name}.svg", standalone_svg(plot)) for plot, name in zip(named, names, strict=True)]
 
 
-def table_csv(table: Table) -> str:
-    """A table's values in full: one line of headings, then a line per row; nothing where a value is missing.
-
-    A heading is the name of the column's group, of the column, and its unit. Further numbers of a column's cells, such
-    as the ends of an interval, have columns of their own beside it. Rows at the foot are left out.
-    """
-    details = [_detail_names(table, place) for place in range(len(table.columns))]
-    headings: list[str] = []
-    for group, column, names in zip(_groups(table), table.columns, details, strict=True):
-        words = f"{group} {column}".strip()
-        unit = f" ({table.units[column]})" if column in table.units else ""
-        headings += [f"{words}{unit}", *(f"{words} {name}{unit}" for name in names)]
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([_plain(heading) for heading in headings])
-    for row in table.rows:
-        values: list[str] = []
-        for cell, names in zip(row, details, strict=True):
-            values += [_value(cell), *(repr(cell.details[name]) if name in cell.details else "" for name in names)]
-        writer.writerow(values)
-    return file.getvalue()
+def report_tables(data: ReportData) -> list[Table]:
+    """The tables of a page that are worth a file: overview, machines of each type, further parts."""
+    types = sort_machine_types(row.machine_type for row in data.results)
+    summary = data.summary or ([summary_table(data.results, data.headline)] if data.results else [])
+    machines = [machine_table(data.results, data.headline, name, clips=data.data_summary) for name in types]
+    return [*summary, *machines, *(table for section in data.sections for table in section.tables)]
 
 
-def table_markdown(table: Table) -> str:
-    """A table as Markdown: caption, rows as they are shown with the small type in brackets, and the note."""
-    groups = _groups(table)
-    headings = [f"{group} {column}".strip() for group, column in zip(groups, table.columns, strict=True)]
-    rule = [":--" if place < table.texts else "--:" for place in range(len(headings))]
-    lines = [_line(_in_markdown(heading) for heading in headings), _line(rule)]
-    for row in (*table.rows, *table.foot):
-        cells: list[str] = []
-        for cell in row:
-            text = _in_markdown(cell.text)
-            text = f"**{text}**" if cell.best else text
-            cells += [_with_small(text, cell), *[""] * (cell.span - 1)]
-        lines.append(_line(cells))
-    parts = [_in_markdown(table.caption), "\n".join(lines), _in_markdown(table.note)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+def report_figures(data: ReportData) -> list[Plot]:
+    """The plots of a page that are worth a file: overview, ROC curves, those of further parts that have a name."""
+    styles = system_styles(data)
+    figures = []
+    if headline_figures(data):
+        keys = [Key(f"curve {style}", system) for system, style in styles.items()]
+        figures.append(replace(overview_plot(data), keys=keys, name="overview"))
+    figures += roc_figures(data.tables, styles, data.results, data.headline)
+    return figures + [plot for section in data.sections for plot in section.plots if plot.name]
 
 
 def roc_figures(
@@ -149,39 +126,3 @@ def _write(path: Path, text: str) -> Path:
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
     return path
-
-
-def _groups(table: Table) -> list[str]:
-    """The group's name above each column."""
-    names = [name for name, span in table.groups for _ in range(span)]
-    return names or [""] * len(table.columns)
-
-
-def _detail_names(table: Table, column: int) -> list[str]:
-    return list(dict.fromkeys(name for row in table.rows for name in row[column].details))
-
-
-def _value(cell: Cell) -> str:
-    if isinstance(cell.value, float | int):
-        return repr(cell.value)
-    text = cell.text if cell.value is None else cell.value
-    return "" if text == NONE else _plain(text)
-
-
-def _plain(text: str) -> str:
-    """Text that a spreadsheet takes for text: one that looks like a formula gets an apostrophe in front."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _with_small(text: str, cell: Cell) -> str:
-    return f"{text} ({', '.join(_in_markdown(line) for line in cell.small.splitlines())})" if cell.small else text
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _in_markdown(text: str) -> str:
-    """Text without power over the table or the page."""
-    escaped = re.sub(r"([\\`*_\[\]|])", r"\\\1", " ".join(text.split()))
-    return escaped.replace("&", "&amp;").replace("<", "&lt;")

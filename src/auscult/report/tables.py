@@ -1,6 +1,7 @@
 """The tables of the page: systems by machine types, systems by machine ids, clips by score, numbers of clips."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from auscult.metrics import Figures, mean_figures, sort_machine_types
@@ -78,22 +79,26 @@ def machine_table(
         foot = [Cell("test clips: normal + anomalous", span=2)]
         foot += [Cell(f"{normal} + {anomaly}", span=2) for normal, anomaly in [*known, totals]]
     caption = f"{machine_type}: AUC and pAUC in percent, per machine"
-    return _figure_table(headline, values, ids, caption=caption, foot=foot, name=f"machines_{machine_type}")
+    table = _figure_table(headline, values, ids, caption=caption, foot=foot)
+    return replace(table, name=f"machines_{machine_type}")
 
 
-def results_section(title: str, results: Sequence[ResultRow], systems: Sequence[str]) -> Section:
+def results_section(
+    title: str, results: Sequence[ResultRow], systems: Sequence[str], *, prefix: str = "evaluation"
+) -> Section:
     """A part of the page with further results: the summary, then a table per machine type.
 
     Args:
         title: of the part.
         results: not empty.
         systems: in order, the run's final one last.
+        prefix: of the names of the exported tables.
     """
     order = {name: place for place, name in enumerate(systems)}
     rows = sorted(results, key=lambda row: order[row.system])
     types = sort_machine_types(row.machine_type for row in rows)
     tables = [summary_table(rows, systems[-1]), *(machine_table(rows, systems[-1], name) for name in types)]
-    return Section(title, tables=tables)
+    return Section(title, tables=[replace(table, name=f"{prefix}_{table.name}") for table in tables])
 
 
 def ranking(table: ScoreTable, machine_type: str) -> list[ScoreRow]:
@@ -159,7 +164,6 @@ def _figure_table(
     *,
     caption: str,
     foot: Sequence[Cell] = (),
-    name: str = "",
 ) -> Table:
     """A row per system; two columns, AUC and pAUC, per name and for the mean; the best of each column is bold."""
     systems = list(values)
@@ -185,7 +189,7 @@ def _figure_table(
         foot=[foot] if foot else [],
         marked=marked if len(systems) > 1 else None,
         note=f"{FEWER} A mean over fewer columns than the others; not comparable." if partial else "",
-        name=name,
+        name="machine_types",
         units=UNITS,
     )
 

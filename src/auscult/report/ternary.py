@@ -182,5 +182,6 @@ def _keys(surface: WeightSurface) -> list[Key]:
     if len(surface.held_out):
         keys.append(Key("held", "best without one id each", "M16 5a3 3 0 1 0-6 0a3 3 0 1 0 6 0Z"))
     if surface.printed is not None and surface.printed.completed is not None:
-        keys.append(Key("printed", "the report's best", "M9 5L13 1L17 5L13 9Z"))
+        inferred = ", its cut-off weight inferred" if None in surface.printed.weights else ""
+        keys.append(Key("printed", f"the report's best{inferred}", "M9 5L13 1L17 5L13 9Z"))
     return keys
