@@ -155,8 +155,8 @@ def test_a_built_in_recipe_can_be_extended_without_a_file() -> None:
 
 def test_what_wins() -> None:
     """The recipe's own over what it extends, a later extended one over an earlier; tables are merged."""
-    text = 'name = "mine"\nextends = ["kapka-2", "daniluk-4"]\nseed = 7\n[denoiser]\nepochs = 2\n[compare.table3]\ndev = "baseline"\n'
-    recipe = parse(text)
+    own = '[denoiser]\nepochs = 2\n[compare.table3]\ndev = "baseline"\n'
+    recipe = parse(f'name = "mine"\nextends = ["kapka-2", "daniluk-4"]\nseed = 7\n{own}')
     assert recipe.seed == 7
     assert recipe.denoiser.epochs == 2
     assert recipe.compare["table3"] == {"baseline": "baseline", "dev": "baseline", "dev+add": "kapka-dev-add"}
