@@ -175,11 +175,12 @@ def test_a_recipes_training_and_data_go_with_its_own_members(folder: Path) -> No
         )
         (folder / f"{name}.toml").write_text(text)
     own = member("own", 'family = "spectral"')
-    both = extending(folder, own, '["one.toml", "two.toml"]')
+    both = extending(folder, own + member("one-but", 'like = "one"', "pooling = 'x'"), '["one.toml", "two.toml"]')
     assert [(one.name, both.training_of(one), one.train_on) for one in both.member] == [
         ("one", {"epochs": 5, "batch_size": 8}, ["development"]),
         ("two", {"epochs": 6}, ["additional"]),
         ("own", {}, None),
+        ("one-but", {"epochs": 5, "batch_size": 8}, ["development"]),
     ]
     own_wins = 'train_on = ["development", "additional"]\n[training]\nepochs = 1\n'
     (folder / "both.toml").write_text('name = "both"\nextends = ["one.toml", "two.toml"]\n')
