@@ -11,8 +11,8 @@ def parse(name: str, grid: str, *overrides: str, more: str = "") -> Recipe:
     return parse_recipe(text, "mine.toml", overrides)
 
 
-REPORT = """{ "model.alpha" = [0.9, 0.75, 0.5], "model.target" = [0.0, 2.5, 5.0, 10.0], "features.n_mels" = [128, 256], \
-"model.norm" = ["l1", "l2"] }"""
+REPORT = """{ "model.alpha" = [0.9, 0.75, 0.5], "model.target" = [0.0, 2.5, 5.0, 10.0], \
+"features.n_mels" = [128, 256], "model.norm" = ["l1", "l2"] }"""
 
 
 def test_there_is_one_member_for_each_combination_in_order() -> None:

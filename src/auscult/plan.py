@@ -156,15 +156,15 @@ def _check_types(recipe: Recipe, types: Sequence[str]) -> None:
 
 
 def _check_members_types(recipe: Recipe, clips: Sequence[Clip]) -> None:
-    """Refuse members for machine types that are neither in the data nor the challenge's: a slip of the pen, it seems."""
+    """Refuse members for machine types that are neither in the data nor the challenge's: slips of the pen."""
     there = dict.fromkeys(clip.machine_type for clip in clips)
     known = [*there, *(name for name in MACHINE_TYPES if name not in there)]
     for member in recipe.member:
         for name in member.machine_types or ():
             if name not in known:
                 raise RecipeError(
-                    f"member {member.name!r} is for the machine type {name!r}{nearest(name, known)}, which is neither in "
-                    f"the data ({', '.join(there)}) nor one of the challenge's ({', '.join(MACHINE_TYPES)})"
+                    f"member {member.name!r} is for the machine type {name!r}{nearest(name, known)}, which is neither "
+                    f"in the data ({', '.join(there)}) nor one of the challenge's ({', '.join(MACHINE_TYPES)})"
                 )
 
 

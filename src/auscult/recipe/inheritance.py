@@ -159,7 +159,8 @@ def _with_own(inherited: Sequence[_Draft], tables: Sequence[Content]) -> list[_D
     for index, table in enumerate(tables):
         if "like" not in table:
             added[index] = [draft for draft in _drafts(table) if not _changes(members, draft)]
-    fresh = {index: tables[index] for index in range(len(tables)) if index not in added or added[index]}
+    changing = {index for index, drafts in added.items() if not drafts}  # what is like their name is like the inherited
+    fresh = {index: table for index, table in enumerate(tables) if index not in changing}
     for index, table in enumerate(tables):
         if "like" in table:
             drafts = _drafts(*_as_liked(index, fresh, members, ()))
