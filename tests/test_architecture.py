@@ -15,7 +15,7 @@ datasets
 denoising
 features
 models
-store recipe constructors denoiser_jobs plan executors
+store recipe constructors denoiser_jobs plan jobs workers executors
 scores metrics ensemble submission
 results
 report

@@ -80,7 +80,7 @@ def test_members_of_one_level_share_its_banks(finished: Any) -> None:
 
 
 def test_denoised_features_are_those_of_the_denoised_waveform(finished: Any) -> None:
-    from auscult.executors import features_of
+    from auscult.jobs import features_of
 
     bank = next(bank for bank in finished.plan.banks if bank.level == 10)
     denoiser = Denoiser.load(finished.store.path("denoiser", bank.denoiser.key), 10)

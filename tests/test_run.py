@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-import auscult.executors
+import auscult.jobs
 from auscult.datasets import load_clips
 from auscult.errors import AuscultError, ModelError, RecipeError, RunError
-from auscult.executors import load_banks
+from auscult.jobs import load_banks
 from auscult.models import Model, load_model
 from auscult.models.saved import read_model_file
 from auscult.recipe import load_recipe, parse_recipe
@@ -319,7 +319,7 @@ def test_the_same_folder_continues_and_does_nothing_twice(
     before = contents(out)
     times = {path: path.stat().st_mtime_ns for path in out.glob("store/*/*/*") if path.is_file()}
     monkeypatch.setattr(Model, "fit", never)
-    monkeypatch.setattr(auscult.executors, "build_bank", never)
+    monkeypatch.setattr(auscult.jobs, "build_bank", never)
     run(recipe(), data=factory, out=out)
     assert (out / "results.json").exists()
     after = {name: hash_ for name, hash_ in contents(out).items() if name != "results.json"}
@@ -331,7 +331,7 @@ def test_runs_share_a_store(factory: Path, tmp_path: Path, monkeypatch: pytest.M
     store = tmp_path / "shared"
     first = run(recipe(), data=factory, out=tmp_path / "one", store=store)
     assert not (tmp_path / "one" / "store").exists()
-    monkeypatch.setattr(auscult.executors, "build_bank", never)
+    monkeypatch.setattr(auscult.jobs, "build_bank", never)
     with monkeypatch.context() as strict:
         strict.setattr(Model, "fit", never)
         second = run(recipe(), data=factory, out=tmp_path / "two", store=store)

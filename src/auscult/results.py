@@ -1,11 +1,12 @@
 """The results of a run: its systems, their score tables, their figures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from auscult.ensemble import mean_where_scored, standardise
-from auscult.executors import read_scores
+from auscult.executors import Failure
+from auscult.jobs import read_scores
 from auscult.metrics import MEAN, evaluate, incomplete_ids
 from auscult.plan import MemberJob, Plan
 from auscult.recipe import ENSEMBLE, Recipe
@@ -73,6 +74,7 @@ class Run:
         results: one row per machine id of the development test clips and system.
         evaluation_results: likewise for the evaluation clips, where their labels are known.
         notes: what a reader must know, a sentence each.
+        failures: the jobs that were not done; the rest holds what was finished.
     """
 
     folder: Path
@@ -84,6 +86,7 @@ class Run:
     results: list[ResultRow]
     evaluation_results: list[ResultRow]
     notes: list[str]
+    failures: list[Failure] = field(default_factory=list)
 
 
 def _missing_training(recipe: Recipe, plan: Plan) -> list[str]:

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 from auscult.datasets import load_clips, require_training_clips
 from auscult.denoiser_jobs import needs_denoiser
 from auscult.errors import RunError
-from auscult.executors import OnProgress, SerialExecutor, model_file, run_bank, run_denoiser, run_member
+from auscult.executors import executor_for
 from auscult.files import replacing, saving
+from auscult.jobs import OnProgress, is_finished, model_file
 from auscult.plan import Plan, make_plan
 from auscult.recipe import Recipe
 from auscult.report.collect import report_data
@@ -19,7 +21,10 @@ from auscult.report.html import write_report
 from auscult.results import Run, System, notes_on, only, result_rows, systems_of
 from auscult.store import Store
 
-RECIPE, IDENTITY = "recipe.toml", "run.json"
+RECIPE, IDENTITY, LOCK = "recipe.toml", "run.json", "run.lock"
+
+READING = "reading files"
+"""Label of the progress before there is a plan."""
 
 
 def run(
@@ -34,12 +39,14 @@ def run(
     device: str = "cpu",
     store: Path | None = None,
     weights: Path | None = None,
+    workers: int = 1,
     on_plan: Callable[[Plan], None] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
     """Train every member of a recipe, score every test clip, evaluate, and write the run folder.
 
-    The same folder and recipe continues where a killed run stopped, with the same result.
+    The same folder and recipe continues where a killed run stopped, with the same result. A job that fails takes only
+    those with it that need it: the others are done, and the result is of the members that were finished.
 
     Args:
         recipe: what to train.
@@ -52,44 +59,84 @@ def run(
         device: on which to train and score.
         store: folder of the artefacts, which runs may share; `out/store` if none is given.
         weights: folder of published weights, for features that need them.
+        workers: jobs at the same time, each in a process with one thread; 1 is this process.
         on_plan: called with the plan before the first job.
-        on_progress: called as jobs advance.
+        on_progress: called as files are read for the plan, and as jobs advance.
+
+    Returns:
+        The run, with the jobs that failed as its `failures`; with no system and no report if no member was finished.
 
     Raises:
-        AuscultError: for anything wrong in recipe, data or folders; found before the training where that is possible.
+        AuscultError: for anything wrong in recipe, data or folders that is found before the first job.
     """
+    if workers < 1:
+        raise RunError(f"{workers} workers can do nothing; give at least 1")
     clips = load_clips(data, dataset=dataset, machine_types=machine_types, truth=truth)
     require_training_clips(clips, data)
     identity = {"data": str(data.resolve()), "machine_types": sorted(set(machine_types)) if machine_types else "all"}
     denoised = needs_denoiser(recipe, [clip.machine_type for clip in clips])
     if denoised and clean is not None:
         identity["clean"] = str(clean.resolve())
-    _require_free(out, recipe, identity)
-    artefacts = Store(store or out / "store")
     heard = clips
     if machine_types and denoised:  # the other types are the noise
         heard = load_clips(data, dataset=dataset, truth=truth)
-    plan = make_plan(recipe, clips, artefacts, device=device, weights=weights, clean=clean, all_clips=heard)
-    _write_text(out / RECIPE, recipe.to_toml())
-    _write_text(out / IDENTITY, json.dumps(identity, indent=1))
-    if on_plan is not None:
-        on_plan(plan)
     advance = on_progress or _silent
-    executor = SerialExecutor()
-    executor.run(run_denoiser, plan.denoisers, artefacts, advance)
-    executor.run(run_bank, plan.banks, artefacts, advance)
-    executor.run(run_member, plan.members, artefacts, advance)
-    systems = systems_of(recipe, plan, artefacts)
-    results = [row for system in systems for row in result_rows(system, system.development)]
-    evaluation = [row for system in systems for row in result_rows(system, system.evaluation)]
-    finished = Run(out, recipe, data, plan, artefacts, systems, results, evaluation, notes_on(recipe, plan, systems))
-    _write(finished)
-    write_report(report_data(finished), out / "report.html")
-    return finished
+    with _taken(out, recipe, identity):
+        artefacts = Store(store or out / "store", on_read=lambda done, total: advance(READING, done, total, ""))
+        plan = make_plan(recipe, clips, artefacts, device=device, weights=weights, clean=clean, all_clips=heard)
+        _write_text(out / RECIPE, recipe.to_toml())
+        _write_text(out / IDENTITY, json.dumps(identity, indent=1))
+        if on_plan is not None:
+            on_plan(plan)
+        failures = executor_for(workers).run((*plan.denoisers, *plan.banks, *plan.members), artefacts, advance)
+        notes = [f"Not done: {failure}." for failure in failures]
+        done = _finished(plan, artefacts)
+        if not done.members:
+            return Run(out, recipe, data, done, artefacts, [], [], [], notes, failures)
+        systems = systems_of(recipe, done, artefacts)
+        results = [row for system in systems for row in result_rows(system, system.development)]
+        evaluation = [row for system in systems for row in result_rows(system, system.evaluation)]
+        notes += notes_on(recipe, done, systems)
+        finished = Run(out, recipe, data, done, artefacts, systems, results, evaluation, notes, failures)
+        _write(finished)
+        write_report(report_data(finished), out / "report.html")
+        return finished
+
+
+def _finished(plan: Plan, store: Store) -> Plan:
+    """What was done of a plan."""
+    return Plan(
+        tuple(job for job in plan.denoisers if is_finished(job, store)),
+        tuple(job for job in plan.banks if is_finished(job, store)),
+        tuple(job for job in plan.members if is_finished(job, store)),
+    )
 
 
 def _silent(label: str, done: int, total: int, text: str) -> None:
     """Show no progress."""
+
+
+@contextmanager
+def _taken(out: Path, recipe: Recipe, identity: dict[str, Any]) -> Iterator[None]:
+    """Make the run folder, or check that it belongs to the same run; while it lasts, no other run may work there.
+
+    Raises:
+        RunError: see `_require_free`; or if another run is at work there.
+    """
+    from filelock import FileLock, Timeout
+
+    _require_free(out, recipe, identity)
+    lock = FileLock(out / LOCK, timeout=0)
+    try:
+        with saving(out):
+            lock.acquire()
+    except Timeout as error:
+        raise RunError(f"another run is at work in {out}; wait for its end, or give another --out") from error
+    try:
+        _require_free(out, recipe, identity)  # another one may have come and gone
+        yield
+    finally:
+        lock.release()
 
 
 def _require_free(out: Path, recipe: Recipe, identity: dict[str, Any]) -> None:
@@ -104,7 +151,7 @@ def _require_free(out: Path, recipe: Recipe, identity: dict[str, Any]) -> None:
         out.mkdir(parents=True, exist_ok=True)
         entries = {entry.name for entry in out.iterdir() if entry.suffix != ".tmp"}
     if not {RECIPE, IDENTITY} <= entries:
-        if entries - {"store", RECIPE, IDENTITY}:
+        if entries - {"store", RECIPE, IDENTITY, LOCK}:
             raise RunError(f"{out} holds files that are not of a run; give another --out, or an empty folder")
         return
     try:

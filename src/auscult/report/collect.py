@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from auscult import __version__
 from auscult.audio import read_waveform
 from auscult.clips import Clip
-from auscult.executors import features_of, front_end_of, load_banks, model_file
+from auscult.jobs import features_of, front_end_of, load_banks, model_file
 from auscult.models import Model, load_model
 from auscult.plan import BankJob, MemberJob
 from auscult.report.data import DataRow, Evidence, ReportData, Section
