@@ -205,9 +205,9 @@ def print_error(message: str) -> None:
 def print_failures(failures: "Sequence[Failure]") -> None:
     """A line on standard error for each job that was not done, and one on what to do."""
     for failure in failures:
-        _complain("failed: ", str(failure))
+        _complain(f"{failure.kind}: ", f"{failure.label}: {failure.reason}")
     which = "1 job was" if len(failures) == 1 else f"{len(failures)} jobs were"
-    _complain("", f"{which} not done; the rest is complete. The same command tries what is missing again")
+    _complain("", f"{which} not done; what was finished is kept, and the same command tries the rest again")
 
 
 def _complain(kind: str, message: str) -> None:

@@ -25,15 +25,17 @@ class Failure:
     """A job that was not done.
 
     Attributes:
+        kind: `"failed"`, or `"not run"` because another one failed.
         label: of the job.
-        reason: what went wrong, or which job it needs that was not done either.
+        reason: what went wrong, or which job was needed.
     """
 
+    kind: str
     label: str
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.label}: {self.reason}"
+        return f"{self.kind}: {self.label}: {self.reason}"
 
 
 class Executor(Protocol):
@@ -132,15 +134,15 @@ class _Schedule:
             self._finished.add(job.key)
             self._on_progress(job.label, steps_of(job), steps_of(job), DONE)
         else:
-            self._fail(job, reason, FAILED)
+            self._fail(job, FAILED, reason)
 
-    def _fail(self, job: Job, reason: str, text: str) -> None:
-        self.failures.append(Failure(job.label, reason))
-        self._on_progress(job.label, 0, steps_of(job), text)
+    def _fail(self, job: Job, kind: str, reason: str) -> None:
+        self.failures.append(Failure(kind, job.label, reason))
+        self._on_progress(job.label, 0, steps_of(job), kind)
         for other in [other for other in self._waiting if job.key in {need.key for need in needs(other)}]:
             if other in self._waiting:
                 self._waiting.remove(other)
-                self._fail(other, f"not run: needs {job.label}", NOT_RUN)
+                self._fail(other, NOT_RUN, f"needs {job.label}")
 
 
 class _Crew:

@@ -89,14 +89,13 @@ def run(
         if on_plan is not None:
             on_plan(plan)
         failures = executor_for(workers).run((*plan.denoisers, *plan.banks, *plan.members), artefacts, advance)
-        notes = [f"Not done: {failure}." for failure in failures]
         done = _finished(plan, artefacts)
         if not done.members:
-            return Run(out, recipe, data, done, artefacts, [], [], [], notes, failures)
+            return Run(out, recipe, data, done, artefacts, [], [], [], [], failures)
         systems = systems_of(recipe, done, artefacts)
         results = [row for system in systems for row in result_rows(system, system.development)]
         evaluation = [row for system in systems for row in result_rows(system, system.evaluation)]
-        notes += notes_on(recipe, done, systems)
+        notes = notes_on(recipe, done, systems)
         finished = Run(out, recipe, data, done, artefacts, systems, results, evaluation, notes, failures)
         _write(finished)
         write_report(report_data(finished), out / "report.html")
@@ -127,11 +126,11 @@ def _taken(out: Path, recipe: Recipe, identity: dict[str, Any]) -> Iterator[None
 
     _require_free(out, recipe, identity)
     lock = FileLock(out / LOCK, timeout=0)
-    try:
-        with saving(out):
+    with saving(out):
+        try:
             lock.acquire()
-    except Timeout as error:
-        raise RunError(f"another run is at work in {out}; wait for its end, or give another --out") from error
+        except Timeout as error:
+            raise RunError(f"another run is at work in {out}; wait for its end, or give another --out") from error
     try:
         _require_free(out, recipe, identity)  # another one may have come and gone
         yield

@@ -43,7 +43,7 @@ def report_data(run: Run) -> ReportData:
         histories={job.label: _model(run, job).history for job in run.plan.members},
         protocols={name: text for name, text in PROTOCOLS.items() if name in used},
         provenance=provenance(run),
-        notes=run.notes,
+        notes=[*(f"{failure}." for failure in run.failures), *run.notes],
         sections=[*_evaluation(run), *denoiser_sections(run)],
     )
 
