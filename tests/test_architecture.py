@@ -15,7 +15,7 @@ datasets
 denoising
 features
 models
-store recipe constructors denoiser_jobs plan executors
+store recipe constructors denoiser_jobs plan jobs workers executors
 scores metrics ensemble intervals results submission
 analysis run_folder
 report

@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 
 from auscult.ensemble import Node, Scores, combine
-from auscult.executors import Failure, read_scores
+from auscult.executors import Failure
+from auscult.jobs import read_scores
 from auscult.metrics import incomplete_ids
 from auscult.plan import MemberJob, Plan
 from auscult.recipe import Recipe
@@ -25,8 +26,7 @@ class Analysis:
     Attributes:
         recipe: as it was resolved.
         data: the data folder.
-        plan: its jobs.
-        members: the jobs that finished.
+        plan: the jobs that are finished.
         store: of its artefacts.
         leaves: seed -> machine type -> member -> scores.
         systems: members first, then ensembles under each protocol; those of the first seed before those of others.
@@ -39,7 +39,6 @@ class Analysis:
     recipe: Recipe
     data: Path
     plan: Plan
-    members: list[MemberJob]
     store: Store
     leaves: dict[int, Leaves]
     systems: list[System]
@@ -74,21 +73,20 @@ class Analysis:
 
 
 def analyse(recipe: Recipe, data: Path, plan: Plan, store: Store, failures: Sequence[Failure] = ()) -> Analysis:
-    """Combine and judge the members that finished; at least one has.
+    """Combine and judge the members that are finished.
 
     Args:
         recipe: of the run.
         data: the data folder.
-        plan: the run's jobs.
-        store: holds the finished ones.
+        plan: the jobs that are finished, one member at least.
+        store: of their artefacts.
         failures: jobs that are not finished.
     """
-    members = [job for job in plan.members if store.has("scores", job.scores_key)]
     leaves: dict[int, Leaves] = {}
     systems: list[System] = []
     choices: list[SeedChoice] = []
-    for seed in dict.fromkeys(job.training.seed for job in members):
-        leaves[seed] = leaves_of((job for job in members if job.training.seed == seed), store)
+    for seed in dict.fromkeys(job.training.seed for job in plan.members):
+        leaves[seed] = leaves_of((job for job in plan.members if job.training.seed == seed), store)
         found, chosen = systems_of(recipe, leaves[seed], seed)
         systems += found
         choices += chosen
@@ -96,7 +94,7 @@ def analyse(recipe: Recipe, data: Path, plan: Plan, store: Store, failures: Sequ
     headline = headline_of(recipe, first)
     final = next(system for system in systems if system.key == headline)
     notes = [*_notes_on_data(recipe, plan, final), *_dropped(recipe, plan, first), *_protocols(recipe, first)]
-    return Analysis(recipe, data, plan, members, store, leaves, systems, headline, choices, list(failures), notes)
+    return Analysis(recipe, data, plan, store, leaves, systems, headline, choices, list(failures), notes)
 
 
 def _notes_on_data(recipe: Recipe, plan: Plan, final: System) -> list[str]:

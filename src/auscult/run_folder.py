@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from auscult.analysis import Analysis
-from auscult.executors import model_file
 from auscult.files import replacing, saving
+from auscult.jobs import model_file
 from auscult.plan import MemberJob
 from auscult.results import PART_FILES, RESULTS, System, only
 from auscult.scores import ScoreTable

@@ -23,7 +23,7 @@ for command in (run, recipes, synth, inspect, download, evaluate, submit, train_
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command: exit code 0 if it succeeded, 2 for a user's mistake, 130 after Ctrl-C."""
+    """Run a command: exit code 0 if it succeeded, 2 for a user's mistake, 130 after Ctrl-C, or the command's own."""
     from auscult.display import print_error
 
     try:

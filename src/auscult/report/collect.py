@@ -11,7 +11,7 @@ from auscult import __version__
 from auscult.analysis import Analysis
 from auscult.audio import read_waveform
 from auscult.clips import Clip
-from auscult.executors import features_of, front_end_of, load_banks, model_file
+from auscult.jobs import features_of, front_end_of, load_banks, model_file
 from auscult.models import Model, load_model
 from auscult.plan import BankJob, MemberJob
 from auscult.report.data import DataRow, Evidence, ReportData, Section
@@ -53,7 +53,7 @@ def report_data(analysis: Analysis) -> ReportData:
             name: system.development if len(final.development) else system.evaluation for name, system in shown.items()
         },
         evidence=[clip for kind in analysis.plan.machine_types for clip in evidence_of(analysis, kind)],
-        histories={job.label: _model(analysis, job).history for job in analysis.members},
+        histories={job.label: _model(analysis, job).history for job in analysis.plan.members},
         protocols={name: text for name, text in PROTOCOLS.items() if name in used},
         provenance=provenance(analysis),
         notes=[*analysis.notes, *failure_notes(analysis)],
@@ -109,7 +109,7 @@ _COUNTS = ("train", "normal", "anomaly", "unlabelled")
 
 def provenance(analysis: Analysis) -> dict[str, str]:
     """What made the numbers: versions, seed, device."""
-    devices = sorted({job.training.device for job in analysis.members})
+    devices = sorted({job.training.device for job in analysis.plan.members})
     return {
         "auscult": __version__,
         "Python": platform.python_version(),
@@ -126,7 +126,9 @@ def evidence_of(analysis: Analysis, machine_type: str) -> list[Evidence]:
     final = analysis.final
     table = only(final.development if len(final.development) else final.evaluation, machine_type)
     ranked = sorted(table, key=lambda row: -row.score)[:SHOWN]
-    jobs = [job for job in analysis.members if (job.machine_type, job.training.seed) == (machine_type, analysis.seed)]
+    jobs = [
+        job for job in analysis.plan.members if (job.machine_type, job.training.seed) == (machine_type, analysis.seed)
+    ]
     return [_evidence(analysis, jobs, row, rank) for rank, row in enumerate(ranked, start=1)]
 
 

@@ -9,8 +9,8 @@ from auscult.analysis import Analysis
 from auscult.denoiser_jobs import DenoiserJob
 from auscult.denoising.levels import Level, Levels, Validation, read_example, read_levels
 from auscult.denoising.streaming import Denoiser
-from auscult.executors import denoiser_folder
 from auscult.features.log_mel import LogMel
+from auscult.jobs import denoiser_folder
 from auscult.report.axes import Axis, axis_of, dots, frequency_ticks, line, path, svg, tick_text, true_minus
 from auscult.report.data import Cell, Plot, Section, Table
 from auscult.report.evidence import SOUND, gradient, image

@@ -121,7 +121,7 @@ def _weights(analysis: Analysis, nodes: Sequence[Node]) -> list[Section]:
 def _members(analysis: Analysis, nodes: Sequence[Node], intervals: Intervals) -> Section:
     """Member by member, how alike they are, and all that was chosen."""
     tables, plots = [], []
-    families = {job.name: job.family for job in analysis.members}
+    families = {job.name: job.family for job in analysis.plan.members}
     choices = [item.choice for item in analysis.choices if item.seed == analysis.seed]
     figures = by_system(averaged(analysis.results))
     for machine_type, leaves in analysis.leaves[analysis.seed].items():
