@@ -23,11 +23,14 @@ def results_tables(
         rows: one per machine, system and protocol; the mean over seeds.
         headline: name and protocol of the run's result, whose table is the last.
         title: of the tables.
-        inside: members of ensembles, which are left out where there are too many systems.
+        inside: members of ensembles, which are left out where there are too many systems; of the others as many as fit.
     """
     names = list(dict.fromkeys(row.system for row in rows))
     if len(names) > SYSTEMS:
         names = [name for name in names if name not in inside]
+        combined = {row.system for row in rows if row.protocol != "none"}
+        alone = [name for name in names if name not in combined][: max(0, SYSTEMS - len(combined))]
+        names = [name for name in names if name in combined or name in alone]
         rows = [row for row in rows if row.system in names]
     protocols = list(dict.fromkeys(row.protocol for row in rows if row.protocol != "none"))
     if len(protocols) < 2:
@@ -48,7 +51,7 @@ def _table(rows: "Sequence[ResultRow]", systems: Sequence[str], title: str, *, e
     from auscult.metrics import MEAN, mean_figures, sort_machine_types
 
     cells = {(row.machine_type, row.machine_id, row.system): row for row in rows}
-    table = _grid(title, systems)
+    table = _grid(title, systems, ids=every_id)
     types = sort_machine_types(row.machine_type for row in rows)
     means: dict[tuple[str, str], Any] = {}
     for machine_type in types:
@@ -63,12 +66,13 @@ def _table(rows: "Sequence[ResultRow]", systems: Sequence[str], title: str, *, e
             if mine:
                 means[machine_type, system] = mean_figures({"auc": row.auc, "pauc": row.pauc} for row in mine)
         style = "bold" if every_id else None
-        table.add_row(name, MEAN, *_mean_cells(means, machine_type, systems), style=style, end_section=every_id)
+        heads = [name, MEAN] if every_id else [name]
+        table.add_row(*heads, *_mean_cells(means, machine_type, systems), style=style, end_section=every_id)
     if len(types) > 1:
         for system in systems:
             if all((kind, system) in means for kind in types):
                 means[MEAN, system] = mean_figures(means[kind, system] for kind in types)
-        table.add_row(MEAN, "", *_mean_cells(means, MEAN, systems), style="bold")
+        table.add_row(*([MEAN, ""] if every_id else [MEAN]), *_mean_cells(means, MEAN, systems), style="bold")
     return table
 
 
@@ -114,14 +118,15 @@ def recipes_table(recipes: "dict[str, Recipe]") -> "Table":
     return table
 
 
-def _grid(title: str, columns: Sequence[str]) -> "Table":
+def _grid(title: str, columns: Sequence[str], *, ids: bool = True) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     # Nothing but one space between columns: six systems fit 80 characters.
     table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("machine", no_wrap=True)
-    table.add_column("id", no_wrap=True)
+    if ids:
+        table.add_column("id", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table

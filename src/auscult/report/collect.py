@@ -14,7 +14,7 @@ from auscult.clips import Clip
 from auscult.jobs import features_of, front_end_of, load_banks, model_file
 from auscult.models import Model, load_model
 from auscult.plan import BankJob, MemberJob
-from auscult.report.data import DataRow, Evidence, ReportData, Section
+from auscult.report.data import Cell, DataRow, Evidence, ReportData, Section, Table
 from auscult.report.denoisers import denoiser_sections
 from auscult.report.ensembles import ensemble_sections, intervals_of, spreads_of
 from auscult.report.summary import protocol_tables
@@ -56,11 +56,12 @@ def report_data(analysis: Analysis) -> ReportData:
         histories={job.label: _model(analysis, job).history for job in analysis.plan.members},
         protocols={name: text for name, text in PROTOCOLS.items() if name in used},
         provenance=provenance(analysis),
-        notes=[*analysis.notes, *failure_notes(analysis)],
+        notes=[*analysis.notes, *_lacking(analysis)],
         sections=[
             *ensemble_sections(analysis, intervals),
             *_evaluation(analysis, list(shown)),
             *denoiser_sections(analysis),
+            *_failures(analysis),
         ],
         summary=protocol_tables(
             averaged(analysis.results),
@@ -86,9 +87,21 @@ def shown_systems(analysis: Analysis) -> dict[str, System]:
     return {name: system for name, system in found.items() if name not in inside}
 
 
-def failure_notes(analysis: Analysis) -> list[str]:
-    """A sentence for each job that is not finished."""
-    return [f"Not in this report: {failure.label}: {failure.reason}" for failure in analysis.failures]
+def _lacking(analysis: Analysis) -> list[str]:
+    """A sentence on the jobs that are not finished."""
+    count = len(analysis.failures)
+    if not count:
+        return []
+    what = "1 job is not finished and is" if count == 1 else f"{count} jobs are not finished and are"
+    return [f"{what} not in this report; its last part lists them with their reasons."]
+
+
+def _failures(analysis: Analysis) -> list[Section]:
+    """The jobs that are not finished."""
+    rows = [[Cell(one.label), Cell(one.kind), Cell(one.reason)] for one in analysis.failures]
+    caption = "Jobs that failed, and those that could not start without them"
+    table = Table(caption, ["job", "", "reason"], rows, texts=3, name="not_finished")
+    return [Section("Not finished", tables=[table])] if rows else []
 
 
 def data_summary(analysis: Analysis) -> list[DataRow]:
