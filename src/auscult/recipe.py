@@ -110,6 +110,7 @@ class Recipe(_Table):
         description: one line for `auscult recipes`.
         chosen_on: which data the recipe's settings were chosen on, a sentence; runs and reports repeat it.
         seed: of everything random.
+        repeats: trainings of each member, with the seeds `seed`, `seed + 1`, ...
         sample_rate: at which clips are read, in Hz; kinds of features with a rate of their own ignore it.
         channel: of multi-channel files, counted from 0.
         train_on: which training data: `"development"`, `"additional"`.
@@ -123,6 +124,7 @@ class Recipe(_Table):
     description: str = ""
     chosen_on: str = ""
     seed: int = Field(0, ge=0)
+    repeats: int = Field(1, ge=1)
     sample_rate: int = Field(16000, ge=1)
     channel: int = Field(0, ge=0)
     train_on: TrainOn = ["development", "additional"]
