@@ -15,12 +15,12 @@ datasets
 denoising
 features
 models
-store recipe constructors denoiser_jobs plan executors
+store recipe constructors denoiser_jobs plan executors estimate
 scores metrics ensemble submission
 results
 report
 runs
-display cli __main__
+display display_plan cli __main__
 """.split()
 """Stages in the order of the line; a module may import what stands before it, and its own folder."""
 
