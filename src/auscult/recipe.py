@@ -1,7 +1,7 @@
 """Recipes: typed TOML that says which models to train on which features. Structure only; nothing here needs torch."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -152,6 +152,22 @@ class Recipe(_Table):
     def members_of(self, machine_type: str) -> list[Member]:
         """The members for one machine type, in order."""
         return [m for m in self.member if m.machine_types is None or machine_type in m.machine_types]
+
+    def without(self, parts: Collection[Literal["openl3", "denoiser"]]) -> "Recipe":
+        """The recipe without the members that need OpenL3's weights, or a denoiser.
+
+        Raises:
+            RecipeError: if none is left.
+        """
+        kept = [
+            member
+            for member in self.member
+            if not ("openl3" in parts and member.features.get("kind") == "openl3")
+            and not ("denoiser" in parts and member.level)
+        ]
+        if not kept:
+            raise RecipeError(f"without {' and '.join(parts)} no member of the recipe {self.name!r} is left")
+        return self.model_copy(update={"member": kept})
 
     def in_ensemble(self, name: str) -> bool:
         """Whether the ensemble takes in the members of a name."""

@@ -85,14 +85,14 @@ def estimate(plan: Plan, rates: Rates, store: Store, *, workers: int = 1) -> Est
     """
     left = _left(plan, store)
     jobs: dict[str, float] = {}
-    for job in _jobs(plan):
+    for job in all_jobs(plan):
         jobs[job.key] = left[job.key].seconds(rates) if job.key in left else 0.0
 
     def together(some: Sequence[Job], at_once: int) -> float:
         seconds = [jobs[job.key] for job in some]
         return max(max(seconds, default=0.0), sum(seconds) / at_once)
 
-    devices = {job.training.device for job in _jobs(plan) if not isinstance(job, BankJob)}
+    devices = {job.training.device for job in all_jobs(plan) if not isinstance(job, BankJob)}
     training_workers = workers if devices <= {"cpu"} else 1
     return Estimate(
         jobs=jobs,
@@ -106,8 +106,9 @@ def estimate(plan: Plan, rates: Rates, store: Store, *, workers: int = 1) -> Est
 def _left(plan: Plan, store: Store) -> dict[str, Work]:
     """The work of each job that is not finished, by the job's key."""
     sizes = sizes_of(plan.banks)
-    return {job.key: work_of(job, sizes) for job in _jobs(plan) if not is_done(job, store)}
+    return {job.key: work_of(job, sizes) for job in all_jobs(plan) if not is_done(job, store)}
 
 
-def _jobs(plan: Plan) -> list[Job]:
+def all_jobs(plan: Plan) -> list[Job]:
+    """Denoisers, banks, members."""
     return [*plan.denoisers, *plan.banks, *plan.members]

@@ -88,17 +88,17 @@ def _measure_denoiser(job: DenoiserJob) -> tuple[float, float]:
     waves = WaveBank([_noise(round(FIXED_SECONDS * rate))], device=device)
     unet = UNet().to(device)
     mixer = Mixer(waves, waves, length=round(job.settings.seconds * rate))
-    stamps: list[float] = []
+    clock, stamps = _clock(device), list[float]()
     train(
         unet,
         lambda epoch: mixer.batches(1, batch, generator_of("estimate", epoch, device=device)),
         training=replace(job.training, epochs=3, batch_size=batch),
         member="estimate",
-        on_epoch=lambda *_: stamps.append(time.perf_counter()),
+        on_epoch=lambda *_: stamps.append(clock()),
     )
     fixed = Mixer(waves, waves, length=round(FIXED_SECONDS * rate)).fixed(2, seed=0, name="estimate")
     validate = partial(gains, unet, fixed, bf16=job.training.precision == "bf16")
-    return min(np.diff(stamps)) / batch, _timed(validate) / 2
+    return min(np.diff(stamps)) / batch, _timed(validate, clock) / 2
 
 
 # Banks: frames
@@ -116,12 +116,13 @@ def _measure_bank(job: BankJob, size: BankSize) -> tuple[float]:
     """Seconds for a frame, on a file of noise such as the clips are: a short one, and if that is quick a longer one."""
     import soundfile
 
-    front_end = FrontEnd(outline_of(job), channel=job.channel, denoiser=None)
+    front_end, devices = FrontEnd(outline_of(job), channel=job.channel), [job.features.get("device", "cpu")]
     if job.denoiser is not None:
         from auscult.denoising.streaming import Denoiser
         from auscult.denoising.unet import UNet
 
-        unet = UNet().to(job.denoiser.training.device)
+        devices.append(job.denoiser.training.device)
+        unet = UNet().to(devices[-1])
         front_end.denoiser = Denoiser(unet, sample_rate=job.denoiser.settings.sample_rate)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "noise.wav"
@@ -129,7 +130,7 @@ def _measure_bank(job: BankJob, size: BankSize) -> tuple[float]:
             noise = _noise(round(seconds * size.sample_rate))
             soundfile.write(path, np.repeat(noise[:, None], size.channels, axis=1), size.sample_rate)
             n_frames = len(front_end(path))
-            taken = _timed(lambda: front_end(path)) / n_frames
+            taken = _timed(lambda: front_end(path), _clock(*devices)) / n_frames
             if taken * n_frames > ENOUGH / 2:
                 break
     return (taken,)
@@ -167,15 +168,15 @@ def _member_work(job: MemberJob, sizes: Mapping[str, BankSize]) -> Work:
 def _measure_member(job: MemberJob, crop: int, length: int) -> tuple[float, float]:
     """Seconds for a window, or a frame of a crop, in training; and for a frame in scoring."""
     arguments, bank, units = _synthetic(job, crop, length)
-    model, stamps = MODELS[job.family](**arguments), list[float]()
+    model, clock, stamps = MODELS[job.family](**arguments), _clock(job.training.device), list[float]()
 
     def fit(epochs: int) -> None:
-        stamps[:] = [time.perf_counter()]
+        stamps[:] = [clock()]
         model.fit(
             bank,
             training=replace(job.training, epochs=epochs),
             member="estimate",
-            on_epoch=lambda *_: stamps.append(time.perf_counter()),
+            on_epoch=lambda *_: stamps.append(clock()),
         )
 
     fit(2)
@@ -185,9 +186,9 @@ def _measure_member(job: MemberJob, crop: int, length: int) -> tuple[float, floa
             fit(2 + min(100, round(ENOUGH / step)))
             step = median(np.diff(stamps)[1:])
     else:
-        step = _timed(partial(fit, 1))
+        step = _timed(partial(fit, 1), clock)
     clips = bank_of([_frames(length, job), _frames(length, job)], ["id_00", "id_01"], frame_rate=bank.frame_rate)
-    return step / units, _timed(lambda: model.score_clips(clips)) / (2 * length)
+    return step / units, _timed(lambda: model.score_clips(clips), clock) / (2 * length)
 
 
 def _synthetic(job: MemberJob, crop: int, length: int) -> "tuple[dict[str, Any], Bank, int]":
@@ -228,13 +229,18 @@ def _how(job: DenoiserJob | MemberJob) -> tuple[object, ...]:
     return job.training.batch_size, job.training.precision, job.training.device
 
 
-def _timed(work: Callable[[], object]) -> float:
-    """Seconds that some work takes, after it was done once if that was quick; the least of some times."""
+def _clock(*devices: str) -> Callable[[], float]:
+    """Time of the processor for this process, which other programs do not prolong; of the wall where a GPU works."""
+    return time.process_time if set(devices) <= {"cpu"} else time.perf_counter
+
+
+def _timed(work: Callable[[], object], clock: Callable[[], float]) -> float:
+    """Seconds that some work takes: once if that is long, otherwise the least of some times."""
     times: list[float] = []
     while sum(times) < ENOUGH and len(times) < 20:
-        start = time.perf_counter()
+        start = clock()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return min(times)
 
 
