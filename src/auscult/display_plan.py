@@ -66,15 +66,17 @@ def estimate_text(estimate: "Estimate", device: str) -> str:
 def duration(seconds: float) -> str:
     """A time, to two digits or so.
 
-    >>> [duration(s) for s in (0.0, 0.2, 42.4, 150, 5000, 200000)]
-    ['0 s', '1 s', '42 s', '2 min', '1.4 h', '56 h']
+    >>> [duration(s) for s in (0.0, 0.2, 42.4, 150, 5000, 200000, 2_860_000)]
+    ['0 s', '1 s', '42 s', '2 min', '1.4 h', '56 h', '33 d']
     """
     if seconds < 90:
         return f"{max(1, round(seconds)) if seconds else 0} s"
-    if seconds < 5400 / 2:
+    if seconds < 3600:
         return f"{round(seconds / 60)} min"
     hours = seconds / 3600
-    return f"{hours:.1f} h" if hours < 10 else f"{hours:,.0f} h"
+    if hours >= 99.5:
+        return f"{hours / 24:,.0f} d"
+    return f"{hours:.1f} h" if hours < 9.95 else f"{hours:.0f} h"
 
 
 def size(n_bytes: int) -> str:

@@ -122,7 +122,8 @@ def make_plan(
     denoisers = plan_denoisers(
         recipe, types, clean=clean, clips=all_clips or clips, store=store, device=device, missing=missing
     )
-    banks = _Banks(clips, store, channel=recipe.channel, denoisers=denoisers)
+    versions = environment()
+    banks = _Banks(clips, store, channel=recipe.channel, denoisers=denoisers, versions=versions)
     members: list[MemberJob] = []
     for machine_type in types:
         for member in recipe.members_of(machine_type):
@@ -139,7 +140,7 @@ def make_plan(
                     "Give the data or change train_on"
                 )
             _check_ids(member, jobs)
-            members += _member_jobs(recipe, member, machine_type, arguments, jobs, device=device)
+            members += _member_jobs(recipe, member, machine_type, arguments, jobs, device=device, versions=versions)
     members.sort(key=lambda job: job.seed)
     return Plan(tuple(denoisers.values()), tuple({job.key: job for job in banks.jobs}.values()), tuple(members))
 
@@ -193,9 +194,15 @@ class _Banks:
     """The banks of a plan, each made once however many members read it."""
 
     def __init__(
-        self, clips: Sequence[Clip], store: Store, *, channel: int, denoisers: Mapping[str, DenoiserJob]
+        self,
+        clips: Sequence[Clip],
+        store: Store,
+        *,
+        channel: int,
+        denoisers: Mapping[str, DenoiserJob],
+        versions: dict[str, str],
     ) -> None:
-        self._channel, self._denoisers, self._versions = channel, denoisers, environment()
+        self._channel, self._denoisers, self._versions = channel, denoisers, versions
         self._parts: dict[tuple[str, Split, Subset], list[tuple[Clip, str]]] = {}
         for clip, content in zip(clips, store.content_hashes([clip.path for clip in clips]), strict=True):
             self._parts.setdefault((clip.machine_type, clip.split, clip.subset), []).append((clip, content))
@@ -253,13 +260,13 @@ def _member_jobs(
     banks: Sequence[BankJob],
     *,
     device: str,
+    versions: dict[str, str],
 ) -> list[MemberJob]:
     """One job for each seed."""
     defaults = asdict(MODELS[member.family].default_training)
     settings = {**defaults, **recipe.training_of(member), "device": device}
     train = tuple(job for job in banks if job.split == "train")
     test = tuple(job for job in banks if job.split == "test")
-    versions = environment()
     jobs = []
     for repeat in range(recipe.repeats):
         training = Training(**{**settings, "seed": recipe.seed + repeat})

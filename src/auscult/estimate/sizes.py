@@ -46,32 +46,32 @@ def sizes_of(banks: Iterable[BankJob]) -> dict[str, BankSize]:
     Raises:
         AudioError: if a header cannot be read.
     """
-    headers = _Headers()
+    read: dict[tuple[str, str, str], list[AudioInfo]] = {}  # banks of one part differ in their features alone
     found = {}
     for bank in banks:
-        features = outline_of(bank)
-        infos = [headers.of(clip) for clip in bank.clips]
-        frames = [features.n_frames(round(info.duration * features.sample_rate)) for info in infos]
-        first = infos[0]
+        part = (bank.machine_type, bank.split, bank.subset)
+        if part not in read:
+            read[part] = _headers(bank.clips)
+        features, first = outline_of(bank), read[part][0]
+        frames = [features.n_frames(round(info.duration * features.sample_rate)) for info in read[part]]
         found[bank.key] = BankSize(
             len(frames), sum(frames), min(frames), features.n_bins, first.sample_rate, first.channels
         )
     return found
 
 
-class _Headers:
-    """Headers of sound files; wav files of one folder and size have the same, so that one of them is read."""
-
-    def __init__(self) -> None:
-        self._read: dict[tuple[Path, int], AudioInfo] = {}
-
-    def of(self, clip: Clip) -> AudioInfo:
+def _headers(clips: Iterable[Clip]) -> list[AudioInfo]:
+    """Headers of the clips' files; wav files of one folder and size have the same, so that one of them is read."""
+    known: dict[tuple[Path, int], AudioInfo] = {}
+    found = []
+    for clip in clips:
         path = clip.path
         is_wav = path.suffix.lower() == ".wav" and path.is_file()
         place = (path.parent, path.stat().st_size) if is_wav else (path, 0)
-        if place not in self._read:
-            self._read[place] = probe(path)
-        return self._read[place]
+        if place not in known:
+            known[place] = probe(path)
+        found.append(known[place])
+    return found
 
 
 def outline_of(bank: BankJob) -> Features:
