@@ -377,6 +377,20 @@ def test_features_take_the_recipes_rate_unless_they_name_one(planned: Callable[.
     assert make_features({}, sample_rate=48000, where="here").sample_rate == 48000
 
 
+def test_embeddings_are_computed_where_the_run_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the recipe says otherwise."""
+    monkeypatch.setattr("auscult.features.openl3._checked", str)
+    monkeypatch.delenv("AUSCULT_WEIGHTS", raising=False)
+    for table, device, expected in (
+        ({"kind": "openl3"}, "cuda:1", "cuda:1"),
+        ({"kind": "openl3", "device": "cpu"}, "cuda", "cpu"),
+        ({"kind": "openl3"}, "mps", "cpu"),
+        ({"kind": "log_mel"}, "cuda", None),
+    ):
+        features = make_features(table, sample_rate=16000, device=device, where="here", missing=[])
+        assert features.config().get("device") == expected
+
+
 def test_the_model_is_made_for_the_width_of_its_features(planned: Callable[..., Plan]) -> None:
     (job, _) = planned(member(features="{ n_mels = 40 }")).members
     assert job.arguments["n_bins"] == 40

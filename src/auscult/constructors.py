@@ -20,6 +20,7 @@ def make_features(
     *,
     sample_rate: int,
     weights: Path | None = None,
+    device: str = "cpu",
     where: str,
     missing: list[str] | None = None,
 ) -> Features:
@@ -29,6 +30,7 @@ def make_features(
         table: of a recipe.
         sample_rate: of the recipe, in Hz.
         weights: folder of published weights.
+        device: of the run; a CUDA one is also that of kinds that can compute there.
         where: names the place in messages.
         missing: takes down which weights are missing; the features are then an outline, which cannot be used.
 
@@ -47,6 +49,8 @@ def make_features(
         arguments.setdefault("sample_rate", sample_rate)
     if "weights" in allowed and weights is not None:
         arguments.setdefault("weights", str(weights))
+    if "device" in allowed and device.startswith("cuda"):
+        arguments.setdefault("device", device)
     _check_arguments(arguments, FEATURES[kind], list(allowed), f"{where}: features of kind {kind!r}")
     try:
         with noting(missing, WeightsError):

@@ -127,9 +127,13 @@ def make_plan(
     members: list[MemberJob] = []
     for machine_type in types:
         for member in recipe.members_of(machine_type):
-            where = f"member {member.name!r}"
             features = make_features(
-                member.features, sample_rate=recipe.sample_rate, weights=weights, where=where, missing=missing
+                member.features,
+                sample_rate=recipe.sample_rate,
+                weights=weights,
+                device=device,
+                where=f"member {member.name!r}",
+                missing=missing,
             )
             arguments = model_arguments(member, features)
             train_on = member.train_on or recipe.train_on

@@ -169,6 +169,17 @@ class Recipe(_Table):
             raise RecipeError(f"without {' and '.join(parts)} no member of the recipe {self.name!r} is left")
         return self.model_copy(update={"member": kept})
 
+    def left_out(self, parts: Collection[Literal["openl3", "denoiser"]], machine_types: Sequence[str]) -> list[str]:
+        """What `without` leaves out of each of the machine types, a sentence for each."""
+        kept = self.without(parts)
+        found = []
+        for machine_type in machine_types:
+            names = [member.name for member in self.members_of(machine_type)]
+            gone = [name for name in names if name not in {member.name for member in kept.members_of(machine_type)}]
+            if gone:
+                found.append(f"{machine_type} without {' and '.join(parts)}: {', '.join(gone)} left out.")
+        return found
+
     def in_ensemble(self, name: str) -> bool:
         """Whether the ensemble takes in the members of a name."""
         return self.ensemble.members is None or name in self.ensemble.members

@@ -13,7 +13,6 @@ from auscult.cli.options import Overrides, Types
 if TYPE_CHECKING:
     from auscult.estimate import Estimate
     from auscult.plan import Plan
-    from auscult.recipe import Recipe
     from auscult.store import Store
 
 Without = Annotated[list[Literal["openl3", "denoiser"]] | None, Parameter(name="--without", negative=())]
@@ -82,7 +81,7 @@ def plan(
         missing=missing,
     )
     times = None if no_estimate else _measured(made, there, workers, quiet=as_json)
-    left_out = _left_out(whole, chosen, made)
+    left_out = whole.left_out(without or (), list(dict.fromkeys(clip.machine_type for clip in clips)))
     _show(made, there, times, missing=missing, left_out=left_out, title=chosen.name, as_json=as_json)
     return 1 if missing else 0
 
@@ -95,13 +94,6 @@ def _measured(made: "Plan", store: "Store", workers: int, *, quiet: bool) -> "Es
         return estimate(made, measure_rates(made, store), store, workers=workers)
     with counting("measuring") as show:
         return estimate(made, measure_rates(made, store, on_kind=show), store, workers=workers)
-
-
-def _left_out(whole: "Recipe", chosen: "Recipe", made: "Plan") -> list[str]:
-    """Members of the plan's machine types that `--without` leaves out, by machine type and name."""
-    kept = [(kind, member.name) for kind in made.machine_types for member in chosen.members_of(kind)]
-    every = [(kind, member.name) for kind in made.machine_types for member in whole.members_of(kind)]
-    return [" ".join(one) for one in every if one not in kept]
 
 
 def _show(
@@ -137,7 +129,7 @@ def _show(
         return
     console = Console()
     console.print(plan_table(rows, f"{title}: what a run makes, and what is done"))
-    lines = [f"left out: {', '.join(left_out)}"] if left_out else []
+    lines = [f"left out: {text}" for text in left_out]
     lines += [f"missing: {text}" for text in missing]
     if times is not None:
         lines.append(estimate_text(times, device))

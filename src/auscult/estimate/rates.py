@@ -88,17 +88,18 @@ def estimate(plan: Plan, rates: Rates, store: Store, *, workers: int = 1) -> Est
     for job in all_jobs(plan):
         jobs[job.key] = left[job.key].seconds(rates) if job.key in left else 0.0
 
-    def together(some: Sequence[Job], at_once: int) -> float:
+    devices = {job.training.device for job in all_jobs(plan) if not isinstance(job, BankJob)}
+    at_once = workers if devices <= {"cpu"} else 1
+
+    def together(some: Sequence[Job]) -> float:
         seconds = [jobs[job.key] for job in some]
         return max(max(seconds, default=0.0), sum(seconds) / at_once)
 
-    devices = {job.training.device for job in all_jobs(plan) if not isinstance(job, BankJob)}
-    training_workers = workers if devices <= {"cpu"} else 1
     return Estimate(
         jobs=jobs,
-        denoisers=together(plan.denoisers, training_workers),
-        features=together(plan.banks, workers),
-        members=together(plan.members, training_workers),
+        denoisers=together(plan.denoisers),
+        features=together(plan.banks),
+        members=together(plan.members),
         workers=workers,
     )
 
