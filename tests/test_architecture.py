@@ -15,12 +15,12 @@ datasets
 denoising
 features
 models
-store recipe constructors denoiser_jobs plan jobs workers executors
+store recipe constructors denoiser_jobs plan jobs workers executors estimate
 scores metrics ensemble intervals results submission
 analysis run_folder
 report
 runs
-display cli __main__
+display  cli __main__
 """.split()
 """Stages in the order of the line; a module may import what stands before it, and its own folder."""
 

@@ -118,8 +118,8 @@ def run(
         if on_plan is not None:
             on_plan(plan)
         failures = executor_for(workers).run((*plan.denoisers, *plan.banks, *plan.members), artefacts, advance)
-        order = {job.label: place for place, job in enumerate((*plan.denoisers, *plan.banks, *plan.members))}
-        failures.sort(key=lambda failure: order[failure.label])
+        labels = [job.label for jobs in (plan.denoisers, plan.banks, plan.members) for job in jobs]
+        failures.sort(key=lambda failure: labels.index(failure.label))
         done = _finished(plan, artefacts)
         results = None
         if done.members:

@@ -97,6 +97,25 @@ class Store:
             ) from error
 
 
+class NoStore(Store):
+    """The store of a run that has not begun: it holds nothing, writes nothing, and opens no file to tell it apart."""
+
+    def __init__(self) -> None:
+        self.folder = Path()
+
+    def has(self, kind: str, key: str) -> bool:
+        """Nothing is finished."""
+        return False
+
+    def content_hashes(self, paths: list[Path]) -> list[str]:
+        """What stands for the hashes: path, size and time of change.
+
+        Raises:
+            AudioError: if a file cannot be read.
+        """
+        return [json.dumps(_identity(path)) for path in paths]
+
+
 def _require_format(folder: Path) -> None:
     """Refuse a store of another format; a new one gets this format's name."""
     stamp = folder / "format.json"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from auscult.cli.options import Overrides, Types
+from auscult.cli.options import Overrides, Types, Without
 
 if TYPE_CHECKING:
     from auscult.recipe import Recipe
@@ -25,6 +25,7 @@ def run(
     clean: Path | None = None,
     device: str = "auto",
     override: Overrides = None,
+    without: Without = None,
     store: Path | None = None,
     weights: Path | None = None,
     workers: int | None = None,
@@ -41,6 +42,7 @@ def run(
         clean: Folder of clean mechanical sounds for recipes with a denoiser.
         device: auto, cpu, cuda, cuda:N or mps. Results repeat bit for bit on the CPU.
         override: key=value in the recipe, for instance training.epochs=3; may be repeated.
+        without: Leave out members that need openl3 or a denoiser; may be repeated.
         store: Folder of artefacts that runs share; OUT/store by default.
         weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
         workers: Jobs at the same time, each a process with one thread; by default as many as processors, 1 on a GPU.
@@ -54,7 +56,10 @@ def run(
     from auscult.training import choose_device
 
     console = Console()
-    chosen = load_recipe(recipe, override or ())
+    whole = load_recipe(recipe, override or ())
+    chosen = whole.without(without) if without else whole
+    for text in whole.left_out(without or (), machine_type or ()):
+        Console(stderr=True, soft_wrap=True).print(f"left out: {text}", markup=False)
     if clean is not None and not any(member.level for member in chosen.member):
         note = f"note: no member of {chosen.name} has a denoiser; --clean is not used"
         Console(stderr=True, soft_wrap=True).print(note, markup=False)
