@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 
 import auscult.runs
-from auscult.analysis import averaged
 from auscult.errors import RunError
 from auscult.recipe import parse_recipe
-from auscult.results import ResultRow
-from auscult.run_folder import read_results, read_scores_of
+from auscult.results import ResultRow, averaged, read_results, read_scores_of
 from auscult.runs import Run, run
 from auscult.scores import ScoreTable
 
@@ -57,7 +55,7 @@ def finished(factory: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_ensembles_stand_under_every_protocol_and_members_under_none(finished: Run) -> None:
     found = {(system, protocol) for _, _, system, protocol in rows_of(finished)}
-    members = {("coarse", "none"), ("outside", "none")} | {(f"fine-{ratio}", "none") for ratio in ("1.0", "0.5", "0.0")}
+    members = {("coarse", "none"), ("outside", "none")} | {(f"fine-{ratio}", "none") for ratio in ("1", "0.5", "0")}
     assert found == members | {(name, protocol) for name in ("fine", "final") for protocol in PROTOCOLS}
 
 
@@ -96,7 +94,7 @@ def test_the_figures_follow_from_the_score_tables_of_the_run_folder(finished: Ru
 
 
 def test_scores_that_are_not_there_are_named_with_those_that_are(finished: Run) -> None:
-    with pytest.raises(RunError, match=r"no development scores of 'finale' .* did you mean 'final'"):
+    with pytest.raises(RunError, match=r"no development scores of 'finale' .*did you mean 'final'"):
         read_scores_of(finished.folder, "finale", protocol="paper")
 
 
@@ -160,8 +158,8 @@ features = { n_mels = 16, hop_length = 1024 }
     two = run(
         parse_recipe(text, "test", ["repeats=2", "seed=0"]), data=factory, out=tmp_path / "two", machine_types=["fan"]
     )
-    by_seed = {seed: [row for row in two.results.development if row.seed == seed] for seed in (0, 1)}
-    assert by_seed[0] == one.results.development
+    by_seed = {seed: [row for row in read_results(two.folder).development if row.seed == seed] for seed in (0, 1)}
+    assert by_seed[0] == read_results(one.folder).development
     ae = {seed: [row.auc for row in rows if row.system == "ae"] for seed, rows in by_seed.items()}
     gauss = {seed: [row.auc for row in rows if row.system == "gauss"] for seed, rows in by_seed.items()}
     assert gauss[0] == gauss[1], "nothing is random in it"

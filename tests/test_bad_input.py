@@ -443,14 +443,12 @@ def test_a_full_disk_does_not_harm_what_a_finished_run_has_written(bench: Bench,
     bench.succeed()
     path = blocked(bench.out, bench.data, bench.recipe, at)
     before = bench.finished()
+    os.utime(path.with_name(path.name.removesuffix(f".{os.getpid()}.tmp")), (0, 0))  # it looks changed: written again
     path.symlink_to(FULL)
     outcome = bench.run()
     assert outcome.code == 2
     assert "the disk is full" in outcome.error
-    assert {name: hash_ for name, hash_ in bench.finished().items() if name != "report.html"} == {
-        name: hash_ for name, hash_ in before.items() if name != "report.html"
-    }
-    assert (bench.out / "report.html").read_text().rstrip().endswith("</html>")
+    assert bench.finished() == before
 
 
 @pytest.mark.parametrize("fails", [1, 2, 3], ids=["first checkpoint", "last checkpoint", "model"])

@@ -172,7 +172,7 @@ def test_a_run_prints_its_table_and_where_its_report_is(
     outcome = command("run", alone, "--data", factory, "--out", out, "--device", "cpu")
     assert outcome.code == 0
     assert outcome.out.splitlines()[-1] == f"report: {out / 'report.html'}"
-    rows = json.loads((out / "results.json").read_text())
+    rows = json.loads((out / "results.json").read_text())["rows"]
     for row in rows:
         line = f"{row['machine_id']} {rounded(row['auc'])} {rounded(row['pauc'])}"
         assert line in " ".join(outcome.out.split()), "development and evaluation machines"
@@ -461,6 +461,6 @@ def test_a_run_can_be_evaluated_from_its_challenge_files(
         mine = {row.file.removesuffix(".wav"): row.score for row in rows if row.machine_id == machine_id}
         write_scores(tmp_path / "scores", f"fan_{machine_id}", **mine)
     figures = json.loads(command("evaluate", tmp_path / "scores", "--json").out)
-    for row in json.loads((out / "results.json").read_text()):
+    for row in json.loads((out / "results.json").read_text())["rows"]:
         if row["subset"] == "development":
             assert figures["fan"][row["machine_id"]] == {"auc": row["auc"], "pauc": row["pauc"]}

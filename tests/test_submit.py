@@ -63,8 +63,14 @@ def made(tmp_path: Path) -> Path:
             system, _, protocol = name.partition(".")
             for machine_id, auc in (("id_00", 0.25), ("id_02", 0.5 + shift / 10)):
                 row = {"machine_type": kind, "machine_id": machine_id, "system": system, "protocol": protocol or "none"}
-                rows.append({**row, "auc": auc, "pauc": auc / 2, "subset": "development", "low": 0.1})
-    content = {"headline": {"system": "final", "protocol": "uniform"}, "rows": rows, "choices": [], "notes": []}
+                rows.append({**row, "auc": auc, "pauc": auc / 2, "subset": "development"})
+    content = {
+        "headline": {"system": "final", "protocol": "uniform"},
+        "rows": rows,
+        "choices": [],
+        "failures": [],
+        "notes": [],
+    }
     (folder / "results.json").write_text(json.dumps(content))
     return folder
 
@@ -132,29 +138,15 @@ def test_a_wrong_name_is_told_the_right_ones(made: Path, system: str | None, pro
     assert words in str(caught.value)
 
 
-def test_rows_alone_are_results_too(real: Path, tmp_path: Path) -> None:
-    """A bare list: an ensemble with a plain file has the one protocol that its rows tell."""
-    (tmp_path / "scores" / "fan").mkdir(parents=True)
-    shutil.copy(real / "recipe.toml", tmp_path)
-    ScoreTable(rows_of("fan", [None], 0)).write(tmp_path / "scores" / "fan" / "ensemble.evaluation.csv")
-    ScoreTable(rows_of("fan", [None], 1)).write(tmp_path / "scores" / "fan" / "hvae.evaluation.csv")
-    row = {"machine_type": "fan", "machine_id": "id_00", "auc": 0.5, "pauc": 0.5, "subset": "development"}
-    rows = [{**row, "system": "hvae", "protocol": "none"}, {**row, "system": "ensemble", "protocol": "uniform"}]
-    (tmp_path / "results.json").write_text(json.dumps(rows))
-    choice = choose(read_run(tmp_path))
-    assert (choice.system, choice.protocol, choice.others) == ("ensemble", "uniform", [])
-    assert choice.table.scores.tolist() == [0.0]
-
-
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (lambda run: (run / "results.json").unlink(), "is no finished run"),
         (lambda run: (run / "results.json").write_text("[{"), "is damaged"),
-        (lambda run: (run / "results.json").write_text('{"rows": 3}'), "holds no list of results"),
+        (lambda run: (run / "results.json").write_text('{"rows": 3}'), "is damaged"),
         (lambda run: (run / "recipe.toml").unlink(), "lacks recipe.toml"),
         (lambda run: shutil.rmtree(run / "scores"), "has no evaluation scores: its data have no evaluation clips"),
-        (lambda run: (run / "results.json").write_text("[]"), "names no system as its result; choose one of"),
+        (lambda run: (run / "results.json").write_text("[]"), "of another version"),
         (lambda run: (run / "scores" / "fan" / "final.paper.evaluation.csv").write_text("a,b\n"), "columns"),
     ],
 )
@@ -251,7 +243,7 @@ def test_the_metadata_say_what_the_run_is(real: Path, tmp_path: Path) -> None:
     assert description["aggregation_method"] == "weighted ranking, median"
     assert (description["ensemble_method_subsystem_count"], description["decision_making"]) == (2, "average")
     assert description["front_end"] is description["external_data_usage"] is None
-    rows = json.loads((real / "results.json").read_text())
+    rows = json.loads((real / "results.json").read_text())["rows"]
     mine = [row for row in rows if (row["machine_type"], row["system"]) == ("fan", "ensemble")]
     aucs = [row["auc"] for row in mine if row["subset"] == "development"]
     assert ours["results"]["development_dataset"]["fan"]["averaged_auc"] == pytest.approx(100 * np.mean(aucs))
@@ -339,10 +331,25 @@ def test_a_damaged_model_file_is_named(tmp_path: Path, content: bytes) -> None:
         read_model_head(path)
 
 
-def test_an_ensemble_s_members_are_the_recipe_s() -> None:
-    recipe = parse_recipe(RECIPE + '[ensemble]\nmembers = ["hvae"]\n', "test")
-    assert [member.name for member in members_of(recipe, "ensemble", "fan")] == ["hvae"]
-    assert [member.name for member in members_of(recipe, "gauss", "fan")] == ["gauss"]
+def test_an_ensemble_s_members_are_those_of_positive_weight(made: Path) -> None:
+    """Through the ensembles beneath it, under the protocol that is submitted."""
+    content = json.loads((made / "results.json").read_text())
+    facts = {"machine_type": "fan", "mauc": 0.5, "seed": 0}
+    content["choices"] = [
+        {**facts, "ensemble": ensemble, "protocol": protocol, "held_out": held_out, "weights": weights}
+        for ensemble, protocol, held_out, weights in (
+            ("family", "paper", None, {"hvae": 1.0}),
+            ("final", "paper", None, {"family": 0.5, "gauss": 0.0}),
+            ("family", "uniform", None, {"hvae": 1.0}),
+            ("final", "uniform", None, {"family": 0.5, "gauss": 0.5}),
+            ("final", "leave-one-id-out", "id_00", {"gauss": 1.0}),
+        )
+    ]
+    (made / "results.json").write_text(json.dumps(content))
+    run = read_run(made)
+    for protocol, names in (("paper", ["hvae"]), ("uniform", ["gauss", "hvae"])):
+        assert [member.name for member in members_of(run, choose(run, protocol=protocol), "fan")] == names
+    assert [member.name for member in members_of(run, choose(run, system="hvae"), "fan")] == ["hvae"]
 
 
 # The command
@@ -361,7 +368,7 @@ def test_a_run_becomes_a_submission_with_the_run_s_own_figures(
     truth = factory / "eval_data_list.csv"
     assert f"evaluated with {truth}" in outcome.out
     figures = json.loads(command("evaluate", out, "--truth", truth, "--json").out)
-    rows = json.loads((real / "results.json").read_text())
+    rows = json.loads((real / "results.json").read_text())["rows"]
     mine = [row for row in rows if (row["system"], row["subset"]) == ("ensemble", "evaluation")]
     assert len(mine) == 2
     for row in mine:
@@ -383,7 +390,7 @@ def test_scores_of_a_submission_are_those_of_the_run(real: Path, tmp_path: Path,
     run = read_run(real)
     write_submission(choose(run).table, "", label="A_B_task2_1", out=tmp_path / "out")
     table, _ = read_submission(tmp_path / "out", truth=read_truth(factory / "eval_data_list.csv"))
-    tables = [ScoreTable.read(real / "scores" / kind / "ensemble.evaluation.csv") for kind in ("fan", "valve")]
+    tables = [ScoreTable.read(real / "scores" / kind / "ensemble.uniform.evaluation.csv") for kind in ("fan", "valve")]
     assert table == ScoreTable(row for one in tables for row in one)
 
 
@@ -417,7 +424,7 @@ def test_a_run_whose_data_are_gone_is_checked_by_the_challenge_s_ids(
         (["{run}", "--check", "x"], "remove RUN"),
         (["--check", "x", "--force"], "remove --force"),
         (["--check", "{run}/nowhere"], "cannot read the submission"),
-        (["nowhere", "--out", "o"], "nowhere is no finished run"),
+        (["nowhere", "--out", "o"], "so it is no finished run"),
         (["{run}", "--out", "{run}"], "holds what is of no submission"),
         (["{run}", "--out", "o", "--system", "hvea"], "did you mean 'hvae'?"),
         (["{run}", "--out", "o", "--label", "mine"], "the label is 'mine'"),

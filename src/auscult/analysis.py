@@ -72,7 +72,15 @@ class Analysis:
         return [system for system in self.systems if system.seed == (self.seed if seed is None else seed)]
 
 
-def analyse(recipe: Recipe, data: Path, plan: Plan, store: Store, failures: Sequence[Failure] = ()) -> Analysis:
+def analyse(
+    recipe: Recipe,
+    data: Path,
+    plan: Plan,
+    store: Store,
+    *,
+    failures: Sequence[Failure] = (),
+    notes: Sequence[str] = (),
+) -> Analysis:
     """Combine and judge the members that are finished.
 
     Args:
@@ -81,20 +89,21 @@ def analyse(recipe: Recipe, data: Path, plan: Plan, store: Store, failures: Sequ
         plan: the jobs that are finished, one member at least.
         store: of their artefacts.
         failures: jobs that are not finished.
+        notes: sentences that stand before those that follow from the data.
     """
     leaves: dict[int, Leaves] = {}
     systems: list[System] = []
     choices: list[SeedChoice] = []
     for seed in dict.fromkeys(job.training.seed for job in plan.members):
         leaves[seed] = leaves_of((job for job in plan.members if job.training.seed == seed), store)
-        found, chosen = systems_of(recipe, leaves[seed], seed)
-        systems += found
+        combined, chosen = systems_of(recipe, leaves[seed], seed)
+        systems += combined
         choices += chosen
     first = next(iter(leaves.values()))
     headline = headline_of(recipe, first)
     final = next(system for system in systems if system.key == headline)
-    notes = [*_notes_on_data(recipe, plan, final), *_dropped(recipe, plan, first), *_protocols(recipe, first)]
-    return Analysis(recipe, data, plan, store, leaves, systems, headline, choices, list(failures), notes)
+    every = [*notes, *_notes_on_data(recipe, plan, final), *_dropped(recipe, plan, first), *_protocols(recipe, first)]
+    return Analysis(recipe, data, plan, store, leaves, systems, headline, choices, list(failures), every)
 
 
 def _notes_on_data(recipe: Recipe, plan: Plan, final: System) -> list[str]:

@@ -15,6 +15,8 @@ from auscult.results import PART_FILES, RESULTS, System, only
 from auscult.scores import ScoreTable
 from auscult.store import Store
 
+REPORT = "report.html"
+
 FOLDERS = ("scores", "weights", "tables", "figures")
 """Folders of a run that hold what its analysis made, and nothing else."""
 
@@ -44,7 +46,8 @@ def write_results(analysis: Analysis, folder: Path) -> None:
 def publish(artefact: Path, members: Sequence[MemberJob], store: Store, out: Path) -> None:
     """Bring the files of a finished analysis and the weights of its members into the run folder.
 
-    Files that are the same already stay; what an earlier analysis left in the folders of results is removed.
+    Files that are the same already stay; what an earlier analysis left in the folders of results is removed. The report
+    comes last: where it is, all else is.
     """
     wanted = {path.relative_to(artefact): path for path in _files(artefact) if path.name != "facts.json"}
     first = members[0].training.seed
@@ -56,8 +59,8 @@ def publish(artefact: Path, members: Sequence[MemberJob], store: Store, out: Pat
             for path in list(_files(out / folder)):
                 if path.relative_to(out) not in wanted:
                     path.unlink()
-        for name, source in wanted.items():
-            _copy(source, out / name)
+        for name in sorted(wanted, key=lambda name: (name.name == REPORT, name)):
+            _copy(wanted[name], out / name)
 
 
 def _stem(system: System, first: int) -> str:

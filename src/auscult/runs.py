@@ -1,7 +1,7 @@
 """The main job: from a recipe and a data folder to trained members, score tables, results and a report."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +14,14 @@ from auscult.denoiser_jobs import needs_denoiser
 from auscult.errors import RunError
 from auscult.executors import Failure, executor_for
 from auscult.files import replacing, saving
-from auscult.jobs import OnProgress, is_finished
+from auscult.jobs import OnProgress, is_finished, single_thread
 from auscult.plan import Plan, make_plan
-from auscult.recipe import Recipe
+from auscult.recipe import Part, Recipe
 from auscult.report.collect import report_data
 from auscult.report.export import export_figures, export_tables, report_figures, report_tables
 from auscult.report.html import write_report
 from auscult.results import Results, read_results
-from auscult.run_folder import publish, write_results
+from auscult.run_folder import REPORT, publish, write_results
 from auscult.store import Store, environment, key_of
 
 RECIPE, IDENTITY, LOCK = "recipe.toml", "run.json", "run.lock"
@@ -61,6 +61,7 @@ def run(
     *,
     data: Path,
     out: Path,
+    without: Collection[Part] = (),
     dataset: str | None = None,
     machine_types: Sequence[str] | None = None,
     truth: Path | None = None,
@@ -81,6 +82,7 @@ def run(
         recipe: what to train.
         data: the data folder.
         out: the run folder.
+        without: parts that members must not need; machine types that have no member left are left out.
         dataset: layout of the data; detected if none is given.
         machine_types: only these; all if none are given.
         truth: ground-truth list of the evaluation clips.
@@ -102,6 +104,9 @@ def run(
         raise RunError(f"{workers} workers can do nothing; give at least 1")
     clips = load_clips(data, dataset=dataset, machine_types=machine_types, truth=truth)
     require_training_clips(clips, data)
+    left_out = recipe.left_out(without, list(dict.fromkeys(clip.machine_type for clip in clips)))
+    recipe, whole = recipe.without(without) if without else recipe, recipe
+    clips = [clip for clip in clips if recipe.members_of(clip.machine_type) or not whole.members_of(clip.machine_type)]
     identity = {"data": str(data.resolve()), "machine_types": sorted(set(machine_types)) if machine_types else "all"}
     denoised = needs_denoiser(recipe, [clip.machine_type for clip in clips])
     if denoised and clean is not None:
@@ -123,14 +128,21 @@ def run(
         done = _finished(plan, artefacts)
         results = None
         if done.members:
-            artefact = _analysis(recipe, data, done, artefacts, failures=failures, advance=advance)
+            artefact = _analysis(recipe, data, done, artefacts, failures=failures, notes=left_out, advance=advance)
+            results = _readable(artefact)
             publish(artefact, done.members, artefacts, out)
-            results = read_results(out)
         return Run(out, recipe, data, done, artefacts, results, failures)
 
 
 def _analysis(
-    recipe: Recipe, data: Path, done: Plan, store: Store, *, failures: Sequence[Failure], advance: OnProgress
+    recipe: Recipe,
+    data: Path,
+    done: Plan,
+    store: Store,
+    *,
+    failures: Sequence[Failure],
+    notes: Sequence[str],
+    advance: OnProgress,
 ) -> Path:
     """The artefact of all that follows from the members' scores: results, score tables, report, tables, figures."""
     facts = {
@@ -144,6 +156,7 @@ def _analysis(
             for clip in bank.clips
         ],
         "failures": [str(failure) for failure in failures],
+        "notes": list(notes),
         "auscult": __version__,
         "libraries": environment(),
     }
@@ -151,16 +164,25 @@ def _analysis(
 
     def build(folder: Path) -> None:
         advance(RESULTS_AND_REPORT, 0, 2, "choices")
-        analysis = analyse(recipe, data, done, store, failures)
+        analysis = analyse(recipe, data, done, store, failures=failures, notes=notes)
         write_results(analysis, folder)
         advance(RESULTS_AND_REPORT, 1, 2, "report")
         page = report_data(analysis)
-        write_report(page, folder / "report.html")
+        write_report(page, folder / REPORT)
         export_tables(folder / "tables", report_tables(page))
         export_figures(folder / "figures", report_figures(page))
         advance(RESULTS_AND_REPORT, 2, 2, "")
 
-    return store.make("analysis", key, {**facts, "clips": len(facts["clips"])}, build)
+    with single_thread():  # the tables' bits repeat, too
+        return store.make("analysis", key, {**facts, "clips": len(facts["clips"])}, build)
+
+
+def _readable(artefact: Path) -> Results:
+    """The results of a finished analysis."""
+    try:
+        return read_results(artefact)
+    except RunError as error:
+        raise RunError(f"the artefact {artefact} is damaged; remove it, and the same command makes it again") from error
 
 
 def _finished(plan: Plan, store: Store) -> Plan:

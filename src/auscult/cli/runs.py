@@ -56,10 +56,7 @@ def run(
     from auscult.training import choose_device
 
     console = Console()
-    whole = load_recipe(recipe, override or ())
-    chosen = whole.without(without) if without else whole
-    for text in whole.left_out(without or (), machine_type or ()):
-        Console(stderr=True, soft_wrap=True).print(f"left out: {text}", markup=False)
+    chosen = load_recipe(recipe, override or ())
     if clean is not None and not any(member.level for member in chosen.member):
         note = f"note: no member of {chosen.name} has a denoiser; --clean is not used"
         Console(stderr=True, soft_wrap=True).print(note, markup=False)
@@ -69,6 +66,7 @@ def run(
             chosen,
             data=data,
             out=out,
+            without=without or (),
             dataset=dataset,
             machine_types=machine_type,
             truth=truth,
