@@ -375,7 +375,7 @@ def many(members: int) -> str:
         f"model = {{ context = 3, hidden = [32], n_latent = {n + 1} }}\n"
         for n in range(members)
     )
-    return f'name = "many"\n[training]\nepochs = 150\nbatch_size = 64\n{DENOISED}{text}'
+    return f'name = "many"\n[training]\nepochs = 80\nbatch_size = 64\n{DENOISED}{text}'
 
 
 @processes
