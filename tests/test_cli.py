@@ -67,7 +67,7 @@ def test_help_of_a_command_explains_every_option(command: Callable[..., Any], na
     assert (outcome.code, outcome.err) == (0, "")
     assert f"auscult {name}" in outcome.out
     options = {
-        "run": "--data --out --machine-type --dataset --truth --clean --device --override --store",
+        "run": "--data --out --machine-type --dataset --truth --clean --device --override --store --workers",
         "recipes": "",
         "synth": "--size --seed --snr --machine-type --force",
         "inspect": "--dataset --truth --quick",
@@ -315,6 +315,7 @@ def test_synth_does_not_overwrite_unless_it_is_told_to(command: Callable[..., An
         outcome = command("synth", out, "--size", "tiny", "--machine-type", "valve", *extra)
         assert outcome.code == 2
         assert str(out) in outcome.error
+        assert outcome.err.count("\n") == 1, "no bar of what did not begin"
     assert [path.name for path in out.iterdir()] == ["thesis.txt"]
 
 
@@ -333,6 +334,7 @@ def test_a_factory_that_cannot_be_is_refused(
     outcome = command("synth", tmp_path / "factory", "--size", "tiny", *arguments)
     assert outcome.code == 2
     assert words in outcome.error
+    assert outcome.err.count("\n") == 1, "no bar of what did not begin"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -16,7 +16,7 @@ from auscult.estimate import estimate, measure_rates, n_parameters, sizes_of, wo
 from auscult.estimate.overview import overview
 from auscult.estimate.sizes import denoiser_parameters
 from auscult.estimate.work import FREE
-from auscult.executors import load_banks, model_file
+from auscult.jobs import load_banks, model_file
 from auscult.models import MODELS, load_model
 from auscult.plan import Plan, make_plan
 from auscult.recipe import parse_recipe

@@ -20,14 +20,14 @@ import auscult.jobs
 from auscult.analysis import analyse
 from auscult.datasets import load_clips
 from auscult.errors import AuscultError, RecipeError, RunError
-from auscult.jobs import load_banks
+from auscult.jobs import ENDS, load_banks
 from auscult.models import Model, load_model
 from auscult.models.saved import read_model_file
 from auscult.recipe import load_recipe, parse_recipe
 from auscult.report.collect import report_data
 from auscult.report.data import ReportData
 from auscult.results import read_results, read_scores_of
-from auscult.runs import READING, Run, run
+from auscult.runs import Run, run
 from auscult.scores import ScoreTable
 
 RECIPE = """
@@ -310,8 +310,8 @@ def test_every_job_computes_with_one_thread(factory: Path, tmp_path: Path) -> No
 
     seen: set[int] = set()
 
-    def look(label: str, done: int, *_: Any) -> None:
-        if label == READING or not done:  # not in a job
+    def look(label: str, done: int, total: int, text: str) -> None:
+        if text in ("", *ENDS):  # before a job, or after it
             return
         seen.update(pool["num_threads"] for pool in threadpool_info())
         seen.add(torch.get_num_threads())

@@ -14,7 +14,7 @@ from auscult.denoiser_jobs import needs_denoiser
 from auscult.errors import RunError
 from auscult.executors import Failure, executor_for
 from auscult.files import replacing, saving
-from auscult.jobs import OnProgress, is_finished, single_thread
+from auscult.jobs import Job, OnProgress, is_finished, needs, single_thread
 from auscult.plan import Plan, make_plan
 from auscult.recipe import Part, Recipe
 from auscult.report.collect import report_data
@@ -186,12 +186,12 @@ def _readable(artefact: Path) -> Results:
 
 
 def _finished(plan: Plan, store: Store) -> Plan:
-    """What was done of a plan."""
-    return Plan(
-        tuple(job for job in plan.denoisers if is_finished(job, store)),
-        tuple(job for job in plan.banks if is_finished(job, store)),
-        tuple(job for job in plan.members if is_finished(job, store)),
-    )
+    """What was done of a plan, with all that it needs."""
+
+    def done(job: Job) -> bool:
+        return is_finished(job, store) and all(done(other) for other in needs(job))
+
+    return Plan(tuple(filter(done, plan.denoisers)), tuple(filter(done, plan.banks)), tuple(filter(done, plan.members)))
 
 
 def _silent(label: str, done: int, total: int, text: str) -> None:
