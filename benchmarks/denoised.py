@@ -1,9 +1,9 @@
 """What denoising does to AUC and pAUC: synthetic factories at three noise levels, and real sliders.
 
 Each is an ordinary run: it trains the denoisers, banks their features, trains HVAE and Spectral on them, and scores.
-*Synthetic*: factories of several seeds, each another set of machines, written at several signal-to-noise ratios; sliders
-and fans are scored, and the other types are a denoiser's noise. *Real*: the sliders of `dcase2020_mini`, whose test set
-holds two normal and two anomalous clips of each machine, and what an ear would notice in them.
+*Synthetic*: factories of several seeds, each another set of machines, at several signal-to-noise ratios; sliders and
+fans are scored, and the other types are a denoiser's noise. *Real*: the sliders of `dcase2020_mini`, whose test set has
+two normal and two anomalous clips of each machine, and what an ear would notice in them.
 
 Run `python -m benchmarks.denoised`; it prints tables and writes `benchmarks/results/denoised.json`. `--real-data` names
 the folder of real sounds.
