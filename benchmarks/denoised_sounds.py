@@ -22,8 +22,12 @@ DROPOUT_DB = 20.0
 CHUNK_SECONDS = 2.0
 """Of the chunked result whose seams are measured: five in a clip of ten seconds, where the product makes one."""
 
+BANDS = {"low": (0, 1000), "middle": (1000, 4000), "high": (4000, 8000)}
+"""In Hz."""
+
 FIGURES = {
     "attenuation_db": "energy taken away, dB",
+    **{f"{name}_db": f"energy taken away from {low} to {high} Hz, dB" for name, (low, high) in BANDS.items()},
     "holes_percent": f"bins attenuated by more than {HOLE_DB:g} dB, %",
     "dropouts_percent": f"frames attenuated by {DROPOUT_DB:g} dB more than the median frame, %",
     "envelope_correlation": "correlation of the frames' energies in dB, before and after",
@@ -45,7 +49,7 @@ def spectrogram(sound: Wave) -> Power:
     return np.square(np.abs(librosa.stft(sound, n_fft=N_FFT, hop_length=HOP)), dtype=np.float64)
 
 
-def compare(noisy: Wave, denoised: Wave) -> dict[str, float]:
+def compare(noisy: Wave, denoised: Wave, *, sample_rate: int) -> dict[str, float]:
     """The figures of one clip and its denoised version, both `[T]`, but for the seams."""
     before, after = spectrogram(noisy), spectrogram(denoised)
     floor = 1e-12 * before.max()
@@ -53,8 +57,11 @@ def compare(noisy: Wave, denoised: Wave) -> dict[str, float]:
     heard = decibels(before + floor) > decibels(before.max()) - 80  # of what was silent nothing can be taken
     frames = [decibels(power.sum(0) + floor) for power in (before, after)]  # [N] each
     lost = frames[0] - frames[1]
+    hertz = np.arange(len(before)) * sample_rate / N_FFT
+    bands = {name: (low <= hertz) & (hertz < high) for name, (low, high) in BANDS.items()}
     return {
-        "attenuation_db": float(decibels(before.sum()) - decibels(after.sum() + floor)),
+        "attenuation_db": decibels_lost(before, after, floor),
+        **{f"{name}_db": decibels_lost(before[band], after[band], floor) for name, band in bands.items()},
         "holes_percent": 100 * float(np.mean(taken[heard] > HOLE_DB)),
         "dropouts_percent": 100 * float(np.mean(lost > np.median(lost) + DROPOUT_DB)),
         "envelope_correlation": float(np.corrcoef(*frames)[0, 1]),
@@ -73,6 +80,10 @@ def kurtosis(power: Power) -> float:
     """
     centred = power - power.mean(1, keepdims=True)
     return float(np.median(np.mean(centred**4, axis=1) / np.mean(centred**2, axis=1) ** 2))
+
+
+def decibels_lost(before: Power, after: Power, floor: float) -> float:
+    return float(decibels(before.sum() + floor) - decibels(after.sum() + floor))
 
 
 def decibels(power: Any) -> Any:
@@ -97,7 +108,12 @@ def listen(denoiser: Path, paths: Sequence[Path], levels: Sequence[int] = LEVELS
             denoised = whole(noisy)
             error = np.sum(np.square(chunked(noisy) - denoised, dtype=np.float64))
             energy = np.sum(np.square(denoised, dtype=np.float64))
-            found.append({**compare(noisy, denoised), "seam_db": float(decibels((error + 1e-30) / (energy + 1e-30)))})
+            found.append(
+                {
+                    **compare(noisy, denoised, sample_rate=whole.sample_rate),
+                    "seam_db": float(decibels((error + 1e-30) / (energy + 1e-30))),
+                }
+            )
         rows.append({"level": level, "clips": len(found), **{name: _over_clips(name, found) for name in FIGURES}})
     return rows
 
