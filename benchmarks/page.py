@@ -169,8 +169,8 @@ CHANGES = ("AUC, %", "less undenoised", "pAUC, %", "less undenoised")
 def _changes(row: Results) -> list[str]:
     cells = []
     for name in ("auc", "pauc"):
-        change, spread = (100 * row[key] for key in (f"{name}_change", f"{name}_change_sd"))
-        cells += [percent(row, name), f"{change + 0.0:+.1f} ± {spread:.1f}" if row["level"] else ""]
+        change, error = (100 * row[f"{name}_change{end}"] for end in ("", "_se"))
+        cells += [f"{100 * row[name]:.1f}", f"{change + 0.0:+.1f} ± {error:.1f}" if row["level"] else ""]
     return cells
 
 
