@@ -14,7 +14,7 @@ from benchmarks.run import side_by_side
 
 RATE = 16000
 SECONDS = 10
-REPEATS = 5
+REPEATS = 15
 
 
 def figures() -> dict[str, float]:

@@ -163,6 +163,21 @@ def denoised() -> str:
     return table(["noise", "family", "level", "SI-SDR gain, dB", *CHANGES], rows)
 
 
+def denoised_verdict() -> str:
+    """In a sentence, whether denoising helped on the synthetic factories."""
+    results = read("denoised.json")
+    if results is None:
+        return _absent("denoised.json", "make bench-denoised")
+    rows = [row for row in results["synthetic"] if row["level"]]
+    changes = [(row[f"{name}_change"], row[f"{name}_change_se"]) for row in rows for name in ("auc", "pauc")]
+    counts = [sum(sign * change > 2 * error for change, error in changes) for sign in (1, -1)]
+    low, high = (f"{100 * pick(change for change, _ in changes):+.1f}" for pick in (min, max))
+    return (
+        f"On the synthetic factories denoising changed AUC and pAUC by {low} to {high} points. Of these {len(changes)} "
+        f"differences {counts[0]} are gains, and {counts[1]} losses, of more than twice their standard error."
+    )
+
+
 CHANGES = ("AUC, %", "less undenoised", "pAUC, %", "less undenoised")
 
 
@@ -237,6 +252,7 @@ BLOCKS = {
     "cuda": cuda,
     "denoiser": denoiser,
     "denoised": denoised,
+    "denoised_verdict": denoised_verdict,
     "denoised_real": denoised_real,
     "denoised_sounds": denoised_sounds,
 }
