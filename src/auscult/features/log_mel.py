@@ -19,7 +19,7 @@ EPS = float(np.finfo(np.float64).eps)
 """Added to the power before the logarithm, as the DCASE 2020 baseline does: digital silence is -156.5 dB."""
 
 
-BLOCK = 64
+BLOCK = 128
 """Frames that are transformed at once: their spectra stay in the processor's cache."""
 
 
