@@ -60,21 +60,23 @@ def recipe(denoiser: dict[str, Any], hvae: dict[str, Any], *, seed: int, copies:
         for copy in range(number)
     ]
     return Recipe.model_validate(
-        {"name": "denoised", "seed": seed, "ensemble": {"members": []}, "denoiser": denoiser, "member": members}
+        {"name": "denoised", "seed": seed, "ensemble": [], "denoiser": denoiser, "member": members}
     )
 
 
 def rows_of(finished: Any) -> list[Row]:
     """The figures of a run, and the gain that its denoisers measured of themselves."""
     from auscult.denoising.levels import read_levels
-    from auscult.executors import denoiser_folder
+    from auscult.jobs import denoiser_folder
 
+    if finished.failures:
+        raise RuntimeError(f"not every job was done: {finished.failures[0].label}: {finished.failures[0].reason}")
     gains = {(job.machine_type, 0): 0.0 for job in finished.plan.denoisers}
     for job in finished.plan.denoisers:
         for one in read_levels(denoiser_folder(finished.store, job)).levels:
             gains[job.machine_type, one.level] = one.gain.si_sdr_db
     rows = []
-    for result in (*finished.results, *finished.evaluation_results):
+    for result in (*finished.results.development, *finished.results.evaluation):
         family, level, copy = result.system.split("-")
         facts = {"family": family, "level": int(level), "copy": int(copy), "auc": result.auc, "pauc": result.pauc}
         machine = {"machine_type": result.machine_type, "machine_id": result.machine_id}
@@ -104,7 +106,7 @@ def synthetic(snr_db: float, seed: int, folder: Path) -> list[Row]:
 
 def real(data: Path, folder: Path) -> tuple[list[Row], list[Row]]:
     """Run the real sliders; their figures, and what an ear would notice in the test clips."""
-    from auscult.executors import denoiser_folder
+    from auscult.jobs import denoiser_folder
     from auscult.runs import run
 
     finished = run(
@@ -122,10 +124,12 @@ def real(data: Path, folder: Path) -> tuple[list[Row], list[Row]]:
 
 def _progress(case: str) -> Any:
     """Say which jobs are done."""
+    from auscult.jobs import DONE
+
     started = time.monotonic()
 
     def show(label: str, done: int, total: int, text: str) -> None:
-        if done == total and text in ("levels", "scored"):
+        if done == total and text == DONE:
             print(f"{case}: {label}, after {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
     return show

@@ -31,7 +31,7 @@ from auscult.denoising.levels import INDEX, load_level, train_denoiser
 from auscult.denoising.mixtures import FIXED_SNR_DB, Mixer, WaveBank
 from auscult.denoising.quality import gains
 from auscult.denoising.sounds import Part, find_sounds, split_parts
-from auscult.executors import single_thread
+from auscult.jobs import single_thread
 
 RATE = 16000
 MACHINE_TYPE = "slider"

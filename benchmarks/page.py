@@ -41,6 +41,9 @@ FIGURES = {
     "denoiser_bf16_difference": "denoiser's output, bfloat16 against float32, of the largest value",
     "openl3_layout_difference": "embeddings, the plain network against ours, of the largest value",
     "openl3_bf16_difference": "embeddings, bfloat16 against float32, of the largest value",
+    "search_3_members_s": "seconds to search 5,151 weight vectors of three members on 1,400 clips of four ids",
+    "search_4_members_s": "seconds to search 176,851 weight vectors of four members on the same",
+    "bootstrap_90_systems_s": "seconds for 1,000 bootstrap replicates of 90 systems on 8,400 clips of 24 ids each",
 }
 """Figures of `bench.json`, each a ratio unless it says otherwise; those of `FRONT_ENDS` have a table of their own."""
 
@@ -111,6 +114,38 @@ def bf16() -> str:
         cells = [f"{value + 0.0:+.1f}" for value in points]  # + 0.0 takes the sign off a negative zero
         rows.append([SYSTEMS[name], percent(half[name], "auc"), percent(half[name], "pauc"), *cells])
     return table(["system, bf16", "AUC, %", "pAUC, %", "AUC less fp32's", "pAUC less fp32's"], rows)
+
+
+def protocols() -> str:
+    """The three protocols of combining, side by side."""
+    results, single = read("real-protocols.json"), read("real.json")
+    if results is None or single is None:
+        return _absent("real-protocols.json", "make bench-real")
+    head = ["system", "protocol", "AUC, %", "pAUC, %"]
+    names = {"hvae": "HVAE", "idcae": "IDCAE", "freak": "FREAK", "ensemble": "ensemble"}
+    families = [
+        [names[name], "nothing is chosen", percent(single[name], "auc"), percent(single[name], "pauc")]
+        for name in names
+        if name != "ensemble"
+    ]
+    one = [
+        [names[row["system"]], row["protocol"], percent(row, "auc"), percent(row, "pauc")]
+        for row in results["one_model"]
+    ]
+    seeds = [
+        [names[row["system"]], row["protocol"], *(_between(row, name) for name in ("auc", "pauc"))]
+        for row in results["all_seeds"]
+    ]
+    return (
+        f"One model of each family; mean ± standard deviation over {results['one_model'][0]['seeds']} seeds:\n\n"
+        f"{table(head, [*families, *one])}\n\n"
+        f"All seeds of each family; 95 % bootstrap intervals over clips:\n\n{table(head, seeds)}"
+    )
+
+
+def _between(row: Results, name: str) -> str:
+    value, low, high = (100 * row[key] for key in (name, f"{name}_low", f"{name}_high"))
+    return f"{value:.1f} ({low:.1f} to {high:.1f})"
 
 
 def speed() -> str:
@@ -245,6 +280,7 @@ def _code(arguments: Results) -> str:
 
 BLOCKS = {
     "real": real,
+    "protocols": protocols,
     "settings": settings,
     "bf16": bf16,
     "speed": speed,

@@ -2,7 +2,9 @@
 
 `python -m benchmarks.real` looks for `../shared/data/toycar_logmel.npz` beside the project, prints a table and writes
 `benchmarks/results/real.json`. It exits with 2 where the sounds are missing and with 1 where a target is missed.
-`--precision bf16` trains in bfloat16 autocast and writes `real-bf16.json`.
+`--precision bf16` trains in bfloat16 autocast and writes `real-bf16.json`. The three protocols of combining on the same
+scores go to `real-protocols.json`, or `real-bf16-protocols.json`. With `--keep FOLDER` the score tables stay there, and
+a benchmark that was stopped goes on from them; another version of the code needs another folder.
 """
 
 import argparse
@@ -13,9 +15,12 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+
+from benchmarks.real_protocols import FAMILIES, MACHINE_TYPE, write_protocols
 
 PROJECT = Path(__file__).resolve().parents[1]
 SOUNDS = PROJECT.parent / "shared" / "data" / "toycar_logmel.npz"
@@ -23,7 +28,6 @@ RESULTS = PROJECT / "benchmarks" / "results" / "real.json"
 
 SEEDS = (0, 1, 2)
 WORKERS = 2
-MACHINE_TYPE = "ToyCar"
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,6 @@ MEMBERS = (
     Member("spectral", {"spectral": None}, {}),
 )
 ROWS = ("baseline", "spectral", "hvae", "hvae_mse", "idcae", "freak", "freak_mse", "ensemble")
-ENSEMBLE = ("hvae", "idcae", "freak")
 TARGETS = {
     "baseline": (0.79, 0.69),
     "hvae": (0.87, 0.74),
@@ -74,6 +77,7 @@ TARGETS = {
 ENSEMBLE_MARGIN = 0.02
 """How far the ensemble's pAUC may lie below its best member's."""
 
+PARTS = ("test", "train")
 Scores = tuple[Any, Any]
 """Score tables of the test and of the training clips."""
 
@@ -81,19 +85,22 @@ Scores = tuple[Any, Any]
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.real", description="Quality on real sounds.")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="of the trainings")
-    precision = parser.parse_args().precision
+    parser.add_argument("--keep", type=Path, help="folder for score tables; a stopped benchmark continues there")
+    options = parser.parse_args()
+    precision = options.precision
     path = RESULTS if precision == "fp32" else RESULTS.with_name(f"real-{precision}.json")
     if not SOUNDS.is_file():
         print(f"the real sounds are not there: {SOUNDS}; put the file there and run again", file=sys.stderr)
         return 2
     started = time.monotonic()
-    tables = run_members(precision)
+    tables = run_members(precision, options.keep)
     for seed in SEEDS:
-        tables["ensemble", seed] = uniform_ensemble([tables[row, seed] for row in ENSEMBLE])
+        tables["ensemble", seed] = uniform_ensemble([tables[row, seed] for row in FAMILIES])
     results = {row: summary([tables[row, seed][0] for seed in SEEDS]) for row in ROWS}
     show(results)
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(results, indent=1) + "\n")
+    write_protocols(tables, SEEDS, path.with_name(f"{path.stem}-protocols.json"))
     minutes = (time.monotonic() - started) / 60
     print(f"{len(SEEDS)} seeds, {WORKERS} processes of one thread, {minutes:.1f} minutes; written to {path}")
     missed = missed_targets(results)
@@ -102,18 +109,23 @@ def main() -> int:
     return 1 if missed else 0
 
 
-def run_members(precision: str) -> dict[tuple[str, int], Scores]:
+def run_members(precision: str, keep: Path | None = None) -> dict[tuple[str, int], Scores]:
     """Train and score every member with every seed, in processes of one thread: (row, seed) -> scores."""
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     tables: dict[tuple[str, int], Scores] = {}
+    jobs = {}
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
-        jobs = {
-            pool.submit(run_member, member, seed, precision): (member, seed) for member in MEMBERS for seed in SEEDS
-        }
+        for member, seed in product(MEMBERS, SEEDS):
+            if keep and (kept := kept_scores(keep / precision, member, seed)):
+                tables |= {(row, seed): tables_of_row for row, tables_of_row in kept.items()}
+            else:
+                jobs[pool.submit(run_member, member, seed, precision)] = member, seed
         for job in as_completed(jobs):
             member, seed = jobs[job]
             scores, seconds = job.result()
             tables |= {(row, seed): tables_of_row for row, tables_of_row in scores.items()}
+            if keep:
+                keep_scores(keep / precision, seed, scores)
             print(f"{member.family}, seed {seed}: {seconds:.0f} s", file=sys.stderr, flush=True)
     return tables
 
@@ -146,6 +158,23 @@ def run_member(member: Member, seed: int, precision: str) -> tuple[dict[str, Sco
             score_table(clips["train"][1], model.score_clips(banks["train"])),
         )
     return scores, seconds
+
+
+def keep_scores(folder: Path, seed: int, scores: dict[str, Scores]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for row, tables in scores.items():
+        for part, table in zip(PARTS, tables, strict=True):
+            table.write(folder / f"{row}-{seed}-{part}.csv")
+
+
+def kept_scores(folder: Path, member: Member, seed: int) -> dict[str, Scores]:
+    """What `keep_scores` wrote for a member, or nothing if any of it is missing."""
+    from auscult.scores import ScoreTable
+
+    paths = {row: [folder / f"{row}-{seed}-{part}.csv" for part in PARTS] for row in member.rows}
+    if not all(path.is_file() for some in paths.values() for path in some):
+        return {}
+    return {row: (ScoreTable.read(test), ScoreTable.read(train)) for row, (test, train) in paths.items()}
 
 
 def machine_id(name: str) -> str:
@@ -210,7 +239,7 @@ def missed_targets(results: dict[str, dict[str, float]]) -> list[str]:
         for name, target in zip(("auc", "pauc"), targets, strict=True)
         if results[row][name] < target
     ]
-    best = max(ENSEMBLE, key=lambda row: results[row]["pauc"])
+    best = max(FAMILIES, key=lambda row: results[row]["pauc"])
     if results["ensemble"]["pauc"] < results[best]["pauc"] - ENSEMBLE_MARGIN:
         missed.append(f"ensemble: its pauc is more than {ENSEMBLE_MARGIN} below that of {best}")
     return missed

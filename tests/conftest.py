@@ -80,16 +80,24 @@ class Outcome(NamedTuple):
     @property
     def error(self) -> str:
         """The one line of its error."""
-        lines = [line for line in self.err.splitlines() if line.startswith("error: ")]
-        assert len(lines) == 1, self.err
+        (line,) = self._lines("error: ")
+        return line
+
+    @property
+    def failures(self) -> list[str]:
+        """The lines of its jobs that failed."""
+        return self._lines("failed: ")
+
+    def _lines(self, kind: str) -> list[str]:
         assert "Traceback" not in self.err
-        return lines[0].removeprefix("error: ")
+        return [line.removeprefix(kind) for line in self.err.splitlines() if line.startswith(kind)]
 
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
-    """Runs a command of auscult in this process: `command("run", "quick", "--data", ...)`."""
+    """Runs a command of auscult in this process, jobs included: `command("run", "quick", "--data", ...)`."""
     monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr("auscult.executors.default_workers", lambda device: 1)
 
     def call(*arguments: object) -> Outcome:
         from auscult.cli import main

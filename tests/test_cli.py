@@ -67,7 +67,7 @@ def test_help_of_a_command_explains_every_option(command: Callable[..., Any], na
     assert (outcome.code, outcome.err) == (0, "")
     assert f"auscult {name}" in outcome.out
     options = {
-        "run": "--data --out --machine-type --dataset --truth --clean --device --override --store",
+        "run": "--data --out --machine-type --dataset --truth --clean --device --override --store --workers",
         "recipes": "",
         "synth": "--size --seed --snr --machine-type --force",
         "inspect": "--dataset --truth --quick",
@@ -172,7 +172,7 @@ def test_a_run_prints_its_table_and_where_its_report_is(
     outcome = command("run", alone, "--data", factory, "--out", out, "--device", "cpu")
     assert outcome.code == 0
     assert outcome.out.splitlines()[-1] == f"report: {out / 'report.html'}"
-    rows = json.loads((out / "results.json").read_text())
+    rows = json.loads((out / "results.json").read_text())["rows"]
     for row in rows:
         line = f"{row['machine_id']} {rounded(row['auc'])} {rounded(row['pauc'])}"
         assert line in " ".join(outcome.out.split()), "development and evaluation machines"
@@ -281,7 +281,7 @@ def test_a_mistake_in_a_run_is_one_line_and_does_not_begin(
     assert words in outcome.error
     assert outcome.err.count("\n") == 1, "one line, and no empty ones"
     assert outcome.out == ""
-    assert not list(tmp_path.glob("run/*.*"))
+    assert not list(tmp_path.glob("run/*.[!l]*")), "the lock may be there"
 
 
 # The other commands
@@ -315,6 +315,7 @@ def test_synth_does_not_overwrite_unless_it_is_told_to(command: Callable[..., An
         outcome = command("synth", out, "--size", "tiny", "--machine-type", "valve", *extra)
         assert outcome.code == 2
         assert str(out) in outcome.error
+        assert outcome.err.count("\n") == 1, "no bar of what did not begin"
     assert [path.name for path in out.iterdir()] == ["thesis.txt"]
 
 
@@ -333,6 +334,7 @@ def test_a_factory_that_cannot_be_is_refused(
     outcome = command("synth", tmp_path / "factory", "--size", "tiny", *arguments)
     assert outcome.code == 2
     assert words in outcome.error
+    assert outcome.err.count("\n") == 1, "no bar of what did not begin"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -461,6 +463,6 @@ def test_a_run_can_be_evaluated_from_its_challenge_files(
         mine = {row.file.removesuffix(".wav"): row.score for row in rows if row.machine_id == machine_id}
         write_scores(tmp_path / "scores", f"fan_{machine_id}", **mine)
     figures = json.loads(command("evaluate", tmp_path / "scores", "--json").out)
-    for row in json.loads((out / "results.json").read_text()):
+    for row in json.loads((out / "results.json").read_text())["rows"]:
         if row["subset"] == "development":
             assert figures["fan"][row["machine_id"]] == {"auc": row["auc"], "pauc": row["pauc"]}

@@ -14,7 +14,7 @@ from auscult.datasets import load_clips
 from auscult.denoising.learn import Settings
 from auscult.denoising.levels import read_levels
 from auscult.denoising.streaming import Denoiser
-from auscult.errors import AuscultError, DatasetError, RecipeError
+from auscult.errors import AuscultError, RecipeError
 from auscult.features.bank import Bank
 from auscult.plan import make_plan
 from auscult.recipe import Recipe, parse_recipe
@@ -80,7 +80,7 @@ def test_members_of_one_level_share_its_banks(finished: Any) -> None:
 
 
 def test_denoised_features_are_those_of_the_denoised_waveform(finished: Any) -> None:
-    from auscult.executors import features_of
+    from auscult.jobs import features_of
 
     bank = next(bank for bank in finished.plan.banks if bank.level == 10)
     denoiser = Denoiser.load(finished.store.path("denoiser", bank.denoiser.key), 10)
@@ -128,8 +128,11 @@ def test_what_a_denoiser_lacks_is_said_before_anything_is_trained(
 def test_silent_clean_sounds_are_named(factory: Path, tmp_path: Path) -> None:
     for index in range(4):
         soundfile.write(tmp_path / f"{index}.wav", np.zeros(8000), 16000)
-    with pytest.raises(DatasetError, match="4 of 4 clean sounds are silent"):
-        run(recipe(), data=factory, out=tmp_path / "run", clean=tmp_path, machine_types=["fan"])
+    done = run(recipe(), data=factory, out=tmp_path / "run", clean=tmp_path, machine_types=["fan"])
+    first = done.failures[0]
+    assert (first.kind, first.label) == ("failed", "fan denoiser")
+    assert "4 of 4 clean sounds are silent" in first.reason
+    assert {failure.kind for failure in done.failures[1:]} == {"not run"}
 
 
 def test_the_command_says_in_one_line_what_is_missing(

@@ -1,6 +1,7 @@
 """The plan: which banks and members a recipe needs, what is refused before any work, and what changes which key."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,10 @@ import auscult.plan
 from auscult.clips import MACHINE_TYPES, Clip, Label, Split, Subset
 from auscult.constructors import make_features
 from auscult.errors import AudioError, AuscultError, RecipeError
+from auscult.features import openl3, openl3_weights
 from auscult.plan import MemberJob, Plan, make_plan
 from auscult.recipe import builtin_recipes, load_recipe, parse_recipe
-from auscult.store import Store
+from auscult.store import NoStore, Store
 
 PARTS: list[tuple[Split, Subset, str, Label | None]] = [
     ("train", "development", "id_00", "normal"),
@@ -45,10 +47,17 @@ def clips(tmp_path: Path) -> list[Clip]:
 def planned(tmp_path: Path, clips: list[Clip]) -> Callable[..., Plan]:
     """Plans the members of a recipe, by default for all clips: `planned('name = "a"...', seed=3)`."""
 
-    def call(*members: str, only: list[Clip] | None = None, device: str = "cpu", top: str = "") -> Plan:
+    def call(
+        *members: str,
+        only: list[Clip] | None = None,
+        device: str = "cpu",
+        top: str = "",
+        missing: list[str] | None = None,
+    ) -> Plan:
         tables = "".join(f"[[member]]\n{member}\n" for member in members)
         recipe = parse_recipe(f'name = "test"\n{top}\n{tables}', "test.toml")
-        return make_plan(recipe, clips if only is None else only, Store(tmp_path / "store"), device=device)
+        store = Store(tmp_path / "store")
+        return make_plan(recipe, clips if only is None else only, store, device=device, missing=missing)
 
     return call
 
@@ -148,6 +157,132 @@ def test_a_machine_type_without_a_member_is_refused(planned: Callable[..., Plan]
         planned(member("a", machine_types='["fan", "pump"]'))
 
 
+def test_a_machine_type_of_ones_own_is_told_which_recipes_are_for_it(clips: list[Clip], tmp_path: Path) -> None:
+    mixers = [replace(clip, machine_type="mixer") for clip in clips if clip.machine_type == "fan"]
+    with pytest.raises(RecipeError, match="no member for the machine type mixer") as refused:
+        make_plan(load_recipe("hvae"), mixers, Store(tmp_path / "store"), device="cpu")
+    named = set(re.search(r"for every machine type \(([^)]+)\)", str(refused.value))[1].split(", "))  # type: ignore[index]
+    assert {"baseline", "spectral", "idcae", "quick"} <= named
+    assert not {"hvae", "freak"} & named
+    for name in named:
+        assert make_plan(load_recipe(name), mixers, Store(tmp_path / "store"), device="cpu", missing=[]).members
+
+
+# What is missing
+
+
+OPENL3 = "{ kind = 'openl3' }"
+
+
+def test_what_is_missing_stops_a_run_and_is_taken_down_for_a_look_at_the_plan(planned: Callable[..., Plan]) -> None:
+    members = [
+        member("a", "hvae", features=OPENL3, model="{ context = 1 }"),
+        member("b", "hvae", features=OPENL3, model="{ context = 1, beta = 2.0 }", denoise_level="3"),
+        member("c", "hvae", denoise_level="1", machine_types='["fan"]'),
+    ]
+    missing: list[str] = []
+    plan = planned(*members, missing=missing)
+    assert [job.label for job in plan.members] == ["fan a", "fan b", "fan c", "valve a", "valve b"]
+    assert [job.machine_type for job in plan.denoisers] == ["fan", "valve"]
+    assert {job.features["kind"] for job in plan.banks} == {"openl3", "log_mel"}
+    clean, weights = missing
+    assert "denoises for b, c" in clean
+    assert "--clean" in clean
+    assert "--without denoiser" in clean
+    assert "`auscult download openl3" in weights
+    assert weights.endswith("--without openl3")
+    for message in missing:
+        with pytest.raises(RecipeError) as refused:
+            planned(*(member for member in members if (message == clean) == ("denoise" in member)))
+        assert message in str(refused.value)
+
+
+def test_weights_that_are_damaged_and_clean_sounds_that_are_not_there_are_missing(
+    clips: list[Clip], tmp_path: Path
+) -> None:
+    (tmp_path / "openl3_audio_mel256_env-v0_2_0.h5.gz").write_text("an error page")
+    recipe = parse_recipe(f'name = "r"\n[[member]]\n{member("a", "hvae", features=OPENL3, denoise_level="1")}', "test")
+    missing: list[str] = []
+    given: dict[str, Any] = {"device": "cpu", "weights": tmp_path, "clean": tmp_path / "none", "missing": missing}
+    assert len(make_plan(recipe, clips, Store(tmp_path / "store"), **given).members) == 2
+    assert len(missing) == 2
+    assert "none does not exist" in missing[0]
+    assert "is not the official one" in missing[1]
+
+
+def test_noise_that_is_missing_is_taken_down(clips: list[Clip], tmp_path: Path, record: Callable[..., Path]) -> None:
+    for index in range(3):
+        record(tmp_path / "clean" / f"{index}.wav")
+    recipe = parse_recipe(f'name = "r"\n[[member]]\n{member(denoise_level="1")}', "test")
+    fans = [clip for clip in clips if clip.machine_type == "fan"]
+    missing: list[str] = []
+    make_plan(recipe, fans, Store(tmp_path / "store"), device="cpu", clean=tmp_path / "clean", missing=missing)
+    (message,) = missing
+    assert "normal clips of other machine types" in message
+
+
+def test_a_machine_type_without_a_member_is_taken_down_if_another_has_one(planned: Callable[..., Plan]) -> None:
+    missing: list[str] = []
+    assert planned(member("a", machine_types='["fan"]'), missing=missing).machine_types == ["fan"]
+    assert "no member for the machine type valve" in missing[0]
+    with pytest.raises(RecipeError, match="no member for the machine type fan, valve"):
+        planned(member("a", machine_types='["pump"]'), missing=[])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"family": "hvea"},
+        {"features": "{ kind = 'openl3', contents = 'env' }"},
+        {"features": "{ kind = 'openl3', embedding_size = 256 }"},
+        {"train_on": '["additional"]', "machine_types": '["fan"]'},
+    ],
+)
+def test_what_is_wrong_is_no_less_wrong_in_a_look_at_the_plan(
+    planned: Callable[..., Plan], clips: list[Clip], wrong: dict[str, str]
+) -> None:
+    only = [clip for clip in clips if clip.subset == "development"]
+    with pytest.raises(RecipeError, match="member 'ae'"):
+        planned(member(**{"family": "hvae", **wrong}), only=only, missing=[])
+
+
+def test_a_store_that_is_not_there_is_not_made_by_planning(clips: list[Clip], tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    plan = make_plan(load_recipe("quick"), clips, NoStore(), device="cpu")
+    assert sorted(tmp_path.rglob("*")) == before
+    assert len(plan.members) == 2 * 5
+    clips[0].path.unlink()
+    with pytest.raises(AudioError, match="cannot be read"):
+        make_plan(load_recipe("quick"), clips, NoStore(), device="cpu")
+
+
+# Seeds
+
+
+def test_a_repeated_training_has_the_next_seed_and_shares_banks_and_denoisers(
+    planned: Callable[..., Plan],
+) -> None:
+    plan = planned(member("a"), member("b"), top="seed = 5\nrepeats = 3")
+    assert plan.seeds == [5, 6, 7]
+    assert [job.label for job in plan.members_of("fan")] == [
+        *("fan a", "fan b", "fan a seed 6", "fan b seed 6", "fan a seed 7", "fan b seed 7"),
+    ]
+    assert [job.name for job in plan.members_of("fan", 6)] == ["a", "b"]
+    assert [job.training.seed for job in plan.members_of("fan", 6)] == [6, 6]
+    assert len({job.key for job in plan.members}) == len(plan.members) == 12
+    assert len({job.scores_key for job in plan.members}) == 12
+    assert [bank.key for bank in plan.banks] == [bank.key for bank in planned(member(), top="seed = 5").banks]
+    first, second, third = (plan.members_of("valve", seed)[0] for seed in plan.seeds)
+    assert first.train == second.train == third.train
+
+
+def test_repeating_does_not_touch_the_first_training(planned: Callable[..., Plan]) -> None:
+    once, thrice = planned(member()), planned(member(), top="repeats = 3")
+    assert once.seeds == [0]
+    assert [job.key for job in once.members] == [job.key for job in thrice.members if job.seed == 0]
+    assert [job.label for job in once.members] == [job.label for job in thrice.members if job.seed == 0]
+
+
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
@@ -206,11 +341,22 @@ def test_every_family_can_be_planned_with_its_defaults_and_with_its_own_argument
 
 
 @pytest.mark.parametrize("name", builtin_recipes())
-def test_every_recipe_that_comes_along_can_be_planned(name: str, clips: list[Clip], tmp_path: Path) -> None:
-    """All that constructors would refuse is found by the plan."""
-    six = [replace(clip, machine_type=kind) for kind in MACHINE_TYPES for clip in clips if clip.machine_type == "fan"]
-    plan = make_plan(load_recipe(name), six, Store(tmp_path / "store"), device="cpu")
+def test_every_recipe_that_comes_along_can_be_planned(
+    name: str, clips: list[Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that constructors would refuse is found by the plan. Nobody opens weights or clean sounds."""
+    monkeypatch.setattr(openl3_weights, "OFFICIAL", {})
+    monkeypatch.setattr(openl3, "read_state", lambda path: {})
+    (tmp_path / "clean").mkdir()
+    for file in ("1.wav", "2.wav", "3.wav", openl3_weights.file_name("env", "mel256", "0.2")):
+        (tmp_path / "clean" / file).write_text(file)
+    fans = [clip for clip in clips if clip.machine_type == "fan"]
+    six = [replace(clip, machine_type=kind) for kind in MACHINE_TYPES for clip in fans]
+    recipe, places = load_recipe(name), {"clean": tmp_path / "clean", "weights": tmp_path / "clean"}
+    plan = make_plan(recipe, six, Store(tmp_path / "store"), device="cpu", **places)
     assert plan.machine_types == list(MACHINE_TYPES)
+    for kind in MACHINE_TYPES:
+        assert [job.name for job in plan.members_of(kind)] == [one.name for one in recipe.members_of(kind)]
 
 
 @pytest.mark.parametrize("betas", ["[1.5, 0.9]", "[0.9, 1.0]", "[-0.1, 0.9]"])
@@ -241,6 +387,20 @@ def test_features_take_the_recipes_rate_unless_they_name_one(planned: Callable[.
     plan = planned(member("a"), member("b", features="{ sample_rate = 8000 }"), top="sample_rate = 32000")
     assert [job.train[0].features["sample_rate"] for job in plan.members_of("fan")] == [32000, 8000]
     assert make_features({}, sample_rate=48000, where="here").sample_rate == 48000
+
+
+def test_embeddings_are_computed_where_the_run_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the recipe says otherwise."""
+    monkeypatch.setattr("auscult.features.openl3._checked", str)
+    monkeypatch.delenv("AUSCULT_WEIGHTS", raising=False)
+    for table, device, expected in (
+        ({"kind": "openl3"}, "cuda:1", "cuda:1"),
+        ({"kind": "openl3", "device": "cpu"}, "cuda", "cpu"),
+        ({"kind": "openl3"}, "mps", "cpu"),
+        ({"kind": "log_mel"}, "cuda", None),
+    ):
+        features = make_features(table, sample_rate=16000, device=device, where="here", missing=[])
+        assert features.config().get("device") == expected
 
 
 def test_the_model_is_made_for_the_width_of_its_features(planned: Callable[..., Plan]) -> None:
@@ -311,7 +471,7 @@ def test_a_members_keys_change_with_what_matters_and_only_then(
         ("channel = 1", ALL),
         ("[training]\nepochs = 3", WORK),
         ("description = 'another text'", set()),
-        ("[ensemble]\nmembers = []", set()),
+        ("ensemble = []", set()),
     ],
 )
 def test_the_recipes_own_settings_change_what_they_touch(
@@ -358,6 +518,26 @@ def test_a_clips_content_changes_its_bank_and_what_depends_on_it(
     assert changes(after, keys(planned(member(), only=without))) == expected
     renamed = [replace(clip, machine_id="id_07") if clip == clips[index] else clip for clip in clips]
     assert changes(after, keys(planned(member(), only=renamed))) == expected
+
+
+def test_training_and_test_clips_of_equal_content_are_two_banks(
+    planned: Callable[..., Plan], clips: list[Clip]
+) -> None:
+    """The scores of a member are told apart by the keys of its banks."""
+    for clip in clips:
+        clip.path.write_text("silence")
+    (job, _) = planned(member(train_on='["development"]')).members
+    assert [[clip.machine_id for clip in bank.clips] for bank in job.train] == [
+        [clip.machine_id for clip in bank.clips] for bank in job.test
+    ]
+    assert len({bank.key for bank in (*job.train, *job.test)}) == 2
+
+
+def test_banks_are_made_once_however_many_members_read_them(planned: Callable[..., Plan]) -> None:
+    plan = planned(*(member(f"m{index}", model=f"{{ n_latent = {index + 1} }}") for index in range(20)))
+    assert len(plan.banks) == 8
+    first, *others = plan.members_of("fan")
+    assert all(one is other for job in others for one, other in zip(first.train, job.train, strict=True))
 
 
 def test_moved_copied_and_touched_clips_are_the_same_clips(

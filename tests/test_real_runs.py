@@ -1,6 +1,5 @@
 """Whole runs on real clips, from wav files to the report: 75 normal training clips and 16 test clips of sliders."""
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from auscult.recipe import load_recipe
+from auscult.results import read_results, read_scores_of
 from auscult.runs import run
 
 pytestmark = pytest.mark.slow
@@ -20,11 +20,11 @@ def test_a_recipe_runs_on_real_sliders(shared_data: Path, tmp_path: Path, recipe
     chosen = load_recipe(recipe, [f"member.*.training.epochs={epochs}"])
     finished = run(chosen, data=data, out=tmp_path / "run", machine_types=["slider"])
     assert [job.train[0].clips[0].machine_type for job in finished.plan.members] == ["slider"]
-    assert len(finished.systems[0].train) == 75
-    assert len(finished.systems[0].development) == 16
-    rows = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert [row["machine_id"] for row in rows] == ["id_00", "id_02", "id_04", "id_06"]
-    assert all(0 <= row["auc"] <= 1 and math.isfinite(row["pauc"]) for row in rows)
+    assert len(read_scores_of(finished.folder, recipe, part="train")) == 75
+    assert len(read_scores_of(finished.folder, recipe)) == 16
+    rows = read_results(finished.folder).development
+    assert [row.machine_id for row in rows] == ["id_00", "id_02", "id_04", "id_06"]
+    assert all(0 <= row.auc <= 1 and math.isfinite(row.pauc) for row in rows)
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "slider" in page
     assert "<audio" in page
@@ -51,9 +51,9 @@ def test_the_command_runs_hvae_on_denoised_real_sliders(
     data, clean = shared_data / "dcase2020_mini", shared_data / "mechanical"
     done = command("run", recipe, "--data", data, "--clean", clean, "--machine-type", "slider", "--out", out)
     assert done.code == 0, done.err
-    rows = json.loads((out / "results.json").read_text())
-    assert [row["machine_id"] for row in rows] == ["id_00", "id_02", "id_04", "id_06"]
-    assert all(0 <= row[name] <= 1 for row in rows for name in ("auc", "pauc"))
+    rows = read_results(out).development
+    assert [row.machine_id for row in rows] == ["id_00", "id_02", "id_04", "id_06"]
+    assert all(0 <= figure <= 1 for row in rows for figure in (row.auc, row.pauc))
     assert "The denoiser of slider" in (out / "report.html").read_text(encoding="utf-8")
 
 

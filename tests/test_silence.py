@@ -1,6 +1,5 @@
 """A clip of digital silence is a number everywhere: denoiser, features, models, whole runs."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from auscult.denoising.unet import UNet
 from auscult.features import LogMel
 from auscult.models import MODELS, Model
 from auscult.recipe import parse_recipe
+from auscult.results import read_results
 from auscult.runs import run
 from auscult.scores import ScoreTable
 from auscult.training import Training
@@ -99,4 +99,5 @@ def test_a_run_with_silent_clips_denoises_trains_and_scores_them(tmp_path: Path,
             table = ScoreTable.read(finished.folder / "scores" / "pump" / f"{name}.{part}.csv")
             assert len(table) == (5 if part == "train" else 10)
             assert all(np.isfinite(row.score) for row in table)
-    assert all(0 <= row["auc"] <= 1 for row in json.loads((finished.folder / "results.json").read_text()))
+    assert not finished.failures
+    assert all(0 <= row.auc <= 1 for row in read_results(finished.folder).development)

@@ -220,6 +220,46 @@ def test_a_store_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         Store(tmp_path / "file")
 
 
+@pytest.mark.parametrize("there", [0, 2])
+def test_a_store_of_another_version_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch, there: int) -> None:
+    store.make("bank", "k", FACTS, write("frames"))
+    with monkeypatch.context() as other:
+        other.setattr(auscult.store, "FORMAT", there)
+        other.setattr(auscult.store, "__version__", "9.9")
+        (store.folder / "format.json").unlink()
+        Store(store.folder)
+    with pytest.raises(
+        RunError, match=rf"was made by auscult 9\.9, in format {there}; this is .* reads format 1\. Give"
+    ):
+        Store(store.folder)
+    assert (store.path("bank", "k") / "data").read_text() == "frames", "nothing is removed"
+
+
+@pytest.mark.parametrize("text", ["", "{", "3", "null"])
+def test_a_damaged_format_of_a_store_is_named(store: Store, text: str) -> None:
+    (store.folder / "format.json").write_text(text)
+    with pytest.raises(RunError, match=r"format\.json is damaged .*; remove the store .*, or give another --store"):
+        Store(store.folder)
+
+
+def test_the_reading_of_files_is_told_and_not_lost_when_it_is_stopped(tmp_path: Path) -> None:
+    steps: list[tuple[int, int]] = []
+
+    def stop(done: int, total: int) -> None:
+        steps.append((done, total))
+        if done == 2:
+            raise KeyboardInterrupt
+
+    paths = [tmp_path / name for name in "abc"]
+    for path in paths:
+        path.write_text(path.name)
+    with pytest.raises(KeyboardInterrupt):
+        Store(tmp_path / "store", on_read=stop).content_hashes(paths)
+    assert steps == [(1, 3), (2, 3)]
+    Store(tmp_path / "store", on_read=lambda *step: steps.append(step)).content_hashes(paths)
+    assert steps == [(1, 3), (2, 3), (1, 1)]
+
+
 def test_a_damaged_memory_of_hashes_is_named_and_may_be_removed(store: Store, tmp_path: Path) -> None:
     memory = store.folder / "hashes.sqlite"
     memory.write_text("no database, but long enough to be taken for one at first sight" * 20)

@@ -1,14 +1,17 @@
-"""The challenge's score files: read right, or refused by file and line."""
+"""The challenge's score files: read right, or refused by file and line; and the validator, which lists all problems."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from auscult.clips import Label
+from auscult.datasets import load_clips
+from auscult.datasets.dcase import read_truth
 from auscult.errors import ScoreError
 from auscult.metrics import evaluate
-from auscult.submission import read_submission
+from auscult.submission import Expected, check_submission, read_submission
 
 FIGURES_2020 = {  # published AUC and pAUC of the submission in the shared data
     "ToyCar": (0.8136, 0.6671),
@@ -154,3 +157,160 @@ def test_a_real_submission_gives_the_challenge_s_figures(shared_data: Path) -> N
     for machine_type, (auc, pauc) in FIGURES_2020.items():
         assert figures[machine_type]["mean"]["auc"] == pytest.approx(auc, abs=5e-5)
         assert figures[machine_type]["mean"]["pauc"] == pytest.approx(pauc, abs=5e-5)
+
+
+# The validator
+
+SUBMISSIONS = ("Haunschmid_CPJKU_task2_1", "Haunschmid_CPJKU_task2_2")
+CLIPS = {"fan": {"id_01": frozenset(TRUTH["fan"])}}
+
+
+@pytest.fixture
+def valid(tmp_path: Path) -> Path:
+    """A submission of one machine, without a problem."""
+    write(tmp_path, EVALUATION, "anomaly_score_fan_id_01.csv")
+    write(tmp_path, 'label: "A_B_task2_1"\n', "A_B_task2_1.meta.yaml")
+    return tmp_path
+
+
+def found(folder: Path, expected: Expected | None = None) -> list[str]:
+    """The problems, without the folder's name."""
+    checked = check_submission(folder, expected or Expected("a test", CLIPS))
+    return [str(problem).replace(f"{folder}/", "") for problem in checked.problems]
+
+
+@pytest.mark.parametrize("name", SUBMISSIONS)
+def test_real_submissions_are_valid(shared_data: Path, name: str) -> None:
+    path = shared_data / "ground_truth_2020" / "eval_data_list.csv"
+    for expected in (Expected.from_truth(read_truth(path), path), Expected.of_the_challenge()):
+        checked = check_submission(shared_data / "submissions_2020" / name, expected)
+        assert (checked.problems, checked.ignored, checked.to_fill) == ([], [], [])
+        assert (checked.machines, checked.clips) == (18, 7103)
+
+
+def test_the_ground_truth_has_the_machines_of_the_challenge(shared_data: Path) -> None:
+    path = shared_data / "ground_truth_2020" / "eval_data_list.csv"
+    known = {kind: sorted(ids) for kind, ids in Expected.from_truth(read_truth(path), path).clips.items()}
+    assert known == {kind: sorted(ids) for kind, ids in Expected.of_the_challenge().clips.items()}
+
+
+def test_every_problem_of_a_mutilated_submission_is_listed(shared_data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mutilated"
+    folder.mkdir()
+    for source in (shared_data / "submissions_2020" / SUBMISSIONS[0]).iterdir():
+        (folder / source.name).write_bytes(source.read_bytes())
+
+    def spoil(machine: str, change: Callable[[list[str]], list[str]]) -> None:
+        file = folder / f"anomaly_score_{machine}.csv"
+        file.write_text("\n".join(change(file.read_text().splitlines())) + "\n")
+
+    spoil("fan_id_01", lambda lines: ["file,score", *lines])
+    spoil("fan_id_03", lambda lines: [lines[0], *lines])
+    spoil("fan_id_05", lambda lines: lines[2:])
+    spoil("pump_id_01", lambda lines: [*lines, "id_01_00009999.wav,1.0", "id_03_00000000.wav,1.0"])
+    spoil("pump_id_03", lambda lines: [lines[0].split(",")[0] + ",nan", lines[1].split(",")[0] + ",high", *lines[2:]])
+    (folder / "anomaly_score_pump_id_05.csv").write_text("")
+    (folder / "anomaly_score_slider_id_01.csv").rename(folder / "anomaly_score_slider_01.csv")
+    (folder / "anomaly_score_slider_id_03.csv").rename(folder / "anomaly_score_slider_id_99.csv")
+    for path in folder.glob("anomaly_score_valve_*"):
+        path.unlink()
+    (folder / f"{SUBMISSIONS[0]}.meta.yaml").unlink()
+    path = shared_data / "ground_truth_2020" / "eval_data_list.csv"
+    assert found(folder, Expected.from_truth(read_truth(path), path)) == [
+        "anomaly_score_fan_id_01.csv, line 1: 'file,score' is a header; the challenge's files have none",
+        "anomaly_score_fan_id_03.csv, line 2: id_03_00000000.wav has a score in line 1 already",
+        "anomaly_score_fan_id_05.csv: id_05_00000000.wav has no score",
+        "anomaly_score_fan_id_05.csv: id_05_00000001.wav has no score",
+        "anomaly_score_pump_id_01.csv, line 217: 'id_01_00009999.wav' is no evaluation clip of this machine",
+        "anomaly_score_pump_id_01.csv, line 218: id_03_00000000.wav is a clip of id_03, but the file is for id_01",
+        "anomaly_score_pump_id_03.csv, line 1: the score is nan; it must be a finite number",
+        "anomaly_score_pump_id_03.csv, line 2: the score is 'high'; it must be a number",
+        "anomaly_score_pump_id_05.csv: is empty; write a line per clip",
+        "anomaly_score_slider_01.csv: is no name of a score file; it must be anomaly_score_<machine type>_id_<nn>.csv",
+        "anomaly_score_slider_id_99.csv: slider has no evaluation machine id_99, only id_01, id_03, id_05",
+        "anomaly_score_slider_id_01.csv: is missing",
+        "anomaly_score_slider_id_03.csv: is missing",
+        f"{folder}: the machine type valve is missing; needed are the ids id_01, id_03, id_05",
+        f"{folder}: the metadata file <label>.meta.yaml is missing",
+    ]
+
+
+def test_a_valid_folder_has_no_problem(valid: Path) -> None:
+    (valid / "notes.txt").write_text("mine")
+    checked = check_submission(valid, Expected("a test", CLIPS))
+    assert (checked.problems, checked.ignored) == ([], [valid / "notes.txt"])
+    assert (checked.machines, checked.clips, checked.to_fill) == (1, 2, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        (EVALUATION.replace("1.5", "-inf"), ["line 2: the score is -inf; it must be a finite number"]),
+        (EVALUATION.replace("0.5", ""), ["line 1: the score is ''; it must be a number"]),
+        (EVALUATION + "\n", ["line 3: is blank; remove it"]),
+        (EVALUATION.replace(",1.5", ";1.5"), ["line 2: 'id_01_00000001.wav;1.5' is no score", "0001.wav has no score"]),
+        ("\ufeff" + EVALUATION, ["line 1: starts with a byte order mark"]),
+        (
+            EVALUATION.replace("_00000001", "_0000001"),
+            ["line 2: 'id_01_0000001.wav' is no evaluation clip", "has no s"],
+        ),
+        (
+            EVALUATION.replace("id_01_00000001", " id_01_00000001"),
+            ["line 2: ' id_01_00000001.wav' is no", "has no score"],
+        ),
+        (EVALUATION.replace("id_01_00000001", "other"), ["line 2: 'other.wav' is no evaluation clip", "has no score"]),
+        ("\n\n", [": is empty"]),
+        ("a\0b", [""]),
+    ],
+)
+def test_each_problem_of_a_file_is_found(valid: Path, text: str, problems: list[str]) -> None:
+    name = "anomaly_score_fan_id_01.csv"
+    write(valid, text, name)
+    listed = found(valid)
+    assert len(listed) >= len(problems)
+    for line, words in zip(listed, problems, strict=False):
+        assert line.startswith(name)
+        assert words in line
+
+
+def test_windows_line_ends_are_no_problem(valid: Path) -> None:
+    (valid / "anomaly_score_fan_id_01.csv").write_bytes(EVALUATION.replace("\n", "\r\n").encode())
+    assert found(valid) == []
+
+
+def test_a_name_is_told_the_right_one(valid: Path) -> None:
+    (valid / "anomaly_score_fan_id_01.csv").rename(valid / "anomaly_score_Fan_id_01.csv")
+    assert found(valid) == [
+        "anomaly_score_Fan_id_01.csv: there is no machine type 'Fan' (did you mean 'fan'?), only fan",
+        f"{valid}: the machine type fan is missing; needed are the ids id_01",
+    ]
+
+
+def test_files_that_are_no_text_and_second_metadata_are_problems(valid: Path) -> None:
+    (valid / "anomaly_score_fan_id_01.csv").write_bytes(b"\xff\xfe\x00\x01")
+    (valid / "A_B_task2_2.meta.yaml").write_text("")
+    first, second = found(valid)
+    assert first.startswith("anomaly_score_fan_id_01.csv: cannot be read")
+    assert second == "A_B_task2_2.meta.yaml: is a second metadata file beside A_B_task2_1.meta.yaml"
+
+
+def test_without_a_list_the_form_of_the_names_is_checked(valid: Path) -> None:
+    expected = Expected("a test", {"fan": {"id_01": None}})
+    assert found(valid, expected) == []
+    write(valid, EVALUATION + "normal_id_01_00000003.wav,1\nid_03_00000000.wav,1\n", "anomaly_score_fan_id_01.csv")
+    assert [line.split(": ", 1)[1] for line in found(valid, expected)] == [
+        "'normal_id_01_00000003.wav' is no name of an evaluation clip, such as id_01_00000000.wav",
+        "id_03_00000000.wav is a clip of id_03, but the file is for id_01",
+    ]
+
+
+def test_evaluation_clips_of_a_data_folder_are_expected(factory: Path) -> None:
+    clips = load_clips(factory)
+    expected = Expected.from_clips(clips, factory)
+    assert {kind: list(ids) for kind, ids in expected.clips.items()} == {"fan": ["id_01"], "valve": ["id_01"]}
+    files = {path.name for path in (factory / "eval_data" / "fan" / "test").iterdir()}
+    assert expected.clips["fan"]["id_01"] == files
+    with pytest.raises(ScoreError, match="has no evaluation clips"):
+        Expected.from_clips([clip for clip in clips if clip.subset != "evaluation"], factory)
+    with pytest.raises(ScoreError, match="tells no machine id"):
+        Expected.from_truth({"fan": {"a.wav": "normal"}}, factory)

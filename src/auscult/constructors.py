@@ -2,23 +2,41 @@
 
 import inspect
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from auscult.errors import FeatureError, ModelError, RecipeError, nearest
-from auscult.features import FEATURES, Features
+from auscult.errors import FeatureError, ModelError, RecipeError, WeightsError, nearest, noting
+from auscult.features import FEATURES, OUTLINES, Features
 from auscult.models import MODELS, Model
 from auscult.pooling import POOLINGS
 from auscult.recipe import Member
 
 
-def make_features(table: dict[str, Any], *, sample_rate: int, weights: Path | None = None, where: str) -> Features:
+def make_features(
+    table: dict[str, Any],
+    *,
+    sample_rate: int,
+    weights: Path | None = None,
+    device: str = "cpu",
+    where: str,
+    missing: list[str] | None = None,
+) -> Features:
     """Make features from a recipe's table: `kind` and arguments; sample rate and weights where the table has none.
 
+    Args:
+        table: of a recipe.
+        sample_rate: of the recipe, in Hz.
+        weights: folder of published weights.
+        device: of the run; a CUDA one is also that of kinds that can compute there.
+        where: names the place in messages.
+        missing: takes down which weights are missing; the features are then an outline, which cannot be used.
+
     Raises:
-        RecipeError: for a kind or an argument that does not exist, or a value that is refused; `where` names the place.
+        RecipeError: for a kind or an argument that does not exist, or a value that is refused; and for weights that are
+            missing, unless they are taken down.
     """
     arguments = {key: value for key, value in table.items() if key != "kind"}
     kind = table.get("kind", "log_mel")
@@ -31,11 +49,22 @@ def make_features(table: dict[str, Any], *, sample_rate: int, weights: Path | No
         arguments.setdefault("sample_rate", sample_rate)
     if "weights" in allowed and weights is not None:
         arguments.setdefault("weights", str(weights))
+    if "device" in allowed and device.startswith("cuda"):
+        arguments.setdefault("device", device)
     _check_arguments(arguments, FEATURES[kind], list(allowed), f"{where}: features of kind {kind!r}")
     try:
-        return FEATURES[kind](**arguments)
+        with noting(missing, WeightsError):
+            return _made(kind, arguments)
+        return OUTLINES[kind](**arguments)
     except (FeatureError, TypeError, ValueError) as error:
         raise RecipeError(f"{where}: {error}") from error
+
+
+def _made(kind: str, arguments: dict[str, Any]) -> Features:
+    try:
+        return FEATURES[kind](**arguments)
+    except WeightsError as error:
+        raise WeightsError(f"{error}; or leave such members out with --without {kind}") from error
 
 
 def model_arguments(member: Member, features: Features) -> dict[str, Any]:
@@ -77,12 +106,18 @@ def _check_pooling(member: Member, family: type[Model], where: str) -> None:
 
 def _check_arguments(given: dict[str, Any], constructor: type, allowed: Sequence[str], where: str) -> None:
     """Check names, and types by the hints; what values are in range the constructor knows."""
-    parameters = inspect.signature(constructor, eval_str=True).parameters
     for name, value in given.items():
         if name not in allowed:
             raise RecipeError(f"{where} has no argument {name!r}{nearest(name, allowed)}; it has {', '.join(allowed)}")
         try:
-            TypeAdapter(parameters[name].annotation, config=ConfigDict(strict=True)).validate_python(value)
+            _adapter(constructor, name).validate_python(value)
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
             raise RecipeError(f"{where}: {name} is {value!r}: {problem[0].lower() + problem[1:]}") from error
+
+
+@lru_cache(maxsize=256)
+def _adapter(constructor: type, name: str) -> TypeAdapter[Any]:
+    """Checks the values of one argument; remembered, as a recipe has hundreds of members of few families."""
+    hint = inspect.signature(constructor, eval_str=True).parameters[name].annotation
+    return TypeAdapter(hint, config=ConfigDict(strict=True))

@@ -8,7 +8,7 @@ from typing import Any
 from auscult.clips import Clip
 from auscult.denoising.learn import Settings, choose_clean, choose_noise, denoiser_training
 from auscult.denoising.sounds import Sound, find_sounds
-from auscult.errors import RecipeError
+from auscult.errors import RecipeError, noting
 from auscult.recipe import Recipe
 from auscult.store import Store, environment, key_of
 from auscult.training import Training
@@ -45,6 +45,7 @@ def plan_denoisers(
     clips: Sequence[Clip],
     store: Store,
     device: str,
+    missing: list[str] | None = None,
 ) -> dict[str, DenoiserJob]:
     """The denoisers that a recipe's members need, by machine type.
 
@@ -55,6 +56,7 @@ def plan_denoisers(
         clips: of all machine types of the data, also of those that the run leaves out: they are the noise.
         store: remembers the files' content hashes.
         device: on which to train and to denoise.
+        missing: takes down which sounds are missing, instead of an error; the jobs then lack them.
 
     Raises:
         RecipeError: if a member needs a denoiser and there is no folder of clean sounds.
@@ -63,19 +65,16 @@ def plan_denoisers(
     wanted = [machine_type for machine_type in machine_types if needs_denoiser(recipe, [machine_type])]
     if not wanted:
         return {}
-    if clean is None:
-        names = dict.fromkeys(member.name for kind in wanted for member in recipe.members_of(kind) if member.level)
-        raise RecipeError(
-            f"the recipe {recipe.name!r} denoises for {', '.join(names)}, and a denoiser learns from clean mechanical "
-            "sounds: give their folder with --clean (any folder of sounds, ESC-50, clips of AudioSet), or set "
-            "denoise_level to 0"
-        )
-    sounds = choose_clean(find_sounds(clean))
+    sounds: tuple[Sound, ...] = ()
+    with noting(missing):
+        sounds = _clean_sounds(recipe, wanted, clean)
     hashes = store.content_hashes([sound.path for sound in sounds])
     heard = [[digest, sound.label, sound.recording] for digest, sound in zip(hashes, sounds, strict=True)]
     jobs = {}
     for machine_type in wanted:
-        noise = choose_noise(clips, machine_type)
+        noise: tuple[Clip, ...] = ()
+        with noting(missing):
+            noise = choose_noise(clips, machine_type)
         table = recipe.denoiser.model_dump(exclude_none=True)
         of_settings = {name: table.pop(name) for name in Settings.__dataclass_fields__ if name in table}
         settings = Settings(**{"channel": recipe.channel, **of_settings})
@@ -93,3 +92,14 @@ def plan_denoisers(
             machine_type, sounds, noise, settings, training, facts, key_of("denoiser", facts)
         )
     return jobs
+
+
+def _clean_sounds(recipe: Recipe, wanted: Sequence[str], clean: Path | None) -> tuple[Sound, ...]:
+    if clean is None:
+        names = dict.fromkeys(member.name for kind in wanted for member in recipe.members_of(kind) if member.level)
+        raise RecipeError(
+            f"the recipe {recipe.name!r} denoises for {', '.join(names)}, and a denoiser learns from clean mechanical "
+            "sounds: give their folder with --clean (any folder of sounds, ESC-50, clips of AudioSet), set "
+            "denoise_level to 0, or leave these members out with --without denoiser"
+        )
+    return choose_clean(find_sounds(clean))

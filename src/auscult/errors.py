@@ -1,7 +1,8 @@
 """The errors a user can cause: one root; each says what was given, what is allowed, what to do next."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class AuscultError(Exception):
@@ -24,6 +25,10 @@ class FeatureError(AuscultError):
     """A waveform cannot be turned into the features that were asked for."""
 
 
+class WeightsError(FeatureError):
+    """The published weights that features need are missing, damaged or others."""
+
+
 class ModelError(AuscultError):
     """A model got arguments, features or machine ids that it cannot work with."""
 
@@ -42,6 +47,23 @@ class RunError(AuscultError):
 
 class ScoreError(AuscultError):
     """A table of scores is damaged, or lacks what an evaluation needs."""
+
+
+@contextmanager
+def noting(missing: list[str] | None, kind: type[AuscultError] = AuscultError) -> Iterator[None]:
+    """Take down what is missing and go on behind the block; without a list, errors are raised as everywhere.
+
+    Args:
+        missing: takes each message once.
+        kind: of the errors to take down; others are raised.
+    """
+    try:
+        yield
+    except kind as error:
+        if missing is None:
+            raise
+        if str(error) not in missing:
+            missing.append(str(error))
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:

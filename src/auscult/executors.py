@@ -1,179 +1,218 @@
-"""Executors: where jobs run. One thread in every job, so that a result repeats bit for bit."""
+"""Executors: where jobs run, and what becomes of the others when one fails."""
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from typing import Protocol
 
 from auscult.denoiser_jobs import DenoiserJob
-from auscult.denoising.learn import learn_denoiser
-from auscult.denoising.streaming import Denoiser
-from auscult.errors import ModelError, RunError
-from auscult.features import FEATURES, Features
-from auscult.features.bank import Bank, build_bank, concatenate
-from auscult.features.front_end import FrontEnd
-from auscult.models import MODELS, Model, load_model
+from auscult.jobs import DONE, FAILED, NOT_RUN, Job, OnProgress, is_finished, needs, steps_of
 from auscult.plan import BankJob, MemberJob
 from auscult.store import Store
+from auscult.workers import Worker, attempt
 
-Read = TypeVar("Read")
+LISTEN_SECONDS = 0.1
+"""The display is at most this far behind the workers."""
 
-OnProgress = Callable[[str, int, int, str], None]
-"""Called with a job's label, the steps done, the steps in all, and a word on how it goes."""
+DENOISING_FACTOR = 10
+"""A guess at how much longer a bank of denoised clips takes; it only orders jobs."""
 
-
-def run_denoiser(job: DenoiserJob, store: Store, on_progress: OnProgress) -> None:
-    """Train one denoiser, unless it is finished."""
-    epochs = job.training.epochs
-
-    def learn(folder: Path) -> None:
-        learn_denoiser(
-            job.clean,
-            job.noise,
-            folder=folder,
-            machine_type=job.machine_type,
-            settings=job.settings,
-            training=job.training,
-            on_epoch=lambda done, text: on_progress(job.label, done, epochs, text),
-        )
-
-    store.make("denoiser", job.key, job.facts, learn)
-    on_progress(job.label, epochs, epochs, "levels")
+DIED = "its process died twice, perhaps because memory ran out; start fewer workers"
 
 
-def denoiser_folder(store: Store, job: DenoiserJob) -> Path:
-    """The levels of a finished denoiser."""
-    return store.path("denoiser", job.key)
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A job that was not done.
 
-
-def front_end_of(job: BankJob, store: Store) -> FrontEnd:
-    """The front end that a bank is computed with; its denoiser must be finished."""
-    denoiser = None
-    if job.denoiser is not None:
-        folder, device = denoiser_folder(store, job.denoiser), job.denoiser.training.device
-        denoiser = Denoiser.load(folder, job.level, device=device)
-    return FrontEnd(features_of(job), channel=job.channel, denoiser=denoiser)
-
-
-def features_of(job: BankJob) -> Features:
-    """The features of a bank."""
-    arguments = {name: value for name, value in job.features.items() if name != "kind"}
-    return FEATURES[job.features["kind"]](**arguments)
-
-
-def run_bank(job: BankJob, store: Store, on_progress: OnProgress) -> None:
-    """Make one bank, unless it is finished."""
-    total = len(job.clips)
-
-    def build(folder: Path) -> None:
-        build_bank(
-            job.clips,
-            front_end_of(job, store),
-            folder,
-            on_clip=lambda done: on_progress(job.label, done, total, "clips"),
-        )
-
-    store.make("bank", job.key, job.facts, build)
-    on_progress(job.label, total, total, "clips")
-
-
-def run_member(job: MemberJob, store: Store, on_progress: OnProgress) -> None:
-    """Train and score one member, unless it is finished."""
-    epochs = job.training.epochs
-
-    def fit(folder: Path) -> None:
-        model: Model = MODELS[job.family](**job.arguments)
-        _require_long_clips(job, model, store)
-        model.fit(
-            load_banks(store, job.train),
-            training=job.training,
-            member=job.label,
-            checkpoint=folder / "checkpoint.safetensors",
-            on_epoch=lambda done, losses: on_progress(job.label, done, epochs, f"loss {losses['loss']:.4g}"),
-        )
-        model.save(folder / "model.safetensors")
-
-    def score(folder: Path) -> None:
-        model = load_model(model_file(store, job), device=job.training.device)
-        scores = {
-            bank.key: model.score_clips(load_banks(store, [bank]), pooling=job.pooling).tolist()
-            for bank in (*job.train, *job.test)
-        }
-        (folder / "scores.json").write_text(json.dumps(scores))
-
-    store.make("model", job.key, job.facts, fit)
-    store.make("scores", job.scores_key, job.scores_facts, score)
-    on_progress(job.label, epochs, epochs, "scored")
-
-
-def _require_long_clips(job: MemberJob, model: Model, store: Store) -> None:
-    """Refuse clips that the model could not score, before the training."""
-    for bank in (*job.train, *job.test):
-        for clip, frames in zip(bank.clips, load_banks(store, [bank]).lengths, strict=True):
-            if frames < model.frame_context:
-                raise ModelError(
-                    f"{clip.path}: the clip has {frames} frames; {job.label} needs at least {model.frame_context}. "
-                    "Remove the clip, or change the features or the model to need fewer frames"
-                )
-
-
-def load_banks(store: Store, jobs: Sequence[BankJob]) -> Bank:
-    """Some finished banks as one.
-
-    Raises:
-        RunError: if one is damaged.
+    Attributes:
+        kind: `"failed"`, or `"not run"` because another one failed.
+        label: of the job.
+        reason: what went wrong, or which job was needed.
     """
-    return concatenate([_read(store.path("bank", job.key), Bank.load) for job in jobs])
+
+    kind: str
+    label: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.label}: {self.reason}"
 
 
-def model_file(store: Store, job: MemberJob) -> Path:
-    """The weights of a finished member."""
-    return store.path("model", job.key) / "model.safetensors"
+class Executor(Protocol):
+    """Runs jobs."""
 
+    def run(self, jobs: Sequence[Job], store: Store, on_progress: OnProgress) -> list[Failure]:
+        """Do all jobs that are not finished, each after those that it needs.
 
-def read_scores(store: Store, job: MemberJob) -> dict[str, list[float]]:
-    """Key of a bank -> the scores of its clips, of a finished member.
+        A job that fails takes with it only those that need it.
 
-    Raises:
-        RunError: if they are damaged.
-    """
-    return _read(
-        store.path("scores", job.scores_key), lambda folder: dict(json.loads((folder / "scores.json").read_text()))
-    )
+        Args:
+            jobs: with all that they need.
+            store: of the artefacts.
+            on_progress: called in this process.
 
-
-def _read(artefact: Path, read: Callable[[Path], Read]) -> Read:
-    try:
-        return read(artefact)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"the artefact {artefact} is damaged: {error}; remove it, and the same command makes it again"
-        ) from error
+        Returns:
+            The jobs that were not done, in the order in which that was known.
+        """
 
 
 class SerialExecutor:
     """Runs jobs one behind the other in this process."""
 
-    def run(
-        self, work: Callable[[Any, Store, OnProgress], None], jobs: Sequence[Any], store: Store, on_progress: OnProgress
-    ) -> None:
-        """Do `work(job, store, on_progress)` for every job; the first error stops it."""
-        with single_thread():
-            for job in jobs:
-                work(job, store, on_progress)
+    def run(self, jobs: Sequence[Job], store: Store, on_progress: OnProgress) -> list[Failure]:
+        """See `Executor`."""
+        schedule = _Schedule(jobs, store, on_progress)
+        while (job := schedule.start()) is not None:
+            schedule.end(job, attempt(job, store, on_progress))
+        return schedule.failures
 
 
-@contextmanager
-def single_thread() -> Iterator[None]:
-    """One thread for torch, BLAS and OpenMP while it lasts."""
-    import torch
-    from threadpoolctl import threadpool_limits
+class LocalExecutor:
+    """Runs jobs in processes of this machine, as many at a time as there are workers.
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(limits=1):
-            yield
-    finally:
-        torch.set_num_threads(threads)
+    A worker that is killed, for instance because memory ran out, is replaced, and its job tried once more.
+
+    Args:
+        workers: at least 1; no more are started than there are jobs to do.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def run(self, jobs: Sequence[Job], store: Store, on_progress: OnProgress) -> list[Failure]:
+        """See `Executor`."""
+        schedule = _Schedule(sorted(jobs, key=_urgency), store, on_progress)
+        with _Crew(min(self.workers, schedule.left)) as crew:
+            while crew.give_out(schedule, store):
+                crew.listen(schedule, on_progress)
+        return schedule.failures
+
+
+def executor_for(workers: int) -> Executor:
+    """The executor for a number of jobs at a time."""
+    return SerialExecutor() if workers == 1 else LocalExecutor(workers)
+
+
+def default_workers(device: str) -> int:
+    """Jobs at a time if nobody says: one for each processor that this process may use, or one on a GPU."""
+    from joblib import cpu_count
+
+    return int(cpu_count()) if device == "cpu" else 1
+
+
+class _Schedule:
+    """Which job is next: the first one that lacks nothing."""
+
+    def __init__(self, jobs: Sequence[Job], store: Store, on_progress: OnProgress) -> None:
+        self._on_progress = on_progress
+        self._waiting: list[Job] = []
+        self._finished: set[str] = set()
+        self.failures: list[Failure] = []
+        for job in jobs:
+            if is_finished(job, store):
+                self.end(job, None)
+            else:
+                self._waiting.append(job)
+
+    @property
+    def left(self) -> int:
+        """The number of jobs that nobody has started."""
+        return len(self._waiting)
+
+    def start(self) -> Job | None:
+        """The next job; none if there is none, or not before another one has ended."""
+        for job in self._waiting:
+            if all(other.key in self._finished for other in needs(job)):
+                self._waiting.remove(job)
+                self._on_progress(job.label, 0, steps_of(job), "")
+                return job
+        return None
+
+    def end(self, job: Job, reason: str | None) -> None:
+        """Note that a job was done, or the reason why it was not; then those that need it cannot be."""
+        if reason is None:
+            self._finished.add(job.key)
+            self._on_progress(job.label, steps_of(job), steps_of(job), DONE)
+        else:
+            self._fail(job, FAILED, reason)
+
+    def _fail(self, job: Job, kind: str, reason: str) -> None:
+        self.failures.append(Failure(kind, job.label, reason))
+        self._on_progress(job.label, 0, steps_of(job), kind)
+        for other in [other for other in self._waiting if job.key in {need.key for need in needs(other)}]:
+            if other in self._waiting:
+                self._waiting.remove(other)
+                self._fail(other, NOT_RUN, f"needs {job.label}")
+
+
+class _Crew:
+    """Workers, and what each is at."""
+
+    def __init__(self, size: int) -> None:
+        self._workers: list[Worker] = []
+        self._idle: list[Worker] = []
+        self._busy: dict[Future[str | None], tuple[Worker, Job]] = {}
+        self._again: list[Job] = []
+        self._died: set[str] = set()
+        for _ in range(size):
+            self._hire()
+
+    def __enter__(self) -> "_Crew":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._busy:  # Ctrl-C, or an error in what we were called with
+            for worker in self._workers:
+                worker.hang_up()
+        for worker in self._workers:
+            worker.close()
+
+    def give_out(self, schedule: _Schedule, store: Store) -> bool:
+        """Give the idle workers jobs; whether anybody is at work."""
+        while self._idle and (job := self._again.pop() if self._again else schedule.start()):
+            worker = self._idle.pop()
+            self._busy[worker.submit(job, store)] = worker, job
+        return bool(self._busy)
+
+    def listen(self, schedule: _Schedule, on_progress: OnProgress) -> None:
+        """Wait a moment; pass on what the workers tell, and note which jobs have ended."""
+        ended, _ = wait(self._busy, timeout=LISTEN_SECONDS, return_when=FIRST_COMPLETED)
+        for worker, _ in self._busy.values():
+            for news in worker.news():
+                on_progress(*news)
+        for future in ended:
+            worker, job = self._busy.pop(future)
+            error = future.exception()
+            if error is None:
+                self._idle.append(worker)
+                schedule.end(job, future.result())
+                continue
+            self._replace(worker)
+            if job.key in self._died:
+                schedule.end(job, DIED)
+            else:
+                self._died.add(job.key)
+                self._again.append(job)
+                on_progress(job.label, 0, steps_of(job), "its process died; once more")
+
+    def _hire(self) -> None:
+        worker = Worker()
+        self._workers.append(worker)
+        self._idle.append(worker)
+
+    def _replace(self, worker: Worker) -> None:
+        worker.hang_up()
+        worker.close()
+        self._workers.remove(worker)
+        self._hire()
+
+
+def _urgency(job: Job) -> tuple[int, int]:
+    """What others need comes first, then what takes long, so that no worker is left alone with it at the end."""
+    match job:
+        case DenoiserJob():
+            return 0, -job.training.epochs * job.training.batch_size * job.settings.steps
+        case BankJob():
+            return 1, -len(job.clips) * (1 if job.denoiser is None else DENOISING_FACTOR)
+        case MemberJob():
+            return 2, -job.training.epochs * sum(len(bank.clips) for bank in job.train)

@@ -1,22 +1,38 @@
-"""The results of a run: its systems, their score tables, their figures."""
+"""Results: systems and their figures under each protocol, and the files of a run folder that hold them."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
+from typing import Literal
 
-from auscult.ensemble import mean_where_scored, standardise
-from auscult.executors import read_scores
-from auscult.metrics import MEAN, evaluate, incomplete_ids
-from auscult.plan import MemberJob, Plan
-from auscult.recipe import ENSEMBLE, Recipe
-from auscult.scores import ScoreRow, ScoreTable
-from auscult.store import Store
+from auscult.ensemble import Choice
+from auscult.errors import RunError, nearest
+from auscult.metrics import MEAN, evaluate
+from auscult.scores import ScoreTable
+
+RESULTS = "results.json"
+
+PART_FILES = {"train": "train", "development": "test", "evaluation": "evaluation"}
+"""Part of the data -> how score tables of it are called."""
 
 PROTOCOLS = {
     "none": "A single model, trained as the recipe says: auscult chose nothing on this data.",
     "uniform": "Members are combined with equal weights, standardised by training clips: combining used no label.",
+    "leave-one-id-out": (
+        "Members and weights are chosen on the labels of the development test clips, for each machine on those of the "
+        "other machines of its type alone: what a machine without any labelled anomaly can expect."
+    ),
+    "paper": (
+        "Members and weights are chosen on the labels of the same development test clips that the figure is computed "
+        "on, as in the report: an upper limit, not an estimate."
+    ),
 }
 """Which data the choices of a system saw."""
+
+Part = Literal["train", "development", "evaluation"]
+PARTS: tuple[Part, ...] = ("train", "development", "evaluation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +42,7 @@ class System:
     Attributes:
         name: for instance `"hvae"`.
         protocol: a key of `PROTOCOLS`.
+        seed: of its members.
         train: scores of the training clips.
         development: scores of the development test clips.
         evaluation: scores of the evaluation clips; empty where there are none.
@@ -33,9 +50,15 @@ class System:
 
     name: str
     protocol: str
+    seed: int
     train: ScoreTable
     development: ScoreTable
     evaluation: ScoreTable
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Name and protocol."""
+        return self.name, self.protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +72,7 @@ class ResultRow:
         protocol: which data the system's choices saw, a key of `PROTOCOLS`.
         auc: area under the ROC curve.
         pauc: the part of it below a false positive rate of 0.1, rescaled by McClish.
+        seed: of the system's members.
     """
 
     machine_type: str
@@ -57,88 +81,36 @@ class ResultRow:
     protocol: str
     auc: float
     pauc: float
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A finished run.
+class SeedChoice:
+    """What a protocol chose for the ensembles of one seed."""
+
+    seed: int
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What `results.json` says.
 
     Attributes:
-        folder: with `recipe.toml`, `weights/`, `scores/`, `results.json` and `report.html`.
-        recipe: as it was resolved.
-        data: the data folder.
-        plan: its jobs.
-        store: of its artefacts.
-        systems: members first, the ensemble last; the last one is the run's result.
-        results: one row per machine id of the development test clips and system.
-        evaluation_results: likewise for the evaluation clips, where their labels are known.
+        headline: name and protocol of the system that is the run's result.
+        development: a row per machine, system and seed.
+        evaluation: likewise for the evaluation clips, where their labels are known.
+        choices: what each protocol chose for each ensemble and seed.
+        failures: label and reason of each job that is not finished.
         notes: what a reader must know, a sentence each.
     """
 
-    folder: Path
-    recipe: Recipe
-    data: Path
-    plan: Plan
-    store: Store
-    systems: list[System]
-    results: list[ResultRow]
-    evaluation_results: list[ResultRow]
+    headline: tuple[str, str]
+    development: list[ResultRow]
+    evaluation: list[ResultRow]
+    choices: list[SeedChoice]
+    failures: list[dict[str, str]]
     notes: list[str]
-
-
-def _missing_training(recipe: Recipe, plan: Plan) -> list[str]:
-    """Sentences on training data that the recipe asks for and the data lack, and on machines that nobody heard."""
-    banks = [bank for job in plan.members for bank in (*job.train, *job.test)]
-    notes = []
-    for subset in recipe.train_on:
-        there = {bank.machine_type for bank in banks if (bank.split, bank.subset) == ("train", subset)}
-        if missing := [kind for kind in plan.machine_types if kind not in there]:
-            notes.append(f"No {subset} training data of {', '.join(missing)}, on which the recipe would train too.")
-    heard = {(clip.machine_type, clip.machine_id) for bank in banks if bank.split == "train" for clip in bank.clips}
-    tested = {(clip.machine_type, clip.machine_id) for bank in banks if bank.split == "test" for clip in bank.clips}
-    if unheard := sorted(" ".join(machine) for machine in tested - heard):
-        notes.append(f"Tested without a training clip of the same machine: {', '.join(unheard)}.")
-    return notes
-
-
-def systems_of(recipe: Recipe, plan: Plan, store: Store) -> list[System]:
-    """The members' score tables, and those of the ensemble if there is something to combine."""
-    by_name: dict[str, list[MemberJob]] = {}
-    for job in plan.members:
-        by_name.setdefault(job.name, []).append(job)
-    systems = [_system(name, jobs, store) for name, jobs in by_name.items()]
-    combined = [system for system in systems if recipe.in_ensemble(system.name)]
-    if len(combined) < 2:
-        return systems
-    return [*systems, _uniform(combined, plan.machine_types)]
-
-
-def _system(name: str, jobs: Sequence[MemberJob], store: Store) -> System:
-    rows: dict[str, list[ScoreRow]] = {"train": [], "development": [], "evaluation": []}
-    for job in jobs:
-        scores = read_scores(store, job)
-        for bank in (*job.train, *job.test):
-            part = "train" if bank.split == "train" else bank.subset
-            rows[part] += [
-                ScoreRow(clip.machine_type, clip.machine_id, clip.file, clip.label, score)
-                for clip, score in zip(bank.clips, scores[bank.key], strict=True)
-            ]
-    tables = {part: ScoreTable(some) for part, some in rows.items()}
-    return System(name, "none", tables["train"], tables["development"], tables["evaluation"])
-
-
-def _uniform(systems: Sequence[System], machine_types: Sequence[str]) -> System:
-    """The mean of the members' standardised scores, machine type by machine type.
-
-    Members that train on other parts of the data score other machines; a clip's mean is over those that scored it.
-    """
-    rows: dict[str, list[ScoreRow]] = {"train": [], "development": [], "evaluation": []}
-    for machine_type in machine_types:
-        members = [(s, mine) for s in systems if len(mine := only(s.train, machine_type))]
-        for part in rows:
-            tables = [standardise(only(getattr(s, part), machine_type), train) for s, train in members]
-            rows[part] += mean_where_scored(tables).rows
-    return System(ENSEMBLE, "uniform", *(ScoreTable(some) for some in rows.values()))
 
 
 def only(table: ScoreTable, machine_type: str) -> ScoreTable:
@@ -151,7 +123,7 @@ def result_rows(system: System, table: ScoreTable) -> list[ResultRow]:
     if not len(table):
         return []
     return [
-        ResultRow(machine_type, machine_id, system.name, system.protocol, figures["auc"], figures["pauc"])
+        ResultRow(machine_type, machine_id, *system.key, figures["auc"], figures["pauc"], system.seed)
         for machine_type, ids in evaluate(table, incomplete="skip").items()
         if machine_type != MEAN
         for machine_id, figures in ids.items()
@@ -159,21 +131,66 @@ def result_rows(system: System, table: ScoreTable) -> list[ResultRow]:
     ]
 
 
-def notes_on(recipe: Recipe, plan: Plan, systems: Sequence[System]) -> list[str]:
-    """Sentences on what the settings saw, on missing training data, and on machines without figures."""
-    final = systems[-1]
-    notes = [recipe.chosen_on] if recipe.chosen_on else []
-    notes += _missing_training(recipe, plan)
-    if not len(final.development):
-        scored = "evaluation clips" if len(final.evaluation) else "training clips"
-        notes.append(f"There is no development test clip: only the {scored} were scored.")
-    tables = [final.development]
-    if any(row.label for row in final.evaluation):
-        tables.append(final.evaluation)
-    elif len(final.evaluation):
-        notes.append("The evaluation clips have no labels: they were scored and not evaluated.")
-    return notes + [
-        f"{machine_type} {machine_id} has {reason}: it has no AUC and is left out of all means."
-        for table in tables
-        for (machine_type, machine_id), reason in incomplete_ids(table).items()
+def averaged(rows: Sequence[ResultRow]) -> list[ResultRow]:
+    """The mean over seeds of every machine's figures; the row keeps its first seed."""
+    found: dict[tuple[str, str, str, str], list[ResultRow]] = {}
+    for row in rows:
+        found.setdefault((row.machine_type, row.machine_id, row.system, row.protocol), []).append(row)
+    return [
+        ResultRow(*key, fmean(row.auc for row in same), fmean(row.pauc for row in same), same[0].seed)
+        for key, same in found.items()
     ]
+
+
+def read_results(run: Path) -> Results:
+    """Read `results.json` of a run folder.
+
+    Raises:
+        RunError: if there is none, or it is damaged or of another version.
+    """
+    path = run / RESULTS
+    if not path.is_file():
+        raise RunError(f"{run} holds no {RESULTS}, so it is no finished run; give the folder that `auscult run` wrote")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, list[ResultRow]] = {"development": [], "evaluation": []}
+        for row in content["rows"]:
+            found[row.pop("subset")].append(ResultRow(**row))
+        headline = content["headline"]
+        return Results(
+            headline=(headline["system"], headline["protocol"]),
+            choices=[SeedChoice(item.pop("seed"), Choice(**item)) for item in content["choices"]],
+            failures=content["failures"],
+            notes=content["notes"],
+            **found,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{path} is damaged or of another version ({error}); the same `auscult run` command writes it again"
+        ) from error
+
+
+def read_scores_of(
+    run: Path, system: str, *, protocol: str = "none", part: str = "development", machine_type: str | None = None
+) -> ScoreTable:
+    """The scores that a run folder holds of one system, of the run's first seed.
+
+    Args:
+        run: the run folder.
+        system: a member or an ensemble.
+        protocol: `"none"` for members.
+        part: `"train"`, `"development"` or `"evaluation"`.
+        machine_type: only this one; all if none is given.
+
+    Raises:
+        RunError: if there are no such scores.
+    """
+    suffix = f"{'' if protocol == 'none' else f'.{protocol}'}.{PART_FILES[part]}.csv"
+    paths = sorted((run / "scores").glob(f"{machine_type or '*'}/{system}{suffix}"))
+    if not paths:
+        there = sorted(path.name.removesuffix(suffix) for path in (run / "scores").glob(f"*/*{suffix}"))
+        raise RunError(
+            f"{run} has no {part} scores of {system!r} under the protocol {protocol!r}{nearest(system, there)}"
+            + (f"; it has those of {', '.join(dict.fromkeys(there))}" if there else "")
+        )
+    return ScoreTable(row for path in paths for row in ScoreTable.read(path))

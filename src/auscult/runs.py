@@ -1,25 +1,59 @@
 """The main job: from a recipe and a data folder to trained members, score tables, results and a report."""
 
 import json
-import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from auscult import __version__
+from auscult.analysis import analyse
 from auscult.datasets import load_clips, require_training_clips
 from auscult.denoiser_jobs import needs_denoiser
 from auscult.errors import RunError
-from auscult.executors import OnProgress, SerialExecutor, model_file, run_bank, run_denoiser, run_member
+from auscult.executors import Failure, executor_for
 from auscult.files import replacing, saving
+from auscult.jobs import Job, OnProgress, is_finished, needs, single_thread
 from auscult.plan import Plan, make_plan
-from auscult.recipe import Recipe
+from auscult.recipe import Part, Recipe
 from auscult.report.collect import report_data
+from auscult.report.export import export_figures, export_tables, report_figures, report_tables
 from auscult.report.html import write_report
-from auscult.results import Run, System, notes_on, only, result_rows, systems_of
-from auscult.store import Store
+from auscult.results import Results, read_results
+from auscult.run_folder import REPORT, publish, write_results
+from auscult.store import Store, environment, key_of
 
-RECIPE, IDENTITY = "recipe.toml", "run.json"
+RECIPE, IDENTITY, LOCK = "recipe.toml", "run.json", "run.lock"
+
+READING = "reading files"
+"""Label of the progress before there is a plan."""
+
+RESULTS_AND_REPORT = "results and report"
+"""Label of the progress when all jobs have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that came to its end.
+
+    Attributes:
+        folder: of the run.
+        recipe: as it was resolved.
+        data: the data folder.
+        plan: the jobs that are finished.
+        store: of their artefacts.
+        results: what `results.json` says; none if no member was finished.
+        failures: the jobs that are not finished.
+    """
+
+    folder: Path
+    recipe: Recipe
+    data: Path
+    plan: Plan
+    store: Store
+    results: Results | None
+    failures: list[Failure]
 
 
 def run(
@@ -27,6 +61,7 @@ def run(
     *,
     data: Path,
     out: Path,
+    without: Collection[Part] = (),
     dataset: str | None = None,
     machine_types: Sequence[str] | None = None,
     truth: Path | None = None,
@@ -34,17 +69,20 @@ def run(
     device: str = "cpu",
     store: Path | None = None,
     weights: Path | None = None,
+    workers: int = 1,
     on_plan: Callable[[Plan], None] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
     """Train every member of a recipe, score every test clip, evaluate, and write the run folder.
 
-    The same folder and recipe continues where a killed run stopped, with the same result.
+    The same folder and recipe continues where a killed run stopped, with the same result. A job that fails takes only
+    those with it that need it: the others are done, and the result is of the members that were finished.
 
     Args:
         recipe: what to train.
         data: the data folder.
         out: the run folder.
+        without: parts that members must not need; machine types that have no member left are left out.
         dataset: layout of the data; detected if none is given.
         machine_types: only these; all if none are given.
         truth: ground-truth list of the evaluation clips.
@@ -52,44 +90,135 @@ def run(
         device: on which to train and score.
         store: folder of the artefacts, which runs may share; `out/store` if none is given.
         weights: folder of published weights, for features that need them.
+        workers: jobs at the same time, each in a process with one thread; 1 is this process.
         on_plan: called with the plan before the first job.
-        on_progress: called as jobs advance.
+        on_progress: called as files are read for the plan, and as jobs advance.
+
+    Returns:
+        The run, with the jobs that failed as its `failures`; without results and report if no member was finished.
 
     Raises:
-        AuscultError: for anything wrong in recipe, data or folders; found before the training where that is possible.
+        AuscultError: for anything wrong in recipe, data or folders that is found before the first job.
     """
+    if workers < 1:
+        raise RunError(f"{workers} workers can do nothing; give at least 1")
     clips = load_clips(data, dataset=dataset, machine_types=machine_types, truth=truth)
     require_training_clips(clips, data)
+    left_out = recipe.left_out(without, list(dict.fromkeys(clip.machine_type for clip in clips)))
+    recipe, whole = recipe.without(without) if without else recipe, recipe
+    clips = [clip for clip in clips if recipe.members_of(clip.machine_type) or not whole.members_of(clip.machine_type)]
     identity = {"data": str(data.resolve()), "machine_types": sorted(set(machine_types)) if machine_types else "all"}
     denoised = needs_denoiser(recipe, [clip.machine_type for clip in clips])
     if denoised and clean is not None:
         identity["clean"] = str(clean.resolve())
-    _require_free(out, recipe, identity)
-    artefacts = Store(store or out / "store")
     heard = clips
     if machine_types and denoised:  # the other types are the noise
         heard = load_clips(data, dataset=dataset, truth=truth)
-    plan = make_plan(recipe, clips, artefacts, device=device, weights=weights, clean=clean, all_clips=heard)
-    _write_text(out / RECIPE, recipe.to_toml())
-    _write_text(out / IDENTITY, json.dumps(identity, indent=1))
-    if on_plan is not None:
-        on_plan(plan)
     advance = on_progress or _silent
-    executor = SerialExecutor()
-    executor.run(run_denoiser, plan.denoisers, artefacts, advance)
-    executor.run(run_bank, plan.banks, artefacts, advance)
-    executor.run(run_member, plan.members, artefacts, advance)
-    systems = systems_of(recipe, plan, artefacts)
-    results = [row for system in systems for row in result_rows(system, system.development)]
-    evaluation = [row for system in systems for row in result_rows(system, system.evaluation)]
-    finished = Run(out, recipe, data, plan, artefacts, systems, results, evaluation, notes_on(recipe, plan, systems))
-    _write(finished)
-    write_report(report_data(finished), out / "report.html")
-    return finished
+    with _taken(out, recipe, identity):
+        artefacts = Store(store or out / "store", on_read=lambda done, total: advance(READING, done, total, ""))
+        plan = make_plan(recipe, clips, artefacts, device=device, weights=weights, clean=clean, all_clips=heard)
+        _write_text(out / RECIPE, recipe.to_toml())
+        _write_text(out / IDENTITY, json.dumps(identity, indent=1))
+        if on_plan is not None:
+            on_plan(plan)
+        failures = executor_for(workers).run((*plan.denoisers, *plan.banks, *plan.members), artefacts, advance)
+        labels = [job.label for jobs in (plan.denoisers, plan.banks, plan.members) for job in jobs]
+        failures.sort(key=lambda failure: labels.index(failure.label))
+        done = _finished(plan, artefacts)
+        results = None
+        if done.members:
+            artefact = _analysis(recipe, data, done, artefacts, failures=failures, notes=left_out, advance=advance)
+            results = _readable(artefact)
+            publish(artefact, done.members, artefacts, out)
+        return Run(out, recipe, data, done, artefacts, results, failures)
+
+
+def _analysis(
+    recipe: Recipe,
+    data: Path,
+    done: Plan,
+    store: Store,
+    *,
+    failures: Sequence[Failure],
+    notes: Sequence[str],
+    advance: OnProgress,
+) -> Path:
+    """The artefact of all that follows from the members' scores: results, score tables, report, tables, figures."""
+    facts = {
+        "recipe": recipe.model_dump(),
+        "data": str(data),
+        "scores": [job.scores_key for job in done.members],
+        "clips": [
+            [clip.machine_type, clip.machine_id, clip.file, clip.label]
+            for job in done.members
+            for bank in (*job.train, *job.test)
+            for clip in bank.clips
+        ],
+        "failures": [str(failure) for failure in failures],
+        "notes": list(notes),
+        "auscult": __version__,
+        "libraries": environment(),
+    }
+    key = key_of("analysis", facts)
+
+    def build(folder: Path) -> None:
+        advance(RESULTS_AND_REPORT, 0, 2, "choices")
+        analysis = analyse(recipe, data, done, store, failures=failures, notes=notes)
+        write_results(analysis, folder)
+        advance(RESULTS_AND_REPORT, 1, 2, "report")
+        page = report_data(analysis)
+        write_report(page, folder / REPORT)
+        export_tables(folder / "tables", report_tables(page))
+        export_figures(folder / "figures", report_figures(page))
+        advance(RESULTS_AND_REPORT, 2, 2, "")
+
+    with single_thread():  # the tables' bits repeat, too
+        return store.make("analysis", key, {**facts, "clips": len(facts["clips"])}, build)
+
+
+def _readable(artefact: Path) -> Results:
+    """The results of a finished analysis."""
+    try:
+        return read_results(artefact)
+    except RunError as error:
+        raise RunError(f"the artefact {artefact} is damaged; remove it, and the same command makes it again") from error
+
+
+def _finished(plan: Plan, store: Store) -> Plan:
+    """What was done of a plan, with all that it needs."""
+
+    def done(job: Job) -> bool:
+        return is_finished(job, store) and all(done(other) for other in needs(job))
+
+    return Plan(tuple(filter(done, plan.denoisers)), tuple(filter(done, plan.banks)), tuple(filter(done, plan.members)))
 
 
 def _silent(label: str, done: int, total: int, text: str) -> None:
     """Show no progress."""
+
+
+@contextmanager
+def _taken(out: Path, recipe: Recipe, identity: dict[str, Any]) -> Iterator[None]:
+    """Make the run folder, or check that it belongs to the same run; while it lasts, no other run may work there.
+
+    Raises:
+        RunError: see `_require_free`; or if another run is at work there.
+    """
+    from filelock import FileLock, Timeout
+
+    _require_free(out, recipe, identity)
+    lock = FileLock(out / LOCK, timeout=0)
+    with saving(out):
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise RunError(f"another run is at work in {out}; wait for its end, or give another --out") from error
+    try:
+        _require_free(out, recipe, identity)  # another one may have come and gone
+        yield
+    finally:
+        lock.release()
 
 
 def _require_free(out: Path, recipe: Recipe, identity: dict[str, Any]) -> None:
@@ -104,7 +233,7 @@ def _require_free(out: Path, recipe: Recipe, identity: dict[str, Any]) -> None:
         out.mkdir(parents=True, exist_ok=True)
         entries = {entry.name for entry in out.iterdir() if entry.suffix != ".tmp"}
     if not {RECIPE, IDENTITY} <= entries:
-        if entries - {"store", RECIPE, IDENTITY}:
+        if entries - {"store", RECIPE, IDENTITY, LOCK}:
             raise RunError(f"{out} holds files that are not of a run; give another --out, or an empty folder")
         return
     try:
@@ -118,33 +247,6 @@ def _require_free(out: Path, recipe: Recipe, identity: dict[str, Any]) -> None:
         if there.get(key) != value:
             name = key.replace("_", " ")
             raise RunError(f"{out} was made with the {name} {there.get(key)}, not {value}; give another --out")
-
-
-def _write(finished: Run) -> None:
-    """Weights, score tables and results, each by way of a temporary name."""
-    folder = finished.folder
-    with saving(folder):
-        for job in finished.plan.members:
-            target = folder / "weights" / job.machine_type / f"{job.name}.safetensors"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(target) as temporary:
-                shutil.copyfile(model_file(finished.store, job), temporary)
-        for system in finished.systems:
-            _write_tables(folder / "scores", system)
-    rows = [{**asdict(row), "subset": "development"} for row in finished.results]
-    rows += [{**asdict(row), "subset": "evaluation"} for row in finished.evaluation_results]
-    _write_text(folder / "results.json", json.dumps(rows, indent=1))
-
-
-def _write_tables(folder: Path, system: System) -> None:
-    for part, table in (
-        ("train", system.train),
-        ("test", system.development),
-        ("evaluation", system.evaluation),
-    ):
-        for machine_type in table.groups():
-            (folder / machine_type).mkdir(parents=True, exist_ok=True)
-            only(table, machine_type).write(folder / machine_type / f"{system.name}.{part}.csv")
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -9,8 +9,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from auscult import __version__
 from auscult.errors import AudioError, RunError
-from auscult.files import saving
+from auscult.files import replacing, saving
 
 FORMAT = 1
 """Version of what artefacts hold; a new one makes all old artefacts strangers."""
@@ -26,12 +27,18 @@ class Store:
 
     Args:
         folder: made if it is not there.
+        on_read: called with the files read and the files to read, when contents are hashed that are not known yet.
+
+    Raises:
+        RunError: if the folder cannot be written to, or is a store of another format.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, on_read: Callable[[int, int], None] | None = None) -> None:
         self.folder = folder
+        self._on_read = on_read
         with saving(folder):
             (folder / "locks").mkdir(parents=True, exist_ok=True)
+        _require_format(folder)
 
     def path(self, kind: str, key: str) -> Path:
         """Where the artefact lies once it is finished."""
@@ -66,8 +73,8 @@ class Store:
             working.mkdir(parents=True, exist_ok=True)
             build(working)
             (working / "facts.json").write_text(json.dumps(facts, indent=1, default=str))
-            for checkpoint in working.glob("checkpoint*"):
-                checkpoint.unlink()
+            for leftover in (*working.glob("checkpoint*"), *working.glob("*.tmp")):  # .tmp: of a killed run
+                leftover.unlink()
             final.parent.mkdir(exist_ok=True)
             working.replace(final)
         return final
@@ -82,7 +89,7 @@ class Store:
         memory = self.folder / "hashes.sqlite"
         try:
             with closing(sqlite3.connect(memory, timeout=60)) as database:
-                return _remembered_hashes(paths, database)
+                return _remembered_hashes(paths, database, self._on_read)
         except sqlite3.Error as error:
             raise RunError(
                 f"{memory} cannot be used: {error}; free some space or mend its permissions. "
@@ -90,23 +97,63 @@ class Store:
             ) from error
 
 
-def _remembered_hashes(paths: list[Path], database: sqlite3.Connection) -> list[str]:
+class NoStore(Store):
+    """The store of a run that has not begun: it holds nothing, writes nothing, and opens no file to tell it apart."""
+
+    def __init__(self) -> None:
+        self.folder = Path()
+
+    def has(self, kind: str, key: str) -> bool:
+        """Nothing is finished."""
+        return False
+
+    def content_hashes(self, paths: list[Path]) -> list[str]:
+        """What stands for the hashes: path, size and time of change.
+
+        Raises:
+            AudioError: if a file cannot be read.
+        """
+        return [json.dumps(_identity(path)) for path in paths]
+
+
+def _require_format(folder: Path) -> None:
+    """Refuse a store of another format; a new one gets this format's name."""
+    stamp = folder / "format.json"
+    if not stamp.exists():
+        with replacing(stamp) as temporary:
+            temporary.write_text(json.dumps({"format": FORMAT, "auscult": __version__}))
+    try:
+        there = dict(json.loads(stamp.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{stamp} is damaged ({error}); remove the store {folder}, or give another --store") from error
+    if there.get("format") != FORMAT:
+        raise RunError(
+            f"the store {folder} was made by auscult {there.get('auscult')}, in format {there.get('format')}; this is "
+            f"auscult {__version__}, which reads format {FORMAT}. Give another --out or --store, or remove the store: "
+            "everything in it can be computed again"
+        )
+
+
+def _remembered_hashes(
+    paths: list[Path], database: sqlite3.Connection, on_read: Callable[[int, int], None] | None
+) -> list[str]:
     database.execute(
         "CREATE TABLE IF NOT EXISTS hashes (path TEXT PRIMARY KEY, size INTEGER, changed INTEGER, hash TEXT NOT NULL)"
     )
     known = {row[0]: row[1:] for row in database.execute("SELECT path, size, changed, hash FROM hashes")}
-    found, fresh = [], []
-    for path in paths:
-        name, size, changed = _identity(path)
-        remembered = known.get(name)
-        if remembered is not None and remembered[:2] == (size, changed):
-            found.append(str(remembered[2]))
-        else:
-            found.append(_sha256(path))
-            fresh.append((name, size, changed, found[-1]))
-    with database:
-        database.executemany("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?)", fresh)
-    return found
+    identities = [_identity(path) for path in paths]
+    found = {one: str(known[one[0]][2]) for one in identities if known.get(one[0], ())[:2] == one[1:]}
+    fresh = {one: path for one, path in zip(identities, paths, strict=True) if one not in found}
+    try:
+        for done, (one, path) in enumerate(fresh.items(), start=1):
+            found[one] = _sha256(path)
+            if on_read is not None:
+                on_read(done, len(fresh))
+    finally:  # what was read before Ctrl-C is not read again
+        with database:
+            rows = [(*one, found[one]) for one in fresh if one in found]
+            database.executemany("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?)", rows)
+    return [found[one] for one in identities]
 
 
 def key_of(kind: str, facts: Mapping[str, Any]) -> str:

@@ -8,7 +8,9 @@ from cyclopts import App, CycloptsError
 from auscult import __version__
 from auscult.cli.data import download, inspect, synth
 from auscult.cli.denoising import denoise, train_denoiser
+from auscult.cli.planning import plan
 from auscult.cli.runs import evaluate, recipes, run
+from auscult.cli.submission import submit
 from auscult.errors import AuscultError
 
 app = App(
@@ -17,12 +19,12 @@ app = App(
     help="Hear whether a machine is failing, from its normal sound alone.",
     suppress_keyboard_interrupt=False,  # `main` has a word to say
 )
-for command in (run, recipes, synth, inspect, download, evaluate, train_denoiser, denoise):
+for command in (plan, run, recipes, synth, inspect, download, evaluate, submit, train_denoiser, denoise):
     app.command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command: exit code 0 if it succeeded, 2 for a user's mistake, 130 after Ctrl-C."""
+    """Run a command: exit code 0 if it succeeded, 2 for a user's mistake, 130 after Ctrl-C, or the command's own."""
     from auscult.display import print_error
 
     try:

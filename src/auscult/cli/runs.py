@@ -3,11 +3,15 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from auscult.cli.options import Overrides, Types
+from auscult.cli.options import Overrides, Types, Without
+
+if TYPE_CHECKING:
+    from auscult.recipe import Recipe
+    from auscult.results import Results
 
 
 def run(
@@ -21,9 +25,11 @@ def run(
     clean: Path | None = None,
     device: str = "auto",
     override: Overrides = None,
+    without: Without = None,
     store: Path | None = None,
     weights: Path | None = None,
-) -> None:
+    workers: int | None = None,
+) -> int:
     """Train a recipe's models on normal clips, score the test clips, evaluate, write a report.
 
     Args:
@@ -36,13 +42,16 @@ def run(
         clean: Folder of clean mechanical sounds for recipes with a denoiser.
         device: auto, cpu, cuda, cuda:N or mps. Results repeat bit for bit on the CPU.
         override: key=value in the recipe, for instance training.epochs=3; may be repeated.
+        without: Leave out members that need openl3 or a denoiser; may be repeated.
         store: Folder of artefacts that runs share; OUT/store by default.
         weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
+        workers: Jobs at the same time, each a process with one thread; by default as many as processors, 1 on a GPU.
     """
     from rich.console import Console
 
     from auscult import runs
-    from auscult.display import Display, results_table
+    from auscult.display import Display, print_failures
+    from auscult.executors import default_workers
     from auscult.recipe import load_recipe
     from auscult.training import choose_device
 
@@ -51,27 +60,49 @@ def run(
     if clean is not None and not any(member.level for member in chosen.member):
         note = f"note: no member of {chosen.name} has a denoiser; --clean is not used"
         Console(stderr=True, soft_wrap=True).print(note, markup=False)
+    device = choose_device(device)
     with Display().shown() as (on_plan, on_progress):
         finished = runs.run(
             chosen,
             data=data,
             out=out,
+            without=without or (),
             dataset=dataset,
             machine_types=machine_type,
             truth=truth,
             clean=clean,
-            device=choose_device(device),
+            device=device,
             store=store,
             weights=weights,
+            workers=default_workers(device) if workers is None else workers,
             on_plan=on_plan,
             on_progress=on_progress,
         )
-    for rows, what in ((finished.results, ""), (finished.evaluation_results, ", evaluation machines")):
+    if finished.results is not None:
+        _print_results(chosen, finished.results)
+        console.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)
+    if finished.failures:
+        print_failures(finished.failures)
+        return 3
+    return 0
+
+
+def _print_results(recipe: "Recipe", results: "Results") -> None:
+    from rich.console import Console
+
+    from auscult.display import results_tables
+    from auscult.results import averaged
+
+    console = Console()
+    nodes = recipe.ensembles()
+    inside = {name for node in nodes for name in node.members} - {node.name for node in nodes}
+    for rows, what in ((results.development, ""), (results.evaluation, ", evaluation machines")):
         if rows:
-            console.print(results_table(finished, rows, f"{chosen.name}{what}: AUC / pAUC in percent"))
-    for note in finished.notes:
+            title = f"{recipe.name}{what}: AUC / pAUC in percent"
+            for table in results_tables(averaged(rows), results.headline, title, inside=inside):
+                console.print(table)
+    for note in results.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
-    console.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)
 
 
 def recipes() -> None:

@@ -34,6 +34,10 @@ class Features(ABC):
         """
 
     @abstractmethod
+    def n_frames(self, n_samples: int) -> int:
+        """Frames N of a waveform of so many samples at the rate of the features."""
+
+    @abstractmethod
     def config(self) -> dict[str, Any]:
         """All arguments of the constructor, as JSON can hold them: part of every key that depends on the features."""
 

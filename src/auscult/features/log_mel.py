@@ -99,6 +99,10 @@ class LogMel(Features):
             "scale": self.scale,
         }
 
+    def n_frames(self, n_samples: int) -> int:
+        """Frames N of a waveform of so many samples."""
+        return 1 + n_samples // self.hop_length
+
     @property
     def bin_frequencies(self) -> NDArray[np.float64]:
         """Centre of each mel filter, in Hz `[n_mels]`."""

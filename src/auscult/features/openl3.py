@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from auscult.errors import FeatureError, ModelError
 from auscult.features.base import Features
 from auscult.features.openl3_weights import (
+    OFFICIAL,
     SAMPLE_RATE,
     Content,
     Generation,
     Input,
     Mels,
     Size,
+    file_name,
     find_weights,
     read_state,
 )
@@ -102,7 +104,14 @@ class OpenL3(Features):
         self.hop, self.precision, self.device, self.weights = float(hop), precision, _checked(device), weights
         self.embedding_size: Size = embedding_size
         self.sample_rate, self.n_bins, self.frame_rate = SAMPLE_RATE, embedding_size, SAMPLE_RATE / self.hop_length
-        self.path, self.sha1 = find_weights(weights, content=content, input=input, generation=generation, sha1=sha1)
+        self.sha1 = sha1
+        self._open()
+
+    def _open(self) -> None:
+        """Find the weights and read them."""
+        self.path, self.sha1 = find_weights(
+            self.weights, content=self.content, input=self.input, generation=self.generation, sha1=self.sha1
+        )
         self._state = read_state(self.path)
 
     def config(self) -> dict[str, Any]:
@@ -128,6 +137,10 @@ class OpenL3(Features):
     def bin_frequencies(self) -> None:
         """A dimension of an embedding is no frequency."""
         return
+
+    def n_frames(self, n_samples: int) -> int:
+        """Frames N of a clip: its windows."""
+        return self.n_windows(n_samples)
 
     def n_windows(self, n_samples: int) -> int:
         """Windows N of a clip of so many samples at 48 kHz."""
@@ -187,6 +200,26 @@ class OpenL3(Features):
         from auscult.features.openl3_network import WindowSpectrogram
 
         return WindowSpectrogram(self.input, generation=self.generation, mels=self.mels).to(self.device)
+
+
+class OpenL3Outline(OpenL3):
+    """OpenL3 with random weights, for a plan: the shapes and the speed of the real one, and no use besides.
+
+    The hash is that of the official file, so that what was computed with it is recognised.
+    """
+
+    def _open(self) -> None:
+        """Look for no file."""
+        self.sha1 = self.sha1 or OFFICIAL.get(file_name(self.content, self.input, self.generation))
+
+    @cached_property
+    def _network(self) -> "AudioNetwork":
+        import torch
+
+        from auscult.features.openl3_network import AudioNetwork
+
+        with torch.random.fork_rng(devices=[]):
+            return AudioNetwork(self.input, self.embedding_size).fold().to(self.device)
 
 
 def _checked(device: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.errors import DownloadError, FeatureError
+from auscult.errors import DownloadError, WeightsError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,12 +56,12 @@ def git_sha1(path: Path) -> str:
     """The hash by which git knows a file's content: SHA-1 over a header with its length, then the content.
 
     Raises:
-        FeatureError: if the file cannot be read.
+        WeightsError: if the file cannot be read.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise FeatureError(f"{path} cannot be read: {error.strerror}; check its permissions") from error
+        raise WeightsError(f"{path} cannot be read: {error.strerror}; check its permissions") from error
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
@@ -81,21 +81,21 @@ def find_weights(
         The file and its git blob SHA-1.
 
     Raises:
-        FeatureError: if there is no such file, or its hash is another.
+        WeightsError: if there is no such file, or its hash is another.
     """
     name = file_name(content, input, generation)
     place = folder or os.environ.get(VARIABLE)
     if not place:
-        raise FeatureError(f"openl3 needs the weights {name} and no folder of weights is given; {_how_to_get(name)}")
+        raise WeightsError(f"openl3 needs the weights {name} and no folder of weights is given; {_how_to_get(name)}")
     for candidate in (Path(place) / name, Path(place) / name.removesuffix(".gz")):
         if candidate.is_file():
             break
     else:
-        raise FeatureError(f"openl3 needs the weights {name} and {place} has no such file; {_how_to_get(name)}")
+        raise WeightsError(f"openl3 needs the weights {name} and {place} has no such file; {_how_to_get(name)}")
     found, expected = git_sha1(candidate), sha1 or OFFICIAL.get(candidate.name)
     if expected is not None and found != expected:
         whose = "the official one" if sha1 is None else "the one that was asked for"
-        raise FeatureError(
+        raise WeightsError(
             f"{candidate} is not {whose}: its git blob SHA-1 is {found}, not {expected}. It may be truncated or of "
             f"another variant; {_how_to_get(name)}. To use other weights on purpose, give their own sha1"
         )
@@ -117,12 +117,12 @@ def read_state(path: Path) -> "dict[str, Tensor]":
         path: weights that Keras saved, `.h5` or `.h5.gz`.
 
     Raises:
-        FeatureError: if the file is damaged, no Keras file, or of another network.
+        WeightsError: if the file is damaged, no Keras file, or of another network.
     """
     try:
         status = path.stat()
     except OSError as error:
-        raise FeatureError(f"{path} cannot be read: {error.strerror}; check the path") from error
+        raise WeightsError(f"{path} cannot be read: {error.strerror}; check the path") from error
     return dict(_state(path, status.st_size, status.st_mtime_ns))
 
 
@@ -147,13 +147,13 @@ def _state(path: Path, *_identity: int) -> "dict[str, Tensor]":
     shapes = {name: array.shape for name, array in arrays.items()}
     if shapes != expected:
         wrong = sorted(name for name in shapes.keys() | expected.keys() if shapes.get(name) != expected.get(name))
-        raise FeatureError(
+        raise WeightsError(
             f"{path} holds another network than the audio network of OpenL3: {len(norms)} norms and "
             f"{len(convolutions)} convolutions, 8 of each are expected; {wrong[0]} has the shape "
             f"{shapes.get(wrong[0])}, expected is {expected.get(wrong[0])}. Give a file named openl3_audio_..."
         )
     if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise FeatureError(f"{path} holds weights that are not finite; fetch the file again")
+        raise WeightsError(f"{path} holds weights that are not finite; fetch the file again")
     return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
 
 
@@ -174,7 +174,7 @@ def _expected_shapes() -> dict[str, tuple[int, ...]]:
 
 def _part(path: Path, layer: Layer, name: str) -> NDArray[np.float32]:
     if name not in layer:
-        raise FeatureError(f"{path} holds a layer without {name!r}, with {', '.join(layer)}; fetch the file again")
+        raise WeightsError(f"{path} holds a layer without {name!r}, with {', '.join(layer)}; fetch the file again")
     return layer[name]
 
 
@@ -194,7 +194,7 @@ def _read_layers(path: Path) -> list[Layer]:
             names = [_text(name) for name in root.attrs["layer_names"]]
             layers = [_layer(root[name]) for name in names if "spectrogram" not in name]
     except (OSError, EOFError, zlib.error, KeyError, ValueError) as error:
-        raise FeatureError(
+        raise WeightsError(
             f"{path} cannot be read as weights that Keras saved ({error}); it is truncated or another kind of file. "
             "Fetch it again"
         ) from error

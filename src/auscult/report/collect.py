@@ -1,56 +1,112 @@
 """From a finished run to what its report shows: counts, score tables, and the evidence of the most anomalous clips."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auscult import __version__
+from auscult.analysis import Analysis
 from auscult.audio import read_waveform
 from auscult.clips import Clip
-from auscult.executors import features_of, front_end_of, load_banks, model_file
+from auscult.jobs import features_of, front_end_of, load_banks, model_file
 from auscult.models import Model, load_model
 from auscult.plan import BankJob, MemberJob
-from auscult.report.data import DataRow, Evidence, ReportData, Section
+from auscult.report.data import Cell, DataRow, Evidence, ReportData, Section, Table
 from auscult.report.denoisers import denoiser_sections
+from auscult.report.ensembles import ensemble_sections, intervals_of, spreads_of
+from auscult.report.summary import protocol_tables
 from auscult.report.tables import results_section
-from auscult.results import PROTOCOLS, Run, System, only
+from auscult.results import PROTOCOLS, System, averaged, only
 from auscult.scores import ScoreRow
 from auscult.store import environment
 
 SHOWN = 3
 """Clips with evidence per machine type: the highest scores of the run's final system, whatever their labels."""
 
+SYSTEMS = 8
+"""With more systems than this, members of ensembles are left to the members' table."""
 
-def report_data(run: Run) -> ReportData:
+MAPS = 4
+"""With more members than this, a clip's evidence shows one of each family."""
+
+
+def report_data(analysis: Analysis) -> ReportData:
     """Collect what the report of a run shows."""
-    final = run.systems[-1]
-    tables = {s.name: s.development if len(final.development) else s.evaluation for s in run.systems}
-    used = {row.protocol for row in run.results} or {"none"}
+    final, shown = analysis.final, shown_systems(analysis)
+    rows = [row for row in averaged(analysis.results) if row.system in shown]
+    rows.sort(key=lambda row: row.protocol != final.protocol)  # stable: the headline's protocol stands first
+    intervals = intervals_of(analysis)
+    used = {row.protocol for row in rows} or {"none"}
     return ReportData(
         title="What the machines sounded like",
-        recipe_name=run.recipe.name,
-        recipe_text=run.recipe.to_toml(),
-        data_name=str(run.data),
+        recipe_name=analysis.recipe.name,
+        recipe_text=analysis.recipe.to_toml(),
+        data_name=str(analysis.data),
         date=datetime.now(UTC).strftime("%d %B %Y"),
         headline=final.name,
-        data_summary=data_summary(run),
-        results=run.results,
-        tables=tables,
-        evidence=[clip for kind in run.plan.machine_types for clip in evidence_of(run, final, kind)],
-        histories={job.label: _model(run, job).history for job in run.plan.members},
+        data_summary=data_summary(analysis),
+        results=rows,
+        tables={
+            name: system.development if len(final.development) else system.evaluation for name, system in shown.items()
+        },
+        evidence=[clip for kind in analysis.plan.machine_types for clip in evidence_of(analysis, kind)],
+        histories={job.label: _model(analysis, job).history for job in analysis.plan.members},
         protocols={name: text for name, text in PROTOCOLS.items() if name in used},
-        provenance=provenance(run),
-        notes=run.notes,
-        sections=[*_evaluation(run), *denoiser_sections(run)],
+        provenance=provenance(analysis),
+        notes=[*analysis.notes, *_lacking(analysis)],
+        sections=[
+            *ensemble_sections(analysis, intervals),
+            *_evaluation(analysis, list(shown)),
+            *denoiser_sections(analysis),
+            *_failures(analysis),
+        ],
+        summary=protocol_tables(
+            averaged(analysis.results),
+            analysis.headline,
+            intervals=intervals,
+            spreads=spreads_of(analysis),
+            always=[name for name, system in shown.items() if system.protocol == "none"],
+        ),
     )
 
 
-def data_summary(run: Run) -> list[DataRow]:
+def shown_systems(analysis: Analysis) -> dict[str, System]:
+    """The systems that tables and curves show, of the first seed, ensembles under the headline's protocol.
+
+    Where there are more than `SYSTEMS`, those that an ensemble takes in stand in the members' table alone.
+    """
+    wanted = {"none", analysis.final.protocol}
+    found = {system.name: system for system in analysis.of_seed() if system.protocol in wanted}
+    nodes = analysis.recipe.ensembles()
+    inside = {name for node in nodes for name in node.members} - {node.name for node in nodes}
+    if len(found) <= SYSTEMS:
+        return found
+    return {name: system for name, system in found.items() if name not in inside}
+
+
+def _lacking(analysis: Analysis) -> list[str]:
+    """A sentence on the jobs that are not finished."""
+    count = len(analysis.failures)
+    if not count:
+        return []
+    what = "1 job is not finished and is" if count == 1 else f"{count} jobs are not finished and are"
+    return [f"{what} not in this report; its last part lists them with their reasons."]
+
+
+def _failures(analysis: Analysis) -> list[Section]:
+    """The jobs that are not finished."""
+    rows = [[Cell(one.label), Cell(one.kind), Cell(one.reason)] for one in analysis.failures]
+    caption = "Jobs that failed, and those that could not start without them"
+    table = Table(caption, ["job", "", "reason"], rows, texts=3, name="not_finished")
+    return [Section("Not finished", tables=[table])] if rows else []
+
+
+def data_summary(analysis: Analysis) -> list[DataRow]:
     """Numbers of clips of each machine: of all that a member learns from, and of the development test clips."""
-    banks = {(bank.split, bank.subset, bank.machine_type): bank for bank in run.plan.banks}
+    banks = {(bank.split, bank.subset, bank.machine_type): bank for bank in analysis.plan.banks}
     counts: dict[tuple[str, str], dict[str, int]] = {}
     for (split, subset, machine_type), bank in sorted(banks.items()):
         if split == "test" and subset != "development":
@@ -64,53 +120,54 @@ def data_summary(run: Run) -> list[DataRow]:
 _COUNTS = ("train", "normal", "anomaly", "unlabelled")
 
 
-def provenance(run: Run) -> dict[str, str]:
+def provenance(analysis: Analysis) -> dict[str, str]:
     """What made the numbers: versions, seed, device."""
-    devices = sorted({job.training.device for job in run.plan.members})
+    devices = sorted({job.training.device for job in analysis.plan.members})
     return {
         "auscult": __version__,
         "Python": platform.python_version(),
         **environment(),
-        "seed": str(run.recipe.seed),
+        "seeds" if len(analysis.leaves) > 1 else "seed": ", ".join(str(seed) for seed in analysis.leaves),
         "device": ", ".join(devices),
         "threads per job": "1",
-        "data": str(run.data),
+        "data": str(analysis.data),
     }
 
 
-def evidence_of(run: Run, final: System, machine_type: str) -> list[Evidence]:
-    """The clips of a machine type to which the final system gave the highest scores, with every member's maps."""
+def evidence_of(analysis: Analysis, machine_type: str) -> list[Evidence]:
+    """The clips of a machine type to which the final system gave the highest scores, with members' maps."""
+    final = analysis.final
     table = only(final.development if len(final.development) else final.evaluation, machine_type)
     ranked = sorted(table, key=lambda row: -row.score)[:SHOWN]
-    members = [(job, _model(run, job)) for job in run.plan.members_of(machine_type)]
-    return [_evidence(run, final, members, row, rank) for rank, row in enumerate(ranked, start=1)]
+    jobs = [
+        job for job in analysis.plan.members if (job.machine_type, job.training.seed) == (machine_type, analysis.seed)
+    ]
+    return [_evidence(analysis, jobs, row, rank) for rank, row in enumerate(ranked, start=1)]
 
 
-def _evidence(
-    run: Run, final: System, all_members: Sequence[tuple[MemberJob, Model]], row: ScoreRow, rank: int
-) -> Evidence:
-    found = {job.name: where for job, _ in all_members if (where := _find(job, row))}
-    members = [(job, model) for job, model in all_members if job.name in found]
+def _evidence(analysis: Analysis, jobs: Sequence[MemberJob], row: ScoreRow, rank: int) -> Evidence:
+    found = {job.name: where for job in jobs if (where := _find(job, row))}
+    loudness = _loudness(analysis, row)
+    members = [(job, _model(analysis, job)) for job in _telling([job for job in jobs if job.name in found], loudness)]
     bank, index = _shown([found[member.name] for member, _ in members])
-    front_end = front_end_of(bank, run.store)
-    spectrogram = load_banks(run.store, [bank]).clip(index)
+    store = analysis.store
+    front_end = front_end_of(bank, store)
+    spectrogram = load_banks(store, [bank]).clip(index)
     maps: dict[str, NDArray[np.float32]] = {}
     groups: dict[str, str] = {}
-    curves: dict[str, NDArray[np.float32]] = {}
     for member, model in members:
         own, place = found[member.name]
-        frames = load_banks(run.store, [own]).clip(place)
-        for name, values in model.maps(frames, row.machine_id).items():
+        for name, values in model.maps(load_banks(store, [own]).clip(place), row.machine_id).items():
             title = name if len(members) == 1 else f"{member.name}: {name}"
             maps[title] = _onto(values.astype(np.float32), own, bank, spectrogram.shape)
             groups[title] = member.name
-        curves[member.name] = model.frame_scores([frames], [row.machine_id])[0].astype(np.float32)
-    loudest = _loudest(run, [member for member, _ in members], row)
-    judge = next(model for member, model in members if member.name == loudest)
+    judge, model = max(members, key=lambda pair: loudness[pair[0].name])
+    own, place = found[judge.name]
+    frames = load_banks(store, [own]).clip(place)
     clip: Clip = bank.clips[index]
-    rate = run.recipe.sample_rate
+    recipe = analysis.recipe
     return Evidence(
-        system=final.name,
+        system=analysis.final.name,
         machine_type=row.machine_type,
         machine_id=row.machine_id,
         file=row.file,
@@ -119,16 +176,27 @@ def _evidence(
         rank=rank,
         spectrogram=spectrogram,
         maps=maps,
-        frame_scores=curves[loudest],
-        frame_scores_of=loudest,
-        frame_offset=judge.frame_offset,
+        frame_scores=model.frame_scores([frames], [row.machine_id])[0].astype(np.float32),
+        frame_scores_of=judge.name,
+        frame_offset=model.frame_offset,
         seconds_per_frame=1 / front_end.features.frame_rate,
         bin_frequencies=front_end.features.bin_frequencies,
         spectrogram_unit="dB" if bank.features.get("scale") == "log" else "",
         map_groups=groups if len(members) > 1 else {},
-        waveform=read_waveform(clip.path, sample_rate=rate, channel=run.recipe.channel),
-        sample_rate=rate,
+        waveform=read_waveform(clip.path, sample_rate=recipe.sample_rate, channel=recipe.channel),
+        sample_rate=recipe.sample_rate,
     )
+
+
+def _telling(jobs: Sequence[MemberJob], loudness: Mapping[str, float]) -> list[MemberJob]:
+    """The members whose maps are shown: all of a few, else of each family the one that finds the clip most abnormal."""
+    if len(jobs) <= MAPS:
+        return list(jobs)
+    best: dict[str, MemberJob] = {}
+    for job in jobs:
+        if job.family not in best or loudness[job.name] > loudness[best[job.family].name]:
+            best[job.family] = job
+    return list(best.values())
 
 
 def _shown(found: Sequence[tuple[BankJob, int]]) -> tuple[BankJob, int]:
@@ -159,23 +227,22 @@ def _onto(values: NDArray[np.float32], own: BankJob, shown: BankJob, shape: tupl
     return picked
 
 
-def _loudest(run: Run, jobs: Sequence[MemberJob], row: ScoreRow) -> str:
-    """The member to which the clip is most abnormal, in standard deviations of its training clips."""
-    heights = {}
-    for system in run.systems:
-        if system.name in {job.name for job in jobs}:
-            training = only(system.train, row.machine_type).scores
-            own = next(r.score for r in (*system.development, *system.evaluation) if r.key == row.key)
-            heights[system.name] = (own - training.mean()) / (training.std() or 1.0)
-    return max(heights, key=heights.__getitem__)
+def _loudness(analysis: Analysis, row: ScoreRow) -> dict[str, float]:
+    """Member -> how abnormal it finds the clip, in standard deviations of its training clips."""
+    found = {}
+    for name, scores in analysis.leaves[analysis.seed][row.machine_type].items():
+        own = next((r.score for r in (*scores.development, *scores.evaluation) if r.key == row.key), None)
+        if own is not None:
+            training = scores.train.scores
+            found[name] = float((own - training.mean()) / (training.std() or 1.0))
+    return found
 
 
-def _model(run: Run, job: MemberJob) -> Model:
-    return load_model(model_file(run.store, job), device="cpu")
+def _model(analysis: Analysis, job: MemberJob) -> Model:
+    return load_model(model_file(analysis.store, job), device="cpu")
 
 
-def _evaluation(run: Run) -> list[Section]:
+def _evaluation(analysis: Analysis, shown: Sequence[str]) -> list[Section]:
     """The figures of the evaluation machines, apart from those of the development machines."""
-    if not run.evaluation_results:
-        return []
-    return [results_section("The evaluation machines", run.evaluation_results, [s.name for s in run.systems])]
+    rows = [row for row in averaged(analysis.evaluation_results) if row.system in shown]
+    return [results_section("The evaluation machines", rows, shown)] if rows else []

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,14 +74,45 @@ class Evidence:
     sample_rate: int | None = None
 
 
+class Interval(TypedDict):
+    """Lowest and highest value of AUC and pAUC, fractions of 1."""
+
+    auc: tuple[float, float]
+    pauc: tuple[float, float]
+
+
+System = tuple[str, str]
+"""A system and its protocol."""
+
+Intervals = Mapping[System, Mapping[str, Any]]
+"""(system, protocol) -> 95 % intervals over clips in the shape of `metrics.evaluate`, an `Interval` for each `Figures`:
+machine type -> machine id or `"mean"` -> `Interval`, and `"mean"` -> `Interval` of the mean over types."""
+
+Spreads = Mapping[System, Mapping[str, Any]]
+"""(system, protocol) -> standard deviations over seeds, `Figures` in the shape of `metrics.evaluate`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell of a table; `best` is set in bold, `span` counts columns, `label` shows as a coloured tag."""
+    """One cell of a table.
+
+    Attributes:
+        text: what is shown.
+        best: set in bold.
+        span: number of columns.
+        label: shown as a coloured tag.
+        small: further lines in small type, such as an interval.
+        value: what `text` rounds or leaves out; the exported table has it in full.
+        details: name -> value of further numbers of the cell; each becomes a column of the exported table.
+    """
 
     text: str
     best: bool = False
     span: int = 1
     label: bool = False
+    small: str = ""
+    value: float | str | None = None
+    details: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +128,10 @@ class Table:
         foot: rows that stand apart at the end, such as counts.
         marked: index of the row of the run's final system.
         note: a line beneath the table.
+        name: of its file when the table is exported, without an ending; empty for a table of the page alone.
+        units: name of a column -> unit of the exported values.
+        starts: indices of the rows that begin a group of rows.
+        fold: words under which the table is folded away; empty for a table that is open.
     """
 
     caption: str
@@ -106,6 +142,10 @@ class Table:
     foot: Sequence[Sequence[Cell]] = ()
     marked: int | None = None
     note: str = ""
+    name: str = ""
+    units: Mapping[str, str] = field(default_factory=dict)
+    starts: Sequence[int] = ()
+    fold: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +154,26 @@ class Tick:
 
     place: float
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Words within a plot: `x` and `y` in percent from the left and the bottom, `style` a style class."""
+
+    x: float
+    y: float
+    text: str
+    anchor: Literal["start", "middle", "end"] = "middle"
+    style: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An entry of a plot's legend: the style class of a mark, its path data in a box of 26 by 10, its meaning."""
+
+    style: str
+    text: str
+    mark: str = "M1 5H25"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +188,10 @@ class Plot:
         title: heading of the figure.
         note: words beside the heading, such as a figure of merit.
         scale: legend of a colour scale: its CSS gradient, lowest and highest value; empty for none.
+        words: lettering within the plot area.
+        keys: legend of the marks.
+        rows: number of rows, in shapes whose height follows from it.
+        name: of its file when the plot is exported, without an ending; empty for a plot of the page alone.
     """
 
     body: str
@@ -140,6 +204,10 @@ class Plot:
     x_label: str = ""
     y_label: str = ""
     scale: tuple[str, str, str] | None = None
+    words: Sequence[Word] = ()
+    keys: Sequence[Key] = ()
+    rows: int = 0
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +241,7 @@ class ReportData:
         provenance: name -> value: library versions, seeds, device, numbers.
         notes: what the reader must know, such as machines without an AUC; a sentence each.
         sections: further parts of the page.
+        summary: the tables of the overview; empty for one that is made from `results`.
     """
 
     title: str
@@ -190,3 +259,4 @@ class ReportData:
     provenance: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
     sections: Sequence[Section] = ()
+    summary: Sequence[Table] = ()

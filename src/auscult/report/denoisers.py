@@ -5,29 +5,32 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from auscult.analysis import Analysis
+from auscult.denoiser_jobs import DenoiserJob
 from auscult.denoising.levels import Level, Levels, Validation, read_example, read_levels
 from auscult.denoising.streaming import Denoiser
-from auscult.executors import denoiser_folder
 from auscult.features.log_mel import LogMel
+from auscult.jobs import denoiser_folder
 from auscult.report.axes import Axis, axis_of, dots, frequency_ticks, line, path, svg, tick_text, true_minus
 from auscult.report.data import Cell, Plot, Section, Table
 from auscult.report.evidence import SOUND, gradient, image
-from auscult.results import Run
 
 SHOWN_LEVELS = (1, 4, 7, 10)
 """Levels of which a spectrogram is shown."""
 
 
-def denoiser_sections(run: Run) -> list[Section]:
-    """A part of the page for each denoiser of the run."""
-    return [_section(run, job.machine_type) for job in run.plan.denoisers]
+def denoiser_sections(analysis: Analysis) -> list[Section]:
+    """A part of the page for each finished denoiser of the run."""
+    store = analysis.store
+    return [_section(analysis, job) for job in analysis.plan.denoisers if store.has("denoiser", job.key)]
 
 
-def _section(run: Run, machine_type: str) -> Section:
-    job = next(job for job in run.plan.denoisers if job.machine_type == machine_type)
-    folder = denoiser_folder(run.store, job)
+def _section(analysis: Analysis, job: DenoiserJob) -> Section:
+    folder, machine_type = denoiser_folder(analysis.store, job), job.machine_type
     levels = read_levels(folder)
-    used = sorted({bank.level for bank in run.plan.banks if bank.denoiser is not None and bank.denoiser.key == job.key})
+    used = sorted(
+        {bank.level for bank in analysis.plan.banks if bank.denoiser is not None and bank.denoiser.key == job.key}
+    )
     noisy, clean = read_example(folder)
     sounds = {"noisy": noisy, "clean": clean}
     sounds |= {f"level {one}": Denoiser.load(folder, one)(noisy) for one in SHOWN_LEVELS}

@@ -32,6 +32,9 @@ OPEN_TRAININGS = 6
 """With more members than this, their training curves are folded away."""
 
 
+STYLE_SHEETS = ("style.css", "marks.css")
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """Curves of one machine id: ROC (`None` without labels) and histogram of the final system."""
@@ -90,13 +93,13 @@ def render(data: ReportData) -> str:
     return template.render(
         data=data,
         version=__version__,
-        style=(folder / "style.css").read_text(encoding="utf-8"),
+        style="".join((folder / name).read_text(encoding="utf-8") for name in STYLE_SHEETS),
         script=(folder / "player.js").read_text(encoding="utf-8"),
         verdict=verdict(data),
         notes=[*data.notes, *few_clips(data)],
         overall=overall(data),
         overview=overview_plot(data) if overall(data) else None,
-        summary=summary_table(data.results, data.headline) if overall(data) else None,
+        summary=data.summary or ([summary_table(data.results, data.headline)] if overall(data) else []),
         styles=system_styles(data),
         types=types,
         trainings=trainings,
@@ -135,7 +138,9 @@ def verdict(data: ReportData) -> str:
     means, rows = type_means(headline_figures(data)), judged(data)
     clips = _count(sum(row.normal + row.anomaly for row in rows), "test clip")
     kinds = f"of type {next(iter(means))}" if len(means) == 1 else f"of {len(means)} types"
-    text = f"Over {clips} of {_count(len(rows), 'machine')} {kinds}, {data.headline} reaches a mean AUC of "
+    protocol = next(row.protocol for row in data.results if row.system == data.headline)
+    chosen = "" if protocol in ("none", "uniform") else f", under the protocol {protocol},"
+    text = f"Over {clips} of {_count(len(rows), 'machine')} {kinds}, {data.headline}{chosen} reaches a mean AUC of "
     text += f"{_sign(mean['auc'])} and a mean pAUC of {_sign(mean['pauc'])}"
     if len(means) == 1:
         return f"{text}."

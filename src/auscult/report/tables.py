@@ -1,19 +1,20 @@
 """The tables of the page: systems by machine types, systems by machine ids, clips by score, numbers of clips."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from auscult.metrics import Figures, mean_figures, sort_machine_types
 from auscult.report.axes import true_minus
-from auscult.report.data import Cell, DataRow, ReportData, Section, Table
+from auscult.report.data import Cell, DataRow, ReportData, Section, System, Table
 from auscult.results import ResultRow
 from auscult.scores import ScoreRow, ScoreTable
 
 NONE = "\N{EN DASH}"
 FEWER = "†"
 
-System = tuple[str, str]
-"""A system and its protocol."""
+UNITS = {"AUC": "%", "pAUC": "%"}
+"""Of the columns that hold figures."""
 
 
 def percent(fraction: float | None) -> str:
@@ -23,6 +24,15 @@ def percent(fraction: float | None) -> str:
     ('75.0', '–')
     """
     return NONE if fraction is None else f"{100 * fraction:.1f}"
+
+
+def exact(fraction: float) -> float:
+    """A fraction of 1 in percent, in full but for the noise of floating point.
+
+    >>> exact(0.57)
+    57.0
+    """
+    return round(100 * fraction, 10)
 
 
 def by_system(results: Iterable[ResultRow]) -> dict[System, dict[str, dict[str, Figures]]]:
@@ -69,22 +79,26 @@ def machine_table(
         foot = [Cell("test clips: normal + anomalous", span=2)]
         foot += [Cell(f"{normal} + {anomaly}", span=2) for normal, anomaly in [*known, totals]]
     caption = f"{machine_type}: AUC and pAUC in percent, per machine"
-    return _figure_table(headline, values, ids, caption=caption, foot=foot)
+    table = _figure_table(headline, values, ids, caption=caption, foot=foot)
+    return replace(table, name=f"machines_{machine_type}")
 
 
-def results_section(title: str, results: Sequence[ResultRow], systems: Sequence[str]) -> Section:
+def results_section(
+    title: str, results: Sequence[ResultRow], systems: Sequence[str], *, prefix: str = "evaluation"
+) -> Section:
     """A part of the page with further results: the summary, then a table per machine type.
 
     Args:
         title: of the part.
         results: not empty.
         systems: in order, the run's final one last.
+        prefix: of the names of the exported tables.
     """
     order = {name: place for place, name in enumerate(systems)}
     rows = sorted(results, key=lambda row: order[row.system])
     types = sort_machine_types(row.machine_type for row in rows)
     tables = [summary_table(rows, systems[-1]), *(machine_table(rows, systems[-1], name) for name in types)]
-    return Section(title, tables=tables)
+    return Section(title, tables=[replace(table, name=f"{prefix}_{table.name}") for table in tables])
 
 
 def ranking(table: ScoreTable, machine_type: str) -> list[ScoreRow]:
@@ -175,6 +189,8 @@ def _figure_table(
         foot=[foot] if foot else [],
         marked=marked if len(systems) > 1 else None,
         note=f"{FEWER} A mean over fewer columns than the others; not comparable." if partial else "",
+        name="machine_types",
+        units=UNITS,
     )
 
 
@@ -186,5 +202,10 @@ def _bold_best(
     rivals = [text for place, text in enumerate(texts) if place not in without and text != NONE]
     best = max(rivals, key=float) if len(rivals) > 1 else None
     return [
-        Cell(text + FEWER) if place in without else Cell(text, best=text == best) for place, text in enumerate(texts)
+        Cell(
+            text + FEWER if place in without else text,
+            best=place not in without and text == best,
+            value=None if row is None else exact(row[metric]),
+        )
+        for place, (text, row) in enumerate(zip(texts, figures, strict=True))
     ]

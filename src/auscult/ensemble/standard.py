@@ -1,4 +1,4 @@
-"""Ensembles: tables of scores become one table. The same type out as in."""
+"""Score tables on one scale, and their means. The same type out as in."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,12 +25,23 @@ def standardise(table: ScoreTable, training: ScoreTable) -> ScoreTable:
     statistics: dict[str, tuple[float, float]] = {}
     for machine_type, ids in training.groups().items():
         scores = np.concatenate([rows.scores for rows in ids.values()])
-        statistics[machine_type] = float(scores.mean()), float(scores.std()) or 1.0
+        statistics[machine_type] = mean_and_deviation(scores)
     missing = {row.machine_type for row in table} - set(statistics)
     if missing:
         raise ScoreError(f"{', '.join(sorted(missing))}: there is no training score to standardise by")
     standard = [(row.score - statistics[row.machine_type][0]) / statistics[row.machine_type][1] for row in table]
     return table.with_scores(np.array(standard, dtype=np.float64))
+
+
+def mean_and_deviation(scores: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and population standard deviation of scores `[C]`; of equal scores that score itself and 1.
+
+    >>> mean_and_deviation(np.array([0.1, 0.1, 0.1]))
+    (0.1, 1.0)
+    """
+    if scores.min() == scores.max():  # rounding would leave a deviation that is not quite 0
+        return float(scores[0]), 1.0
+    return float(scores.mean()), float(scores.std()) or 1.0
 
 
 def weighted_mean(tables: Sequence[ScoreTable], weights: NDArray[np.float64] | None = None) -> ScoreTable:

@@ -13,8 +13,11 @@ from auscult.scores import ScoreRow, ScoreTable
 Truth = Mapping[str, Mapping[str, Label]]
 """Machine type -> file name of the clip -> label."""
 
-_FILE = re.compile(r"anomaly_score_(?P<machine_type>.+)_(?P<machine_id>id_\d+)\.csv")
-_CLIP = re.compile(r"(?:(?P<label>normal|anomaly)_)?(?P<machine_id>id_\d+)_.+")
+SCORE_FILE = re.compile(r"anomaly_score_(?P<machine_type>.+)_(?P<machine_id>id_\d+)\.csv")
+"""Names of score files."""
+
+CLIP = re.compile(r"(?:(?P<label>normal|anomaly)_)?(?P<machine_id>id_\d+)_.+")
+"""Names of clips, which tell the machine and, in the development set, the label."""
 
 
 def read_submission(folder: Path, *, truth: Truth | None = None) -> tuple[ScoreTable, list[Path]]:
@@ -39,7 +42,7 @@ def read_submission(folder: Path, *, truth: Truth | None = None) -> tuple[ScoreT
     rows: list[ScoreRow] = []
     ignored: list[Path] = []
     for path in entries:
-        match = _FILE.fullmatch(path.name)
+        match = SCORE_FILE.fullmatch(path.name)
         if match is None or not path.is_file():
             ignored.append(path)
             continue
@@ -96,7 +99,7 @@ def _score(where: str, text: str) -> float:
 
 
 def _label(where: str, file: str, machine_id: str, labels: Mapping[str, Label] | None) -> Label:
-    match = _CLIP.fullmatch(file)
+    match = CLIP.fullmatch(file)
     if match and match["machine_id"] != machine_id:
         raise ScoreError(f"{where}: {file} is a clip of {match['machine_id']}, but the file is for {machine_id}")
     if labels is not None and file in labels:
@@ -110,7 +113,7 @@ def _label(where: str, file: str, machine_id: str, labels: Mapping[str, Label] |
 
 def _check_complete(path: Path, rows: list[ScoreRow], labels: Mapping[str, Label]) -> None:
     machine_id, scored = rows[0].machine_id, {row.file for row in rows}
-    known = [file for file in labels if (match := _CLIP.fullmatch(file)) and match["machine_id"] == machine_id]
+    known = [file for file in labels if (match := CLIP.fullmatch(file)) and match["machine_id"] == machine_id]
     missing = sorted(set(known) - scored)
     if missing:
         raise ScoreError(

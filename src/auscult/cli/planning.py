@@ -1,0 +1,137 @@
+"""The command on what a run would do: plan."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from auscult.cli.options import Overrides, Types, Without
+
+if TYPE_CHECKING:
+    from auscult.estimate import Estimate
+    from auscult.plan import Plan
+    from auscult.store import Store
+
+
+def plan(
+    recipe: str,
+    *,
+    data: Path,
+    out: Path | None = None,
+    machine_type: Types = None,
+    dataset: str | None = None,
+    clean: Path | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    override: Overrides = None,
+    without: Without = None,
+    store: Path | None = None,
+    weights: Path | None = None,
+    no_estimate: Annotated[bool, Parameter(negative=())] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Print what a run would train, what is there, what is missing, and how long it would take; write nothing.
+
+    Args:
+        recipe: Name of a built-in recipe (see `auscult recipes`) or a TOML file.
+        data: Data folder; see `auscult inspect`.
+        out: Run folder, to see what is finished there.
+        machine_type: Only this machine type; may be repeated.
+        dataset: Layout of the data: dcase, mimii or folder; detected by default.
+        clean: Folder of clean mechanical sounds for recipes with a denoiser.
+        device: auto, cpu, cuda, cuda:N or mps.
+        workers: Processes that would share the work; by default as many as processors, 1 on a GPU.
+        override: key=value in the recipe, for instance training.epochs=3; may be repeated.
+        without: Leave out members that need openl3 or a denoiser; may be repeated.
+        store: Folder of artefacts that runs share; OUT/store by default.
+        weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
+        no_estimate: Measure nothing and estimate no time.
+        as_json: Print JSON: rows, missing, left_out, estimate; times in seconds, sizes in bytes.
+    """
+    from auscult.datasets import load_clips, require_training_clips
+    from auscult.errors import RunError
+    from auscult.executors import default_workers
+    from auscult.plan import make_plan
+    from auscult.recipe import load_recipe
+    from auscult.store import NoStore, Store
+    from auscult.training import choose_device
+
+    if workers is not None and workers < 1:
+        raise RunError(f"--workers is {workers}; give a whole number of at least 1")
+    device = choose_device(device)
+    whole = load_recipe(recipe, override or ())
+    chosen = whole.without(without) if without else whole
+    clips = load_clips(data, dataset=dataset, machine_types=machine_type)
+    require_training_clips(clips, data)
+    heard = load_clips(data, dataset=dataset) if machine_type else clips  # the other types are the denoisers' noise
+    place = store or (out / "store" if out else None)
+    there = Store(place) if place is not None and place.is_dir() else NoStore()
+    missing: list[str] = []
+    made = make_plan(
+        chosen,
+        clips,
+        there,
+        device=device,
+        weights=weights,
+        clean=clean,
+        all_clips=heard,
+        missing=missing,
+    )
+    times = None if no_estimate else _measured(made, there, workers or default_workers(device), quiet=as_json)
+    left_out = whole.left_out(without or (), list(dict.fromkeys(clip.machine_type for clip in clips)))
+    _show(made, there, times, missing=missing, left_out=left_out, title=chosen.name, as_json=as_json)
+    return 1 if missing else 0
+
+
+def _measured(made: "Plan", store: "Store", workers: int, *, quiet: bool) -> "Estimate":
+    from auscult.display import counting
+    from auscult.estimate import estimate, measure_rates
+
+    if quiet:
+        return estimate(made, measure_rates(made, store), store, workers=workers)
+    with counting("measuring") as show:
+        return estimate(made, measure_rates(made, store, on_kind=show), store, workers=workers)
+
+
+def _show(
+    made: "Plan",
+    store: "Store",
+    times: "Estimate | None",
+    *,
+    missing: list[str],
+    left_out: list[str],
+    title: str,
+    as_json: bool,
+) -> None:
+    from rich.console import Console
+
+    from auscult.display.plan import estimate_text, plan_table
+    from auscult.estimate.overview import overview
+
+    rows = overview(made, store, times)
+    device = made.members[0].training.device
+    if as_json:
+        found = {
+            "recipe": title,
+            "device": device,
+            "seeds": made.seeds,
+            "rows": [asdict(row) for row in rows],
+            "parameters": sum(row.total_parameters for row in rows),
+            "disk_bytes": sum(row.n_bytes for row in rows),
+            "missing": missing,
+            "left_out": left_out,
+            "estimate": times and {**asdict(times), "seconds": times.seconds},
+        }
+        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        return
+    console = Console()
+    console.print(plan_table(rows, f"{title}: what a run makes, and what is done"))
+    lines = [f"left out: {text}" for text in left_out]
+    lines += [f"missing: {text}" for text in missing]
+    if times is not None:
+        lines.append(estimate_text(times, device))
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True, highlight=False)

@@ -1,0 +1,156 @@
+"""The command on submissions to the challenge: submit."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from auscult.errors import DatasetError, RunError, ScoreError
+
+if TYPE_CHECKING:
+    from auscult.submission import Expected
+    from auscult.submission.metadata import Identity
+
+
+def submit(
+    run: Path | None = None,
+    *,
+    out: Path | None = None,
+    system: str | None = None,
+    protocol: str | None = None,
+    label: str | None = None,
+    name: str | None = None,
+    abbreviation: str | None = None,
+    author: Annotated[list[str] | None, Parameter(negative=())] = None,
+    force: Annotated[bool, Parameter(negative=())] = False,
+    check: Path | None = None,
+    data: Path | None = None,
+    truth: Path | None = None,
+) -> int:
+    """Write the challenge's files from a finished run and check them, or check a folder; exit code 2 for problems.
+
+    Args:
+        run: Run folder of `auscult run`.
+        out: Folder to write: a score file per machine, and the metadata.
+        system: Member or ensemble; the run's result by default.
+        protocol: paper, uniform or leave-one-id-out; the first that there is by default.
+        label: Of the submission: LASTNAME_INSTITUTION_task2_N.
+        name: Of the submission, for the challenge's tables.
+        abbreviation: Of the name, at most 10 characters.
+        author: "Lastname; Firstname; email; institution; location"; may be repeated.
+        force: Replace the submission that is there, its metadata included.
+        check: Only check this folder.
+        data: Data folder, whose evaluation clips need a score; the run's own by default.
+        truth: Ground-truth list: names the clips, too, and gives AUC and pAUC.
+    """
+    if check is not None:
+        given: dict[str, object] = {
+            "RUN": run,
+            "--out": out,
+            "--system": system,
+            "--protocol": protocol,
+            "--label": label,
+            "--name": name,
+        }
+        given |= {"--abbreviation": abbreviation, "--author": author, "--force": force}
+        for option in (option for option, value in given.items() if value):
+            raise RunError(f"--check takes --data and --truth only; remove {option}, or --check")
+        return _check(check, *_expected(data, truth))
+    if run is None or out is None:
+        raise RunError("give a run folder and --out FOLDER, or --check FOLDER")
+    identity = _identity(label, name, abbreviation, author)
+    expected, truth = _expected(data, truth, run)
+    _write(run, out, identity, system=system, protocol=protocol, force=force)
+    return _check(out, expected, truth)
+
+
+def _identity(label: str | None, name: str | None, abbreviation: str | None, authors: list[str] | None) -> "Identity":
+    from auscult.submission.metadata import PLACEHOLDER, PLACEHOLDER_LABEL, Author, Identity, parse_author
+
+    return Identity(
+        label=label or PLACEHOLDER_LABEL,
+        name=name,
+        abbreviation=abbreviation or PLACEHOLDER,
+        authors=[parse_author(text) for text in authors or ()] or [Author()],
+    )
+
+
+def _write(
+    run: Path, out: Path, identity: "Identity", *, system: str | None, protocol: str | None, force: bool
+) -> None:
+    from auscult.submission import write_submission
+    from auscult.submission.metadata import metadata_text
+    from auscult.submission.run_folder import MEANINGS, choose, read_run
+
+    finished = read_run(run)
+    choice = choose(finished, system=system, protocol=protocol)
+    text, notes = metadata_text(finished, choice, identity)
+    files = write_submission(choice.table, text, label=identity.label, out=out, force=force)
+    _say(f"system: {choice.system}, protocol {choice.protocol}: {MEANINGS[choice.protocol]}")
+    if choice.others:
+        _say(f"its other protocols: {', '.join(choice.others)}; choose with --protocol")
+    for note in notes:
+        _say(f"note: {note}")
+    _say(f"submission: {out}: {len(files) - 1} score files and {files[-1].name}")
+
+
+def _expected(data: Path | None, truth: Path | None, run: Path | None = None) -> "tuple[Expected, Path | None]":
+    """The clips that need a score, and the ground-truth list: given, or beside the data."""
+    from auscult.datasets import load_clips
+    from auscult.datasets.dcase import find_truth, read_truth
+    from auscult.submission import Expected
+    from auscult.submission.run_folder import data_of
+
+    if data is not None:
+        truth = truth or (find_truth(data) if data.is_dir() else None)
+        return Expected.from_clips(load_clips(data, truth=truth), data), truth
+    if truth is not None:
+        return Expected.from_truth(read_truth(truth), truth), truth
+    if run is not None and (own := data_of(run)) is not None:
+        try:
+            return Expected.from_clips(load_clips(own), own), find_truth(own)
+        except (DatasetError, ScoreError) as error:
+            _say(f"note: the run's data cannot say which clips need a score: {error}")
+    return Expected.of_the_challenge(), None
+
+
+def _check(folder: Path, expected: "Expected", truth: Path | None) -> int:
+    from auscult.submission import check_submission
+
+    checked = check_submission(folder, expected)
+    for path in checked.ignored:
+        _say(f"ignored: {path}")
+    for problem in checked.problems:
+        _say(f"problem: {problem}")
+    if checked.to_fill:
+        _say(f"note: the metadata is still to be filled in: {', '.join(checked.to_fill)}")
+    if checked.problems:
+        count = len(checked.problems)
+        _say(f"{count} problem{'s' if count > 1 else ''}, checked against {expected.source}")
+        return 2
+    _say(f"no problem: {checked.machines} machines, {checked.clips} clips, checked against {expected.source}")
+    if truth is not None:
+        _evaluate(folder, truth)
+    return 0
+
+
+def _evaluate(folder: Path, truth: Path) -> None:
+    from rich.console import Console
+
+    from auscult import metrics
+    from auscult.datasets.dcase import read_truth
+    from auscult.display import figures_table
+    from auscult.submission import read_submission
+
+    table, _ = read_submission(folder, truth=read_truth(truth))
+    for (machine_type, machine_id), reason in metrics.incomplete_ids(table).items():
+        _say(f"note: {machine_type} {machine_id} has {reason}: it has no AUC and is left out of all means")
+    if figures := metrics.evaluate(table, incomplete="skip"):
+        _say(f"evaluated with {truth}:")
+        Console().print(figures_table(figures, str(folder)))
+
+
+def _say(text: str) -> None:
+    from rich.console import Console
+
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,16 @@
+"""What the terminal shows: progress, messages, tables."""
+
+from auscult.display.messages import print_error, print_failures
+from auscult.display.progress import Display, counting
+from auscult.display.tables import figures_table, levels_table, recipes_table, results_tables
+
+__all__ = [
+    "Display",
+    "counting",
+    "figures_table",
+    "levels_table",
+    "print_error",
+    "print_failures",
+    "recipes_table",
+    "results_tables",
+]

@@ -1,0 +1,89 @@
+"""A recipe without the members that need OpenL3's weights, or a denoiser; and the words that say what is missing."""
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Literal, get_args
+
+from auscult.errors import RecipeError, nearest
+from auscult.recipe.tables import Ensemble, Member
+
+if TYPE_CHECKING:
+    from auscult.recipe.resolved import Recipe
+
+Part = Literal["openl3", "denoiser"]
+"""What a recipe can do without."""
+
+
+def needs(member: Member, part: Part) -> bool:
+    """Whether a member cannot be trained without a part."""
+    return member.level > 0 if part == "denoiser" else member.features.get("kind") == "openl3"
+
+
+def without(recipe: "Recipe", parts: Collection[Part]) -> "Recipe":
+    """See `Recipe.without`."""
+    for part in parts:
+        if part not in get_args(Part):
+            allowed = get_args(Part)
+            raise RecipeError(
+                f"a recipe cannot leave out {part!r}{nearest(part, allowed)}; choose {' or '.join(allowed)}"
+            )
+    kept = _kept(recipe.member, parts)
+    if len(kept) == len(recipe.member):
+        return recipe
+    if not kept:
+        raise RecipeError(
+            f"every member of the recipe {recipe.name!r} needs {' or '.join(parts)}; nothing is left to train. "
+            "Take another recipe, or provide what it needs"
+        )
+    systems = {member.name for member in kept}
+    ensembles = None if recipe.ensemble is None else _kept_ensembles(recipe.ensembles(), systems)
+    changed = recipe.model_copy(update={"member": kept, "ensemble": ensembles})
+    systems |= {ensemble.name for ensemble in changed.ensembles()}
+    compare = {
+        table: {column: system for column, system in cells.items() if system in systems}
+        for table, cells in recipe.compare.items()
+    }
+    return changed.model_copy(update={"compare": compare})
+
+
+def _kept(members: Sequence[Member], parts: Collection[Part]) -> list[Member]:
+    return [member for member in members if not any(needs(member, part) for part in parts)]
+
+
+def _kept_ensembles(ensembles: Sequence[Ensemble], systems: set[str]) -> list[Ensemble]:
+    """Those of which a part is among the systems, children before parents, with the parts that are left."""
+    kept: dict[str, Ensemble] = {}
+    for ensemble in ensembles:
+        left = [name for name in ensemble.members if name in systems or name in kept]
+        if left:
+            kept[ensemble.name] = ensemble.model_copy(update={"members": left})
+    return list(kept.values())
+
+
+def left_out(recipe: "Recipe", parts: Collection[Part], machine_types: Sequence[str]) -> list[str]:
+    """See `Recipe.left_out`."""
+    sentences = []
+    for machine_type in machine_types:
+        members = recipe.members_of(machine_type)
+        for family in dict.fromkeys(member.family for member in members):
+            mine = [member for member in members if member.family == family]
+            n_out = len(mine) - len(_kept(mine, parts))
+            if n_out == len(mine):
+                what = f"no {family} member is left{_dropped(recipe, members, mine, parts)}"
+            else:
+                what = f"{n_out} of {len(mine)} {family} members left out"
+            if n_out:
+                sentences.append(f"{machine_type} without {' and '.join(parts)}: {what}.")
+    return sentences
+
+
+def _dropped(recipe: "Recipe", members: Sequence[Member], mine: Sequence[Member], parts: Collection[Part]) -> str:
+    """The ensembles that drop out for one machine type, of those that combine members of one family."""
+    before, after = (
+        [one.name for one in _kept_ensembles(recipe.ensembles(), {member.name for member in some})]
+        for some in (mine, _kept(members, parts))
+    )
+    dropped = [name for name in before if name not in after]
+    if not dropped:
+        return ""
+    named = " and ".join(repr(name) for name in dropped)
+    return f", ensemble {named} drops out" if len(dropped) == 1 else f", ensembles {named} drop out"

@@ -1,0 +1,130 @@
+"""The recipe as a run uses it: no inheritance, no grids, names that exist."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from auscult.errors import nearest
+from auscult.recipe.ensembles import resolve_ensembles
+from auscult.recipe.leaving_out import Part, left_out, without
+from auscult.recipe.tables import ENSEMBLE, DenoiserTable, Ensemble, Member, Table, TrainingTable, TrainOn
+
+COLUMNS = {
+    "table3": ("baseline", "dev", "dev+add"),
+    "table4": ("baseline", "hvae", "idcae", "freak", "ensemble"),
+}
+"""Columns of the report's tables of results, beside which a run's own figures can stand."""
+
+
+class Recipe(Table):
+    """What to train.
+
+    Attributes:
+        name: of the recipe.
+        description: one line for `auscult recipes`.
+        chosen_on: which data the recipe's settings were chosen on, a sentence; runs and reports repeat it.
+        seed: of everything random.
+        repeats: how often each member is trained: with the seeds `seed`, `seed + 1`, ...
+        sample_rate: at which clips are read, in Hz; kinds of features with a rate of their own ignore it.
+        channel: of multi-channel files, counted from 0.
+        train_on: which training data: `"development"`, `"additional"`.
+        ensemble: what is combined; the last one is the run's result. All members alike if none is given.
+        training: for every member.
+        denoiser: training of the denoisers, where a member has a `denoise_level`.
+        compare: for a table of the report, a key of `COLUMNS`, the system that stands in each of its columns.
+        member: the members.
+    """
+
+    name: str = Field(min_length=1)
+    description: str = ""
+    chosen_on: str = ""
+    seed: int = Field(0, ge=0)
+    repeats: int = Field(1, ge=1)
+    sample_rate: int = Field(16000, ge=1)
+    channel: int = Field(0, ge=0)
+    train_on: TrainOn = Field(["development", "additional"])
+    training: TrainingTable = TrainingTable()
+    denoiser: DenoiserTable = DenoiserTable()
+    compare: dict[Literal["table3", "table4"], dict[str, str]] = Field(default_factory=dict)
+    member: list[Member] = Field(min_length=1)
+    ensemble: list[Ensemble] | None = None
+
+    @model_validator(mode="after")
+    def _names_are_right(self) -> "Recipe":
+        self._check_members()
+        self._check_compared([*self.names, *(ensemble.name for ensemble in self.ensembles())])
+        return self
+
+    def _check_members(self) -> None:
+        seen: dict[str, list[set[str] | None]] = {}
+        for member in self.member:
+            if member.name == ENSEMBLE:
+                raise ValueError(f"a member is named {ENSEMBLE!r}, as the members' combination is; rename it")
+            types = None if member.machine_types is None else set(member.machine_types)
+            for other in seen.setdefault(member.name, []):
+                if other is None or types is None or other & types:
+                    raise ValueError(f"two members are named {member.name!r} for the same machine type; rename one")
+            seen[member.name].append(types)
+
+    def _check_compared(self, systems: Sequence[str]) -> None:
+        for table, cells in self.compare.items():
+            for column, system in cells.items():
+                place = f"compare.{table}"
+                if column not in COLUMNS[table]:
+                    raise ValueError(
+                        f"{place}: the report's table has no column {column!r}{nearest(column, COLUMNS[table])}; "
+                        f"it has {', '.join(COLUMNS[table])}"
+                    )
+                if system not in systems:
+                    raise ValueError(
+                        f"{place}: {column} is to be {system!r}, which is no member or ensemble"
+                        f"{nearest(system, systems)}; known: {', '.join(systems)}"
+                    )
+
+    @property
+    def names(self) -> list[str]:
+        """The members' names, each once; one name for several machine types is one system."""
+        return list(dict.fromkeys(member.name for member in self.member))
+
+    def members_of(self, machine_type: str) -> list[Member]:
+        """The members for one machine type, in order."""
+        return [m for m in self.member if m.machine_types is None or machine_type in m.machine_types]
+
+    def training_of(self, member: Member) -> dict[str, Any]:
+        """The recipe's training with the member's differences."""
+        return self.training.settings() | member.training.settings()
+
+    def ensembles(self) -> list[Ensemble]:
+        """The ensembles with names in place of patterns, children before parents, the run's result last.
+
+        Where the recipe says nothing of ensembles, it is one of all members with equal weights, if there are two.
+        """
+        if self.ensemble is None:
+            return [Ensemble(name=ENSEMBLE, members=self.names)] if len(self.names) > 1 else []
+        return resolve_ensembles(self.ensemble, self.names)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether an ensemble selects members or searches for weights, for which a protocol needs labels."""
+        return any(ensemble.select is not None or ensemble.weights == "search" for ensemble in self.ensembles())
+
+    def without(self, parts: Collection[Part]) -> "Recipe":
+        """The recipe without the members that need OpenL3's features, or a denoiser.
+
+        An ensemble that is left empty drops out of those that it is part of, and out of the comparison.
+
+        Raises:
+            RecipeError: for an unknown part, or if no member is left.
+        """
+        return without(self, parts)
+
+    def left_out(self, parts: Collection[Part], machine_types: Sequence[str]) -> list[str]:
+        """What `without` leaves out of each of the machine types, a sentence for each family of models."""
+        return left_out(self, parts, machine_types)
+
+    def to_toml(self) -> str:
+        """The resolved recipe; `parse_recipe` gives the same one back."""
+        import tomli_w
+
+        return tomli_w.dumps(self.model_dump(exclude_none=True))

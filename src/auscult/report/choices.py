@@ -1,0 +1,79 @@
+"""What the protocols chose: members and weights of every ensemble, and on whose labels."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auscult.metrics import sort_machine_types
+from auscult.report.data import Cell, Table
+from auscult.report.tables import NONE, exact
+
+
+class Choice(Protocol):
+    """What one protocol chose for one ensemble of one machine type."""
+
+    @property
+    def machine_type(self) -> str:
+        """For instance `"fan"`."""
+
+    @property
+    def ensemble(self) -> str:
+        """The ensemble that was to be weighted."""
+
+    @property
+    def protocol(self) -> str:
+        """Which labels chose."""
+
+    @property
+    def held_out(self) -> str | None:
+        """The machine id whose labels were left out; `None` for none."""
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Member -> weight; a member that was not chosen is missing or has 0."""
+
+    @property
+    def mauc(self) -> float | None:
+        """(AUC + pAUC) / 2, a fraction of 1, on the clips whose labels chose; `None` where none did."""
+
+
+def choices_table(choices: Sequence[Choice]) -> Table:
+    """A row per machine type, ensemble, protocol and held-out id, folded away."""
+    order = sort_machine_types(one.machine_type for one in choices)
+    rows = sorted(choices, key=lambda one: order.index(one.machine_type))
+    return Table(
+        caption="What was chosen, and the mAUC, in percent, that it reached on the clips whose labels chose it",
+        columns=["machine type", "ensemble", "protocol", "held out", "weights", "mAUC"],
+        rows=[_row(one) for one in rows],
+        texts=5,
+        name="choices",
+        units={"mAUC": "%"},
+        starts=[n for n in range(1, len(rows)) if rows[n].machine_type != rows[n - 1].machine_type],
+        fold=f"{len(rows)} choices of members and weights",
+    )
+
+
+def held_out_weights(
+    choices: Sequence[Choice], *, machine_type: str, ensemble: str, names: Sequence[str]
+) -> NDArray[np.float64]:
+    """The weights that an ensemble got without each machine id, `[I, len(names)]`; members without any have 0."""
+    found = [
+        [one.weights.get(name, 0.0) for name in names]
+        for one in choices
+        if (one.machine_type, one.ensemble) == (machine_type, ensemble) and one.held_out
+    ]
+    return np.array(found, dtype=np.float64).reshape(-1, len(names))
+
+
+def _row(choice: Choice) -> list[Cell]:
+    weights = ", ".join(f"{name} {weight:g}" for name, weight in choice.weights.items() if weight)
+    return [
+        Cell(choice.machine_type),
+        Cell(choice.ensemble),
+        Cell(choice.protocol),
+        Cell(choice.held_out or NONE),
+        Cell(weights or NONE),
+        Cell(NONE) if choice.mauc is None else Cell(f"{100 * choice.mauc:.2f}", value=exact(choice.mauc)),
+    ]

@@ -1,0 +1,195 @@
+"""The parts of a page about ensembles: beside the report's tables, weights as in Figure 1, members and choices."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from auscult.analysis import Analysis, nodes_of
+from auscult.clips import MACHINE_TYPES
+from auscult.ensemble import Choice, Node, Scores, correlations, member_effects, shares, weight_surface
+from auscult.intervals import bootstrap
+from auscult.metrics import MEAN, Figures, mean_figures
+from auscult.report.choices import choices_table, held_out_weights
+from auscult.report.comparison import comparison_tables
+from auscult.report.data import Intervals, Section, Spreads
+from auscult.report.members import MemberEffect, by_family, correlation_plot, correlation_table, members_table
+from auscult.report.reference import printed_optima
+from auscult.report.tables import by_system, type_means
+from auscult.report.ternary import WeightSurface, ternary_plot
+from auscult.results import averaged
+
+CHALLENGE_CLIPS = 200
+"""Every machine of the challenge's development set has more test clips than this; a small imitation has fewer."""
+
+MAKER = "factory.json"
+"""What a synthetic factory leaves in its folder."""
+
+
+def intervals_of(analysis: Analysis) -> Intervals:
+    """Intervals over the development test clips, of the first seed's systems."""
+    tables = {system.key: system.development for system in analysis.of_seed() if len(system.development)}
+    return bootstrap(tables)
+
+
+def spreads_of(analysis: Analysis) -> Spreads:
+    """Standard deviations over seeds of every figure and mean; none where there is one seed."""
+    from statistics import stdev
+
+    seeds = list(analysis.leaves)
+    if len(seeds) < 2:
+        return {}
+    one_by_one = [_with_means([row for row in analysis.results if row.seed == seed]) for seed in seeds]
+
+    def spread(values: Sequence[Any]) -> Any:
+        if isinstance(values[0], float):
+            return stdev(values)
+        return {name: spread([value[name] for value in values]) for name in values[0] if all(name in v for v in values)}
+
+    systems = [system for system in one_by_one[0] if all(system in figures for figures in one_by_one)]
+    return {system: spread([figures[system] for figures in one_by_one]) for system in systems}
+
+
+def ensemble_sections(analysis: Analysis, intervals: Intervals) -> list[Section]:
+    """The parts that the run's recipe and data allow."""
+    sections = []
+    if analysis.recipe.compare:
+        tables = comparison_tables(
+            averaged(analysis.results),
+            {name: dict(columns) for name, columns in analysis.recipe.compare.items()},
+            dcase=is_challenge(analysis),
+            intervals=intervals,
+        )
+        sections.append(Section("Beside the report", tables=tables))
+    nodes = nodes_of(analysis.recipe)
+    if nodes and analysis.results:
+        sections += _weights(analysis, nodes)
+        sections.append(_members(analysis, nodes, intervals))
+    return sections
+
+
+def is_challenge(analysis: Analysis) -> bool:
+    """Whether the data look like the development set of DCASE 2020 Task 2, so that its figures may be compared."""
+    per_machine: dict[tuple[str, str], int] = {}
+    for row in analysis.final.development:
+        machine = row.machine_type, row.machine_id
+        per_machine[machine] = per_machine.get(machine, 0) + 1
+    known = all(machine_type in MACHINE_TYPES for machine_type, _ in per_machine)
+    large = bool(per_machine) and min(per_machine.values()) >= CHALLENGE_CLIPS
+    return known and large and not (analysis.data / MAKER).exists()
+
+
+def _weights(analysis: Analysis, nodes: Sequence[Node]) -> list[Section]:
+    """The report's Figure 1, for every ensemble that searches the weights of three members."""
+    sections = []
+    choices = [item.choice for item in analysis.choices if item.seed == analysis.seed]
+    for place, node in enumerate(nodes):
+        plots = []
+        for machine_type, leaves in analysis.leaves[analysis.seed].items():
+            chosen = _chosen(choices, machine_type, node.name, "paper")
+            if node.weights != "search" or node.select or chosen is None or len(chosen.weights) != 3:
+                continue
+            weights, mauc = weight_surface(node, leaves, nodes=nodes[:place])
+            first, second, third = chosen.weights
+            printed = printed_optima().get(machine_type) if is_challenge(analysis) else None
+            plots.append(
+                ternary_plot(
+                    WeightSurface(
+                        machine_type=machine_type,
+                        names=(first, second, third),
+                        weights=weights,
+                        mauc=mauc,
+                        best_weights=np.array(list(chosen.weights.values())),
+                        best_mauc=float(chosen.mauc or 0.0),
+                        held_out=held_out_weights(
+                            choices, machine_type=machine_type, ensemble=node.name, names=list(chosen.weights)
+                        ),
+                        printed=printed,
+                    )
+                )
+            )
+        if plots:
+            text = (
+                "The mean of AUC and pAUC on the development test clips for every weighting of three, as in the "
+                "report's Figure 1. The best point is the paper protocol's choice, made on the very labels that it is "
+                "judged by; the points without one machine each show how much it depends on them."
+            )
+            sections.append(Section(f"The weights of {node.name}", paragraphs=[text], plots=plots))
+    return sections
+
+
+def _members(analysis: Analysis, nodes: Sequence[Node], intervals: Intervals) -> Section:
+    """Member by member, how alike they are, and all that was chosen."""
+    tables, plots = [], []
+    families = {job.name: job.family for job in analysis.plan.members}
+    choices = [item.choice for item in analysis.choices if item.seed == analysis.seed]
+    figures = by_system(averaged(analysis.results))
+    for machine_type, leaves in analysis.leaves[analysis.seed].items():
+        effects = member_effects(nodes[-1], leaves, nodes=nodes[:-1])
+        inside = [name for name in leaves if name in effects]
+        mine = [choice for choice in choices if choice.machine_type == machine_type]
+        weights = {
+            protocol: mean_shares(nodes[-1].name, [choice for choice in mine if choice.protocol == protocol])
+            for protocol in dict.fromkeys(choice.protocol for choice in mine)
+        }
+        members = by_family(
+            [
+                MemberEffect(
+                    name=name,
+                    family=families[name],
+                    alone=type_means(figures[name, "none"])[machine_type],
+                    weights={protocol: own[name] for protocol, own in weights.items() if name in own},
+                    without=effects[name],
+                    interval=intervals.get((name, "none"), {}).get(machine_type, {}).get(MEAN),
+                )
+                for name in inside
+                if machine_type in figures.get((name, "none"), {})
+            ]
+        )
+        if len(members) < 2:
+            continue
+        tables.append(members_table(machine_type, members, ensemble=nodes[-1].name))
+        ordered: dict[str, Scores] = {member.name: leaves[member.name] for member in members}
+        names, matrix = correlations(ordered)
+        plots.append(correlation_plot(machine_type, names, matrix, families=[families[name] for name in names]))
+        tables.append(correlation_table(machine_type, names, matrix))
+    chosen = [choice for choice in choices if choice.mauc is not None]
+    if chosen:
+        tables.append(choices_table(chosen))
+    text = (
+        "What each member is worth alone, its share of the final score, and how the figures of the ensemble with equal "
+        "weights change when the member is left out: where they fall, the member helped."
+    )
+    return Section("Members", paragraphs=[text], tables=tables, plots=plots)
+
+
+def mean_shares(ensemble: str, choices: Sequence[Choice]) -> dict[str, float]:
+    """Member -> its share of an ensemble's score, the mean over held-out ids where each has its own.
+
+    Args:
+        ensemble: its name.
+        choices: of one machine type and protocol.
+    """
+    folds = list(dict.fromkeys(choice.held_out for choice in choices))
+    if len(folds) > 1:
+        folds.remove(None)  # what scores the other parts is no fold
+    total: dict[str, float] = {}
+    for fold in folds:
+        for name, share in shares(ensemble, (choice for choice in choices if choice.held_out == fold)).items():
+            total[name] = total.get(name, 0.0) + share / len(folds)
+    return total
+
+
+def _chosen(choices: Sequence[Choice], machine_type: str, ensemble: str, protocol: str) -> Choice | None:
+    wanted = machine_type, ensemble, protocol
+    return next((one for one in choices if (one.machine_type, one.ensemble, one.protocol) == wanted), None)
+
+
+def _with_means(rows: Sequence[Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    """(system, protocol) -> figures in the shape of `metrics.evaluate`."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for system, types in by_system(rows).items():
+        means: dict[str, Figures] = type_means(types)
+        found[system] = {kind: {**ids, MEAN: means[kind]} for kind, ids in types.items()}
+        found[system][MEAN] = mean_figures(means.values())
+    return found

@@ -1,0 +1,77 @@
+"""What the report printed: Tables 3 and 4, and the optima of Figure 1.
+
+References:
+    Daniluk, Goździewski, Kapka, Kośmider: Ensemble of auto-encoder based and WaveNet like systems for unsupervised
+    anomaly detection. Technical report, DCASE 2020 Challenge, Task 2.
+"""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+
+from auscult.metrics import MEAN, Figures
+
+FAMILIES = ("hvae", "idcae", "freak")
+"""The corners of Figure 1, in the order of its printed weights."""
+
+COLUMNS = {
+    "table3": {"baseline": "Baseline", "dev": "Dev", "dev+add": "Dev + Add"},
+    "table4": {"baseline": "Baseline", "hvae": "HVAE", "idcae": "IDCAE", "freak": "Freak", "ensemble": "Ensemble"},
+}
+"""Table -> its columns, as this package and as the report calls them."""
+
+TITLES = {"table3": "Table 3, the unified IDCAE", "table4": "Table 4, the families and the ensemble"}
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedOptimum:
+    """The optimum that Figure 1 names for one machine type.
+
+    Attributes:
+        mauc: (AUC + pAUC) / 2, a fraction of 1, averaged over ids.
+        weights: of HVAE, IDCAE and FREAK; `None` where the print is cut off.
+    """
+
+    mauc: float
+    weights: tuple[float | None, float | None, float | None]
+
+    @property
+    def completed(self) -> tuple[float, ...] | None:
+        """The weights, a single one that was cut off being what the others leave of 1; `None` if more are missing."""
+        known = [weight for weight in self.weights if weight is not None]
+        if len(known) < len(self.weights) - 1:
+            return None
+        rest = round(1 - sum(known), 10)
+        return tuple(rest if weight is None else weight for weight in self.weights)
+
+
+def printed_table(name: str) -> Mapping[str, Mapping[str, Figures]]:
+    """A table's columns: column -> machine type -> AUC and pAUC, fractions of 1; `"mean"` is the printed average.
+
+    Args:
+        name: `"table3"` or `"table4"`.
+    """
+    table: dict[str, dict[str, Figures]] = {column: {} for column in COLUMNS[name]}
+    for row in _rows(name):
+        machine_type = MEAN if row["machine_type"] == "average" else row["machine_type"]
+        table[row["column"]][machine_type] = {"auc": _fraction(row["auc"]), "pauc": _fraction(row["pauc"])}
+    return table
+
+
+def printed_optima() -> Mapping[str, PrintedOptimum]:
+    """Machine type -> the optimum that Figure 1 names."""
+    optima = {}
+    for row in _rows("figure1"):
+        first, second, third = (float(row[family]) if row[family] else None for family in FAMILIES)
+        optima[row["machine_type"]] = PrintedOptimum(_fraction(row["mauc"]), (first, second, third))
+    return optima
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    text = (files("auscult.report") / "reference" / f"{name}.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def _fraction(percent: str) -> float:
+    return round(float(percent) / 100, 6)

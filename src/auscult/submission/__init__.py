@@ -1,0 +1,16 @@
+"""The challenge's submission folder: score files and metadata, read, written from a run, and checked."""
+
+from auscult.submission.check import Checked, Expected, Problem, check_submission
+from auscult.submission.read import SCORE_FILE, Truth, read_submission
+from auscult.submission.write import write_submission
+
+__all__ = [
+    "SCORE_FILE",
+    "Checked",
+    "Expected",
+    "Problem",
+    "Truth",
+    "check_submission",
+    "read_submission",
+    "write_submission",
+]

@@ -1,0 +1,200 @@
+"""From members to what a run says: protocols side by side, seeds apart, intervals that hold the figures, and notes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import auscult.runs
+from auscult.errors import RunError
+from auscult.recipe import parse_recipe
+from auscult.results import ResultRow, averaged, read_results, read_scores_of
+from auscult.runs import Run, run
+from auscult.scores import ScoreTable
+
+RECIPE = """
+name = "nested"
+[[member]]
+name = "coarse"
+family = "spectral"
+features = { n_mels = 16, hop_length = 1024 }
+[[member]]
+name = "fine-{ratio}"
+family = "spectral"
+features = { n_mels = 24, hop_length = 1024 }
+grid = { "model.ratio" = [1.0, 0.5, 0.0] }
+[[member]]
+name = "outside"
+family = "spectral"
+features = { n_mels = 8, hop_length = 1024 }
+[[ensemble]]
+name = "fine"
+members = ["fine-*"]
+select = 2
+weights = "search"
+[[ensemble]]
+name = "final"
+members = ["coarse", "fine"]
+weights = "search"
+"""
+
+PROTOCOLS = {"uniform", "leave-one-id-out", "paper"}
+
+
+def rows_of(done: Run) -> dict[tuple[str, str, str, str], tuple[float, float]]:
+    found = read_results(done.folder).development
+    return {(row.machine_type, row.machine_id, row.system, row.protocol): (row.auc, row.pauc) for row in found}
+
+
+@pytest.fixture(scope="module")
+def finished(factory: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run(parse_recipe(RECIPE, "test"), data=factory, out=tmp_path_factory.mktemp("run") / "nested")
+
+
+def test_ensembles_stand_under_every_protocol_and_members_under_none(finished: Run) -> None:
+    found = {(system, protocol) for _, _, system, protocol in rows_of(finished)}
+    members = {("coarse", "none"), ("outside", "none")} | {(f"fine-{ratio}", "none") for ratio in ("1", "0.5", "0")}
+    assert found == members | {(name, protocol) for name in ("fine", "final") for protocol in PROTOCOLS}
+
+
+def test_the_headline_is_the_last_ensemble_without_a_look_at_the_judged_labels(finished: Run) -> None:
+    assert read_results(finished.folder).headline == ("final", "leave-one-id-out")
+
+
+def test_choosing_on_the_judged_labels_is_never_worse_than_on_those_of_others(finished: Run) -> None:
+    """What the paper protocol maximises, on the same standardised scores, cannot be beaten by any other weights."""
+    results = read_results(finished.folder)
+    for machine_type in ("fan", "valve"):
+        of_type = [row for row in results.development if (row.machine_type, row.system) == (machine_type, "fine")]
+        mauc = {
+            protocol: sum(row.auc + row.pauc for row in of_type if row.protocol == protocol) / 4
+            for protocol in PROTOCOLS
+        }
+        chosen = next(
+            choice
+            for choice in (item.choice for item in results.choices)
+            if (choice.machine_type, choice.ensemble, choice.protocol) == (machine_type, "fine", "paper")
+        )
+        assert chosen.mauc == pytest.approx(mauc["paper"], abs=1e-12)
+        assert len(chosen.weights) == 2
+        assert sum(chosen.weights.values()) == pytest.approx(1.0)
+
+
+def test_the_figures_follow_from_the_score_tables_of_the_run_folder(finished: Run) -> None:
+    from auscult.metrics import evaluate
+
+    for protocol in PROTOCOLS:
+        table = read_scores_of(finished.folder, "final", protocol=protocol)
+        figures = evaluate(table, incomplete="skip")
+        for (machine_type, machine_id, system, of), (auc, pauc) in rows_of(finished).items():
+            if (system, of) == ("final", protocol):
+                assert figures[machine_type][machine_id] == {"auc": auc, "pauc": pauc}
+
+
+def test_scores_that_are_not_there_are_named_with_those_that_are(finished: Run) -> None:
+    with pytest.raises(RunError, match=r"no development scores of 'finale' .*did you mean 'final'"):
+        read_scores_of(finished.folder, "finale", protocol="paper")
+
+
+def test_labels_of_a_machine_do_not_move_its_own_row(factory: Path, finished: Run, tmp_path: Path) -> None:
+    """Normal and anomalous clips of one fan exchange their names: its scores must not change where it is held out."""
+    import shutil
+
+    data = tmp_path / "factory"
+    shutil.copytree(factory, data)
+    clips = sorted((data / "dev_data" / "fan" / "test").glob("*_id_00_*.wav"))
+    for clip in clips:
+        other = "normal" if clip.name.startswith("anomaly") else "anomaly"
+        clip.rename(clip.with_name("~" + other + clip.name.split("_id_", 1)[1].join(("_id_", ""))))
+    for clip in clips[0].parent.glob("~*"):
+        clip.rename(clip.with_name(clip.name[1:]))
+    done = run(parse_recipe(RECIPE, "test"), data=data, out=tmp_path / "run", machine_types=["fan"])
+
+    def scores(folder: Path, protocol: str) -> list[float]:
+        table = read_scores_of(folder, "final", protocol=protocol, machine_type="fan")
+        return sorted(row.score for row in table if row.machine_id == "id_00")
+
+    for protocol, same in (("leave-one-id-out", True), ("uniform", True), ("paper", False)):
+        assert (scores(done.folder, protocol) == pytest.approx(scores(finished.folder, protocol), rel=1e-12)) == same
+
+
+def test_a_second_run_finds_everything_done_the_report_too(
+    factory: Path, finished: Run, contents: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(finished.folder)
+    times = {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*.csv")}
+
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("what is finished is not done again")
+
+    monkeypatch.setattr(auscult.runs, "analyse", never)
+    monkeypatch.setattr(auscult.runs, "write_report", never)
+    again = run(parse_recipe(RECIPE, "test"), data=factory, out=finished.folder)
+    assert contents(finished.folder) == before
+    assert {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*.csv")} == times
+    assert again.results == finished.results
+
+
+def test_every_seed_is_a_run_of_its_own_and_the_first_one_is_not_changed_by_the_others(
+    factory: Path, tmp_path: Path
+) -> None:
+    text = """
+name = "seeds"
+[training]
+epochs = 1
+[[member]]
+name = "ae"
+family = "autoencoder"
+features = { n_mels = 16, hop_length = 1024 }
+model = { context = 2, hidden = [8], n_latent = 2 }
+[[member]]
+name = "gauss"
+family = "spectral"
+features = { n_mels = 16, hop_length = 1024 }
+"""
+    one = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "one", machine_types=["fan"])
+    two = run(
+        parse_recipe(text, "test", ["repeats=2", "seed=0"]), data=factory, out=tmp_path / "two", machine_types=["fan"]
+    )
+    by_seed = {seed: [row for row in read_results(two.folder).development if row.seed == seed] for seed in (0, 1)}
+    assert by_seed[0] == read_results(one.folder).development
+    ae = {seed: [row.auc for row in rows if row.system == "ae"] for seed, rows in by_seed.items()}
+    gauss = {seed: [row.auc for row in rows if row.system == "gauss"] for seed, rows in by_seed.items()}
+    assert gauss[0] == gauss[1], "nothing is random in it"
+    first = ScoreTable.read(two.folder / "scores" / "fan" / "ae.test.csv")
+    second = ScoreTable.read(two.folder / "scores" / "fan" / "ae.seed-1.test.csv")
+    assert first != second
+    assert len(ae[0]) == len(ae[1]) == 2
+    assert (two.folder / "weights" / "fan" / "ae.seed-1.safetensors").is_file()
+
+
+def test_figures_of_several_seeds_are_averaged_machine_by_machine() -> None:
+    rows = [
+        ResultRow("fan", "id_00", "ae", "none", 0.5, 0.6, 0),
+        ResultRow("fan", "id_02", "ae", "none", 0.9, 0.9, 0),
+        ResultRow("fan", "id_00", "ae", "none", 0.7, 0.8, 1),
+        ResultRow("fan", "id_02", "ae", "none", 0.9, 0.9, 1),
+    ]
+    mean, same = averaged(rows)
+    assert (mean.machine_id, mean.auc, mean.pauc) == ("id_00", pytest.approx(0.6), pytest.approx(0.7))
+    assert (same.machine_id, same.auc) == ("id_02", pytest.approx(0.9))
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"rows": []}', '{"rows": [{"subset": "other"}]}'])
+def test_a_damaged_results_file_says_how_to_write_it_again(tmp_path: Path, damage: str) -> None:
+    (tmp_path / "results.json").write_text(damage)
+    with pytest.raises(RunError, match=r"is damaged or of another version .* writes it again"):
+        read_results(tmp_path)
+
+
+def test_a_folder_without_results_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="so it is no finished run"):
+        read_results(tmp_path)
+
+
+def test_results_hold_nothing_but_json_numbers(finished: Run) -> None:
+    content = json.loads((finished.folder / "results.json").read_text())
+    assert set(content) == {"headline", "rows", "choices", "failures", "notes"}
+    assert content["failures"] == []

@@ -1,0 +1,376 @@
+"""The estimate: sizes and counts are exact, kinds of work are shared, time adds up; `auscult plan` writes nothing."""
+
+import inspect
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from auscult.clips import Clip
+from auscult.datasets import load_clips
+from auscult.estimate import estimate, measure_rates, n_parameters, sizes_of, work_of
+from auscult.estimate.overview import overview
+from auscult.estimate.sizes import denoiser_parameters
+from auscult.estimate.work import FREE
+from auscult.jobs import load_banks, model_file
+from auscult.models import MODELS, load_model
+from auscult.plan import Plan, make_plan
+from auscult.recipe import parse_recipe
+from auscult.runs import run
+from auscult.store import NoStore, Store
+
+RECIPE = """
+name = "small"
+training = {epochs = 2, batch_size = 32}
+[[member]]
+name = "ae"
+family = "autoencoder"
+[[member]]
+name = "spectral"
+family = "spectral"
+[[member]]
+name = "hvae"
+family = "hvae"
+model = {hidden = [32], n_latent = 4, big_precision = true}
+[[member]]
+name = "idcae"
+family = "idcae"
+model = {windows_per_clip = 20}
+[[member]]
+name = "freak"
+family = "freak"
+features = {n_mels = 32, n_fft = 2048}
+model = {m = 2, crop = 40, covariance = "identity"}
+"""
+
+DENOISER = "denoiser = {epochs = 2, steps = 2, batch_size = 2, seconds = 0.5, fixed = 4}\n"
+
+NEEDY = f"""
+name = "needy"
+{DENOISER}
+training = {{epochs = 2}}
+[[member]]
+name = "plain"
+family = "hvae"
+model = {{hidden = [32], n_latent = 4}}
+[[member]]
+name = "denoised"
+family = "hvae"
+denoise_level = 2
+model = {{hidden = [32], n_latent = 4}}
+[[member]]
+name = "embedded"
+family = "hvae"
+features = {{kind = "openl3", input = "mel128", hop = 0.5}}
+model = {{context = 1, hidden = [32], n_latent = 4}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_weights_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AUSCULT_WEIGHTS", raising=False)
+
+
+@pytest.fixture(scope="module")
+def clips(factory: Path) -> list[Clip]:
+    return load_clips(factory)
+
+
+@pytest.fixture(scope="module")
+def finished(factory: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    out = tmp_path_factory.mktemp("planned") / "run"
+    return run(parse_recipe(RECIPE, "small"), data=factory, out=out, machine_types=["fan"])
+
+
+@pytest.fixture
+def planned(clips: list[Clip]) -> Callable[..., Plan]:
+    """Plans members for the tiny factory: `planned({"family": "hvae", "model": {...}}, ...)`."""
+
+    def call(*members: dict[str, Any], device: str = "cpu", **top: Any) -> Plan:
+        from auscult.recipe import Recipe
+
+        named = [{"name": f"m{index}", **member} for index, member in enumerate(members)]
+        recipe = Recipe.model_validate({"name": "test", **top, "member": named})
+        return make_plan(recipe, clips, NoStore(), device=device, missing=[])
+
+    return call
+
+
+# Sizes
+
+
+def test_sizes_of_banks_are_those_of_the_banks_that_are_computed(finished: Any) -> None:
+    sizes = sizes_of(finished.plan.banks)
+    for job in finished.plan.banks:
+        bank, size = load_banks(finished.store, [job]), sizes[job.key]
+        assert (size.n_clips, size.n_frames, size.n_bins) == (bank.n_clips, len(bank.frames), bank.n_bins)
+        assert size.shortest == bank.lengths.min()
+        assert size.n_bytes == (finished.store.path("bank", job.key) / "frames.f32").stat().st_size
+
+
+def test_sizes_follow_each_clip_where_lengths_rates_and_formats_differ(
+    tmp_path: Path, record: Callable[..., Path]
+) -> None:
+    for index in range(6):
+        suffix = ("wav", "flac")[index % 2]
+        record(
+            tmp_path / "pump" / "train" / f"{index}.{suffix}", seconds=0.3 + index / 10, sample_rate=8000 * (index + 1)
+        )
+    recipe = parse_recipe('name = "r"\n[[member]]\nname = "s"\nfamily = "spectral"', "r")
+    store = Store(tmp_path / "store")
+    plan = make_plan(recipe, load_clips(tmp_path), store, device="cpu")
+    (size,) = sizes_of(plan.banks).values()
+    assert size.n_frames == sum(1 + round((0.3 + index / 10) * 16000) // 512 for index in range(6))
+    assert size.shortest == 1 + 4800 // 512
+
+
+def test_parameters_are_those_of_the_trained_models(finished: Any) -> None:
+    counted = {job.name: n_parameters(job) for job in finished.plan.members}
+    assert counted == {
+        job.name: load_model(model_file(finished.store, job)).n_parameters for job in finished.plan.members
+    }
+    assert counted["spectral"] == 0
+
+
+# Work
+
+
+def kinds(plan: Plan) -> set[str]:
+    sizes = sizes_of(plan.banks)
+    return {work_of(job, sizes).kind for job in plan.members}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "n_kinds"),
+    [
+        ({"family": "hvae", "model": {"beta": 1.0}}, {"family": "hvae", "model": {"beta": 2.0, "n_latent": 8}}, 1),
+        ({"family": "hvae", "model": {"context": 4}}, {"family": "hvae"}, 2),
+        ({"family": "hvae", "model": {"hidden": [64]}}, {"family": "hvae"}, 2),
+        ({"family": "hvae", "training": {"batch_size": 8}}, {"family": "hvae"}, 2),
+        ({"family": "hvae", "training": {"precision": "bf16"}}, {"family": "hvae"}, 2),
+        ({"family": "hvae", "training": {"epochs": 7}}, {"family": "hvae"}, 1),
+        ({"family": "idcae", "model": {"alpha": 0.5, "norm": "l2"}}, {"family": "idcae", "model": {"target": 2.5}}, 1),
+        ({"family": "freak", "model": {"norm": "clip"}}, {"family": "freak"}, 2),
+        ({"family": "freak", "features": {"n_mels": 64}}, {"family": "freak"}, 2),
+        ({"family": "freak", "model": {"score": "mse"}}, {"family": "freak"}, 1),
+    ],
+)
+def test_what_costs_the_same_is_measured_once(
+    planned: Callable[..., Plan], one: dict[str, Any], other: dict[str, Any], n_kinds: int
+) -> None:
+    assert len(kinds(planned(one, other))) == n_kinds
+
+
+def test_arguments_that_cost_nothing_exist() -> None:
+    assert FREE.keys() == MODELS.keys()
+    for family, names in FREE.items():
+        assert names <= inspect.signature(MODELS[family]).parameters.keys()
+
+
+@pytest.mark.parametrize("family", MODELS)
+def test_units_are_what_an_epoch_goes_through(planned: Callable[..., Plan], family: str) -> None:
+    """Counted on the batches that the model itself draws."""
+    model_arguments = {"freak": {"crop": 45, "m": 2, "covariance": "identity"}, "idcae": {"windows_per_clip": 20}}
+    member = {"family": family, "model": model_arguments.get(family, {}), "training": {"epochs": 3, "batch_size": 16}}
+    plan = planned(member)
+    job, sizes = plan.members[0], sizes_of(plan.banks)
+    rng = np.random.default_rng(0)
+    lengths = [sizes[bank.key].n_frames // len(bank.clips) for bank in job.train for _ in bank.clips]
+    ids = [clip.machine_id for bank in job.train for clip in bank.clips]
+    seen: list[int] = []
+
+    class Counting(MODELS[family]):  # type: ignore[misc]  # each family in turn
+        def loss(self, batch: Any) -> dict[str, Any]:
+            first = batch[0] if isinstance(batch, tuple) else batch
+            seen.append(first.shape[0] * (first.shape[1] if family == "freak" else 1))
+            return super().loss(batch)
+
+    Counting(**job.arguments).fit([rng.standard_normal((n, 128)) for n in lengths], ids, training=job.training)
+    trained, _ = work_of(job, sizes).units
+    if family == "spectral":
+        assert trained == sum(lengths)
+    else:
+        assert trained - sum(seen) in range(4), "batch norm leaves out a last window"
+
+
+def test_rates_of_a_plan_are_measured_without_weights_and_clean_sounds(clips: list[Clip]) -> None:
+    missing: list[str] = []
+    fans = [clip for clip in clips if clip.machine_type == "fan"]
+    plan = make_plan(parse_recipe(NEEDY, "needy"), fans, NoStore(), device="cpu", all_clips=clips, missing=missing)
+    assert len(missing) == 2
+    done: list[tuple[int, int]] = []
+    rates = measure_rates(plan, NoStore(), on_kind=lambda *counts: done.append(counts))
+    assert done == [(index, 6) for index in range(1, 7)]
+    assert {kind.split()[0] for kind in rates} == {"denoiser", "features", "member"}
+    assert all(rate > 0 for some in rates.values() for rate in some)
+    features = {kind: rate for kind, (rate, *_) in rates.items() if kind.startswith("features")}
+    plain, denoised, embedded = (
+        next(rate for kind, rate in features.items() if words in kind and ("denoised" in kind) == is_denoised)
+        for words, is_denoised in (("log_mel", False), ("log_mel", True), ("openl3", False))
+    )
+    assert plain < denoised
+    assert plain < embedded
+    found = estimate(plan, rates, NoStore())
+    assert all(seconds > 0 for seconds in found.jobs.values())
+    rows = overview(plan, NoStore(), found)
+    assert [row.what for row in rows] == ["denoiser", "log_mel", "log_mel denoised", "openl3", "hvae"]
+    assert rows[0].parameters == (denoiser_parameters(),) * 2
+    assert sum(row.seconds or 0 for row in rows) == pytest.approx(found.seconds)
+
+
+# Time
+
+
+def unit_rates(plan: Plan) -> dict[str, tuple[float, ...]]:
+    """One second for everything."""
+    sizes = sizes_of(plan.banks)
+    works = [work_of(job, sizes) for job in (*plan.denoisers, *plan.banks, *plan.members)]
+    return {work.kind: (1.0,) * len(work.units) for work in works}
+
+
+def test_time_grows_with_epochs_and_members_and_shrinks_with_workers(planned: Callable[..., Plan]) -> None:
+    def taken(*members: dict[str, Any], workers: int = 1, device: str = "cpu", **top: Any) -> Any:
+        plan = planned(*members, device=device, **top)
+        return estimate(plan, unit_rates(plan), NoStore(), workers=workers)
+
+    one = {"family": "idcae", "training": {"epochs": 10}}
+    short, long = taken(one), taken({**one, "training": {"epochs": 20}})
+    scoring = 2 * short.members - long.members  # ten epochs less of the training
+    assert 0 < scoring < short.members
+    two = taken(one, one)
+    assert two.members == pytest.approx(2 * short.members)
+    assert two.features == pytest.approx(short.features), "they share the banks"
+    assert taken(one, repeats=3).members == pytest.approx(3 * short.members)
+    assert taken(one, one, workers=2).members == pytest.approx(two.members / 2)
+    longest = max(short.jobs.values())
+    assert taken(one, workers=16).members == longest, "a job is not divided"
+    assert taken(one, one, workers=4, device="cuda").members == pytest.approx(two.members), "there is one GPU"
+
+
+def test_what_is_finished_takes_no_time_and_is_not_measured(finished: Any, clips: list[Clip]) -> None:
+    assert measure_rates(finished.plan, finished.store) == {}
+    assert estimate(finished.plan, {}, finished.store).seconds == 0
+    rows = overview(finished.plan, finished.store)
+    assert all(row.done == row.jobs and row.seconds is None for row in rows)
+    both = make_plan(parse_recipe(RECIPE, "small"), clips, finished.store, device="cpu")
+    rates = unit_rates(both)
+    left = estimate(both, rates, finished.store)
+    assert {job.machine_type for job in both.members if left.jobs[job.key]} == {"valve"}
+
+
+@pytest.mark.slow
+def test_the_estimate_of_a_small_run_is_near_its_time(factory: Path, tmp_path: Path) -> None:
+    """Within a factor of three; of the processor's time, which other programs do not prolong."""
+    text = RECIPE.replace('"small"\n', f'"small"\n{DENOISER}').replace("epochs = 2, batch", "epochs = 40, batch")
+    recipe = parse_recipe(text, "small", ["member.hvae.denoise_level=2"])
+    given: dict[str, Any] = {"clean": factory / "clean"}
+    plan = make_plan(recipe, load_clips(factory), NoStore(), device="cpu", **given)
+    found = estimate(plan, measure_rates(plan, NoStore()), NoStore())
+    start, finish = time.process_time(), [0.0]
+
+    def progress(*_: object) -> None:
+        finish[0] = time.process_time()
+
+    run(recipe, data=factory, out=tmp_path / "run", on_progress=progress, **given)
+    taken = finish[0] - start
+    assert found.seconds / 3 < taken < 3 * found.seconds
+
+
+# The command
+
+
+@pytest.fixture
+def needy(tmp_path: Path) -> Path:
+    path = tmp_path / "needy.toml"
+    path.write_text(NEEDY)
+    return path
+
+
+def test_plan_shows_what_is_to_be_made_and_missing_and_writes_nothing(
+    command: Callable[..., Any], factory: Path, tmp_path: Path, needy: Path
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    done = command("plan", needy, "--data", factory, "--machine-type", "fan", "--out", tmp_path / "run", "--workers", 2)
+    assert done.code == 1, "something is missing"
+    for words in ("fan", "denoiser", "log_mel denoised", "openl3", "hvae", "0/3", "2.6 M"):
+        assert words in done.out
+    lines = done.out.splitlines()
+    missing = [line for line in lines if line.startswith("missing: ")]
+    assert len(missing) == 2
+    assert "--clean" in missing[0]
+    assert "openl3_audio_mel128_env-v0_2_0.h5.gz" in missing[1]
+    assert "with 2 workers on cpu" in lines[-1]
+    assert lines[-1].startswith("estimate: about ")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_plan_without_what_is_missing_names_what_is_left_out(
+    command: Callable[..., Any], factory: Path, needy: Path
+) -> None:
+    done = command("plan", needy, "--data", factory, "--without", "openl3", "--without", "denoiser", "--no-estimate")
+    assert done.code == 0, done.err
+    left_out = [line for line in done.out.splitlines() if line.startswith("left out: ")]
+    assert ["fan" in line for line in left_out] == [True, False]
+    assert all("without openl3 and denoiser" in line for line in left_out)
+    assert "missing" not in done.out
+    assert "estimate" not in done.out
+    assert command("plan", needy, "--data", factory, "--without", "openl4").code == 2
+
+
+def test_plan_as_json_and_of_a_finished_run(
+    command: Callable[..., Any], factory: Path, tmp_path: Path, finished: Any
+) -> None:
+    path = tmp_path / "small.toml"
+    path.write_text(RECIPE)
+    arguments = ("plan", path, "--data", factory, "--machine-type", "fan", "--device", "cpu", "--json")
+    done = command(*arguments, "--out", finished.folder)
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert [row["what"] for row in found["rows"]] == ["log_mel", "autoencoder", "spectral", "hvae", "idcae", "freak"]
+    assert all(row["done"] == row["jobs"] for row in found["rows"])
+    assert found["estimate"]["seconds"] == 0
+    assert found["missing"] == found["left_out"] == []
+    again = json.loads(command(*arguments, "--store", finished.folder / "store", "--no-estimate").out)
+    assert again == {**found, "estimate": None, "rows": [{**row, "seconds": None} for row in found["rows"]]}
+    fresh = json.loads(command(*arguments, "--no-estimate").out)
+    assert all(row["done"] == 0 for row in fresh["rows"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--machine-type", "fam"), "'fam'"),
+        (("--workers", "0"), "--workers is 0"),
+        (("--override", "member.plain.family=hvea"), "'hvea' is unknown"),
+        (("--override", "member.plain.family=hvae", "--override", "repeats=0"), "repeats is 0"),
+        (("--device", "tpu"), "device 'tpu' is unknown"),
+        (("--dataset", "mimi"), "mimi"),
+    ],
+)
+def test_wrong_arguments_of_plan(
+    command: Callable[..., Any], factory: Path, needy: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    done = command("plan", needy, "--data", factory, "--no-estimate", *arguments)
+    assert done.code == 2
+    assert words in done.error
+
+
+@pytest.mark.parametrize(
+    ("left_out", "words"),
+    [
+        ('features = {kind = "openl3", input = "mel128", hop = 0.5}', "give their folder with --clean"),
+        ("denoise_level = 2", "openl3_audio_mel128_env-v0_2_0.h5.gz"),
+    ],
+)
+def test_run_stops_for_want_of_clean_sounds_or_weights_before_any_training(
+    command: Callable[..., Any], factory: Path, tmp_path: Path, needy: Path, left_out: str, words: str
+) -> None:
+    needy.write_text(NEEDY.replace(left_out, ""))
+    done = command("run", needy, "--data", factory, "--out", tmp_path / "run")
+    assert done.code == 2
+    assert words in done.error
+    assert {path.name for path in (tmp_path / "run").glob("store/*") if path.is_dir()} <= {"locks"}
