@@ -44,6 +44,9 @@ FIGURES = {
     "denoiser_bf16_difference": "denoiser's output, bfloat16 against float32, of the largest value",
     "openl3_layout_difference": "embeddings, the plain network against ours, of the largest value",
     "openl3_bf16_difference": "embeddings, bfloat16 against float32, of the largest value",
+    "search_3_members_s": "seconds to search 5,151 weight vectors of three members on 1,400 clips of four ids",
+    "search_4_members_s": "seconds to search 176,851 weight vectors of four members on the same",
+    "bootstrap_90_systems_s": "seconds for 1,000 bootstrap replicates of 90 systems on 8,400 clips of 24 ids each",
 }
 """Figures of `bench.json`, each a ratio unless it says otherwise; those of `FRONT_ENDS` have a table of their own."""
 
