@@ -15,7 +15,8 @@ from auscult.errors import ModelError
 from auscult.features.bank import Bank
 from auscult.models.base import Array, Model
 from auscult.models.density import GaussianMixture, shrunk_covariance
-from auscult.models.freak_layers import Network, Norm
+from auscult.models.freak_layers import Network
+from auscult.models.freak_stage import Norm
 from auscult.models.layers import standardisation
 from auscult.models.welford import Welford
 from auscult.training import Training
