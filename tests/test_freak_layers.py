@@ -130,7 +130,7 @@ def test_bfloat16_predicts_and_learns_nearly_the_same(norm: str) -> None:
     loss.backward()
     expected = (plain(x[:, :-1]) - x[:, 31:]).square().mean()
     expected.backward()
-    assert float(loss) == pytest.approx(float(expected), rel=0.02)
+    assert loss.item() == pytest.approx(expected.item(), rel=0.02)
     ours = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])  # type: ignore[union-attr]  # it has one
     theirs = plain.gradients()
     assert relative(ours, torch.cat([theirs[name].flatten() for name, _ in model.named_parameters()])) < 0.1

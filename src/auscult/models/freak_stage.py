@@ -40,8 +40,30 @@ def stage(
         dilation: of the convolution.
         onto: frames `[N', B, C_out]` to which the convolution is added, where there is no activation.
     """
-    y: Tensor = Stage.apply(x, *folded, dilation, norm, activation, onto)  # type: ignore[no-untyped-call]
+    if not torch.is_grad_enabled():
+        return computed(x, folded, norm, activation, dilation=dilation, onto=onto)[0]
+    y: Tensor = Stage.apply(x, *folded, onto, dilation, norm, activation)  # type: ignore[no-untyped-call]
     return y
+
+
+def computed(
+    x: Tensor,
+    folded: Folded,
+    norm: Norm | None,
+    activation: Activation | None,
+    *,
+    dilation: int,
+    onto: Tensor | None,
+) -> tuple[Tensor, list[Tensor]]:
+    """The output of a stage, and what its gradient needs: normalised input, activations, moments of the norm."""
+    normed, *moments = normalised(x, norm) if norm else (x,)
+    y = product(normed, *folded, dilation, onto)  # [N', B, C_out], or twice the channels for a gate
+    if activation == "relu":
+        y.relu_()
+    elif activation == "gate":
+        value, gate = halves(y, len(folded[0]))
+        return (value.relu_() * gate.sigmoid_()).flatten(2), [normed, y, *moments]
+    return y, [normed, y, *moments]
 
 
 class Stage(Function):
@@ -53,19 +75,13 @@ class Stage(Function):
         x: Tensor,
         weight: Tensor,
         bias: Tensor,
+        onto: Tensor | None,
         dilation: int,
         norm: Norm | None,
         activation: Activation | None,
-        onto: Tensor | None,
     ) -> Tensor:
         """Frames in, frames out."""
-        normed, *moments = normalised(x, norm) if norm else (x,)
-        out = y = product(normed, weight, bias, dilation, onto)
-        if activation == "relu":
-            y.relu_()
-        elif activation == "gate":
-            value, gate = halves(y, len(weight))
-            out = (value.relu_() * gate.sigmoid_()).flatten(2)
+        out, (normed, y, *moments) = computed(x, (weight, bias), norm, activation, dilation=dilation, onto=onto)
         ctx.dilation, ctx.norm, ctx.activation = dilation, norm, activation
         ctx.save_for_backward(x, weight, normed, y if activation else None, *moments)
         return out
@@ -84,7 +100,7 @@ class Stage(Function):
         dx = d_normed
         if ctx.norm and d_normed is not None:
             dx = normalised_backward(d_normed, x, ctx.norm, *moments)
-        return dx, d_weight, d_bias, None, None, None, gradient if ctx.needs_input_grad[6] else None
+        return dx, d_weight, d_bias, gradient if ctx.needs_input_grad[3] else None, None, None, None
 
 
 def halves(y: Tensor, groups: int) -> tuple[Tensor, Tensor]:
