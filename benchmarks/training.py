@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from auscult.features.bank import Bank, bank_of
-from auscult.models import HVAE, IDCAE, Freak, Model
+from auscult.models import HVAE, IDCAE, Model
 from auscult.models.window import window_starts, window_view
-from auscult.training import generator_of, train
+from auscult.training import Precision, generator_of, train
 from benchmarks.run import side_by_side
 
 STEPS = 30
@@ -22,8 +22,6 @@ def figures(device: str = "cpu") -> dict[str, float]:
     return {
         "hvae_train_vs_dataloader": hvae_train_vs_dataloader(device),
         "idcae_train_vs_dataloader": idcae_train_vs_dataloader(device),
-        "freak_vs_plain": freak_vs_plain(device),
-        "freak_bf16_gain": freak_bf16_gain(device),
     }
 
 
@@ -68,17 +66,24 @@ def repeated(model: Model, frames: torch.Tensor, bank: Bank, training: Any) -> I
 
 
 def plain(
-    model: Any, batches: Callable[[], Iterable[Any]], *, steps: int = STEPS, betas: tuple[float, float] = (0.9, 0.999)
+    model: Any,
+    batches: Callable[[], Iterable[Any]],
+    *,
+    steps: int = STEPS,
+    betas: tuple[float, float] = (0.9, 0.999),
+    precision: Precision = "fp32",
 ) -> Any:
     """The loop that one writes first, with default Adam."""
 
     def run() -> None:
+        device = next(model.parameters()).device.type
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, betas=betas)
         model.train()
         total = 0.0
         for _, batch in zip(range(steps), batches(), strict=False):
             optimizer.zero_grad()
-            loss = model.loss(batch)["loss"]
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16"):
+                loss = model.loss(batch)["loss"]
             loss.backward()
             optimizer.step()
             total += loss.item()
@@ -189,3 +194,4 @@ def freak_bf16_gain(device: str) -> float:
     single = ours(model, bank, frames, steps=FREAK_STEPS)
     half = ours(model, bank, frames, steps=FREAK_STEPS, precision="bf16")
     return side_by_side(single, half, repeats=5)
+    return side_by_side(plain(model, drawn), ours(model, bank, frames))
