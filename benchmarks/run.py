@@ -59,8 +59,7 @@ def in_turns(works: Mapping[str, Callable[[], object]], *, repeats: int = 9) -> 
 def main() -> int:
     import torch
 
-    from benchmarks import combining, denoising, features, openl3, scoring, training
-    from benchmarks import denoising, features, freak, openl3, scoring, training
+    from benchmarks import combining, denoising, features, freak, openl3, scoring, training
 
     parts: dict[str, Callable[[], dict[str, float]]] = {
         "combining": combining.figures,
