@@ -17,6 +17,7 @@ features
 models
 store recipe constructors denoiser_jobs plan executors
 scores metrics ensemble submission
+alarms calibration condition
 results
 report
 runs
@@ -62,7 +63,9 @@ def test_imports_point_upwards_only(path: Path) -> None:
     assert not below, f"{path.name} imports {below}, which stand below it"
 
 
-@pytest.mark.parametrize("name", ["scores", "metrics", "ensemble", "submission", "recipe"])
+@pytest.mark.parametrize(
+    "name", ["scores", "metrics", "ensemble", "submission", "recipe", "alarms", "calibration", "condition"]
+)
 def test_what_reads_only_tables_needs_no_torch(name: str) -> None:
     for path in (path for path in MODULES if stage(path) == name):
         tree = ast.parse(path.read_text(encoding="utf-8"))
