@@ -24,7 +24,7 @@ class Exceedances:
     """
 
     def __init__(self, series: Sequence[WindowScores], settings: AlarmSettings, *, spread: float) -> None:
-        self.series, self.spread = tuple(series), spread
+        self.series, self.settings, self.spread = tuple(series), settings, spread
         self.hours = sum(part.hours for part in series)
         self._statistics = [AlarmStatistic(part, settings) for part in series]
 
