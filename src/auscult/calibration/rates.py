@@ -42,11 +42,16 @@ def parse_rate(text: str) -> float:
     return rate
 
 
-def format_rate(per_hour: float) -> str:
-    """A rate in the longest of hour, day, week, month and year that it takes to have at least one, or per year.
+def format_rate(per_hour: float, *, like: float | None = None) -> str:
+    """A rate in words, in the shortest of hour, day, week, month and year that holds at least one, or per year.
 
-    >>> format_rate(2 / 168), format_rate(0), format_rate(30)
-    ('2/week', '0/year', '30/hour')
+    Args:
+        per_hour: the rate.
+        like: another rate, per hour, whose unit is to be used.
+
+    >>> format_rate(2 / 168), format_rate(0), format_rate(30), format_rate(2, like=1 / 24)
+    ('2/week', '0/year', '30/hour', '48/day')
     """
-    unit = next((unit for unit, hours in HOURS.items() if per_hour * hours >= 0.9995), "year")
+    measure = per_hour if like is None else like
+    unit = next((unit for unit, hours in HOURS.items() if measure * hours >= 0.9995), "year")
     return f"{per_hour * HOURS[unit]:.3g}/{unit}"

@@ -121,11 +121,11 @@ class Calibration:
                 f"{SUPPORT}; the threshold comes from a generalised Pareto tail fitted to {self.tail_peaks} peaks. "
                 f"{self.more_hours:.3g} more hours would support this rate."
             )
-        low, high = (format_rate(bound) for bound in self.rate_interval())
+        low, high = (format_rate(bound, like=self.promised) for bound in self.rate_interval())
         sentences = [first, f"The true rate lies between {low} and {high} (95 %), if normal sound stays as it was."]
         if not self.dispersions:
             sentences.append("There is too little sound to see whether alarms come in bursts; none are assumed.")
-        elif self.dispersion > 1:
+        elif self.dispersion >= 1.05:
             sentences.append(
                 f"Alarms of normal sound come unevenly: their counts vary {self.dispersion:.1f} times as much as "
                 "counts of independent alarms; the intervals are that much wider."
