@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks import performance
+
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "benchmarks" / "results"
-PAGES = (PROJECT / "README.md", PROJECT / "docs" / "benchmarks.md")
+PAGES = (PROJECT / "README.md", PROJECT / "docs" / "benchmarks.md", PROJECT / "docs" / "performance.md")
 
 Results = Mapping[str, Any]
 
@@ -39,6 +41,11 @@ FIGURES = {
     "search_3_members_s": "seconds to search 5,151 weight vectors of three members on 1,400 clips of four ids",
     "search_4_members_s": "seconds to search 176,851 weight vectors of four members on the same",
     "bootstrap_90_systems_s": "seconds for 1,000 bootstrap replicates of 90 systems on 8,400 clips of 24 ids each",
+    "score_efficiency": "three families score 2,000 files with two workers, per worker, over their stages alone",
+    "score_memory_growth_mb": "peak of the memory of all processes meanwhile, over that for 200 files, in MB",
+    "exponent_train": "slope of log cost against log clips: training, the family that grows fastest",
+    "exponent_score": "the same: scoring files",
+    "exponent_weights": "the same: the search of weights, whole and without each machine",
 }
 """Figures of `bench.json`, each a ratio unless it says otherwise."""
 
@@ -189,6 +196,9 @@ BLOCKS = {
     "speed": speed,
     "cuda": cuda,
     "denoiser": denoiser,
+    "bounds": performance.bounds,
+    "exponents": performance.exponents,
+    "projection": performance.projection,
 }
 
 
