@@ -36,6 +36,8 @@ format: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.bounds
+	$(BIN)/python -m benchmarks.projection
 	$(BIN)/python -m benchmarks.page
 
 bench-real: setup

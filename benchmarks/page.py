@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks import performance
+
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "benchmarks" / "results"
 PAGES = (
     PROJECT / "README.md",
-    *(PROJECT / "docs" / f"{name}.md" for name in ("benchmarks", "denoising", "thresholds")),
+    *(PROJECT / "docs" / f"{name}.md" for name in ("benchmarks", "denoising", "performance", "thresholds")),
 )
 
 Results = Mapping[str, Any]
@@ -54,6 +56,11 @@ FIGURES = {
     "freak_train_of_matmul": "that over the GFLOP/s of a product of two matrices of 2,048 x 2,048",
     "freak_bf16_train_gflops": "arithmetic of FREAK's training in bfloat16, in GFLOP/s",
     "freak_bf16_train_of_matmul": "that over the GFLOP/s of such a product in bfloat16",
+    "score_efficiency": "three families score 2,000 files with two workers, per worker, over their stages alone",
+    "score_memory_growth_mb": "peak of the memory of all processes meanwhile, over that for 200 files, in MB",
+    "exponent_train": "slope of log cost against log clips: training, the family that grows fastest",
+    "exponent_score": "the same: scoring files",
+    "exponent_weights": "the same: the search of weights, whole and without each machine",
 }
 """Figures of `bench.json`, each a ratio unless it says otherwise; those of `FRONT_ENDS` have a table of their own."""
 
@@ -336,6 +343,9 @@ BLOCKS = {
     "denoised_sounds": denoised_sounds,
     "promise": promise,
     "extrapolation": extrapolation,
+    "bounds": performance.bounds,
+    "exponents": performance.exponents,
+    "projection": performance.projection,
 }
 
 
