@@ -26,6 +26,8 @@ TARGETS = {
     "idcae_train_vs_dataloader": 1.15,
     "freak_vs_plain": 0.9,
     "openl3_front_end_vs_conv_dft": 5.0,
+    "run_efficiency": 0.85,
+    "ray_vs_local": 0.65,
     "search_3_members_s": -1.0,
     "search_4_members_s": -120.0,
     "bootstrap_90_systems_s": -20.0,
@@ -48,13 +50,14 @@ def side_by_side(other: Callable[[], object], ours: Callable[[], object], *, rep
 def main() -> int:
     import torch
 
-    from benchmarks import combining, denoising, features, openl3, scoring, training
+    from benchmarks import combining, denoising, features, openl3, runs, scoring, training
 
     parts: dict[str, Callable[[], dict[str, float]]] = {
         "combining": combining.figures,
         "denoising": denoising.figures,
         "features": features.figures,
         "openl3": openl3.figures,
+        "runs": runs.figures,
         "scoring": scoring.figures,
         "training": training.figures,
     }

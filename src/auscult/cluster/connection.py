@@ -32,7 +32,7 @@ def connected(address: str) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    _require_answer(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address)
+    _require_answer(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -83,7 +83,7 @@ def _require_answer(address: str) -> None:
     Raises:
         RunError: if there is none.
     """
-    if not address:
+    if address == "auto":
         return
     host, _, port = address.rpartition(":")
     if "/" in address or not host or not port.isdigit():
