@@ -33,7 +33,7 @@ def figures() -> dict[str, float]:
         local = timed(folder, "local", data, "--workers", "2")
         trained = fit_seconds(folder / "local" / "store")
         with cluster(folder) as address:
-            ray = timed(folder, "ray", data, "--cluster", address)
+            ray = timed(folder, "cluster", data, "--cluster", address)
         return {
             "run_efficiency": trained / (2 * local),
             "run_members_fit_s": trained,
@@ -58,8 +58,10 @@ def timed(folder: Path, out: str, data: Path, *words: str) -> float:
     command = [sys.executable, "-m", "auscult", "run", str(folder / "recipe.toml"), "--data", str(data)]
     command += ["--out", str(folder / out), "--device", "cpu", *words]
     before, started = busy_seconds(), time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     seconds = time.perf_counter() - started
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
     others = (busy_seconds() - before) / seconds
     print(f"{out}: {seconds:.1f} s; {others:.1f} of {os.cpu_count()} processors were busy, this run's included")
     return seconds
