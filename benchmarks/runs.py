@@ -20,7 +20,7 @@ from auscult.store import Store
 MEMBERS = 20
 """For each of the two machine types."""
 
-EPOCHS = 120
+EPOCHS = 240
 
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 

@@ -28,7 +28,7 @@ from auscult.jobs import is_finished
 from auscult.plan import Plan, make_plan
 from auscult.runs import run
 from auscult.store import Store
-from test_executors import LONG, Recorder, alive, interrupt, jobs_of, processes, silent, small, until
+from test_executors import LONG, Recorder, Trap, alive, interrupt, jobs_of, processes, silent, small, until
 
 MANY = "".join(
     f'[[member]]\nname = "ae-{n}"\nfamily = "autoencoder"\nfeatures = {{ n_mels = 24 }}\n'
@@ -244,9 +244,10 @@ def test_a_run_that_loses_a_node_ends_with_the_bytes_of_a_local_one(
     until(lambda: len(list(tmp_path.glob("ray/store/unfinished/model-*"))) == 3)  # each node is in a training
     cluster.remove_node(doomed, allow_graceful=False)
     assert process.poll() is None
-    _, errors = process.communicate(timeout=300)
+    out, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert "members 20/20" in errors
+    assert "raylet" not in out, "what Ray says of its nodes stands on standard error"
     done = run(small(MANY), data=factory, out=tmp_path / "local", workers=2)
     assert done.failures == []
     for part in ("scores/**/*.csv", "results.json", "tables/*", "weights/**/*"):
@@ -272,6 +273,30 @@ def test_tasks_end_with_their_run_and_the_same_command_goes_on(
     again = begin(LONG, tmp_path / "run")
     until(lambda: tasks_at_work() - tasks)
     assert again.poll() is None
+
+
+class Diary(Trap):
+    """Arguments that note which process used them, and with which GPU."""
+
+    def keys(self) -> Any:
+        self.marker.write_text(f"{os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES')}")
+        return self.arguments.keys()
+
+
+@pytest.mark.slow
+def test_each_job_on_a_gpu_has_a_process_of_its_own(
+    cluster: Any, plan: Plan, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that computed on one GPU would stay there, although Ray gave its next job another one."""
+    monkeypatch.setattr(auscult.cluster.executor, "resources_of", lambda job, gpus: {"num_cpus": 0, "num_gpus": gpus})
+    jobs = [
+        replace(job, arguments=Diary("", tmp_path / job.label, job.arguments)) if job in plan.members else job
+        for job in jobs_of(plan)
+    ]
+    assert RayExecutor(cluster.address, gpus_per_job=0.5).run(jobs, store, Recorder(jobs)) == []
+    notes = [(tmp_path / job.label).read_text().split() for job in plan.members]
+    assert len({pid for pid, _ in notes}) == len(plan.members)
+    assert {gpu for _, gpu in notes} == {"0"}
 
 
 @pytest.mark.slow

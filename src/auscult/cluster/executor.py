@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from auscult import __version__
 from auscult.cluster.connection import connected, last_line, load_ray
-from auscult.cluster.node import Site, is_seen, site_of, work
+from auscult.cluster.node import Site, is_seen, site_of, work, work_once
 from auscult.errors import RunError
 from auscult.executors import LISTEN_SECONDS, Failure, Schedule, urgency
 from auscult.jobs import Job, OnProgress, steps_of
@@ -83,7 +84,8 @@ class _Tasks:
     def __init__(self, executor: RayExecutor, store: Store, site: Site) -> None:
         self._ray = load_ray()
         self._executor, self._store, self._site = executor, store, site
-        self._remote = self._ray.remote(num_returns="streaming", max_retries=0)(work)
+        remote = partial(self._ray.remote, num_returns="streaming", max_retries=0)
+        self._work, self._work_on_gpu = remote()(work), remote(max_calls=1)(work_once)
         self._running: dict[Any, Job] = {}
         self._again: list[Job] = []
         self._deaths: Counter[str] = Counter()
@@ -102,7 +104,8 @@ class _Tasks:
         while len(self._running) < room and (job := self._again.pop() if self._again else schedule.start()):
             on_progress(job.label, 0, steps_of(job), "waits for a place")
             resources = resources_of(job, self._executor.gpus_per_job)
-            self._running[self._remote.options(**resources, name=job.label).remote(job, self._site)] = job
+            task = self._work_on_gpu if "num_gpus" in resources else self._work
+            self._running[task.options(**resources, name=job.label).remote(job, self._site)] = job
         return bool(self._running)
 
     def listen(self, schedule: Schedule, on_progress: OnProgress) -> None:

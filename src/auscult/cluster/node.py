@@ -70,6 +70,11 @@ def work(job: Job, site: Site) -> Iterator[tuple[int, int, str] | str | None]:
     yield f"{reason} (on {socket.gethostname()})" if reason else None
 
 
+def work_once(job: Job, site: Site) -> Iterator[tuple[int, int, str] | str | None]:
+    """As `work`, in a process that does one job and ends: one that has begun on a GPU cannot move to another one."""
+    yield from work(job, site)
+
+
 def is_seen(jobs: Sequence[Job], store: Store) -> bool:
     """Whether this machine sees what jobs have made, at the latest after `SEEN_SECONDS`."""
     end = time.monotonic() + SEEN_SECONDS
