@@ -44,6 +44,8 @@ FIGURES = {
     "freak_score_vs_plain": "FREAK scoring clips of 10 s one by one, against the same layers from `torch.nn`",
     "freak_bf16_score_vs_plain_bf16": "the same, both in bfloat16 autocast",
     "freak_bf16_gain": 'FREAK training in float32, against bfloat16 autocast (`precision = "bf16"`)',
+    "run_efficiency": "a run of 40 small members with 2 workers: training in all, over twice the time of the run",
+    "ray_vs_local": "that run with 2 workers, against the same on a Ray cluster of two nodes of one processor",
     "search_3_members_s": "seconds to search 5,151 weight vectors of three members on 1,400 clips of four ids",
     "search_4_members_s": "seconds to search 176,851 weight vectors of four members on the same",
     "bootstrap_90_systems_s": "seconds for 1,000 bootstrap replicates of 90 systems on 8,400 clips of 24 ids each",

@@ -29,6 +29,8 @@ TARGETS = {
     "freak_score_vs_plain": 1.5,
     "freak_bf16_score_vs_plain_bf16": 1.5,
     "openl3_front_end_vs_conv_dft": 5.0,
+    "run_efficiency": 0.85,
+    "ray_vs_local": 0.65,
     "search_3_members_s": -1.0,
     "search_4_members_s": -120.0,
     "bootstrap_90_systems_s": -20.0,
@@ -64,7 +66,7 @@ def in_turns(works: Mapping[str, Callable[[], object]], *, repeats: int = 9) -> 
 def main() -> int:
     import torch
 
-    from benchmarks import combining, denoising, features, freak, inference, openl3, scaling, scoring, training
+    from benchmarks import combining, denoising, features, freak, inference, openl3, runs, scaling, scoring, training
 
     parts: dict[str, Callable[[], dict[str, float]]] = {
         "combining": combining.figures,
@@ -74,6 +76,7 @@ def main() -> int:
         "inference": inference.figures,
         "openl3": openl3.figures,
         "scaling": scaling.figures,
+        "runs": runs.figures,
         "scoring": scoring.figures,
         "training": training.figures,
     }
