@@ -9,6 +9,7 @@ from typing import Any
 
 from auscult import __version__
 from auscult.analysis import analyse
+from auscult.clips import MACHINE_TYPES
 from auscult.datasets import load_clips, require_training_clips
 from auscult.denoiser_jobs import needs_denoiser
 from auscult.errors import RunError
@@ -16,7 +17,7 @@ from auscult.executors import Executor, Failure, executor_for
 from auscult.files import replacing, saving
 from auscult.jobs import Job, OnProgress, is_finished, needs, single_thread
 from auscult.plan import Plan, make_plan
-from auscult.recipe import Part, Recipe
+from auscult.recipe import Part, Recipe, types_left
 from auscult.report.collect import report_data
 from auscult.report.export import export_figures, export_tables, report_figures, report_tables
 from auscult.report.html import write_report
@@ -105,15 +106,17 @@ def run(
     executor = executor or executor_for(workers)
     clips = load_clips(data, dataset=dataset, machine_types=machine_types, truth=truth)
     require_training_clips(clips, data)
-    left_out = recipe.left_out(without, list(dict.fromkeys(clip.machine_type for clip in clips)))
+    types = list(dict.fromkeys(clip.machine_type for clip in clips))
+    left_out = recipe.left_out(without, types)
     recipe, whole = recipe.without(without) if without else recipe, recipe
-    clips = [clip for clip in clips if recipe.members_of(clip.machine_type) or not whole.members_of(clip.machine_type)]
+    heard, types = clips, types_left(whole, recipe, types)
+    clips = [clip for clip in clips if clip.machine_type in types]
     identity = {"data": str(data.resolve()), "machine_types": sorted(set(machine_types)) if machine_types else "all"}
-    denoised = needs_denoiser(recipe, [clip.machine_type for clip in clips])
+    denoised = needs_denoiser(recipe, types)
     if denoised and clean is not None:
         identity["clean"] = str(clean.resolve())
-    heard = clips
-    if machine_types and denoised:  # the other types are the noise
+    others = {name for member in recipe.member for name in member.machine_types or ()} - {*types, *MACHINE_TYPES}
+    if machine_types and (denoised or others):  # the other types are the noise, or members are for them
         heard = load_clips(data, dataset=dataset, truth=truth)
     advance = on_progress or _silent
     with _taken(out, recipe, identity):

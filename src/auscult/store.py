@@ -73,7 +73,7 @@ class Store:
             working.mkdir(parents=True, exist_ok=True)
             build(working)
             (working / "facts.json").write_text(json.dumps(facts, indent=1, default=str))
-            for leftover in (*working.glob("checkpoint*"), *working.glob("*.tmp")):  # .tmp: of a killed run
+            for leftover in (*working.glob("checkpoint*"), *working.rglob("*.tmp")):  # .tmp: of a killed run
                 leftover.unlink()
             final.parent.mkdir(exist_ok=True)
             working.replace(final)

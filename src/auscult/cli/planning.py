@@ -56,10 +56,11 @@ def plan(
     """
     from auscult.datasets import load_clips, require_training_clips
     from auscult.errors import RunError
+    from auscult.estimate import too_short
     from auscult.estimate.stages import read_rates
     from auscult.executors import default_workers
     from auscult.plan import make_plan
-    from auscult.recipe import load_recipe
+    from auscult.recipe import load_recipe, types_left
     from auscult.store import NoStore, Store
     from auscult.training import choose_device
 
@@ -71,12 +72,14 @@ def plan(
     clips = load_clips(data, dataset=dataset, machine_types=machine_type)
     require_training_clips(clips, data)
     heard = load_clips(data, dataset=dataset) if machine_type else clips  # the other types are the denoisers' noise
+    types = list(dict.fromkeys(clip.machine_type for clip in clips))
+    left = types_left(whole, chosen, types)
     place = store or (out / "store" if out else None)
     there = Store(place) if place is not None and place.is_dir() else NoStore()
     missing: list[str] = []
     made = make_plan(
         chosen,
-        clips,
+        [clip for clip in clips if clip.machine_type in left],
         there,
         device=device,
         weights=weights,
@@ -86,7 +89,8 @@ def plan(
     )
     known = read_rates(rates) if rates is not None else {}
     times = None if no_estimate else _measured(made, there, known, workers or default_workers(device), quiet=as_json)
-    left_out = whole.left_out(without or (), list(dict.fromkeys(clip.machine_type for clip in clips)))
+    left_out = whole.left_out(without or (), types)
+    missing += too_short(made)
     _show(made, there, times, missing=missing, left_out=left_out, title=chosen.name, as_json=as_json)
     return 1 if missing else 0
 

@@ -152,14 +152,15 @@ def _member_work(job: MemberJob, sizes: Mapping[str, BankSize]) -> Work:
     train, test = ([sizes[bank.key] for bank in banks] for banks in (job.train, job.test))
     clips, frames = sum(size.n_clips for size in train), sum(size.n_frames for size in train)
     heard = 2 * frames + sum(size.n_frames for size in test)  # training clips are also scored at the training's end
-    crop = min(job.arguments.get("crop", 0), *(size.shortest for size in train))
+    context = MODELS[job.family](**job.arguments).frame_context
+    crop = min(job.arguments.get("crop", 0), *(max(size.shortest, context) for size in train))
     epoch = {
         "idcae": clips * job.arguments.get("windows_per_clip", 0),
         "freak": clips * crop,
         "spectral": frames,
     }.get(job.family, frames - clips * (job.arguments.get("context", 1) - 1))
     costly = {name: value for name, value in job.arguments.items() if name not in FREE[job.family]}
-    length = max(min(frames // clips, MOST_FRAMES), MODELS[job.family](**job.arguments).frame_context)
+    length = max(min(frames // clips, MOST_FRAMES), context)
     epochs = 1 if job.family == "spectral" else job.training.epochs
     kind = ("member", job.family, costly, crop, length, *_how(job))
     return Work(_text(kind), (epochs * epoch, heard), partial(_measure_member, job, crop, length))
