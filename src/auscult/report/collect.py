@@ -100,7 +100,7 @@ def _lacking(analysis: Analysis) -> list[str]:
     if not count:
         return []
     what = "1 job is not finished and is" if count == 1 else f"{count} jobs are not finished and are"
-    return [f"{what} not in this report; its last part lists them with their reasons."]
+    return [f'{what} not in this report; its part "Not finished" lists them with their reasons.']
 
 
 def _failures(analysis: Analysis) -> list[Section]:
