@@ -45,6 +45,10 @@ class RunError(AuscultError):
     """A run folder or a store cannot be used as asked."""
 
 
+class DetectorError(AuscultError):
+    """A detector's file is damaged or cannot be made, or a sound is not what it can score."""
+
+
 class ScoreError(AuscultError):
     """A table of scores is damaged, or lacks what an evaluation needs."""
 
