@@ -3,7 +3,7 @@
 import json
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from auscult.errors import DetectorError
 from auscult.features import FEATURES, Features
 from auscult.features.front_end import FrontEnd
 from auscult.models import MODELS, Model
+
+M = TypeVar("M", bound=nn.Module)
 
 LIMITS = {"sample_rate": 768000, "n_fft": 65536, "n_mels": 8192, "hop_length": 768000}
 """Greatest arguments of features."""
@@ -87,7 +89,7 @@ def model_of(entry: PartEntry, blobs: Mapping[str, bytes], *, device: str) -> Mo
     return model.to("cpu" if device.startswith("mps") else device).eval()
 
 
-def _filled[M: nn.Module](make: Callable[[], M], tensors: Mapping[str, Tensor], what: str) -> M:
+def _filled(make: Callable[[], M], tensors: Mapping[str, Tensor], what: str) -> M:
     """A module with the given tensors; it is only made if its shapes are theirs, so it is never larger than its file."""
     with torch.device("meta"):
         expected = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in make().state_dict().items()}
