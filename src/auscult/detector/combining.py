@@ -13,7 +13,7 @@ from auscult.ensemble.standard import mean_and_deviation
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What a member's score s counts: `weight * (s - mean) / sd`."""
+    """What a member's score s counts: `weight * (s - mean) / sd`; the weights of a system have the sum 1."""
 
     mean: float
     sd: float
@@ -33,8 +33,9 @@ def member_scales(
 ) -> tuple[dict[str, Scale], list[Choice]]:
     """The members that a system is made of, with their scales, and what the protocol chose.
 
-    An ensemble of ensembles is a weighted sum of its members' scores and a constant. Means and deviations are those of
-    the training clips; members of zero weight are left out.
+    An ensemble of ensembles is a weighted sum of its members' scores and a constant; the scales give it divided by the
+    sum of the weights, which is a positive number. Means and deviations are those of the training clips; members of
+    zero weight are left out.
 
     Args:
         nodes: ensembles, children before parents.
@@ -89,8 +90,8 @@ def _summed(
 def _scales(total: _Sum, trained: Mapping[str, tuple[float, float]]) -> dict[str, Scale]:
     """A sum as scales about the members' means; what is left over of the offset is shared out among the means."""
     rest = total.offset + sum(factor * trained[leaf][0] for leaf, factor in total.factors.items())
-    count = len(total.factors)
+    count, weight = len(total.factors), sum(factor * trained[leaf][1] for leaf, factor in total.factors.items())
     return {
-        leaf: Scale(trained[leaf][0] - rest / count / factor, trained[leaf][1], factor * trained[leaf][1])
+        leaf: Scale(trained[leaf][0] - rest / count / factor, trained[leaf][1], factor * trained[leaf][1] / weight)
         for leaf, factor in total.factors.items()
     }
