@@ -44,9 +44,7 @@ def members_for(recipe: Recipe, machine_type: str | None) -> list[Member]:
     return members
 
 
-def front_ends_of(
-    members: Sequence[Member], recipe: Recipe, *, weights: Path | None
-) -> dict[str, FrontEnd]:
+def front_ends_of(members: Sequence[Member], recipe: Recipe, *, weights: Path | None) -> dict[str, FrontEnd]:
     """Member -> front end.
 
     Raises:
@@ -114,7 +112,13 @@ def fit_parts(
     by_name = {member.name: member for member in members}
     return [
         Part(
-            name, by_name[name].family, front_ends[name], models[name], by_name[name].pooling, scale.mean, scale.sd,
+            name,
+            by_name[name].family,
+            front_ends[name],
+            models[name],
+            by_name[name].pooling,
+            scale.mean,
+            scale.sd,
             scale.weight,
         )
         for name, scale in scales.items()

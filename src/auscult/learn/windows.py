@@ -1,16 +1,13 @@
-"""Windows of spans of normal sound: frames to train on, scores to calibrate on, levels to compare with."""
+"""Windows of spans of normal sound: frames to train on, levels to compare with."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
-from auscult.alarms import WindowScores
 from auscult.calibration import Span
 from auscult.condition import band_levels
-from auscult.detector import Detector
 from auscult.detector.sounds import Waveform, cut, windows_of
 from auscult.features.bank import Bank, bank_of
 from auscult.features.front_end import FrontEnd
@@ -51,10 +48,14 @@ class Piece:
             if len(waveform) == length:
                 yield first + start, waveform
 
+    def n_windows(self, *, length: float, step: float) -> int:
+        """Whole windows, of lengths in seconds."""
+        return max(0, 1 + math.floor((self.seconds - length) / step + 1e-9))
+
     def parts(self, number: int, *, length: float, step: float) -> "list[Piece]":
         """Pieces that have the same windows, in seconds, one behind the other."""
-        count = 1 + int((self.seconds - length) / step + 1e-9)
-        if count < 1:
+        count = self.n_windows(length=length, step=step)
+        if not count:
             return []
         edges = np.linspace(0, count, min(number, count) + 1).round().astype(int)
         found = []
@@ -111,30 +112,6 @@ def _training_steps(pieces: Sequence[Piece], seconds: float) -> dict[str, float]
     return {
         machine: max(seconds / TRAINING_OVERLAP, total * len(sums) / MOST_WINDOWS) for machine, total in sums.items()
     }
-
-
-def score_piece(detector: Detector, piece: Piece) -> WindowScores:
-    """The scores of a piece's windows; times are of the windows' ends, in seconds of the stretch."""
-    rate = detector.sample_rate
-    length, step = detector.samples(detector.window_seconds), detector.samples(detector.step_seconds)
-    times, scores = [], []
-    for start, waveform in piece.windows(sample_rate=rate, channel=detector.channel, length=length, step=step):
-        times.append((start + length) / rate)
-        scores.append(detector.window_scores(waveform, machine_id=piece.machine))
-    return WindowScores(np.array(times), np.array(scores), detector.window_seconds, detector.step_seconds)
-
-
-def score_piece_of_file(path: Path, piece: Piece) -> WindowScores:
-    """As `score_piece`, in a worker, of a detector's file."""
-    from auscult.jobs import single_thread
-
-    with single_thread():
-        return score_piece(_loaded(path), piece)
-
-
-@lru_cache(maxsize=1)
-def _loaded(path: Path) -> Detector:
-    return Detector.load(path)
 
 
 def level_blocks(pieces: Sequence[Piece], *, sample_rate: int, channel: int) -> list[np.ndarray]:
