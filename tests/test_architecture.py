@@ -21,7 +21,7 @@ alarms calibration condition
 detector
 analysis run_folder
 report
-runs learn
+runs learn pack
 display  cli __main__
 """.split()
 """Stages in the order of the line; a module may import what stands before it, and its own folder."""
