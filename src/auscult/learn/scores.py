@@ -10,6 +10,7 @@ import numpy as np
 
 from auscult.alarms import WindowScores
 from auscult.detector import Detector
+from auscult.errors import RunError
 from auscult.jobs import single_thread
 from auscult.learn.windows import Piece
 
@@ -34,7 +35,12 @@ def score_pieces(
         workers: processes; 1 is this one.
         label: of the progress.
         advance: called as the work advances.
+
+    Raises:
+        RunError: if there is no worker.
     """
+    if workers < 1:
+        raise RunError(f"{workers} workers can do nothing; give at least 1")
     flat = [piece for found in pieces.values() for piece in found]
     every = iter(
         _here(detector, flat, label, advance) if workers == 1 else _apart(detector, flat, workers, label, advance)
