@@ -18,6 +18,7 @@ models
 store recipe constructors denoiser_jobs plan jobs workers executors estimate
 scores metrics ensemble intervals results submission
 alarms calibration condition
+detector
 analysis run_folder
 report
 runs

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,16 +44,6 @@ def autoregressive(rng: np.random.Generator, count: int, *, seconds: float = 60.
     noise = rng.standard_normal(count) * math.sqrt(1 - memory**2)
     noise[0] = rng.standard_normal()
     return lfilter([1.0], [1.0, -memory], noise)
-
-
-def heavy(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Shocks with a tail of 1 / x^4 that ebb away within half a minute."""
-    return lfilter([1.0], [1.0, -math.exp(-1 / 10)], rng.standard_t(4, count))
-
-
-def uneven(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Correlated over a minute, and louder in some recordings than in others."""
-    return autoregressive(rng, count) + 0.3 * rng.standard_normal()
 
 
 def recordings(rng: np.random.Generator, source: Source, hours: int) -> list[WindowScores]:
@@ -306,15 +297,22 @@ def test_the_promise_holds_on_new_sound_in_short() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("source", "power"),
-    [(overlapping, 0.97), (autoregressive, 0.92), (heavy, 0.92), (uneven, 0.7)],
-    ids=["overlapping", "autoregressive", "heavy", "uneven"],
+    ("kind", "power"), [("overlapping", 0.97), ("correlated", 0.9), ("shocks", 0.9), ("uneven", 0.7)]
 )
-def test_the_interval_covers_and_three_times_the_rate_fails(source: Source, power: float) -> None:
-    mean, within, caught = simulate(source, 400, seed=12)
-    assert mean <= 33 * 1.05
-    assert within >= 0.98  # 99 % less two standard deviations of 400 machines
-    assert caught >= power
+def test_the_interval_covers_and_three_times_the_rate_fails(
+    kind: str, power: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In short: the same simulation as `make bench-alarms`, with other random numbers."""
+    project = Path(__file__).resolve().parents[1]
+    if not (project / "benchmarks").is_dir():
+        pytest.skip("the benchmarks are not part of this copy")
+    monkeypatch.syspath_prepend(str(project))
+    from benchmarks.false_alarms import COVERAGE, supported
+
+    figures = supported(kind, 200, seed=12)
+    assert figures["alarms"] <= 33 * 1.08  # three standard errors of the mean of 200 machines
+    assert figures["covered"] >= COVERAGE - 0.0175  # two of the share
+    assert figures["triple_caught"] >= power
 
 
 @given(st.lists(st.floats(1, 5000), min_size=1, max_size=12), st.integers(2, 5), st.sampled_from([0.0, 10.0, 100.0]))

@@ -57,6 +57,10 @@ class MonitorError(AuscultError):
     """A source, an output or the history of a monitor cannot be used as asked."""
 
 
+class DetectorError(AuscultError):
+    """A detector's file is damaged or cannot be made, or a sound is not what it can score."""
+
+
 class ScoreError(AuscultError):
     """A table of scores is damaged, or lacks what an evaluation needs."""
 

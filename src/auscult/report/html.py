@@ -138,7 +138,9 @@ def verdict(data: ReportData) -> str:
     means, rows = type_means(headline_figures(data)), judged(data)
     clips = _count(sum(row.normal + row.anomaly for row in rows), "test clip")
     kinds = f"of type {next(iter(means))}" if len(means) == 1 else f"of {len(means)} types"
-    text = f"Over {clips} of {_count(len(rows), 'machine')} {kinds}, {data.headline} reaches a mean AUC of "
+    protocol = next(row.protocol for row in data.results if row.system == data.headline)
+    chosen = "" if protocol in ("none", "uniform") else f", under the protocol {protocol},"
+    text = f"Over {clips} of {_count(len(rows), 'machine')} {kinds}, {data.headline}{chosen} reaches a mean AUC of "
     text += f"{_sign(mean['auc'])} and a mean pAUC of {_sign(mean['pauc'])}"
     if len(means) == 1:
         return f"{text}."
