@@ -63,13 +63,13 @@ class FolderSource:
         """Complete files, one after the other."""
         last = time.monotonic()
         while not self.stop.is_set():
-            found, waiting = None, False
+            waiting = False
             for path, key in self._new_files():
-                found = self._readable(path, key)
-                waiting = found is None
-                if self.stop.is_set() or waiting:
+                readable = self._readable(path, key)
+                waiting = readable is None
+                if self.stop.is_set() or readable is None:
                     break
-                yield from self._hear(path, key, found)
+                yield from self._hear(path, key, readable)
                 last = time.monotonic()
             yield from self._folder_problems()
             if self.until_idle and not waiting:
@@ -136,4 +136,3 @@ class FolderSource:
         elif self._gone and not gone:
             yield Solved("vanished")
         self._gone = gone
-

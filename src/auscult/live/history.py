@@ -1,6 +1,7 @@
 """The history of a monitor: each event once, what each output has still to get, and where to go on after a crash."""
 
 import contextlib
+import hashlib
 import json
 import sqlite3
 import threading
@@ -46,7 +47,7 @@ class History:
 
     Args:
         folder: of the history, made if it is missing; none keeps everything in memory.
-        outputs: names of those that get every event.
+        outputs: names of those that get every event from now on.
 
     Raises:
         MonitorError: if another monitor uses the folder, or the file in it is damaged.
@@ -72,6 +73,11 @@ class History:
             self._database.close()
             if self._lock is not None:
                 self._lock.release()
+
+    def deliver_to(self, outputs: Sequence[str]) -> None:
+        """From now on, these outputs get every event."""
+        with self._mutex:
+            self._outputs = list(dict.fromkeys(outputs))
 
     def checkpoint(self) -> dict[str, Any] | None:
         """The last checkpoint that was recorded, if any."""
@@ -112,7 +118,8 @@ class History:
         """Keys and lines of JSON that an output has not got, the oldest first."""
         with self._mutex:
             rows = self._rows(
-                "SELECT number, key, json FROM outbox JOIN events USING (number) WHERE output = ? ORDER BY number LIMIT ?",
+                "SELECT number, key, json FROM outbox JOIN events USING (number) WHERE output = ? "
+                "ORDER BY number LIMIT ?",
                 output,
                 limit + len(self._delivered),
             )
@@ -206,10 +213,18 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise MonitorError(f"{folder} holds no history ({NAME}); name the folder that was given as --state")
     try:
-        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)) as database:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)
+        ) as database:
             return [json.loads(line) for (line,) in database.execute("SELECT json FROM events ORDER BY number")]
     except sqlite3.Error as error:
         raise _damaged(path, error) from error
+
+
+def file_hash(path: Path) -> str:
+    """Hash of a file's content, by which it is known after a restart."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _locked(folder: Path) -> FileLock:
@@ -233,11 +248,15 @@ def _opened(path: str) -> sqlite3.Connection:
         if version == 0:
             database.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
         elif version != VERSION:
-            raise MonitorError(f"{path} has version {version} of the history, this one writes {VERSION}; update auscult")
+            raise MonitorError(
+                f"{path} has version {version} of the history, this one writes {VERSION}; update auscult"
+            )
     except sqlite3.Error as error:
         raise _damaged(Path(path), error) from error
     return database
 
 
 def _damaged(path: Path, error: sqlite3.Error) -> MonitorError:
-    return MonitorError(f"the history {path} cannot be opened ({error}); mend the disk, or move the file out of the way")
+    return MonitorError(
+        f"the history {path} cannot be opened ({error}); mend the disk, or move the file out of the way"
+    )

@@ -1,4 +1,4 @@
-"""The level of the sound as it comes in: clipping, silence, drop-outs, impossible samples; by position, not by block."""
+"""The level of sound as it comes in: clipping, silence, drop-outs, impossible samples; by position, not by block."""
 
 import math
 from dataclasses import dataclass

@@ -21,8 +21,8 @@ REOPEN_SECONDS = 5.0
 """Without sound, after which the device is opened again, and again."""
 
 INSTALL = (
-    "the microphone needs the package sounddevice and the library PortAudio: pip install 'auscult[live]', and on Debian "
-    "apt install libportaudio2. Or pipe the sound: arecord -t raw -f S16_LE -r 16000 | auscult monitor … --source -"
+    "the microphone needs the package sounddevice and the library PortAudio: pip install 'auscult[live]', and on "
+    "Debian apt install libportaudio2. Or pipe the sound of another recorder: --source - takes raw samples"
 )
 
 
@@ -107,10 +107,12 @@ class Microphone:
     def _rate(self, sample_rate: int) -> int:
         """The scorer's rate if the device can do it, else its own."""
         try:
-            self._sounddevice.check_input_settings(device=self.device, channels=self.channel + 1, samplerate=sample_rate)
+            self._sounddevice.check_input_settings(
+                device=self.device, channels=self.channel + 1, samplerate=sample_rate
+            )
         except (self._sounddevice.PortAudioError, ValueError):
             with self._device_errors():
-                return round(self._sounddevice.query_devices(self.device, "input")["default_samplerate"])
+                return int(self._sounddevice.query_devices(self.device, "input")["default_samplerate"])
         return sample_rate
 
     def _open(self) -> Any:

@@ -11,9 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.alarms import AlarmSettings, AlarmState
-from auscult.condition import Condition
-from auscult.errors import AuscultError
+from auscult.alarms import AlarmState
+from auscult.errors import AuscultError, MonitorError
 from auscult.live.delivery import Delivery
 from auscult.live.drift import Drift
 from auscult.live.events import Event
@@ -22,6 +21,7 @@ from auscult.live.levels import Level
 from auscult.live.sound import End, FileKey, Item, Problem, Solved, Sound, Source, Start, Waiting
 from auscult.live.stream import Stream, Window
 from auscult.live.troubles import Change, Troubles
+from auscult.live.watch import Watch, WindowScorer
 
 CHECKPOINT_SECONDS = 10.0
 """How often the monitor writes down where it is, besides at every event."""
@@ -29,45 +29,6 @@ CHECKPOINT_SECONDS = 10.0
 TICK_SECONDS = 1.0
 CLOCK_JUMP_SECONDS = 5.0
 WINDOW_TROUBLES = ("samples", "silence", "clipping", "dropout", "score")
-
-
-class WindowScorer(Protocol):
-    """What scores windows.
-
-    Attributes:
-        sample_rate: of windows, in Hz.
-        window_seconds: length of a window.
-        step_seconds: distance of their starts.
-    """
-
-    sample_rate: int
-    window_seconds: float
-    step_seconds: float
-
-    def score(self, window: NDArray[np.float32]) -> float:
-        """The score of one window `[T]`; higher is more abnormal."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Which machine is watched, and by which rule.
-
-    Args:
-        machine_id: its name.
-        threshold: a window is above it when its score is greater.
-        spread: of normal scores.
-        settings: the alarm logic.
-        condition: how its normal sound came, if known.
-        detector: what made the scores; scores of another one are not compared with them after a restart.
-    """
-
-    machine_id: str
-    threshold: float
-    spread: float
-    settings: AlarmSettings
-    condition: Condition | None = None
-    detector: str = ""
 
 
 class Screen(Protocol):
@@ -95,6 +56,13 @@ class Summary:
     alarms: int = 0
     troubles: int = 0
     highest: float = -math.inf
+
+    def add(self, score: float | None) -> None:
+        """Count a window; None if it could not be scored."""
+        self.windows += 1
+        if score is not None:
+            self.scored += 1
+            self.highest = max(self.highest, score)
 
 
 class Monitor:
@@ -132,6 +100,7 @@ class Monitor:
         self._ticked = self._written = monotonic()
         self._offset = wall() - monotonic()
         self._resumed: tuple[FileKey, int] | None = None
+        self._down = 0.0  # seconds for which no monitor was running
         name = f"{watch.machine_id}-{datetime.fromtimestamp(wall(), UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         self.alarm = AlarmState(watch.threshold, watch.settings, spread=watch.spread, name=name)
         self.troubles = Troubles(name)
@@ -141,6 +110,8 @@ class Monitor:
 
     def run(self, source: Source) -> Summary:
         """Listen until the source ends or is stopped; the state is written down, however it ends."""
+        if source.live:
+            self._heard += min(max(self._down, 0.0), self.watch.settings.gap_seconds)
         try:
             for item in source:
                 self._take(item, source)
@@ -154,6 +125,11 @@ class Monitor:
         troubles = ", ".join(self.troubles.active)
         alarm = "ALARM" if self.alarm.active else ""
         return " + ".join(part for part in (alarm, troubles and f"TROUBLE: {troubles}") if part) or "normal"
+
+    @property
+    def heard_seconds(self) -> float:
+        """Sound and known gaps since monitoring began."""
+        return self._heard + (0.0 if self._stream is None else self._stream.seconds)
 
     def _take(self, item: Item, source: Source) -> None:
         match item:
@@ -222,15 +198,12 @@ class Monitor:
         end = (window.start + len(window.samples)) / self.scorer.sample_rate
         found = level.problems()
         score = None if found else self._score(window, found)
+        self.summary.add(score)
         changes = self.troubles.update(self._heard + end, found, of=WINDOW_TROUBLES)
         if self._drift is not None and not found:
             changes += self._changed(self._drift.update(window), self._heard + end)
         alarm = self.alarm.update(self._heard + end, score)
         where = {} if self._key is None else {"file": self._key.name, "file_seconds": round(end, 6)}
-        self.summary.windows += 1
-        if score is not None:
-            self.summary.scored += 1
-            self.summary.highest = max(self.summary.highest, score)
         events = [self._event_of(change, self._heard + end, where) for change in changes]
         if alarm is not None:
             details = {**where, "score": alarm.score, "threshold": self.watch.threshold}
@@ -262,8 +235,7 @@ class Monitor:
 
     def _emit(self, changes: Sequence[Change]) -> None:
         if changes:
-            now = self._heard + (self._stream.seconds if self._stream is not None else 0.0)
-            self._record([self._event_of(change, now, {}) for change in changes])
+            self._record([self._event_of(change, self.heard_seconds, {}) for change in changes])
 
     def _event_of(self, change: Change, heard: float, where: dict[str, Any]) -> Event:
         details = {**where, "kind": change.kind, "message": change.message}
@@ -296,7 +268,9 @@ class Monitor:
             self.history.flush()
         jump, self._offset = self._wall() - now - self._offset, self._wall() - now
         if abs(jump) > CLOCK_JUMP_SECONDS:
-            message = f"the clock was set {'forward' if jump > 0 else 'back'} by {abs(jump):.0f} s; alarms do not use it"
+            message = (
+                f"the clock was set {'forward' if jump > 0 else 'back'} by {abs(jump):.0f} s; alarms do not use it"
+            )
             self._emit(self.troubles.note("clock", message))
         self._check("history", self.history.problem)
         for delivery in self.deliveries:
@@ -309,24 +283,22 @@ class Monitor:
 
     def _checkpoint(self) -> dict[str, Any]:
         in_file = self._key is not None and self._stream is not None
-        heard = self._heard + (0.0 if in_file or self._stream is None else self._stream.seconds)
         return {
             "machine_id": self.watch.machine_id,
             "detector": self.watch.detector,
             "alarm": self.alarm.to_json(),
             "troubles": self.troubles.to_json(),
-            "heard": heard,
+            "heard": self._heard if in_file else self.heard_seconds,
+            "time": self._wall(),
             "file": asdict(self._key) if self._key is not None and in_file else None,
             "windows": self._done if in_file else 0,
         }
 
     def _resume(self, saved: dict[str, Any]) -> None:
         """Go on where the last monitor stood."""
-        from auscult.errors import MonitorError
-
         try:
             machine, detector, heard = str(saved["machine_id"]), saved["detector"], float(saved["heard"])
-            alarm = dict(saved["alarm"])
+            alarm, self._down = dict(saved["alarm"]), self._wall() - float(saved["time"])
             if saved["file"] is not None:
                 self._resumed = FileKey(**saved["file"]), int(saved["windows"])
         except (KeyError, TypeError, ValueError) as error:

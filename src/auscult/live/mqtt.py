@@ -84,13 +84,14 @@ class Mqtt:
     ) -> None:
         try:
             import paho.mqtt.client as paho
+            from paho.mqtt.enums import CallbackAPIVersion
         except ImportError as error:
             raise MonitorError("--mqtt needs the package paho-mqtt: pip install 'auscult[live]'") from error
         self.address, self._machine_id = address, machine_id
         self.name = f"mqtt {address.host}:{address.port}/{address.topic}"
         self._refused = ""
         self._sent: tuple[str, MQTTMessageInfo] | None = None
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)
         if username:
             self._client.username_pw_set(username, password)
         if address.tls:

@@ -21,14 +21,14 @@ _QUEUED = 16  # reads that wait for the scorer; then the pipe waits, and no samp
 
 
 class PcmDecoder:
-    """Bytes of interleaved samples to one channel, wherever the bytes are cut.
+    r"""Bytes of interleaved samples to one channel, wherever the bytes are cut.
 
     Args:
         sample_format: signed 16 or 32 bits or 32-bit floats, little-endian.
         channels: in the bytes.
         channel: the one to keep, counted from 0.
 
-    >>> PcmDecoder("s16le", channels=2, channel=1)(b"\\x00\\x00\\x00\\x40")
+    >>> PcmDecoder("s16le", channels=2, channel=1)(b"\x00\x00\x00\x40")
     array([0.5], dtype=float32)
     """
 

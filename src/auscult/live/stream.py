@@ -48,7 +48,9 @@ class SlidingWindows:
 
     def __init__(self, length: int, step: int) -> None:
         if length < 1 or step < 1:
-            raise MonitorError(f"windows of {length} samples every {step} samples do not exist; give at least 1 of each")
+            raise MonitorError(
+                f"windows of {length} samples every {step} samples do not exist; give at least 1 of each"
+            )
         self.length, self.step = length, step
         self.index = 0
         self._buffer = np.empty(length, dtype=np.float32)

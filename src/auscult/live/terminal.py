@@ -5,9 +5,9 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TextIO
+from typing import Any, TextIO
 
-from auscult.live.events import Event, iso
+from auscult.live.events import Event
 
 TREND = 40
 BARS = "▁▂▃▄▅▆▇█"
@@ -30,9 +30,7 @@ class Terminal:
         spread: of normal scores.
         name: of the machine.
         live: redraw one line; else write lines only.
-
-    Attributes:
-        refused: why nothing can be written any more, if so; nothing is tried again then.
+        refused: is called when the stream does not take a line.
     """
 
     def __init__(
@@ -43,10 +41,11 @@ class Terminal:
         spread: float,
         name: str,
         live: bool,
+        refused: Callable[[OSError], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stream, self.threshold, self.spread, self.name, self.live = stream, threshold, spread, name, live
-        self.refused: OSError | None = None
+        self._refused = refused
         self._clock = clock
         self._bars = BARS if "utf" in (getattr(stream, "encoding", "") or "").lower() else PLAIN_BARS
         self._trend: deque[float | None] = deque(maxlen=TREND)
@@ -55,14 +54,15 @@ class Terminal:
         self._highest = -math.inf
         self._windows = self._scored = 0
 
-    def window(self, score: float | None, *, heard: float, state: str) -> None:
+    def window(self, window: Mapping[str, Any], *, heard: float, state: str) -> None:
         """The next window.
 
         Args:
-            score: none if it could not be scored.
+            window: its score, None if it could not be scored.
             heard: seconds of sound until then.
             state: in a word: "normal", "ALARM" or the troubles.
         """
+        score = window["score"]
         self._trend.append(score)
         self._windows += 1
         if score is not None:
@@ -83,17 +83,22 @@ class Terminal:
 
     def event(self, event: Event) -> None:
         """An alarm or a trouble, in a line that stays."""
-        self._line(describe(event))
+        self._line(describe(event.to_json()))
 
-    def say(self, text: str) -> None:
-        """A line that stays."""
-        self._line(text)
+    def begin(self, facts: Mapping[str, Any]) -> None:
+        """What is about to be watched."""
+        self._line(
+            f"listening to {facts['source']}: {facts['machine_id']}, threshold {facts['threshold']:.3f}, an alarm at "
+            f"{facts['k']} of {facts['n']} windows of {facts['window_seconds']:g} s every {facts['step_seconds']:g} s"
+        )
 
-    def close(self) -> None:
-        """End the line that is redrawn."""
-        if self._width:
-            self._write("\n")
-        self._width = 0
+    def end(self, facts: Mapping[str, Any]) -> None:
+        """What was heard."""
+        highest = "" if facts["highest"] is None else f", highest score {facts['highest']:.3f}"
+        self._line(
+            f"{duration(facts['heard_seconds'])} heard, {facts['scored']} of {facts['windows']} windows scored{highest}"
+            f", {facts['alarms']} alarms, {facts['troubles']} troubles"
+        )
 
     def _draw(self, score: float | None, heard: float, state: str) -> None:
         trend = "".join(self._bar(value) for value in self._trend).rjust(TREND)
@@ -128,24 +133,21 @@ class Terminal:
         self._width = len(text)
 
     def _write(self, text: str) -> None:
-        if self.refused is not None:
-            return
         encoding = getattr(self.stream, "encoding", None) or "utf-8"
         try:
             self.stream.write(text.encode(encoding, "replace").decode(encoding))
             self.stream.flush()
         except OSError as error:
-            self.refused = error
+            self._refused(error)
 
 
-def describe(event: Event) -> str:
-    """An event in a line."""
-    details: Mapping[str, object] = event.details
-    where = f" in {details['file']} at {details['file_seconds']} s" if "file" in details else ""
-    head = f"{iso(event.time)}  {event.kind.upper()} {event.phase}{where}"
-    if event.kind == "alarm":
-        return f"{head}: score {details['score']:.3f}, threshold {details['threshold']:.3f} ({event.id})"
-    return f"{head}: {details['kind']}: {details['message']}"
+def describe(event: Mapping[str, Any]) -> str:
+    """An event, as JSON, in a line."""
+    where = f" in {event['file']} at {event['file_seconds']:g} s" if "file" in event else ""
+    head = f"{event['time']}  {event['type'].upper()} {event['event']}{where}"
+    if event["type"] == "alarm":
+        return f"{head}: score {event['score']:.3f}, threshold {event['threshold']:.3f} ({event['id']})"
+    return f"{head}: {event['kind']}: {event['message']}"
 
 
 def duration(seconds: float) -> str:

@@ -18,10 +18,10 @@ TIMEOUT_SECONDS = 10.0
 class _NoRedirection(urllib.request.HTTPRedirectHandler):
     """A redirected POST would become a GET, and the event would be lost."""
 
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
-    ) -> None:
+    def http_error_302(self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message) -> None:
         """Follow nowhere."""
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 class Webhook:
@@ -40,7 +40,9 @@ class Webhook:
             parts = urlsplit(url)
             host, _ = parts.hostname, parts.port
         except ValueError as error:
-            raise MonitorError(f"--webhook {url} is no URL ({error}); give one like https://example.org/alarm") from error
+            raise MonitorError(
+                f"--webhook {url} is no URL ({error}); give one like https://example.org/alarm"
+            ) from error
         if parts.scheme not in ("http", "https") or not host:
             raise MonitorError(f"--webhook {url} is no URL of http or https; give one like https://example.org/alarm")
         self.url, self.host = url, host
