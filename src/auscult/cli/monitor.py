@@ -50,8 +50,8 @@ def monitor(
         webhook: URL that gets each alarm by POST; AUSCULT_WEBHOOK_AUTHORIZATION in the environment.
         state: Folder of the history, and of what is needed after a restart; by default NAME-monitor here for a detector
             NAME.auscult, and none for a file.
-        k: Windows above the threshold, of the last n, that raise an alarm; by default as calibrated, like the next five.
-        n: See there.
+        k: Windows above the threshold, of the last n, that raise an alarm; as calibrated by default, like the next four.
+        n: See k.
         release_k: An alarm is over when fewer of the last n windows are above the release level.
         release_margin: How far that lies below the threshold, in spreads of normal scores.
         cool_down: Seconds after an alarm in which none is raised.
