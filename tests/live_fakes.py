@@ -99,6 +99,4 @@ class Seen:
 
     def named(self, kind: str) -> list[tuple[str, str]]:
         """Kind and phase of the events of a type."""
-        return [
-            (event.details.get("kind", "alarm"), event.phase) for event in self.events if event.kind == kind
-        ]
+        return [(event.details.get("kind", "alarm"), event.phase) for event in self.events if event.kind == kind]

@@ -1,5 +1,6 @@
 """Windows of a stream: exact positions and the same scores for any blocks; levels; bounded memory."""
 
+import itertools
 import math
 import tracemalloc
 
@@ -8,12 +9,12 @@ import pytest
 import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from live_fakes import Loudness, noise, offline
 from numpy.typing import NDArray
 
 from auscult.errors import MonitorError
 from auscult.live.levels import Levels
 from auscult.live.stream import SlidingWindows, Stream
+from live_fakes import Loudness, noise, offline
 
 SOUND = noise(6.0)
 SIZES = st.lists(st.sampled_from([0, 1, 2, 7, 99, 250, 1000, 1001, 3000, 20_000]), min_size=1, max_size=40)
@@ -22,7 +23,7 @@ SIZES = st.lists(st.sampled_from([0, 1, 2, 7, 99, 250, 1000, 1001, 3000, 20_000]
 def blocks(waveform: NDArray[np.float32], sizes: list[int]) -> list[NDArray[np.float32]]:
     """A waveform in blocks of these sizes; what is left is the last one."""
     edges = np.minimum(np.cumsum([0, *sizes]), len(waveform))
-    return [waveform[a:b] for a, b in zip(edges, edges[1:], strict=False)] + [waveform[edges[-1] :]]
+    return [waveform[a:b] for a, b in itertools.pairwise(edges)] + [waveform[edges[-1] :]]
 
 
 def live_scores(parts: list[NDArray[np.float32]], scorer: Loudness, *, rate: int) -> NDArray[np.float64]:

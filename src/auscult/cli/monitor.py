@@ -50,7 +50,7 @@ def monitor(
         webhook: URL that gets each alarm by POST; AUSCULT_WEBHOOK_AUTHORIZATION in the environment.
         state: Folder of the history, and of what is needed after a restart; by default NAME-monitor here for a detector
             NAME.auscult, and none for a file.
-        k: Windows above the threshold, of the last n, that raise an alarm; as calibrated by default, like the next four.
+        k: Windows above the threshold, of the last n, that raise an alarm. This and the next five are as calibrated.
         n: See k.
         release_k: An alarm is over when fewer of the last n windows are above the release level.
         release_margin: How far that lies below the threshold, in spreads of normal scores.

@@ -299,8 +299,9 @@ class Monitor:
         try:
             machine, detector, heard = str(saved["machine_id"]), saved["detector"], float(saved["heard"])
             alarm, self._down = dict(saved["alarm"]), self._wall() - float(saved["time"])
+            troubles, windows = saved["troubles"], int(saved["windows"])
             if saved["file"] is not None:
-                self._resumed = FileKey(**saved["file"]), int(saved["windows"])
+                self._resumed = FileKey(**saved["file"]), windows
         except (KeyError, TypeError, ValueError) as error:
             raise MonitorError(f"the saved state of the monitor is damaged ({error!r}); name a new --state") from error
         if machine != self.watch.machine_id:
@@ -311,5 +312,5 @@ class Monitor:
         if detector != self.watch.detector:
             alarm["history"] = []
         self._heard = heard
-        self.troubles = Troubles.from_json(saved["troubles"])
+        self.troubles = Troubles.from_json(troubles)
         self.alarm = AlarmState.from_json(alarm, self.watch.threshold, self.watch.settings, spread=self.watch.spread)

@@ -52,8 +52,8 @@ class MqttAddress:
         except ValueError as error:
             raise MonitorError(f"--mqtt {text} is no address ({error}); {EXAMPLE}") from error
         topic = unquote(parts.path).strip("/")
-        if parts.scheme not in ("mqtt", "mqtts") or not host or not topic or set(topic) & set("+#\0"):
-            raise MonitorError(f"--mqtt {text} is no address of a broker and a topic without + and #; {EXAMPLE}")
+        if parts.scheme not in ("mqtt", "mqtts") or not host or not topic or set(text) & set("+#?\0"):
+            raise MonitorError(f"--mqtt {text} is no address of a broker and a topic without +, # and ?; {EXAMPLE}")
         if parts.username or parts.password:
             raise MonitorError(
                 "--mqtt must not hold a password, which others could see; set AUSCULT_MQTT_USERNAME and "
