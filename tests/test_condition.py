@@ -95,9 +95,13 @@ def test_real_sounds_change_with_the_gain_only(shared_data: Path) -> None:
 
     files = sorted((shared_data / "dcase2020_mini").rglob("slider/train/*.wav"))
     clips = [levels(read_waveform(file, sample_rate=RATE)) for file in files]
-    learned = learn_condition(clips[:50])
-    assert sum(bool(changed(clip, learned)) for clip in clips[50:]) <= 1
-    assert all(changed(clip + 10.0, learned) for clip in clips[50:])
+    warned = 0
+    for seed in range(10):
+        order = np.random.default_rng(seed).permutation(len(clips))
+        learned = learn_condition([clips[place] for place in order[:50]])
+        warned += sum(bool(changed(clips[place], learned)) for place in order[50:])
+        assert all(changed(clips[place] + 10.0, learned) for place in order[50:])
+    assert warned <= 0.05 * 10 * (len(clips) - 50)
 
 
 def test_the_condition_survives_json(learned: Condition) -> None:

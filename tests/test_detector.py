@@ -12,7 +12,6 @@ from auscult.condition import band_levels, learn_condition
 from auscult.denoising.streaming import Denoiser
 from auscult.denoising.unet import UNet
 from auscult.detector import Detector, Machine, Part
-from auscult.detector.parts import frames_of
 from auscult.features.bank import bank_of
 from auscult.features.front_end import FrontEnd
 from auscult.features.log_mel import LogMel
@@ -45,11 +44,15 @@ def calibration_of(scores: np.ndarray) -> Calibration:
     return calibrate([series], 20.0, settings=ALARM)
 
 
+def heard(waveform: np.ndarray, denoiser: Denoiser | None) -> np.ndarray:
+    return waveform if denoiser is None else denoiser(waveform)
+
+
 def make(*families: str, denoised: bool = False) -> Detector:
     """A small detector of two machines; only the first is calibrated."""
     denoiser = Denoiser(UNet(channels=(2,) * 8), sample_rate=RATE) if denoised else None
     front_end = FrontEnd(LogMel(RATE, n_mels=32), denoiser=denoiser)
-    frames = [frames_of(front_end, sound(seed), sample_rate=RATE) for seed in range(6)]
+    frames = [front_end.frames(heard(sound(seed), denoiser), name="a sound") for seed in range(6)]
     bank = bank_of(frames, ["a", "a", "a", "b", "b", "b"], frame_rate=front_end.features.frame_rate)
     parts = []
     for family in families:

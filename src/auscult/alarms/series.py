@@ -1,5 +1,6 @@
 """The alarm logic over a whole series of window scores, for any number of thresholds."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -87,15 +88,13 @@ class AlarmStatistic:
 
     def raised(self, threshold: float, *, spread: float) -> NDArray[np.int64]:
         """Places in the scored windows where alarms are raised at a threshold."""
-        above = np.flatnonzero(self.level > threshold)
-        release, cool_down = (
-            self.settings.release_level(threshold, spread=spread),
-            whole(self.settings.cool_down_seconds),
-        )
+        above: list[int] = np.flatnonzero(self.level > threshold).tolist()
+        release = self.settings.release_level(threshold, spread=spread)
+        cool_down = whole(self.settings.cool_down_seconds)
         raised, start = [], 0
-        while (place := int(np.searchsorted(above, start))) < len(above):
+        while (place := bisect_left(above, start)) < len(above):
             raised.append(above[place])
-            cleared = _first_at_most(self.calm, release, int(above[place]))
+            cleared = _first_at_most(self.calm, release, above[place])
             if cleared is None:
                 break
             start = max(cleared + 1, int(np.searchsorted(self.listened, self.listened[cleared] + cool_down)))

@@ -42,7 +42,8 @@ class Exceedances:
             most: levels wanted.
 
         Returns:
-            `[J]`, not increasing, J at most `most`; fewer where no threshold gives so many alarms.
+            `[J]`, not increasing, J at most `most`; fewer where no threshold above the median of the alarm statistic
+            gives so many alarms.
         """
         levels: list[float] = []
         for peak in self._peaks():
@@ -53,13 +54,15 @@ class Exceedances:
         return np.array(levels[:most])
 
     def _peaks(self) -> NDArray[np.float64]:
-        """Values at which the alarm statistic has a local maximum, each once, from the highest down."""
+        """Local maxima of the alarm statistic above its median, each value once, from the highest down."""
         found = []
         for statistic in self._statistics:
             level = statistic.level
             before, after = np.append(-np.inf, level[:-1]), np.append(level[1:], -np.inf)
-            found.append(level[(level > before) & (level >= after) & np.isfinite(level)])
-        return np.unique(np.concatenate([np.empty(0), *found]))[::-1]
+            found.append(level[(level > before) & (level >= after)])
+        levels = np.concatenate([np.empty(0), *(statistic.level for statistic in self._statistics)])
+        values = np.unique(np.concatenate([np.empty(0), *found]))[::-1]
+        return values[values > np.median(levels)] if len(levels) else values
 
     def blocks(self, threshold: float, *, block_seconds: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Alarms that begin in each disjoint block, and the blocks' lengths in hours.

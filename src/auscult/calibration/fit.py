@@ -16,6 +16,9 @@ from auscult.errors import CalibrationError
 FEWEST_PEAKS, MOST_PEAKS = 10, 60
 """Peaks that a tail is fitted to."""
 
+MOST_LEVELS = 200
+"""Levels that are looked at below a threshold for the sake of the dispersion alone."""
+
 BLOCKS_PER_PEAK = 8
 """So that the peaks of a tail are its upper eighth."""
 
@@ -58,7 +61,8 @@ def calibrate(
     block_seconds = BLOCK_FACTOR * (window + settings.n * step + settings.cool_down_seconds)
     supported = rate * found.hours >= SUPPORT
     if supported:
-        levels = found.levels(math.ceil(3 * rate * found.hours))
+        expected = math.ceil(rate * found.hours)
+        levels = found.levels(max(expected + 1, min(3 * expected, MOST_LEVELS)))
         threshold, dispersions, quantiles = _from_peaks(found, levels, rate, block_seconds)
     else:
         blocks = len(found.blocks(math.inf, block_seconds=block_seconds)[0])
@@ -102,8 +106,8 @@ def _from_peaks(
     whole = math.floor(expected)
     if len(levels) <= whole:
         raise CalibrationError(
-            f"the alarm logic raises at most {format_rate(len(levels) / found.hours)} on this sound, at any threshold; "
-            f"{format_rate(rate)} is no limit: ask for a lower rate, or give a shorter cool-down"
+            f"the alarm logic raises at most {format_rate(len(levels) / found.hours)} on this sound, at any threshold "
+            f"above the median; {format_rate(rate)} is no limit: ask for a lower rate, or give a shorter cool-down"
         )
     threshold = levels[whole - 1] + (expected - whole) * (levels[whole] - levels[whole - 1])
     dispersions = _dispersions(found, (levels[whole - 1], levels[-1]), block_seconds)

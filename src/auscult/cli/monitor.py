@@ -29,7 +29,7 @@ def monitor(
     release_margin: float | None = None,
     cool_down: float | None = None,
     threshold: float | None = None,
-    device: str = "auto",
+    device: str = "cpu",
 ) -> None:
     """Listen to a machine and raise an alarm when it sounds wrong.
 
@@ -58,6 +58,8 @@ def monitor(
         threshold: Instead of the calibrated one.
         device: auto, cpu, cuda, cuda:N or mps.
     """
+    import torch
+
     from auscult.detector import Detector
     from auscult.display import print_warning
     from auscult.live.history import file_hash
@@ -66,6 +68,7 @@ def monitor(
     from auscult.live.watch import DetectorScorer, watch_machine
     from auscult.training import choose_device
 
+    torch.set_num_threads(1)  # others need the computer too, and the scores are those of offline to the last bit
     loaded = Detector.load(detector, device=choose_device(device))
     watch, warnings = watch_machine(
         loaded,

@@ -98,9 +98,7 @@ def _check_entries(path: Path, entries: list[zipfile.ZipInfo], n_bytes: int) -> 
         problem = "two entries of one name"
     elif wrong := [name for name in names if not _is_plain(name)]:
         problem = f"the entry {wrong[0]!r}, which is no plain name"
-    elif wrong := [
-        info.filename for info in entries if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1
-    ]:
+    elif wrong := [info.filename for info in entries if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1]:
         problem = f"the entry {wrong[0]!r}, which is compressed or encrypted"
     elif (
         any(info.file_size != info.compress_size for info in entries)

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from auscult.alarms import AlarmSettings
 from auscult.calibration import Calibration
 from auscult.condition import Condition
-from auscult.detector.parts import Part, Scorer, rate_of
-from auscult.detector.sounds import Waveform, sound_blocks, windows_of
+from auscult.detector.sounds import Waveform, rate_of, sound_blocks, windows_of
 from auscult.errors import DetectorError, nearest
+from auscult.scoring import Part, Scorer
 
 Decision = Literal["normal", "anomalous", "unknown"]
 

@@ -12,11 +12,11 @@ from auscult.calibration import Calibration
 from auscult.condition import Condition
 from auscult.detector.archive import ADVICE, read_archive, write_archive
 from auscult.detector.description import FORMAT, Description, MachineEntry
-from auscult.detector.parts import Part
 from auscult.detector.rebuilding import front_end_of, model_of
 from auscult.errors import AuscultError, DetectorError, WeightsError
 from auscult.features.front_end import FrontEnd
 from auscult.pooling import POOLINGS
+from auscult.scoring import Part, Scorer
 
 if TYPE_CHECKING:
     from auscult.detector.detector import Detector, Machine

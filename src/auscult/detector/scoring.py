@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.alarms import AlarmSettings
-from auscult.detector.parts import Part, Scored
 from auscult.detector.sounds import Waveform
 from auscult.errors import AudioError
+from auscult.scoring import Part, Scored, Scorer
 
 if TYPE_CHECKING:
     from auscult.detector.detector import Decision, Detector, Machine, Score
@@ -109,6 +109,6 @@ def _judge(
 def _evidence(
     detector: "Detector", part: Part, waveform: Waveform, machine: "Machine"
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    banks = detector.scorer.banks(waveform, sample_rate=detector.sample_rate, machine_id=machine.machine_id)
-    bank = banks[id(part.front_end)]
-    return part.model.frame_scores(bank)[0], part.model.error_map(bank)[0]
+    frames = Scorer([part]).frames(waveform, sample_rate=detector.sample_rate)[part.name]
+    ids = [machine.machine_id]
+    return part.model.frame_scores([frames], ids)[0], part.model.error_map([frames], ids)[0]

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from auscult.audio import blocks_of, resample
 from auscult.errors import AudioError
+from auscult.features.front_end import FrontEnd
 
 Waveform = NDArray[np.float32]
 
@@ -66,3 +67,19 @@ def windows_of(blocks: Iterable[Waveform], *, length: int, step: int) -> Iterato
         held = held[place:]
     if first == 0 and len(held):
         yield 0, held
+
+
+def rate_of(front_end: FrontEnd) -> int:
+    """The rate at which a front end reads sounds, in Hz."""
+    return front_end.features.sample_rate if front_end.denoiser is None else front_end.denoiser.sample_rate
+
+
+def cut(blocks: Iterable[Waveform], *, first: int, last: int) -> Iterator[Waveform]:
+    """The samples from `first` up to `last` of a sound in parts `[T]`, in parts."""
+    place = 0
+    for block in blocks:
+        if place >= last:
+            return
+        if place + len(block) > first:
+            yield block[max(0, first - place) : last - place]
+        place += len(block)
