@@ -10,7 +10,7 @@ from cyclopts import Parameter
 def monitor(
     detector: Path,
     *,
-    source: str,
+    source: Annotated[str, Parameter(allow_leading_hyphen=True)],
     machine_id: str | None = None,
     rate: int | None = None,
     channels: int | None = None,
