@@ -1,7 +1,6 @@
 """`auscult monitor` and `auscult history`: as an engineer uses them, with a real detector."""
 
 import contextlib
-import itertools
 import json
 import os
 import signal
@@ -321,6 +320,10 @@ def test_a_disk_that_is_full_from_the_start_is_said_and_alarms_are_delivered(
     assert b"Traceback" not in done.stderr
 
 
+KILLS = [(b'"window"', 150)] * 6 + [(b'"raised"', 3)] * 3 + [(b'"cleared"', 3)] * 3
+"""Kill -9 as soon as up to so many lines with a word were written."""
+
+
 @pytest.mark.slow
 def test_twelve_kills_lose_no_alarm_and_double_none(
     detector: Path,
@@ -332,25 +335,25 @@ def test_twelve_kills_lose_no_alarm_and_double_none(
     folder.mkdir()
     for index in range(12):
         path = folder / f"{index:02d}.wav"
-        soundfile.write(path, pump(120, fault=(20, 30), seed=index), RATE)
+        soundfile.write(path, pump(90, fault=(20, 30), seed=index), RATE)
         os.utime(path, (1.7e9 + index, 1.7e9 + index))
     whole = process(detector, folder, "--machine-id", "left", "--once", "--state", tmp_path / "whole")
     whole.communicate(timeout=300)
     assert whole.returncode == 0
     server = hook(*[200, 503, 200, 500, 200] * 3)
     options = ["--machine-id", "left", "--once", "--state", tmp_path / "killed", "--webhook", server.url, "--json"]
-    written: list[bytes] = []
-    for number in itertools.count():
+    options.append("--windows")
+    written, moments = list[bytes](), np.random.default_rng(0)
+    for kill in [*KILLS, None]:
         running = process(detector, folder, *options)
         assert running.stdout is not None
-        if number >= 12:
-            written += running.communicate(timeout=300)[0].splitlines()
-            assert running.returncode == 0
-            break
-        killer = threading.Timer(3.5 + 0.35 * number, running.kill)
-        killer.start()
-        written += running.communicate(timeout=300)[0].splitlines()
-        killer.cancel()
+        if kill is not None:
+            word, most = kill
+            for _ in range(moments.integers(1, most)):
+                written += read_until(running.stdout, word)
+            running.kill()
+        written += running.stdout.read().splitlines()
+        assert running.wait(60) == (0 if kill is None else -signal.SIGKILL)
     expected = [
         (e["event"], e["file"], e["file_seconds"]) for e in read_events(tmp_path / "whole") if e["type"] == "alarm"
     ]
