@@ -21,7 +21,7 @@ alarms calibration condition
 detector
 analysis run_folder
 report
-runs learn
+runs learn pack
 live
 display  cli __main__
 """.split()

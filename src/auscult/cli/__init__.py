@@ -8,6 +8,7 @@ from cyclopts import App, CycloptsError
 from auscult import __version__
 from auscult.cli.data import download, inspect, synth
 from auscult.cli.denoising import denoise, train_denoiser
+from auscult.cli.detector import info, learn, pack, score
 from auscult.cli.monitor import history, monitor
 from auscult.cli.planning import plan
 from auscult.cli.runs import evaluate, recipes, run
@@ -31,6 +32,10 @@ for command in (
     submit,
     train_denoiser,
     denoise,
+    learn,
+    pack,
+    score,
+    info,
     monitor,
     history,
 ):

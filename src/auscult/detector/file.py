@@ -16,7 +16,7 @@ from auscult.detector.rebuilding import front_end_of, model_of
 from auscult.errors import AuscultError, DetectorError, WeightsError
 from auscult.features.front_end import FrontEnd
 from auscult.pooling import POOLINGS
-from auscult.scoring import Part, Scorer
+from auscult.scoring import Part
 
 if TYPE_CHECKING:
     from auscult.detector.detector import Detector, Machine

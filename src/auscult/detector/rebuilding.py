@@ -53,11 +53,10 @@ def _features(config: Mapping[str, Any], *, device: str) -> Features:
 
 
 def _denoiser(entry: DenoiserEntry, blobs: Mapping[str, bytes], *, device: str) -> Denoiser:
-    arguments = {"n_fft": entry.n_fft, "hop_length": entry.hop_length, "channels": tuple(entry.channels)}
     tensors = tensors_of(blobs, entry.tensors)
 
     def make() -> UNet:
-        return UNet(**arguments)
+        return UNet(n_fft=entry.n_fft, hop_length=entry.hop_length, channels=tuple(entry.channels))
 
     with torch.random.fork_rng(devices=[]):
         unet = _filled(make, tensors, "the denoiser")
@@ -77,8 +76,10 @@ def model_of(entry: PartEntry, blobs: Mapping[str, bytes], *, device: str) -> Mo
         raise DetectorError(f"the model {entry.name!r} with an argument greater than {MOST}")
     check_arguments(entry.arguments, family, f"the model {entry.name!r}")
 
+    arguments: dict[str, Any] = dict(entry.arguments)
+
     def make() -> Model:
-        model = family(**entry.arguments)
+        model = family(**arguments)
         model.ids = tuple(entry.ids)
         model.build()
         return model
@@ -90,13 +91,14 @@ def model_of(entry: PartEntry, blobs: Mapping[str, bytes], *, device: str) -> Mo
 
 
 def _filled(make: Callable[[], M], tensors: Mapping[str, Tensor], what: str) -> M:
-    """A module with the given tensors; it is only made if its shapes are theirs, so it is never larger than its file."""
+    """A module with the given tensors; it is made only if its shapes are theirs: never larger than its file."""
     with torch.device("meta"):
         expected = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in make().state_dict().items()}
     found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
     if wrong := sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)):
         raise DetectorError(
-            f"{what} with {wrong[0]!r} as {_shown(found, wrong[0])}; its arguments make that {_shown(expected, wrong[0])}"
+            f"{what} with {wrong[0]!r} as {_shown(found, wrong[0])}, and by its arguments that is "
+            f"{_shown(expected, wrong[0])}"
         )
     module = make()
     module.load_state_dict(tensors)

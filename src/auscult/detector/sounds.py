@@ -33,7 +33,7 @@ def sound_blocks(
     waveform = np.asarray(sound)
     if waveform.dtype.kind not in "fiu" or waveform.ndim != 1 or not len(waveform):
         raise AudioError(
-            f"an array of shape {waveform.shape} and type {waveform.dtype} is no sound; give one channel of samples, [T]"
+            f"an array of shape {waveform.shape} and type {waveform.dtype} is no sound; give one channel, [T]"
         )
     if waveform.dtype.kind != "f":
         raise AudioError(f"samples of type {waveform.dtype} have no full scale; give floats, where full scale is 1")

@@ -1,4 +1,4 @@
-"""From the scores of held-out normal sound to thresholds and conditions, or to sentences that say why there are none."""
+"""From scores of held-out normal sound to thresholds and conditions, or to sentences on why there are none."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -46,15 +46,12 @@ def judge(
         condition, more = _condition(detector, training.get(name, ()), pieces[name], settings)
         machines[name] = Machine(name, machines[name].machine_id, calibration, condition)
         warnings += [*lines, *more]
-    if settings.alarm is not None:
-        detector = replace(detector, alarm=settings.alarm)
-    return Judged(replace(detector, machines=machines), warnings)
+    return Judged(replace(detector, machines=machines, alarm=settings.alarm), warnings)
 
 
 def _calibration(name: str, series: Sequence[WindowScores], settings: Settings) -> tuple[Calibration | None, list[str]]:
-    alarm = settings.alarm_for(3600 * sum(part.hours for part in series))
     try:
-        calibration = calibrate(series, settings.rate, settings=alarm, method=settings.method)
+        calibration = calibrate(series, settings.rate, settings=settings.alarm, method=settings.method)
     except CalibrationError as error:
         return None, [f"{name} has no threshold, and its decisions are unknown: {error}."]
     if calibration.supported:

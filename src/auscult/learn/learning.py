@@ -153,7 +153,7 @@ def _sound(
     """The stretches of each machine, and the settings with the alarm logic for the least of their calibration sound."""
     stretches = {name: stretches_of(found, short_seconds=settings.short_seconds) for name, found in recordings.items()}
     least = min(sum(stretch.seconds for stretch in found) for found in stretches.values())
-    return stretches, replace(settings, alarm=settings.alarm_for(share * least))
+    return stretches, replace(settings, alarm=settings.alarm_for(share * least), adapt=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from auscult.constructors import make_features, model_arguments
 from auscult.detector.combining import member_scales
 from auscult.ensemble import Scores
 from auscult.errors import RecipeError
+from auscult.features import Features
 from auscult.features.bank import Bank
 from auscult.features.front_end import FrontEnd
 from auscult.models import MODELS, Model
@@ -90,16 +91,8 @@ def fit_parts(
     leaves: dict[str, Scores] = {}
     empty = ScoreTable(())
     for member in members:
-        bank, family = banks[member.name], MODELS[member.family]
-        arguments = model_arguments(member, front_ends[member.name].features)
-        settings = {**asdict(family.default_training), **recipe.training_of(member), "device": device}
-        training = Training(**{**settings, "seed": recipe.seed})
-        models[member.name] = family(**arguments).fit(
-            bank,
-            training=training,
-            member=member.name,
-            on_epoch=lambda done, _, name=member.name, total=training.epochs: on_epoch(name, done, total),
-        )
+        bank, features = banks[member.name], front_ends[member.name].features
+        models[member.name] = _fitted(member, recipe, features, bank, device=device, on_epoch=on_epoch)
         scores = models[member.name].score_clips(bank, pooling=member.pooling)
         rows = zip(bank.ids, scores.tolist(), strict=True)
         table = ScoreTable(
@@ -123,3 +116,23 @@ def fit_parts(
         )
         for name, scale in scales.items()
     ]
+
+
+def _fitted(
+    member: Member,
+    recipe: Recipe,
+    features: Features,
+    bank: Bank,
+    *,
+    device: str,
+    on_epoch: Callable[[str, int, int], None],
+) -> Model:
+    family = MODELS[member.family]
+    settings = {**asdict(family.default_training), **recipe.training_of(member), "device": device}
+    training = Training(**{**settings, "seed": recipe.seed})
+
+    def advance(done: int, _losses: dict[str, float]) -> None:
+        on_epoch(member.name, done, training.epochs)
+
+    model = family(**model_arguments(member, features))
+    return model.fit(bank, training=training, member=member.name, on_epoch=advance)

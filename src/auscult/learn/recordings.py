@@ -74,7 +74,7 @@ def find_recordings(normals: Path, *, machine: str | None = None) -> dict[str, l
             )
         name = machine or (inside[0] if len(inside) > 1 else normals.resolve().stem or "machine")
         found.setdefault(name, []).append(Recording(path, probe(path)))
-    flat = [path for path in files if path == normals or path.parent == normals]
+    flat = [path for path in files if normals in (path, path.parent)]
     if machine is None and flat and len(flat) < len(files):
         raise DatasetError(
             f"{normals} holds recordings ({flat[0].name}, ...) beside folders of recordings: give each machine a "

@@ -3,12 +3,14 @@
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 
 from auscult.alarms import WindowScores
 from auscult.detector import Detector
+from auscult.errors import RunError
 from auscult.jobs import single_thread
 from auscult.learn.windows import Piece
 
@@ -33,7 +35,12 @@ def score_pieces(
         workers: processes; 1 is this one.
         label: of the progress.
         advance: called as the work advances.
+
+    Raises:
+        RunError: if there is no worker.
     """
+    if workers < 1:
+        raise RunError(f"{workers} workers can do nothing; give at least 1")
     flat = [piece for found in pieces.values() for piece in found]
     every = iter(
         _here(detector, flat, label, advance) if workers == 1 else _apart(detector, flat, workers, label, advance)
@@ -42,15 +49,10 @@ def score_pieces(
 
 
 def _here(detector: Detector, pieces: Sequence[Piece], label: str, advance: OnProgress) -> list[WindowScores]:
-    windows = [piece.n_windows(length=detector.window_seconds, step=detector.step_seconds) for piece in pieces]
-    found: list[WindowScores] = []
+    total = sum(piece.n_windows(length=detector.window_seconds, step=detector.step_seconds) for piece in pieces)
+    steps = count(1)
     with single_thread():
-        for place, piece in enumerate(pieces):
-            before = sum(windows[:place])
-            found.append(
-                _score(detector, piece, lambda done, before=before: advance(label, before + done, sum(windows)))
-            )
-    return found
+        return [_score(detector, piece, lambda: advance(label, next(steps), total)) for piece in pieces]
 
 
 def _apart(
@@ -79,10 +81,10 @@ def _apart(
 def score_piece_of_file(path: Path, piece: Piece) -> WindowScores:
     """The scores of a piece, in a worker, by the detector of a file."""
     with single_thread():
-        return _score(_loaded(path), piece, lambda done: None)
+        return _score(_loaded(path), piece)
 
 
-def _score(detector: Detector, piece: Piece, on_window: Callable[[int], None]) -> WindowScores:
+def _score(detector: Detector, piece: Piece, on_window: Callable[[], None] | None = None) -> WindowScores:
     """The scores of a piece's windows; times are of the windows' ends, in seconds of the stretch."""
     rate = detector.sample_rate
     length, step = detector.samples(detector.window_seconds), detector.samples(detector.step_seconds)
@@ -90,7 +92,8 @@ def _score(detector: Detector, piece: Piece, on_window: Callable[[int], None]) -
     for start, waveform in piece.windows(sample_rate=rate, channel=detector.channel, length=length, step=step):
         times.append((start + length) / rate)
         scores.append(detector.window_scores(waveform, machine_id=piece.machine))
-        on_window(len(scores))
+        if on_window is not None:
+            on_window()
     return WindowScores(np.array(times), np.array(scores), detector.window_seconds, detector.step_seconds)
 
 

@@ -1,6 +1,6 @@
 """How a detector is learned: windows, promise, alarm logic, method."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from auscult.alarms import AlarmSettings
 from auscult.calibration import Method
@@ -10,7 +10,7 @@ WINDOW_SECONDS, STEP_SECONDS = 10.0, 1.0
 DAY = 1 / 24
 
 COOL_DOWNS = 60
-"""That the calibration sound must have room for, unless an alarm logic is given."""
+"""That the calibration sound must have room for, where it may be shortened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +19,8 @@ class Settings:
 
     Args:
         rate: false alarms an hour that are promised.
-        alarm: the alarm logic that the promise is about; its defaults if none is given, with a shorter cool-down where
-            there is little sound (`alarm_for`).
+        alarm: the alarm logic that the promise is about.
+        adapt: take a shorter cool-down where there is little sound (`alarm_for`).
         window_seconds: length of a window.
         step_seconds: from one window to the next.
         method: "split" trains on the first half of each machine's sound and calibrates on the second; "cross-fitted"
@@ -31,7 +31,8 @@ class Settings:
     """
 
     rate: float = DAY
-    alarm: AlarmSettings | None = None
+    alarm: AlarmSettings = field(default_factory=AlarmSettings)
+    adapt: bool = True
     window_seconds: float = WINDOW_SECONDS
     step_seconds: float = STEP_SECONDS
     method: Method = "split"
@@ -47,14 +48,15 @@ class Settings:
     @property
     def short_seconds(self) -> float:
         """Recordings shorter than this show the alarm logic too few windows: they are laid end to end."""
-        return self.window_seconds + 2 * (self.alarm or AlarmSettings()).n * self.step_seconds
+        return self.window_seconds + 2 * self.alarm.n * self.step_seconds
 
     def alarm_for(self, seconds: float) -> AlarmSettings:
         """The alarm logic for an amount of calibration sound.
 
         A tail needs some tens of places where alarms could have been, and each takes a cool-down.
         """
-        if self.alarm is not None:
+        if not self.adapt:
             return self.alarm
-        usual = AlarmSettings()
-        return replace(usual, cool_down_seconds=min(usual.cool_down_seconds, float(round(seconds / COOL_DOWNS))))
+        return replace(
+            self.alarm, cool_down_seconds=min(self.alarm.cool_down_seconds, float(round(seconds / COOL_DOWNS)))
+        )

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -59,7 +60,7 @@ class Piece:
             return []
         edges = np.linspace(0, count, min(number, count) + 1).round().astype(int)
         found = []
-        for first, last in zip(edges[:-1], edges[1:], strict=True):
+        for first, last in pairwise(edges.tolist()):
             start = self.span.start + first * step
             end = self.span.end if last == count else start + (last - first - 1) * step + length
             found.append(Piece(self.machine, self.stretch, Span(self.span.recording, start, end)))

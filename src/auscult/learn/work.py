@@ -8,8 +8,8 @@ from auscult.errors import DatasetError
 from auscult.features.front_end import FrontEnd
 from auscult.learn.members import fit_parts
 from auscult.learn.recordings import Stretch
-from auscult.learn.settings import Settings
 from auscult.learn.scores import OnProgress, Pieces
+from auscult.learn.settings import Settings
 from auscult.learn.windows import training_banks
 from auscult.recipe import Member, Recipe
 
