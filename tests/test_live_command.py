@@ -107,6 +107,7 @@ def test_plain_lines_and_the_history(command: Callable[..., Any], detector: Path
     assert [json.loads(line) for line in as_json.out.splitlines()] == read_events(state)
 
 
+@pytest.mark.slow
 def test_the_same_numbers_from_a_pipe_at_another_rate(detector: Path, fault: Path, tmp_path: Path) -> None:
     """Two channels of 48 kHz on standard input, in 16 bits; and how the process ends when they do."""
     sound = soxr.resample(soundfile.read(fault, dtype="float32")[0], RATE, 48000)
@@ -125,7 +126,12 @@ def test_the_same_numbers_from_a_pipe_at_another_rate(detector: Path, fault: Pat
     assert np.allclose(scores, offline, rtol=0, atol=1e-3)
     assert [alarm["event"] for alarm in lines(out, "alarm")][:2] == ["raised", "cleared"]
     assert [trouble["kind"] for trouble in lines(out, "trouble")] == ["ended"]
-    assert done[1] == b""
+    assert warnings_only(done[1])
+
+
+def warnings_only(err: bytes) -> bool:
+    """Whether the one line on standard error is that of the short calibration."""
+    return [line.startswith("warning: Extrapolated") for line in err.decode().splitlines()] == [True]
 
 
 def process(detector: Path, source: Any, *options: Any, **settings: Any) -> subprocess.Popen[bytes]:
@@ -231,7 +237,9 @@ def read_until(stream: Any, word: bytes) -> list[bytes]:
     return found
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 0, marks=pytest.mark.slow)]
+)
 def test_signals_end_it_with_all_written_down(detector: Path, tmp_path: Path, number: int, code: int) -> None:
     state = tmp_path / "s"
     options = ["--machine-id", "left", "--rate", "16000", "--format", "f32le", "--json", "--state", state]
@@ -248,6 +256,7 @@ def test_signals_end_it_with_all_written_down(detector: Path, tmp_path: Path, nu
     assert [event["event"] for event in read_events(state)] == ["raised", "cleared"]
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_ends_it_quietly(detector: Path, tmp_path: Path) -> None:
     options = ["--machine-id", "left", "--rate", "16000", "--format", "f32le", "--json", "--windows"]
     running = process(detector, "-", *options, "--state", tmp_path / "s")
@@ -260,9 +269,10 @@ def test_a_reader_that_goes_away_ends_it_quietly(detector: Path, tmp_path: Path)
         running.stdin.write(pump(30, fault=(1, 9)).tobytes())
         running.stdin.flush()
     assert running.wait(30) == 0
-    assert running.stderr.read() == b""
+    assert warnings_only(running.stderr.read())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 @pytest.mark.parametrize("json_lines", [True, False])
 def test_standard_output_on_a_full_disk_does_not_stop_it(

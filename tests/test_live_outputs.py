@@ -334,6 +334,7 @@ class Listener:
         self.client.loop_stop()
 
 
+@pytest.mark.slow
 def test_mqtt_delivers_with_a_status_and_a_last_will(broker: Broker) -> None:
     broker.start()
     listener = Listener(broker)
@@ -386,6 +387,7 @@ def outage(broker: Broker, history: History, *, seconds: float) -> None:
     assert [data["id"] for data in read_events(history.folder)] == [f"pump-{n}" for n in range(1, number + 1)]
 
 
+@pytest.mark.slow
 def test_a_broker_that_goes_away_gets_all_it_missed(
     broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
