@@ -5,7 +5,7 @@ STAMP := .venv/.stamp
 # Each test worker computes with one thread; two or more workers share the machine.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test test-all check format bench bench-alarms bench-denoiser bench-real docs clean
+.PHONY: setup demo test test-all check format bench bench-alarms bench-denoised bench-denoiser bench-real docs clean
 
 setup: $(STAMP)
 
@@ -52,6 +52,11 @@ bench-alarms: setup
 
 bench-denoiser: setup
 	$(BIN)/python -m benchmarks.denoiser
+	$(BIN)/python -m benchmarks.page
+
+bench-denoised: setup
+	$(BIN)/python -m benchmarks.denoised
+	$(BIN)/python -m benchmarks.page
 
 clean:
 	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

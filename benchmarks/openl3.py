@@ -47,15 +47,20 @@ def front_end_vs_conv_dft() -> float:
 def speeds() -> dict[str, float]:
     """Seconds of sound in a second of computing, on one thread and two; plain and as it is used; two precisions.
 
-    Plain is the network as it was trained, its maps channels first. Both start from the waveform.
+    Plain is the network as it was trained, its maps channels first. Both start from the waveform. The differences are
+    the largest ones of the embeddings, relative to the largest value: of plain, and of bfloat16.
     """
+    from copy import deepcopy
+
     import torch
 
     from auscult.features.openl3_network import AudioNetwork, WindowSpectrogram
 
     front_end, sound = WindowSpectrogram(), windows()
-    plain, folded = AudioNetwork().eval(), AudioNetwork().fold()
+    plain = AudioNetwork().eval()
+    folded = deepcopy(plain).fold()
     found: dict[str, float] = {}
+    outputs: dict[str, Any] = {}
     for threads in (1, 2):
         torch.set_num_threads(threads)
         for name, network, last in (("plain", plain, False), ("", folded, True)):
@@ -65,9 +70,13 @@ def speeds() -> dict[str, float]:
                 for _ in range(4):
                     started = time.perf_counter()
                     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                        network(front_end(sound)[:, None].contiguous(memory_format=layout))
+                        output = network(front_end(sound)[:, None].contiguous(memory_format=layout))
                     times.append(time.perf_counter() - started)
                 speed = N_WINDOWS / min(times) / WINDOWS_PER_SECOND
                 found["_".join(part for part in ("openl3_speed", name, precision, f"{threads}t") if part)] = speed
+                outputs[name + precision] = output.float()
     torch.set_num_threads(1)
+    ours = outputs["fp32"]
+    for name, other in (("layout", "plainfp32"), ("bf16", "bf16")):
+        found[f"openl3_{name}_difference"] = float((outputs[other] - ours).abs().max() / ours.abs().max())
     return found

@@ -1,4 +1,4 @@
-"""The tables of README.md and docs/benchmarks.md, rendered from the measured figures in `benchmarks/results`.
+"""The tables of README.md and of the pages, rendered from the measured figures in `benchmarks/results`.
 
 `python -m benchmarks.page` fills the pages between the comments `<!-- begin NAME -->` and `<!-- end NAME -->`.
 """
@@ -11,7 +11,10 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "benchmarks" / "results"
-PAGES = (PROJECT / "README.md", PROJECT / "docs" / "benchmarks.md", PROJECT / "docs" / "thresholds.md")
+PAGES = (
+    PROJECT / "README.md",
+    *(PROJECT / "docs" / f"{name}.md" for name in ("benchmarks", "denoising", "thresholds")),
+)
 
 Results = Mapping[str, Any]
 
@@ -35,12 +38,32 @@ FIGURES = {
     "hvae_train_vs_dataloader": "HVAE training, batch 512, against the same network fed by a `DataLoader`",
     "idcae_train_vs_dataloader": "IDCAE training, batch 512, against the same network fed by a `DataLoader`",
     "freak_vs_plain": "FREAK training, batch 32, against a hand-written loop and the same layers from `torch.nn`",
+    "freak_bf16_vs_plain_bf16": "the same, both in bfloat16 autocast",
+    "freak_score_vs_plain": "FREAK scoring clips of 10 s one by one, against the same layers from `torch.nn`",
+    "freak_bf16_score_vs_plain_bf16": "the same, both in bfloat16 autocast",
     "freak_bf16_gain": 'FREAK training in float32, against bfloat16 autocast (`precision = "bf16"`)',
     "search_3_members_s": "seconds to search 5,151 weight vectors of three members on 1,400 clips of four ids",
     "search_4_members_s": "seconds to search 176,851 weight vectors of four members on the same",
     "bootstrap_90_systems_s": "seconds for 1,000 bootstrap replicates of 90 systems on 8,400 clips of 24 ids each",
+    "complex_conv_vs_native": "a complex convolution, forward and backward in bfloat16, against torch's complex one",
+    "denoiser_layout_difference": "denoiser's output, channels first against last, of the largest value",
+    "denoiser_bf16_difference": "denoiser's output, bfloat16 against float32, of the largest value",
+    "openl3_layout_difference": "embeddings, the plain network against ours, of the largest value",
+    "openl3_bf16_difference": "embeddings, bfloat16 against float32, of the largest value",
+    "freak_train_gflops": "arithmetic of FREAK's training in float32, in GFLOP/s",
+    "freak_train_of_matmul": "that over the GFLOP/s of a product of two matrices of 2,048 x 2,048",
+    "freak_bf16_train_gflops": "arithmetic of FREAK's training in bfloat16, in GFLOP/s",
+    "freak_bf16_train_of_matmul": "that over the GFLOP/s of such a product in bfloat16",
 }
-"""Figures of `bench.json`, each a ratio unless it says otherwise."""
+"""Figures of `bench.json`, each a ratio unless it says otherwise; those of `FRONT_ENDS` have a table of their own."""
+
+FRONT_ENDS = {
+    "denoiser, channels last (as used)": "denoiser_rtf_{precision}_{threads}",
+    "denoiser, channels first": "denoiser_rtf_channels_first_{precision}_{threads}",
+    "OpenL3, norms folded, channels last (as used)": "openl3_speed_{precision}_{threads}t",
+    "OpenL3, plain, channels first": "openl3_speed_plain_{precision}_{threads}t",
+}
+"""Figures of `bench.json` by precision and threads; names with `speed` are seconds of sound in a second."""
 
 
 def read(name: str) -> Results | None:
@@ -140,6 +163,21 @@ def speed() -> str:
     return _speed("bench.json", "make bench")
 
 
+def front_ends() -> str:
+    """Real-time factors of the denoiser and of OpenL3."""
+    results = read("bench.json")
+    columns = [(precision, threads) for precision in ("fp32", "bf16") for threads in (1, 2)]
+    rows = []
+    for title, pattern in FRONT_ENDS.items():
+        names = [pattern.format(precision=precision, threads=threads) for precision, threads in columns]
+        if results is None or not all(name in results for name in names):
+            return _absent("bench.json", "make bench")
+        factors = [1 / results[name] if "speed" in name else results[name] for name in names]
+        rows.append([title, *(f"{factor:.3f}" for factor in factors)])
+    heads = [f"{precision}, {threads} thread{'s' * (threads > 1)}" for precision, threads in columns]
+    return table(["seconds of computing for a second of sound", *heads], rows)
+
+
 def cuda() -> str:
     """Speed of training on a GPU."""
     return _speed("bench-cuda.json", "python -m benchmarks.run --device cuda")
@@ -155,6 +193,71 @@ def denoiser() -> str:
         gains = [part[f"{name}_gain_db"] for part in (one, other) for name in ("si_sdr", "snr")]
         rows.append([f"{one['level']}", *(f"{gain:+.2f}" for gain in gains)])
     return table(["level", "real: SI-SDR, dB", "real: SNR, dB", "synthetic: SI-SDR, dB", "synthetic: SNR, dB"], rows)
+
+
+def denoised() -> str:
+    """What denoising does to AUC and pAUC on synthetic factories, by noise and level."""
+    results = read("denoised.json")
+    if results is None:
+        return _absent("denoised.json", "make bench-denoised")
+    rows = []
+    for row in results["synthetic"]:
+        gain = f"{row['si_sdr_gain_db']:+.1f}" if row["level"] else ""
+        place = [f"{row['snr_db']:+g} dB", row["family"].upper() if row["family"] == "hvae" else "Spectral"]
+        rows.append([*place, f"{row['level']}", gain, *_changes(row)])
+    return table(["noise", "family", "level", "SI-SDR gain, dB", *CHANGES], rows)
+
+
+def denoised_verdict() -> str:
+    """In a sentence, whether denoising helped on the synthetic factories."""
+    results = read("denoised.json")
+    if results is None:
+        return _absent("denoised.json", "make bench-denoised")
+    rows = [row for row in results["synthetic"] if row["level"]]
+    changes = [(row[f"{name}_change"], row[f"{name}_change_se"]) for row in rows for name in ("auc", "pauc")]
+    counts = [sum(sign * change > 2 * error for change, error in changes) for sign in (1, -1)]
+    low, high = (f"{100 * pick(change for change, _ in changes):+.1f}" for pick in (min, max))
+    return (
+        f"On the synthetic factories denoising changed AUC and pAUC by {low} to {high} points. Of these {len(changes)} "
+        f"differences {counts[0]} are gains, and {counts[1]} losses, of more than twice their standard error."
+    )
+
+
+CHANGES = ("AUC, %", "less undenoised", "pAUC, %", "less undenoised")
+
+
+def _changes(row: Results) -> list[str]:
+    cells = []
+    for name in ("auc", "pauc"):
+        change, error = (100 * row[f"{name}_change{end}"] for end in ("", "_se"))
+        cells += [f"{100 * row[name]:.1f}", f"{change + 0.0:+.1f} ± {error:.1f}" if row["level"] else ""]
+    return cells
+
+
+def denoised_real() -> str:
+    """AUC and pAUC of each real slider, denoised and not."""
+    results = read("denoised.json")
+    if results is None or "real" not in results:
+        return _absent("denoised.json", "make bench-denoised")
+    machines = list(dict.fromkeys(row["machine_id"] for row in results["real_by_id"]))
+    by_id = {(row["family"], row["level"], row["machine_id"]): row for row in results["real_by_id"]}
+    rows = []
+    for row in results["real"]:
+        some = [row, *(by_id[row["family"], row["level"], machine] for machine in machines)]
+        cells = [f"{100 * one['auc']:.0f} / {100 * one['pauc']:.0f}" for one in some]
+        rows.append([row["family"].upper() if row["family"] == "hvae" else "Spectral", f"{row['level']}", *cells])
+    return table(["family", "level", "mean", *machines], rows)
+
+
+def denoised_sounds() -> str:
+    """What an ear would notice in real denoised recordings."""
+    from benchmarks.denoised_sounds import FIGURES as HEARD
+
+    results = read("denoised.json")
+    if results is None or "sounds" not in results:
+        return _absent("denoised.json", "make bench-denoised")
+    rows = [[text, *(f"{row[name]:.3g}" for row in results["sounds"])] for name, text in HEARD.items()]
+    return table(["", *(f"level {row['level']}" for row in results["sounds"])], rows)
 
 
 def promise() -> str:
@@ -197,11 +300,15 @@ def _speed(file: str, command: str) -> str:
     if results is None:
         return _absent(file, command)
     rows = []
-    for name in (*FIGURES, *sorted(set(results) - set(FIGURES))):
+    others = sorted(
+        name for name in set(results) - set(FIGURES) if not name.startswith(("denoiser_rtf", "openl3_speed"))
+    )
+    for name in (*FIGURES, *others):
         if isinstance(value := results.get(name), int | float):
             target = TARGETS.get(name) if file == "bench.json" else None
             bound = "" if target is None else f"at least {target:g}" if target > 0 else f"at most {-target:g}"
-            rows.append([f"`{name}`: {FIGURES[name]}" if name in FIGURES else f"`{name}`", f"{value:.2f}", bound])
+            digits = f"{value:.2f}" if value >= 1 else f"{value:.2g}"
+            rows.append([f"`{name}`: {FIGURES[name]}" if name in FIGURES else f"`{name}`", digits, bound])
     facts = [f"{name}: {value}" for name, value in sorted(results.items()) if isinstance(value, str)]
     return "\n\n".join([table(["figure", "value", "target"], rows), *facts])
 
@@ -222,6 +329,11 @@ BLOCKS = {
     "speed": speed,
     "cuda": cuda,
     "denoiser": denoiser,
+    "front_ends": front_ends,
+    "denoised": denoised,
+    "denoised_verdict": denoised_verdict,
+    "denoised_real": denoised_real,
+    "denoised_sounds": denoised_sounds,
     "promise": promise,
     "extrapolation": extrapolation,
 }

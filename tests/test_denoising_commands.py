@@ -135,6 +135,28 @@ def test_silent_clean_sounds_are_named(factory: Path, tmp_path: Path) -> None:
     assert {failure.kind for failure in done.failures[1:]} == {"not run"}
 
 
+def test_the_command_says_in_one_line_what_is_missing(
+    factory: Path, pumps: Path, tmp_path: Path, record: Callable[..., Path], command: Callable[..., Any]
+) -> None:
+    silent, few = tmp_path / "silent", record(tmp_path / "few" / "a.wav").parent
+    silent.mkdir()
+    for index in range(4):
+        soundfile.write(silent / f"{index}.wav", np.zeros(8000), 16000)
+    (tmp_path / "empty").mkdir()
+    for data, clean, kind, words in (
+        (factory, tmp_path / "none", "fan", "does not exist"),
+        (factory, tmp_path / "empty", "fan", "holds no .wav, .flac, .ogg files"),
+        (factory, few, "fan", "clean sounds of 1 recordings; a denoiser needs 3 at least"),
+        (factory, silent, "fan", "4 of 4 clean sounds are silent"),
+        (pumps, factory / "clean", "pump", "the data has no other machine type"),
+    ):
+        out = tmp_path / f"out of {clean.name}"
+        done = command("train-denoiser", data, "--clean", clean, "--machine-type", kind, "--out", out)
+        assert done.code == 2
+        assert words in done.error
+        assert not list(out.glob("*.safetensors"))
+
+
 def test_the_commands_train_and_denoise(
     factory: Path, tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

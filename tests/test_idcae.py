@@ -13,6 +13,7 @@ import torch
 from auscult.errors import ModelError
 from auscult.features.bank import Bank, bank_of
 from auscult.models import IDCAE
+from auscult.models.idcae import MeanError
 from auscult.training import Training, generator_of
 
 N_BINS = 6
@@ -119,6 +120,20 @@ def test_the_loss_is_the_mean_error_to_what_the_label_asks_for(norm: str) -> Non
     assert losses["loss"].item() == pytest.approx(np.mean(errors), rel=1e-4)
     for name, mask in (("match", is_match), ("non_match", ~is_match)):
         assert losses[name].item() == pytest.approx(np.mean(np.array(errors)[mask.numpy()]), rel=1e-4)
+
+
+@pytest.mark.parametrize(("norm", "power"), [("l1", 1), ("l2", 2)])
+def test_the_gradient_is_that_of_plain_operations(norm: str, power: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    output, target = torch.randn(2, 7, 30, generator=generator)
+    target[3] = output[3]  # no error at all has no gradient
+    output.requires_grad_()
+    plain = (output - target).abs().pow(power).mean(dim=1)
+    (expected,) = torch.autograd.grad(plain.square().sum(), output)
+    errors = MeanError.apply(output, target.clone(), norm)
+    torch.testing.assert_close(errors, plain)
+    (gradient,) = torch.autograd.grad(errors.square().sum(), output)
+    torch.testing.assert_close(gradient, expected)
 
 
 def test_the_network_is_that_of_table_2() -> None:

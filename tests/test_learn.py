@@ -310,3 +310,17 @@ def test_learning_twice_gives_the_same_bytes(normals: Path, tmp_path: Path, lear
     learn(normals, recipe=RECIPE, settings=SETTINGS).detector.save(tmp_path / "two.auscult")
     assert (tmp_path / "one.auscult").read_bytes() == (tmp_path / "two.auscult").read_bytes()
     assert Detector.load(tmp_path / "one.auscult").machines == learned.detector.machines
+
+
+def test_silence_clipping_and_drop_outs_neither_train_nor_calibrate(tmp_path: Path) -> None:
+    sound = hum(120, 0)
+    for start in (20, 90):
+        sound[start * RATE : (start + 3) * RATE] = 0.0
+    sound[100 * RATE : 101 * RATE] = 1.0 * np.sign(sound[100 * RATE : 101 * RATE])
+    learned = learn(write(tmp_path / "pump.wav", sound), recipe=RECIPE, settings=SETTINGS)
+    (series,) = learned.series["pump"]
+    times = series.times[~series.scored]
+    assert set(times) == {*np.arange(90.5, 94.0, 0.5), *np.arange(100.5, 102.0, 0.5)}
+    assert any(f"{len(times)} of {len(series.times)} calibration windows" in line for line in learned.warnings)
+    with pytest.raises(DatasetError, match="there are 0 windows"):
+        learn(write(tmp_path / "silent" / "a.wav", 0 * sound), recipe=RECIPE, settings=SETTINGS)

@@ -17,12 +17,16 @@ from auscult.denoising.levels import (
     Validation,
     choose_levels,
     load_level,
+    load_unet,
     read_levels,
+    save_unet,
     train_denoiser,
 )
 from auscult.denoising.mixtures import Mixer, WaveBank
 from auscult.denoising.quality import Gain, gains, mean_gain, si_sdr_db, snr_db
+from auscult.denoising.unet import UNet
 from auscult.errors import ModelError
+from auscult.models import Spectral
 from auscult.training import Training
 
 SMALL = {"channels": (2, 2, 3, 3, 3, 3, 3, 4)}
@@ -154,3 +158,16 @@ def test_what_is_no_denoiser_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / f"epoch_{epoch:04d}.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ModelError, match="cannot be read as a denoiser"):
         load_level(tmp_path, 10)
+
+
+def test_a_file_of_another_network_is_refused(folder: Path, tmp_path: Path) -> None:
+    path, unet = tmp_path / "unet.safetensors", UNet(channels=SMALL["channels"])
+    save_unet(unet, path)
+    assert load_unet(path).channels == unet.channels
+    unet.channels = (3, 2, 3, 3, 3, 3, 3, 4)
+    save_unet(unet, path)
+    with pytest.raises(ModelError, match="is no denoiser of this version"):
+        load_unet(path)
+    Spectral().fit(np.random.default_rng(0).standard_normal((4, 5, 128)), ["id_00"] * 4).save(path)
+    with pytest.raises(ModelError, match="has the format None; this version reads"):
+        load_unet(path)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auscult.errors import FeatureError
-from auscult.features import LogMel
+from auscult.features import LogMel, log_mel
 from auscult.features.log_mel import EPS
 
 
@@ -119,3 +119,12 @@ def test_the_bins_of_empty_filters_are_constant_and_finite() -> None:
     empty = np.ptp(frames, axis=0) == 0
     assert 0 < empty.sum() < 20
     assert np.isfinite(frames).all()
+
+
+@pytest.mark.parametrize("n_frames", [log_mel.BLOCK, log_mel.BLOCK + 1, 2 * log_mel.BLOCK + 7])
+def test_frames_do_not_depend_on_how_many_are_computed_at_once(n_frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    waveform = np.random.default_rng(0).standard_normal(512 * (n_frames - 1)).astype(np.float32)
+    blocks = LogMel(16000)(waveform)
+    assert blocks.shape == (n_frames, 128)
+    monkeypatch.setattr(log_mel, "BLOCK", 10_000)
+    np.testing.assert_allclose(blocks, LogMel(16000)(waveform), atol=1e-4)

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -508,6 +509,37 @@ def test_a_run_without_weights_stops_before_any_work(
     assert "member 'hvae': openl3 needs the weights" in done.error
     assert "`auscult download openl3 --to DIR`" in done.error
     assert not list((tmp_path / "out").glob("store/*/bank*"))
+
+
+def test_a_run_with_weights_that_are_not_the_right_ones_stops_before_any_work(
+    command: Callable[..., Any], pumps: Path, tmp_path: Path, recipe: Path
+) -> None:
+    """Truncated; of another network; of another hash than the recipe's; of another variant under this one's name."""
+    name, text = file_name("env", "mel128", "0.2"), recipe.read_text()
+    whole = write_keras(tmp_path / "whole.h5.gz", random_layers()).read_bytes()
+    layers = random_layers()
+    del layers["conv2d_4"]
+    another = write_keras(tmp_path / "another.h5.gz", layers).read_bytes()
+    for case, content, own_hash, words in (
+        ("truncated", whole[: len(whole) // 2], True, "cannot be read as weights that Keras saved"),
+        ("network", another, True, "7 convolutions, 8 of each are expected"),
+        ("hash", whole, False, "is not the one that was asked for"),
+    ):
+        folder = tmp_path / case
+        folder.mkdir()
+        (folder / name).write_bytes(content)
+        sha1 = git_sha1(folder / name) if own_hash else "0" * 40
+        recipe.write_text(re.sub(r'sha1 = "\w+"', f'sha1 = "{sha1}"', text))
+        done = command("run", recipe, "--data", pumps, "--out", tmp_path / f"run of {case}", "--weights", folder)
+        assert done.code == 2
+        assert words in done.error
+        assert not list((tmp_path / f"run of {case}").glob("store/bank/*"))
+    official = tmp_path / "official"
+    official.mkdir()
+    (official / file_name("env", "mel256", "0.2")).write_bytes(whole)
+    recipe.write_text(re.sub(r', sha1 = "\w+"', "", text).replace("mel128", "mel256"))
+    done = command("run", recipe, "--data", pumps, "--out", tmp_path / "run", "--weights", official)
+    assert "is not the official one" in done.error
 
 
 def test_an_outline_needs_no_weights_and_has_the_shape_and_the_configuration_of_the_real_ones(

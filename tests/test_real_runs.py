@@ -1,7 +1,9 @@
 """Whole runs on real clips, from wav files to the report: 75 normal training clips and 16 test clips of sliders."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,33 @@ def test_a_recipe_runs_on_real_sliders(shared_data: Path, tmp_path: Path, recipe
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "slider" in page
     assert "<audio" in page
+
+
+DENOISED = """
+name = "denoised"
+denoiser = { epochs = 1, steps = 1, batch_size = 2, seconds = 0.5, fixed = 4, precision = "bf16" }
+[[member]]
+name = "hvae"
+family = "hvae"
+denoise_level = 10
+pooling = "median"
+model = { hidden = [32], n_latent = 4 }
+training = { epochs = 1 }
+"""
+
+
+def test_the_command_runs_hvae_on_denoised_real_sliders(
+    shared_data: Path, tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    recipe, out = tmp_path / "denoised.toml", tmp_path / "run"
+    recipe.write_text(DENOISED)
+    data, clean = shared_data / "dcase2020_mini", shared_data / "mechanical"
+    done = command("run", recipe, "--data", data, "--clean", clean, "--machine-type", "slider", "--out", out)
+    assert done.code == 0, done.err
+    rows = read_results(out).development
+    assert [row.machine_id for row in rows] == ["id_00", "id_02", "id_04", "id_06"]
+    assert all(0 <= figure <= 1 for row in rows for figure in (row.auc, row.pauc))
+    assert "The denoiser of slider" in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_idcae_refuses_the_single_id_of_the_real_training_clips(shared_data: Path, tmp_path: Path) -> None:

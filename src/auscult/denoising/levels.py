@@ -188,8 +188,11 @@ def load_unet(path: Path, *, device: str = "cpu") -> UNet:
         raise ModelError(f"{path} cannot be read as a denoiser ({error}); train it again") from error
     if metadata.get("format") != FORMAT:
         raise ModelError(f"{path} has the format {metadata.get('format')!r}; this version reads {FORMAT!r}")
-    unet = UNet(**json.loads(metadata["arguments"]))
-    unet.load_state_dict(tensors)
+    try:
+        unet = UNet(**json.loads(metadata["arguments"]))
+        unet.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"{path} is no denoiser of this version ({error}); train it again") from error
     return unet.to(device).eval()
 
 

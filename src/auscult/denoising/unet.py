@@ -16,6 +16,7 @@ from auscult.denoising.complex_layers import (
     ComplexConv2d,
     ComplexConvTranspose2d,
     join,
+    laid_out,
     pack,
     unpack,
 )
@@ -127,7 +128,7 @@ class UNet(nn.Module):
 
     def estimate(self, x: Tensor) -> Tensor:
         """The network: packed spectrogram -> unbounded packed mask, both `[B, 2, F, N]` with odd F and N."""
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = laid_out(x)
         skips = []
         for block in self.encoder:
             x = block(x)  # [B, 2 C, F, N], halved by the stride

@@ -19,6 +19,10 @@ EPS = float(np.finfo(np.float64).eps)
 """Added to the power before the logarithm, as the DCASE 2020 baseline does: digital silence is -156.5 dB."""
 
 
+BLOCK = 128
+"""Frames that are transformed at once: their spectra stay in the processor's cache."""
+
+
 class LogMel(Features):
     """Log-mel spectrogram in decibels, `10 log10(x + eps)`; or the root of the mel power; or the power itself.
 
@@ -140,17 +144,14 @@ class LogMel(Features):
                 "Remove the clip or choose a smaller n_fft"
             )
         with torch.inference_mode():
-            spectrum = torch.stft(
-                torch.from_numpy(waveform).to(self._window.dtype),
-                self.n_fft,
-                self.hop_length,
-                window=self._window,
-                center=True,
-                pad_mode="constant",
-                return_complex=True,
-            ).T  # [N, n_fft // 2 + 1]
-            power = torch.addcmul(spectrum.real.square(), spectrum.imag, spectrum.imag).float()
-            mel = power @ self._filters  # [N, n_mels]
+            samples, margin = torch.from_numpy(waveform).to(self._window.dtype), self.n_fft // 2
+            padded = torch.nn.functional.pad(samples, (margin, margin))
+            windows = padded.unfold(0, self.n_fft, self.hop_length)  # [N, n_fft], a view
+            mel = torch.empty(len(windows), self.n_bins)
+            for start in range(0, len(windows), BLOCK):
+                spectrum = torch.fft.rfft(windows[start : start + BLOCK] * self._window)  # [BLOCK, n_fft // 2 + 1]
+                power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag).float()
+                torch.mm(power, self._filters, out=mel[start : start + BLOCK])
             if self.scale == "log":
                 mel = mel.add_(EPS).log10_().mul_(10)
             elif self.scale == "sqrt":

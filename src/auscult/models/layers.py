@@ -28,7 +28,7 @@ def dense_block(n_in: int, n_out: int, *, momentum: float = 0.01) -> list[nn.Mod
         n_out: units.
         momentum: share of the newest batch in the norm's running statistics.
     """
-    return [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out, eps=1e-3, momentum=momentum), nn.ReLU()]
+    return [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out, eps=1e-3, momentum=momentum), nn.ReLU(inplace=True)]
 
 
 def fold_norms(network: nn.Sequential) -> nn.Sequential:
@@ -38,7 +38,7 @@ def fold_norms(network: nn.Sequential) -> nn.Sequential:
         if isinstance(layer, nn.BatchNorm1d):
             layers[-1] = fuse_linear_bn_eval(cast(nn.Linear, layers[-1]), layer)
         else:
-            layers.append(nn.ReLU(inplace=True) if isinstance(layer, nn.ReLU) else layer)
+            layers.append(layer)
     return nn.Sequential(*layers).eval()
 
 
