@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "auscult"
 
 ORDER = """
 errors clips files
-pooling audio
+pooling audio defects
 training
 datasets
 denoising

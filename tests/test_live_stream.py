@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from auscult.errors import MonitorError
-from auscult.live.levels import Levels
+from auscult.defects import Levels, is_sound
+from auscult.errors import AudioError, MonitorError
 from auscult.live.stream import SlidingWindows, Stream
 from live_fakes import Loudness, noise, offline
 
@@ -104,6 +104,11 @@ def test_each_kind_of_bad_sound_is_named() -> None:
         assert problems(silent) == {"silence"}
 
 
+def test_only_sound_without_defects_trains() -> None:
+    assert is_sound(noise(2.0), sample_rate=1000)
+    assert not is_sound(noise(2.0) * 0, sample_rate=1000)
+
+
 def test_one_bang_is_not_clipping_and_a_short_pause_no_dropout() -> None:
     sound = noise(2.0)
     sound[100:102], sound[1000:1060] = 1.0, 0.0
@@ -121,7 +126,7 @@ def test_levels_that_are_gone_are_not_guessed() -> None:
     levels = Levels(1000, seconds=1)
     for _ in range(5):
         levels.feed(noise(1.0))
-    with pytest.raises(MonitorError, match="not known"):
+    with pytest.raises(AudioError, match="not known"):
         levels.between(0, 1)
 
 

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.alarms import AlarmState
+from auscult.defects import Level
 from auscult.errors import AuscultError, MonitorError
 from auscult.live.delivery import Delivery
 from auscult.live.drift import Drift
 from auscult.live.events import Event
 from auscult.live.history import History
-from auscult.live.levels import Level
 from auscult.live.sound import End, FileKey, Item, Problem, Solved, Sound, Source, Start, Waiting
 from auscult.live.stream import Stream, Window
 from auscult.live.troubles import Change, Troubles

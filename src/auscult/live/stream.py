@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.audio import Block
+from auscult.defects import IMPOSSIBLE, Level, Levels
 from auscult.errors import MonitorError
-from auscult.live.levels import IMPOSSIBLE, Level, Levels
 
 PIECE_SECONDS = 0.1
 """Blocks are cut into pieces of at most this length, so that memory does not depend on their size."""

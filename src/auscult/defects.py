@@ -1,4 +1,4 @@
-"""The level of sound as it comes in: clipping, silence, drop-outs, impossible samples; by position, not by block."""
+"""Defects of recorded sound: clipping, silence, drop-outs, impossible samples; by position, not by block."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.audio import Block
-from auscult.errors import MonitorError
+from auscult.errors import AudioError
 
 BUCKET_SECONDS = 0.05
 FULL_SCALE = 32766 / 32768
@@ -64,6 +64,22 @@ class Level:
         return {}
 
 
+def is_sound(waveform: Block, *, sample_rate: int) -> bool:
+    """Whether a window `[T]` says anything about a machine: no others are scored, so no others train or calibrate.
+
+    Args:
+        waveform: full scale is 1.
+        sample_rate: in Hz.
+
+    Raises:
+        AudioError: if it is shorter than two buckets.
+    """
+    seconds = len(waveform) / sample_rate
+    levels = Levels(sample_rate, seconds=seconds)
+    levels.feed(waveform)
+    return not levels.between(0.0, seconds).problems()
+
+
 class Levels:
     """Measures blocks of any sizes in buckets of 50 ms, and keeps those of the last seconds.
 
@@ -93,12 +109,12 @@ class Levels:
         """The level of a stretch, in seconds from the start of the recording; of the buckets that lie within.
 
         Raises:
-            MonitorError: if the stretch holds no bucket, or is no longer (or not yet) known.
+            AudioError: if the stretch holds no bucket, or is no longer (or not yet) known.
         """
         first = math.ceil(start * self.sample_rate / self.size - 1e-6)
         last = math.floor(stop * self.sample_rate / self.size + 1e-6)
         if last <= first or last > self._buckets or first < self._buckets - len(self._table):
-            raise MonitorError(
+            raise AudioError(
                 f"the level from {start:.2f} s to {stop:.2f} s is not known; give windows of at least "
                 f"{2 * BUCKET_SECONDS} s, in order"
             )
