@@ -75,7 +75,7 @@ def lines(text: str, kind: str) -> list[dict[str, Any]]:
 def test_a_file_gives_its_alarms_and_the_scores_of_offline(
     command: Callable[..., Any], detector: Path, fault: Path
 ) -> None:
-    outcome = command("monitor", detector, "--source", fault, "--machine-id", "left", "--json", "--windows")
+    outcome = command("monitor", detector, "--source", fault, "--machine", "left", "--json", "--windows")
     assert outcome.code == 0
     alarms = lines(outcome.out, "alarm")
     assert [alarm["event"] for alarm in alarms] == ["raised", "cleared"]
@@ -97,7 +97,7 @@ def test_a_file_gives_its_alarms_and_the_scores_of_offline(
 
 def test_plain_lines_and_the_history(command: Callable[..., Any], detector: Path, fault: Path, tmp_path: Path) -> None:
     state = tmp_path / "state"
-    outcome = command("monitor", detector, "--source", fault, "--machine-id", "left", "--state", state)
+    outcome = command("monitor", detector, "--source", fault, "--machine", "left", "--state", state)
     assert outcome.code == 0
     assert "ALARM raised in" in outcome.out
     assert "0:00:30 heard, 29 of 29 windows scored" in outcome.out
@@ -113,7 +113,7 @@ def test_the_same_numbers_from_a_pipe_at_another_rate(detector: Path, fault: Pat
     sound = soxr.resample(soundfile.read(fault, dtype="float32")[0], RATE, 48000)
     both = np.stack([0 * sound, sound], axis=1)
     data = (np.clip(both, -1, 1) * 32767).astype("<i2").tobytes()
-    options = "--machine-id left --rate 48000 --channels 2 --channel 1 --format s16le --json --windows".split()
+    options = "--machine left --rate 48000 --channels 2 --channel 1 --format s16le --json --windows".split()
     done = process(detector, "-", *options, "--state", tmp_path / "s").communicate(data, timeout=100)
     out = done[0].decode()
     scores = [window["score"] for window in lines(out, "window")]
@@ -149,13 +149,13 @@ def process(detector: Path, source: Any, *options: Any, **settings: Any) -> subp
 def test_settings_that_were_not_calibrated_are_warned_of(
     command: Callable[..., Any], detector: Path, fault: Path
 ) -> None:
-    outcome = command("monitor", detector, "--source", fault, "--machine-id", "left", "--k", 1, "--threshold", 99)
+    outcome = command("monitor", detector, "--source", fault, "--machine", "left", "--alarm", "1/3", "--threshold", 99)
     assert "k is 1 instead of 2" in outcome.err
     assert "threshold is 99.0 instead of" in outcome.err
     assert "does not hold for these" in outcome.err
-    outcome = command("monitor", detector, "--source", fault, "--machine-id", "left", "--k", 2)
+    outcome = command("monitor", detector, "--source", fault, "--machine", "left", "--alarm", "2/3")
     assert "instead of" not in outcome.err
-    outcome = command("monitor", detector, "--source", fault, "--machine-id", "right", "--threshold", 5)
+    outcome = command("monitor", detector, "--source", fault, "--machine", "right", "--threshold", 5)
     assert "nothing is known about false alarms" in outcome.err
     assert outcome.code == 0
 
@@ -163,16 +163,16 @@ def test_settings_that_were_not_calibrated_are_warned_of(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--machine-id", "middle"], "does not know the machine 'middle'"),
+        (["--machine", "middle"], "does not know the machine 'middle'"),
         ([], "knows the machines left, right"),
-        (["--machine-id", "right"], "was not calibrated"),
-        (["--machine-id", "left", "--k", "9"], "give 1 <= k <= n"),
-        (["--machine-id", "left", "--windows"], "give --json too"),
-        (["--machine-id", "left", "--mqtt", "host"], "HOST[:PORT]/TOPIC"),
-        (["--machine-id", "left", "--webhook", "host"], "give one like"),
-        (["--machine-id", "left", "--rate", "16000"], "--rate is for"),
-        (["--machine-id", "left", "--channel", "3"], "channel 3"),
-        (["--machine-id", "left", "--format", "mp3"], "mp3"),
+        (["--machine", "right"], "was not calibrated"),
+        (["--machine", "left", "--alarm", "9/3"], "give 1 <= k <= n"),
+        (["--machine", "left", "--windows"], "give --json too"),
+        (["--machine", "left", "--mqtt", "host"], "HOST[:PORT]/TOPIC"),
+        (["--machine", "left", "--webhook", "host"], "give one like"),
+        (["--machine", "left", "--rate", "16000"], "--rate is for"),
+        (["--machine", "left", "--channel", "3"], "channel 3"),
+        (["--machine", "left", "--format", "mp3"], "mp3"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -184,14 +184,12 @@ def test_mistakes_are_one_line(
 
 
 def test_what_is_missing_is_one_line(command: Callable[..., Any], detector: Path, tmp_path: Path) -> None:
-    assert (
-        "does not exist" in command("monitor", detector, "--machine-id", "left", "--source", tmp_path / "x.wav").error
-    )
+    assert "does not exist" in command("monitor", detector, "--machine", "left", "--source", tmp_path / "x.wav").error
     assert command("monitor", tmp_path / "no.auscult", "--source", tmp_path).code == 2
     assert "holds no history" in command("history", tmp_path).error
     slow = tmp_path / "slow.wav"
     soundfile.write(slow, pump(3)[::2], 8000)
-    outcome = command("monitor", detector, "--machine-id", "left", "--source", slow)
+    outcome = command("monitor", detector, "--machine", "left", "--source", slow)
     assert "record at 16000 Hz or more" in outcome.error
 
 
@@ -207,7 +205,7 @@ def test_a_folder_is_heard_once_over_restarts(
         path = folder / f"{index}.wav"
         soundfile.write(path, pump(10, fault=(2, 8) if index == 2 else (0, 0), seed=index), RATE)
         os.utime(path, (1.7e9 + index, 1.7e9 + index))
-    arguments = ["monitor", detector, "--machine-id", "left", "--source", folder, "--once", "--json", "--windows"]
+    arguments = ["monitor", detector, "--machine", "left", "--source", folder, "--once", "--json", "--windows"]
     first = command(*arguments)
     assert [window["file"] for window in lines(first.out, "window")] == [f"{i}.wav" for i in range(4) for _ in range(9)]
     assert next((alarm["event"], alarm["file"]) for alarm in lines(first.out, "alarm")) == ("raised", "2.wav")
@@ -222,8 +220,8 @@ def test_a_folder_is_heard_once_over_restarts(
 def test_help_explains_every_option(command: Callable[..., Any]) -> None:
     text = command("monitor", "--help").out
     for option in (
-        "--source --machine-id --rate --channels --format --channel --stall --once --json --windows --mqtt --webhook "
-        "--state --k --n --release-k --release-margin --cool-down --threshold --device"
+        "--source --machine --rate --channels --format --channel --stall --once --json --windows --mqtt --webhook "
+        "--state --alarm --release-k --release-margin --cool-down --threshold --device"
     ).split():
         assert option in text
 
@@ -242,7 +240,7 @@ def read_until(stream: Any, word: bytes) -> list[bytes]:
 )
 def test_signals_end_it_with_all_written_down(detector: Path, tmp_path: Path, number: int, code: int) -> None:
     state = tmp_path / "s"
-    options = ["--machine-id", "left", "--rate", "16000", "--format", "f32le", "--json", "--state", state]
+    options = ["--machine", "left", "--rate", "16000", "--format", "f32le", "--json", "--state", state]
     running = process(detector, "-", *options)
     assert running.stdin is not None and running.stdout is not None and running.stderr is not None
     running.stdin.write(pump(30, fault=(10, 16)).tobytes())
@@ -258,7 +256,7 @@ def test_signals_end_it_with_all_written_down(detector: Path, tmp_path: Path, nu
 
 @pytest.mark.slow
 def test_a_reader_that_goes_away_ends_it_quietly(detector: Path, tmp_path: Path) -> None:
-    options = ["--machine-id", "left", "--rate", "16000", "--format", "f32le", "--json", "--windows"]
+    options = ["--machine", "left", "--rate", "16000", "--format", "f32le", "--json", "--windows"]
     running = process(detector, "-", *options, "--state", tmp_path / "s")
     assert running.stdin is not None and running.stdout is not None and running.stderr is not None
     running.stdin.write(pump(3).tobytes())
@@ -278,7 +276,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(detector: Path, tmp_path: Path)
 def test_standard_output_on_a_full_disk_does_not_stop_it(
     detector: Path, fault: Path, tmp_path: Path, json_lines: bool
 ) -> None:
-    options = ["--machine-id", "left", "--state", tmp_path / "s", *(["--json"] if json_lines else [])]
+    options = ["--machine", "left", "--state", tmp_path / "s", *(["--json"] if json_lines else [])]
     with Path("/dev/full").open("wb") as full:
         running = process(detector, fault, *options, stdout=full)
         _, err = running.communicate(timeout=100)
@@ -314,7 +312,7 @@ def test_a_disk_that_is_full_from_the_start_is_said_and_alarms_are_delivered(
         detector,
         "--source",
         fault,
-        "--machine-id",
+        "--machine",
         "left",
     ]
     server = hook()
@@ -347,11 +345,11 @@ def test_twelve_kills_lose_no_alarm_and_double_none(
         path = folder / f"{index:02d}.wav"
         soundfile.write(path, pump(90, fault=(20, 30), seed=index), RATE)
         os.utime(path, (1.7e9 + index, 1.7e9 + index))
-    whole = process(detector, folder, "--machine-id", "left", "--once", "--state", tmp_path / "whole")
+    whole = process(detector, folder, "--machine", "left", "--once", "--state", tmp_path / "whole")
     whole.communicate(timeout=300)
     assert whole.returncode == 0
     server = hook(*[200, 503, 200, 500, 200] * 3)
-    options = ["--machine-id", "left", "--once", "--state", tmp_path / "killed", "--webhook", server.url, "--json"]
+    options = ["--machine", "left", "--once", "--state", tmp_path / "killed", "--webhook", server.url, "--json"]
     options.append("--windows")
     written, moments = list[bytes](), np.random.default_rng(0)
     for kill in [*KILLS, None]:
@@ -389,7 +387,7 @@ def test_twelve_kills_lose_no_alarm_and_double_none(
 def test_memory_stays_flat(detector: Path, tmp_path: Path) -> None:
     """Twenty minutes of sound after a warm-up: less than 50 MB more."""
     running = process(
-        detector, "-", "--machine-id", "left", "--rate", "16000", "--format", "f32le", "--json", "--windows", "--state",
+        detector, "-", "--machine", "left", "--rate", "16000", "--format", "f32le", "--json", "--windows", "--state",
         tmp_path / "s",
     )  # fmt: skip
     assert running.stdin is not None and running.stdout is not None

@@ -11,7 +11,7 @@ def monitor(
     detector: Path,
     *,
     source: Annotated[str, Parameter(allow_leading_hyphen=True)],
-    machine_id: str | None = None,
+    machine: str | None = None,
     rate: int | None = None,
     channels: int | None = None,
     sample_format: Annotated[Literal["s16le", "s32le", "f32le"] | None, Parameter(name="--format")] = None,
@@ -23,8 +23,7 @@ def monitor(
     mqtt: str | None = None,
     webhook: str | None = None,
     state: Path | None = None,
-    k: int | None = None,
-    n: int | None = None,
+    alarm: str | None = None,
     release_k: int | None = None,
     release_margin: float | None = None,
     cool_down: float | None = None,
@@ -36,7 +35,7 @@ def monitor(
     Args:
         detector: File that `auscult learn` or `auscult pack` wrote.
         source: mic, mic:DEVICE, a sound file, a folder to watch, or - for raw samples on standard input.
-        machine_id: Which of the detector's machines it is; not needed if it knows only one.
+        machine: Which of the detector's machines it is; not needed if it knows only one.
         rate: Of raw samples (or the microphone), in Hz. Higher rates than the detector's are resampled.
         channels: Of raw samples; 1 by default.
         sample_format: Of raw samples; s16le by default.
@@ -50,8 +49,8 @@ def monitor(
         webhook: URL that gets each alarm by POST; AUSCULT_WEBHOOK_AUTHORIZATION in the environment.
         state: Folder of the history, and of what is needed after a restart; by default NAME-monitor here for a detector
             NAME.auscult, and none for a file.
-        k: Windows above the threshold, of the last n, that raise an alarm. This and the next five are as calibrated.
-        n: See k.
+        alarm: k/n, windows above the threshold among the last n that raise an alarm. This and the next four are as
+            calibrated unless they are given.
         release_k: An alarm is over when fewer of the last n windows are above the release level.
         release_margin: How far that lies below the threshold, in spreads of normal scores.
         cool_down: Seconds after an alarm in which none is raised.
@@ -60,6 +59,7 @@ def monitor(
     """
     import torch
 
+    from auscult.cli.detector import k_of_n
     from auscult.detector import Detector
     from auscult.display import print_warning
     from auscult.live.history import file_hash
@@ -68,11 +68,12 @@ def monitor(
     from auscult.live.watch import DetectorScorer, watch_machine
     from auscult.training import choose_device
 
+    k, n = (None, None) if alarm is None else k_of_n(alarm)
     torch.set_num_threads(1)  # others need the computer too, and the scores are those of offline to the last bit
     loaded = Detector.load(detector, device=choose_device(device))
     watch, warnings = watch_machine(
         loaded,
-        machine_id,
+        machine,
         name=file_hash(detector),
         threshold=threshold,
         k=k,
