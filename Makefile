@@ -5,7 +5,7 @@ STAMP := .venv/.stamp
 # Each test worker computes with one thread; two or more workers share the machine.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test test-all check format bench bench-denoised bench-denoiser bench-real docs clean
+.PHONY: setup demo test test-all check format bench bench-alarms bench-denoised bench-denoiser bench-real docs clean
 
 setup: $(STAMP)
 
@@ -44,6 +44,10 @@ bench-real: setup
 
 docs: setup
 	$(BIN)/python -m benchmarks.parameters
+	$(BIN)/python -m benchmarks.page
+
+bench-alarms: setup
+	$(BIN)/python -m benchmarks.false_alarms
 	$(BIN)/python -m benchmarks.page
 
 bench-denoiser: setup

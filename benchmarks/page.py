@@ -11,7 +11,7 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "benchmarks" / "results"
-PAGES = (PROJECT / "README.md", PROJECT / "docs" / "benchmarks.md", PROJECT / "docs" / "denoising.md")
+PAGES = tuple(PROJECT / page for page in ("README.md", "docs/benchmarks.md", "docs/denoising.md", "docs/thresholds.md"))
 
 Results = Mapping[str, Any]
 
@@ -250,6 +250,39 @@ def denoised_sounds() -> str:
     return table(["", *(f"level {row['level']}" for row in results["sounds"])], rows)
 
 
+def promise() -> str:
+    """Alarms of new normal sound against what was promised, and against the prediction interval."""
+    from benchmarks.false_alarms import SOURCES
+
+    results = read("false_alarms.json")
+    if results is None:
+        return _absent("false_alarms.json", "make bench-alarms")
+    rows = []
+    for name, (words, _, _) in SOURCES.items():
+        figures = results["supported"][name]
+        interval = f"{figures['low']:.0f} to {figures['high']:.0f}"
+        shares = [f"{100 * figures[key]:.1f}" for key in ("covered", "triple_caught")]
+        rows.append([words, f"{figures['alarms']:.1f}", interval, *shares])
+    head = ["normal scores", "alarms in 33 h, mean", "99 % interval, mean", "within it, %", "triple rate outside it, %"]
+    return f"{table(head, rows)}\n\n{results['machines']} machines of each kind."
+
+
+def extrapolation() -> str:
+    """True rates of thresholds that were extrapolated."""
+    from benchmarks.false_alarms import SOURCES
+
+    results = read("false_alarms.json")
+    if results is None:
+        return _absent("false_alarms.json", "make bench-alarms")
+    rows = []
+    for name, (words, _, _) in SOURCES.items():
+        for rate, figures in results["extrapolated"][name].items():
+            spread = f"{figures['tenth']:.1f} to {figures['ninetieth']:.1f}"
+            rows.append([words, rate, f"{figures['mean']:.2f}", spread, f"{100 * figures['covered']:.0f}"])
+    head = ["normal scores", "promised", "true / promised, mean", "8 of 10 machines", "95 % interval holds it, %"]
+    return table(head, rows)
+
+
 def _speed(file: str, command: str) -> str:
     from benchmarks.run import TARGETS
 
@@ -291,6 +324,8 @@ BLOCKS = {
     "denoised_verdict": denoised_verdict,
     "denoised_real": denoised_real,
     "denoised_sounds": denoised_sounds,
+    "promise": promise,
+    "extrapolation": extrapolation,
 }
 
 

@@ -15,11 +15,13 @@ datasets
 denoising
 features
 models
-store recipe constructors denoiser_jobs plan jobs workers executors estimate
+store recipe constructors denoiser_jobs plan jobs workers executors estimate scoring
 scores metrics ensemble intervals results submission
+alarms calibration condition
+detector
 analysis run_folder
 report
-runs
+runs learn pack
 display  cli __main__
 """.split()
 """Stages in the order of the line; a module may import what stands before it, and its own folder."""
@@ -62,7 +64,9 @@ def test_imports_point_upwards_only(path: Path) -> None:
     assert not below, f"{path.name} imports {below}, which stand below it"
 
 
-@pytest.mark.parametrize("name", ["scores", "metrics", "ensemble", "submission", "recipe"])
+@pytest.mark.parametrize(
+    "name", ["scores", "metrics", "ensemble", "submission", "recipe", "alarms", "calibration", "condition"]
+)
 def test_what_reads_only_tables_needs_no_torch(name: str) -> None:
     files = [path for path in MODULES if stage(path) == name]
     assert files

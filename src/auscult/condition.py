@@ -1,0 +1,214 @@
+"""Whether the sound still comes as it was learned: level, noise floor and spectrum, against normal blocks of time.
+
+A threshold holds for the microphone, gain and surroundings that it was set with. `changed` says in sentences what is no
+longer so. It cannot tell a new microphone from a machine that has changed in the same bands; it is a warning beside the
+alarm, never instead of one.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from auscult.errors import CalibrationError
+
+FRAME_SECONDS = 0.125
+LOWEST_EDGE = 62.5
+"""Lower edge of the lowest octave band, in Hz."""
+
+FLOOR_PERCENTILE = 10
+SILENCE = 1e-12
+"""Power that is added before the logarithm: -120 dB of full scale."""
+
+LEAST_DECIBELS, LEAST_OCTAVES = 2.0, 0.25
+"""Changes that are never warned of, however steady the sound: too small to matter."""
+
+FALSE_WARNINGS = 0.001
+"""Chance of a warning for a normal block, were its statistics normally distributed."""
+
+FEWEST_BLOCKS = 3
+REPEATS = 1.25
+"""A change must exceed the greatest one among the normal blocks so many times."""
+
+ADVICE = "Until this is undone or the detector has learned again, its threshold does not keep its promise."
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How normal sound came when a detector learned.
+
+    Statistics, in this order: level (dB), noise floor (dB), spectral centroid (octaves above 1 Hz), the bands (dB).
+
+    Args:
+        centre: `[3 + F]`, the median block.
+        tolerance: `[3 + F]`, the greatest difference from it that is not warned of.
+        frames: of the shortest block.
+        blocks: of normal sound that it is made of.
+    """
+
+    centre: tuple[float, ...]
+    tolerance: tuple[float, ...]
+    frames: int
+    blocks: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The condition as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Condition":
+        """What `to_json` gave.
+
+        Raises:
+            CalibrationError: if the data are damaged.
+        """
+        if set(data) != {field.name for field in fields(cls)}:
+            raise CalibrationError(f"a learned condition has the fields {sorted(data)}, which do not fit; learn again")
+        try:
+            centre, tolerance = (tuple(float(value) for value in data[name]) for name in ("centre", "tolerance"))
+            learned = cls(centre, tolerance, int(data["frames"]), int(data["blocks"]))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise CalibrationError(f"the learned condition is damaged ({error}); learn again") from error
+        if not all(map(math.isfinite, centre + tolerance)) or len(centre) != len(tolerance) or len(centre) < 4:
+            raise CalibrationError("the learned condition is damaged (impossible numbers); learn again")
+        return learned
+
+
+def band_levels(waveform: ArrayLike, *, sample_rate: int) -> NDArray[np.float64]:
+    """Levels of octave bands from 62.5 Hz up, in dB of full scale.
+
+    Args:
+        waveform: `[T]`.
+        sample_rate: in Hz, at least 250.
+
+    Returns:
+        `[N, F]`: frames of an eighth of a second, without overlap; a last part of a frame is left out.
+
+    Raises:
+        CalibrationError: if the waveform is no `[T]` of at least one frame, or the rate is too low.
+    """
+    samples, length = np.asarray(waveform, dtype=np.float64), round(FRAME_SECONDS * sample_rate)
+    count = math.floor(math.log2(max(sample_rate, 1) / 2 / LOWEST_EDGE) + 1e-9)
+    if count < 1 or samples.ndim != 1 or len(samples) < length:
+        raise CalibrationError(
+            f"a waveform of shape {samples.shape} at {sample_rate} Hz has no band levels; give one channel of at least "
+            f"{FRAME_SECONDS} s, at 250 Hz or more"
+        )
+    frames = samples[: len(samples) // length * length].reshape(-1, length)
+    window = np.hanning(length)
+    power = np.abs(np.fft.rfft(frames * window)) ** 2 * 2 / (length * np.sum(window**2))
+    edges = LOWEST_EDGE * 2.0 ** np.arange(count + 1)
+    bins = np.searchsorted(np.fft.rfftfreq(length, 1 / sample_rate), edges)
+    sums = np.stack([power[:, a:b].sum(axis=1) for a, b in pairwise(bins)], axis=1)
+    return np.asarray(10 * np.log10(sums + SILENCE), dtype=np.float64)
+
+
+def learn_condition(blocks: Sequence[NDArray[np.float64]]) -> Condition:
+    """The condition of normal sound, and how far its blocks stray from it.
+
+    Args:
+        blocks: band levels `[N, F]` of disjoint blocks of normal sound, about as long as those that will be compared
+            with them; better of several days and loads.
+
+    Raises:
+        CalibrationError: if there are fewer than three blocks or they differ in bands.
+    """
+    from scipy.stats import t
+
+    if len(blocks) < FEWEST_BLOCKS or len({block.shape[1:] for block in blocks}) != 1:
+        raise CalibrationError(
+            f"{len(blocks)} blocks of bands {sorted({block.shape[1:] for block in blocks})} cannot be compared; give "
+            f"at least {FEWEST_BLOCKS} blocks at one sample rate"
+        )
+    values = np.stack([_statistics(block) for block in blocks])
+    centre = np.median(values, axis=0)
+    quantile = t.ppf(1 - FALSE_WARNINGS / 2 / values.shape[1], len(blocks) - 1) * math.sqrt(1 + 1 / len(blocks))
+    strayed = np.maximum(REPEATS * np.abs(values - centre).max(axis=0), quantile * values.std(axis=0, ddof=1))
+    least = np.full(values.shape[1], LEAST_DECIBELS)
+    least[2] = LEAST_OCTAVES
+    tolerance = np.maximum(least, strayed)
+    return Condition(
+        tuple(centre.tolist()), tuple(tolerance.tolist()), min(len(block) for block in blocks), len(blocks)
+    )
+
+
+def changed(now: NDArray[np.float64], learned: Condition) -> list[str]:
+    """What is not as it was when the detector learned, in sentences; empty if nothing is.
+
+    Args:
+        now: band levels `[N, F]` of a block of sound.
+        learned: of the same machine.
+
+    Raises:
+        CalibrationError: if the bands differ or the block is shorter than half of those that were learned.
+    """
+    if now.ndim != 2 or now.shape[1] + 3 != len(learned.centre) or 2 * len(now) < learned.frames:
+        raise CalibrationError(
+            f"band levels of shape {now.shape} cannot be compared with blocks of {learned.frames} frames and "
+            f"{len(learned.centre) - 3} bands; give as long a block at the same sample rate"
+        )
+    tolerance = np.array(learned.tolerance)
+    difference = _statistics(now) - np.array(learned.centre)
+    (level, floor, centroid), bands = difference[:3], difference[3:]
+    common = float(np.median(bands))
+    rest = np.abs(bands - common) > tolerance[3:]
+    found = []
+    if abs(common) > tolerance[0] and not rest.any():
+        found.append(
+            f"All bands are {_decibels(common)} than when the detector learned (normal: within {tolerance[0]:.1f} dB): "
+            "the gain, or the place of the microphone, has changed."
+        )
+    elif (np.abs(bands) > tolerance[3:]).any():
+        found += _bands(bands, tolerance[3:])
+    elif abs(level) > tolerance[0]:
+        found.append(f"The sound is {_decibels(level)} than when the detector learned (normal: {tolerance[0]:.1f} dB).")
+    elif abs(centroid) > tolerance[2]:
+        found.append(
+            f"The spectrum's centre of mass has moved {'up' if centroid > 0 else 'down'} {abs(centroid):.1f} oct."
+        )
+    if abs(floor) > tolerance[1] and abs(floor - level) > tolerance[1]:
+        found.append(
+            f"The quietest moments are {_decibels(floor)} than when the detector learned (normal: within "
+            f"{tolerance[1]:.1f} dB): the background noise, or the gain, has changed."
+        )
+    return [*found, ADVICE] if found else []
+
+
+def _bands(differences: NDArray[np.float64], tolerance: NDArray[np.float64]) -> list[str]:
+    """A sentence for each run of neighbouring bands that changed in the same direction."""
+    signs = np.sign(differences) * (np.abs(differences) > tolerance)
+    edges = np.flatnonzero(np.diff(signs, prepend=0.0, append=0.0))
+    sentences = []
+    for start, stop in pairwise(edges):
+        if signs[start]:
+            low, high = LOWEST_EDGE * 2.0 ** np.array([start, stop])
+            change = _decibels(float(np.mean(differences[start:stop])))
+            sentences.append(
+                f"The sound from {low:.0f} to {high:.0f} Hz is {change} than when the detector learned (normal: within "
+                f"{tolerance[start:stop].max():.1f} dB): the microphone, its mounting, the surroundings or the machine "
+                "has changed."
+            )
+    return sentences
+
+
+def _decibels(difference: float) -> str:
+    return f"{abs(difference):.1f} dB {'louder' if difference > 0 else 'softer'}"
+
+
+def _statistics(levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Level, noise floor, centroid, bands `[3 + F]` of band levels `[N, F]`; medians, so that a bang does no harm."""
+    if levels.ndim != 2 or not len(levels) or not np.isfinite(levels).all():
+        raise CalibrationError(
+            f"band levels of shape {levels.shape} are empty or not finite; give `band_levels` of sound"
+        )
+    power = 10 ** (levels / 10)
+    total = 10 * np.log10(power.sum(axis=1))
+    centres = np.log2(LOWEST_EDGE * math.sqrt(2)) + np.arange(levels.shape[1])
+    bands = np.median(levels, axis=0)
+    weights = 10 ** ((bands - bands.max()) / 10)
+    centroid = float(weights @ centres / weights.sum())
+    return np.array([np.median(total), np.percentile(total, FLOOR_PERCENTILE), centroid, *bands])
