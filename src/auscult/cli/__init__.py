@@ -8,6 +8,7 @@ from cyclopts import App, CycloptsError
 from auscult import __version__
 from auscult.cli.data import download, inspect, synth
 from auscult.cli.denoising import denoise, train_denoiser
+from auscult.cli.deployment import export
 from auscult.cli.detector import info, learn, pack, score
 from auscult.cli.planning import plan
 from auscult.cli.runs import evaluate, recipes, run
@@ -35,6 +36,7 @@ for command in (
     pack,
     score,
     info,
+    export,
 ):
     app.command(command)
 
