@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from auscult.errors import ExportError
 from auscult.features.log_mel import EPS, LogMel
 from auscult.models import HVAE, IDCAE, Autoencoder, Freak, Model, Spectral
-from auscult.models.density import GaussianMixture
 from auscult.models.layers import fold_norms
 from auscult.models.spectral import ranking_pooling
 from auscult.models.window import WindowModel
@@ -56,7 +55,8 @@ class LogMelGraph(nn.Module):
         power = (frames @ self.cosines[turns]).square() + (frames @ self.sines[turns]).square()
         mel = power.float() @ self.filters
         if self.scale == "log":
-            return 10 * (mel + EPS).log10()
+            # The exporter takes EPS for 0 and drops it; divided by EPS, a power of two, the sum is the same number.
+            return (10 * (mel / EPS + 1).double().log10() + 10 * math.log10(EPS)).float()
         return mel.sqrt() if self.scale == "sqrt" else mel
 
 
@@ -90,7 +90,8 @@ class PartGraph(nn.Module):
         frames = self.front_end(waveform)
         model: Model = self.model
         if isinstance(model, Spectral):
-            return surprise(model.clip_density, ranking_pooling(model._standardised(frames), model.ratio)[None])[0]
+            scores: Tensor = model.clip_density(ranking_pooling(model._standardised(frames), model.ratio)[None])
+            return scores[0]
         if isinstance(model, Freak):
             return _freak_score(model, frames)
         assert isinstance(model, WindowModel)
@@ -150,13 +151,6 @@ def windows_of(frames: Tensor, context: int) -> Tensor:
     return frames[places].flatten(start_dim=1)
 
 
-def surprise(density: GaussianMixture, x: Tensor) -> Tensor:
-    """Negative log likelihood `[B]` of vectors `[B, F]`; onnxruntime's own logarithm of a sum is infinite far away."""
-    logarithms = density.constants[:, None] - 0.5 * density.whitened(x).square().sum(dim=2)  # [K, B]
-    greatest = logarithms.amax(dim=0)
-    return -(greatest + (logarithms - greatest).exp().sum(dim=0).log())
-
-
 def quantile(values: Tensor, share: float) -> Tensor:
     """Quantile over the first axis, linear between ranks as numpy's: each rank weighs 1 less its distance, if above 0.
 
@@ -187,7 +181,8 @@ def windowed_median(scores: Tensor, window: int, *, sliding: bool) -> Tensor:
 def _freak_score(model: Freak, frames: Tensor) -> Tensor:
     """The score of a clip `[N, F]`."""
     if model.score == "gaussian":
-        return surprise(model.density, model._difference(frames))[0]
+        scores: Tensor = model.density(model._difference(frames))
+        return scores[0]
     errors = model._errors(frames)
     if model.score == "mse":
         return errors.mean()
@@ -209,7 +204,7 @@ def write_graph(part: Part, path: Path) -> None:
     length = torch.export.Dim("samples", min=least)
     with _quiet(), torch.no_grad():
         program = torch.export.export(graph, example, dynamic_shapes={"waveform": {0: length}, "machine": None})
-        onnx = torch.onnx.export(program, input_names=["waveform", "machine"], output_names=["score"], optimize=False, verbose=False)
+        onnx = torch.onnx.export(program, input_names=["waveform", "machine"], output_names=["score"], verbose=False)
     assert onnx is not None
     onnx.save(path, external_data=False)
 

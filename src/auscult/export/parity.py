@@ -42,7 +42,7 @@ def compare(part: Part, graph: Path, machine_ids: Sequence[str], *, window: int)
             if len(waveform) == window:
                 seconds = min(seconds, time.perf_counter() - start)
             found = (float(raw) - part.mean) / part.sd
-            difference = max(difference, abs(found - expected) / max(1.0, abs(expected)))
+            difference = max(difference, float(abs(found - expected) / max(1.0, abs(expected))))
             if not np.isfinite(found):
                 return float("inf"), seconds
     return difference, seconds
@@ -53,8 +53,8 @@ def sounds(window: int, least: int, *, sample_rate: int) -> list[NDArray[np.floa
     rng = np.random.default_rng(SEED)
     found = []
     for number, length in enumerate((window, max(least, window // 2 + 1), least)):
-        time_ = np.arange(length) / sample_rate
-        tone = np.sin(2 * np.pi * 0.03 * sample_rate * time_ + rng.random())
+        instants = np.arange(length) / sample_rate
+        tone = np.sin(2 * np.pi * 0.03 * sample_rate * instants + rng.random())
         noise = rng.standard_normal(length)
         found += [0.02 * noise + 0.1 * tone, 0.2 * noise]
         if number == 0:
