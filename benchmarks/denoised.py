@@ -60,7 +60,7 @@ def recipe(denoiser: dict[str, Any], hvae: dict[str, Any], *, seed: int, copies:
         for copy in range(number)
     ]
     return Recipe.model_validate(
-        {"name": "denoised", "seed": seed, "ensemble": {"members": []}, "denoiser": denoiser, "member": members}
+        {"name": "denoised", "seed": seed, "ensemble": [], "denoiser": denoiser, "member": members}
     )
 
 
@@ -69,6 +69,8 @@ def rows_of(finished: Any) -> list[Row]:
     from auscult.denoising.levels import read_levels
     from auscult.jobs import denoiser_folder
 
+    if finished.failures:
+        raise RuntimeError(f"not every job was done: {finished.failures[0].label}: {finished.failures[0].reason}")
     gains = {(job.machine_type, 0): 0.0 for job in finished.plan.denoisers}
     for job in finished.plan.denoisers:
         for one in read_levels(denoiser_folder(finished.store, job)).levels:
@@ -122,10 +124,12 @@ def real(data: Path, folder: Path) -> tuple[list[Row], list[Row]]:
 
 def _progress(case: str) -> Any:
     """Say which jobs are done."""
+    from auscult.jobs import DONE
+
     started = time.monotonic()
 
     def show(label: str, done: int, total: int, text: str) -> None:
-        if done == total and text in ("levels", "scored"):
+        if done == total and text == DONE:
             print(f"{case}: {label}, after {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
     return show

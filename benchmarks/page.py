@@ -11,7 +11,10 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "benchmarks" / "results"
-PAGES = tuple(PROJECT / page for page in ("README.md", "docs/benchmarks.md", "docs/denoising.md", "docs/thresholds.md"))
+PAGES = (
+    PROJECT / "README.md",
+    *(PROJECT / "docs" / f"{name}.md" for name in ("benchmarks", "denoising", "thresholds")),
+)
 
 Results = Mapping[str, Any]
 
@@ -35,6 +38,9 @@ FIGURES = {
     "hvae_train_vs_dataloader": "HVAE training, batch 512, against the same network fed by a `DataLoader`",
     "idcae_train_vs_dataloader": "IDCAE training, batch 512, against the same network fed by a `DataLoader`",
     "freak_vs_plain": "FREAK training, batch 32, against a hand-written loop and the same layers from `torch.nn`",
+    "freak_bf16_vs_plain_bf16": "the same, both in bfloat16 autocast",
+    "freak_score_vs_plain": "FREAK scoring clips of 10 s one by one, against the same layers from `torch.nn`",
+    "freak_bf16_score_vs_plain_bf16": "the same, both in bfloat16 autocast",
     "freak_bf16_gain": 'FREAK training in float32, against bfloat16 autocast (`precision = "bf16"`)',
     "search_3_members_s": "seconds to search 5,151 weight vectors of three members on 1,400 clips of four ids",
     "search_4_members_s": "seconds to search 176,851 weight vectors of four members on the same",
@@ -44,6 +50,10 @@ FIGURES = {
     "denoiser_bf16_difference": "denoiser's output, bfloat16 against float32, of the largest value",
     "openl3_layout_difference": "embeddings, the plain network against ours, of the largest value",
     "openl3_bf16_difference": "embeddings, bfloat16 against float32, of the largest value",
+    "freak_train_gflops": "arithmetic of FREAK's training in float32, in GFLOP/s",
+    "freak_train_of_matmul": "that over the GFLOP/s of a product of two matrices of 2,048 x 2,048",
+    "freak_bf16_train_gflops": "arithmetic of FREAK's training in bfloat16, in GFLOP/s",
+    "freak_bf16_train_of_matmul": "that over the GFLOP/s of such a product in bfloat16",
 }
 """Figures of `bench.json`, each a ratio unless it says otherwise; those of `FRONT_ENDS` have a table of their own."""
 

@@ -8,22 +8,19 @@ import numpy as np
 import torch
 
 from auscult.features.bank import Bank, bank_of
-from auscult.models import HVAE, IDCAE, Freak, Model
+from auscult.models import HVAE, IDCAE, Model
 from auscult.models.window import window_starts, window_view
-from auscult.training import generator_of, train
+from auscult.training import Precision, generator_of, train
 from benchmarks.run import side_by_side
 
 STEPS = 30
 IDCAE_CLIPS, IDCAE_STEPS = 256, 150  # one epoch: 300 windows of each clip; the challenge's types have ten times as much
-FREAK_STEPS = 3  # each takes as long as thirty of the others
 
 
 def figures(device: str = "cpu") -> dict[str, float]:
     return {
         "hvae_train_vs_dataloader": hvae_train_vs_dataloader(device),
         "idcae_train_vs_dataloader": idcae_train_vs_dataloader(device),
-        "freak_vs_plain": freak_vs_plain(device),
-        "freak_bf16_gain": freak_bf16_gain(device),
     }
 
 
@@ -68,17 +65,24 @@ def repeated(model: Model, frames: torch.Tensor, bank: Bank, training: Any) -> I
 
 
 def plain(
-    model: Any, batches: Callable[[], Iterable[Any]], *, steps: int = STEPS, betas: tuple[float, float] = (0.9, 0.999)
+    model: Any,
+    batches: Callable[[], Iterable[Any]],
+    *,
+    steps: int = STEPS,
+    betas: tuple[float, float] = (0.9, 0.999),
+    precision: Precision = "fp32",
 ) -> Any:
     """The loop that one writes first, with default Adam."""
 
     def run() -> None:
+        device = next(model.parameters()).device.type
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, betas=betas)
         model.train()
         total = 0.0
         for _, batch in zip(range(steps), batches(), strict=False):
             optimizer.zero_grad()
-            loss = model.loss(batch)["loss"]
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16"):
+                loss = model.loss(batch)["loss"]
             loss.backward()
             optimizer.step()
             total += loss.item()
@@ -119,73 +123,3 @@ def idcae_train_vs_dataloader(device: str) -> float:
 
     theirs = plain(model, drawn, steps=IDCAE_STEPS)
     return side_by_side(theirs, ours(model, bank, frames, steps=IDCAE_STEPS), repeats=5)
-
-
-class PlainBlock(torch.nn.Module):
-    """The residual block with `nn.Conv1d` and a layer norm of each frame, as one would write it."""
-
-    def __init__(self, n_in: int, n_out: int, dilation: int) -> None:
-        super().__init__()
-        self.norms = torch.nn.ModuleList(torch.nn.LayerNorm(n) for n in (n_in, n_out, n_out))
-        self.causal = torch.nn.Conv1d(n_in, n_out, 3, dilation=dilation, groups=4)
-        self.gate, self.value, self.out = (torch.nn.Conv1d(n_out, n_out, 1, groups=4) for _ in range(3))
-        self.skip = torch.nn.Conv1d(n_in, n_out, 1, groups=4)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = torch.relu(self.causal(framewise(self.norms[0], x)))
-        y = framewise(self.norms[1], y)
-        y = torch.sigmoid(self.gate(y)) * torch.relu(self.value(y))
-        y = torch.relu(self.out(framewise(self.norms[2], y)))
-        return y + self.skip(x[..., -y.shape[-1] :])
-
-
-class PlainFreak(torch.nn.Module):
-    """The network of FREAK with m 5 and three layers."""
-
-    def __init__(self, n_bins: int = 128, hidden: int = 640) -> None:
-        super().__init__()
-        self.blocks = torch.nn.ModuleList(
-            PlainBlock(n_in, hidden, dilation) for n_in, dilation in ((n_bins, 1), (hidden, 2), (hidden, 4))
-        )
-        self.norm = torch.nn.LayerNorm(hidden)
-        self.last = torch.nn.Conv1d(hidden, n_bins, 3, dilation=8, groups=4)
-
-    def loss(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
-        x = batch.transpose(1, 2)  # [B, F, N]
-        y = x[..., :-1]
-        for block in self.blocks:
-            y = block(y)
-        y = self.last(framewise(self.norm, y))
-        return {"loss": (y - x[..., -y.shape[-1] :]).square().mean()}
-
-
-def framewise(norm: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """A norm over the channels of each frame of `[B, C, N]`."""
-    normed: torch.Tensor = norm(x.transpose(1, 2)).transpose(1, 2)
-    return normed
-
-
-def freak_vs_plain(device: str) -> float:
-    """Batch 32 crops of 200 frames of 128 bins, m 5, three layers."""
-    bank, model, other = noise_bank(), Freak(covariance="identity"), PlainFreak().to(device)
-    frames = prepared(model, bank, device)
-    if model.n_parameters != sum(parameter.numel() for parameter in other.parameters()):
-        raise AssertionError("the two networks differ: nothing could be compared")
-    crops = frames.view(bank.n_clips, -1, 128)[:, :200]
-
-    def batches() -> Iterable[torch.Tensor]:
-        while True:
-            for chunk in torch.randperm(len(crops), device=device).view(-1, 32):
-                yield crops[chunk]
-
-    theirs = plain(other, batches, steps=FREAK_STEPS, betas=(0.85, 0.999))
-    return side_by_side(theirs, ours(model, bank, frames, steps=FREAK_STEPS), repeats=5)
-
-
-def freak_bf16_gain(device: str) -> float:
-    """The same training in float32 over that in bfloat16 autocast."""
-    bank, model = noise_bank(), Freak(covariance="identity")
-    frames = prepared(model, bank, device)
-    single = ours(model, bank, frames, steps=FREAK_STEPS)
-    half = ours(model, bank, frames, steps=FREAK_STEPS, precision="bf16")
-    return side_by_side(single, half, repeats=5)

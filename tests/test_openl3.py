@@ -511,18 +511,6 @@ def test_a_run_without_weights_stops_before_any_work(
     assert not list((tmp_path / "out").glob("store/*/bank*"))
 
 
-def test_an_outline_needs_no_weights_and_has_the_shape_and_the_configuration_of_the_real_ones(
-    made: Callable[..., OpenL3],
-) -> None:
-    """So that a plan without the weights knows what is finished, how much disk it takes, and for how long."""
-    real = made(input="mel128", hop=0.25)
-    arguments = {name: value for name, value in real.config().items() if name != "kind"}
-    found = OUTLINES["openl3"](**arguments)
-    assert found.config() == real.config()
-    assert found(hum(0.8)).shape == real(hum(0.8)).shape == (real.n_frames(round(0.8 * RATE)), 512)
-    assert OUTLINES["openl3"]().config()["sha1"] == OFFICIAL[file_name("env", "mel256", "0.2")]
-
-
 def test_a_run_with_weights_that_are_not_the_right_ones_stops_before_any_work(
     command: Callable[..., Any], pumps: Path, tmp_path: Path, recipe: Path
 ) -> None:
@@ -552,6 +540,18 @@ def test_a_run_with_weights_that_are_not_the_right_ones_stops_before_any_work(
     recipe.write_text(re.sub(r', sha1 = "\w+"', "", text).replace("mel128", "mel256"))
     done = command("run", recipe, "--data", pumps, "--out", tmp_path / "run", "--weights", official)
     assert "is not the official one" in done.error
+
+
+def test_an_outline_needs_no_weights_and_has_the_shape_and_the_configuration_of_the_real_ones(
+    made: Callable[..., OpenL3],
+) -> None:
+    """So that a plan without the weights knows what is finished, how much disk it takes, and for how long."""
+    real = made(input="mel128", hop=0.25)
+    arguments = {name: value for name, value in real.config().items() if name != "kind"}
+    found = OUTLINES["openl3"](**arguments)
+    assert found.config() == real.config()
+    assert found(hum(0.8)).shape == real(hum(0.8)).shape == (real.n_frames(round(0.8 * RATE)), 512)
+    assert OUTLINES["openl3"]().config()["sha1"] == OFFICIAL[file_name("env", "mel256", "0.2")]
 
 
 def test_a_recipe_s_arguments_are_checked(folder: Path) -> None:

@@ -30,16 +30,22 @@ def blocks(language: str) -> list[Any]:
 
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Holds RUN, of which the examples read the weights."""
+    """Holds RUN, of which the examples read the weights, and a detector, pump.auscult."""
     import numpy as np
 
+    from auscult.detector import Detector, Machine, Part
+    from auscult.features import LogMel
+    from auscult.features.front_end import FrontEnd
     from auscult.models import Spectral
 
     clips = np.random.default_rng(0).normal(size=(4, 6, 8))
     folder = tmp_path_factory.mktemp("run")
     weights = folder / "RUN" / "weights" / "fan" / "hvae.safetensors"
     weights.parent.mkdir(parents=True)
-    Spectral(8).fit(clips, ["id_00"] * 4).save(weights)
+    model = Spectral(8).fit(clips, ["id_00"] * 4)
+    model.save(weights)
+    part = Part("spectral", "spectral", FrontEnd(LogMel(16000, n_mels=8)), model, None, 0.0, 1.0, 1.0)
+    Detector([part], {"pump": Machine("pump", "id_00")}, 10.0, 1.0).save(folder / "pump.auscult")
     return folder
 
 

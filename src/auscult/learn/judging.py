@@ -45,8 +45,20 @@ def judge(
         calibration, lines = _calibration(name, series[name], settings)
         condition, more = _condition(detector, training.get(name, ()), pieces[name], settings)
         machines[name] = Machine(name, machines[name].machine_id, calibration, condition)
-        warnings += [*lines, *more]
+        warnings += [*_left_out(name, series[name]), *lines, *more]
     return Judged(replace(detector, machines=machines, alarm=settings.alarm), warnings)
+
+
+def _left_out(name: str, series: Sequence[WindowScores]) -> list[str]:
+    """A sentence if windows were no sound."""
+    total = sum(len(part.scored) for part in series)
+    left_out = total - sum(int(part.scored.sum()) for part in series)
+    if not left_out:
+        return []
+    return [
+        f"{name}: {left_out:,} of {total:,} calibration windows are silence, clipped or with a drop-out, and were left "
+        "out, as the monitor will leave out such; look after the recorder."
+    ]
 
 
 def _calibration(name: str, series: Sequence[WindowScores], settings: Settings) -> tuple[Calibration | None, list[str]]:

@@ -131,7 +131,7 @@ def _fitted(
     settings = {**asdict(family.default_training), **recipe.training_of(member), "device": device}
     training = Training(**{**settings, "seed": recipe.seed})
 
-    def advance(done: int, losses: dict[str, float]) -> None:
+    def advance(done: int, _losses: dict[str, float]) -> None:
         on_epoch(member.name, done, training.epochs)
 
     model = family(**model_arguments(member, features))

@@ -149,10 +149,14 @@ def _members(learned: Learned) -> Table:
 
 def _part(learned: Learned, name: str) -> Part:
     machine, series = learned.detector.machines[name], learned.series[name]
-    scores = np.concatenate([part.scores for part in series])
+    scores = _scored(series)
     sentences = [] if machine.calibration is None else machine.calibration.describe()
     plots = [_histogram(scores, machine), _trend(series, machine)] if len(scores) else []
     return Part(name, sentences, plots, _worst(learned.pieces[name], series))
+
+
+def _scored(series: Sequence[WindowScores]) -> NDArray[np.float64]:
+    return np.concatenate([part.scores[part.scored] for part in series])
 
 
 def _histogram(scores: NDArray[np.float64], machine: Machine) -> Plot:
@@ -177,7 +181,7 @@ def _histogram(scores: NDArray[np.float64], machine: Machine) -> Plot:
 
 
 def _trend(series: Sequence[WindowScores], machine: Machine) -> Plot:
-    scores = np.concatenate([part.scores for part in series])
+    scores = _scored(series)
     step = series[0].step_seconds
     hours = len(scores) * step / 3600
     highest = np.array([part.max() for part in np.array_split(scores, min(POINTS, len(scores)))])
@@ -204,7 +208,7 @@ def _worst(pieces: Sequence[Piece], series: Sequence[WindowScores]) -> Table:
     moments = [
         (float(score), float(time) - part.window_seconds, piece, part.window_seconds)
         for piece, part in zip(pieces, series, strict=True)
-        for score, time in zip(part.scores, part.times, strict=True)
+        for score, time in zip(part.scores[part.scored], part.times[part.scored], strict=True)
     ]
     kept: list[tuple[float, float, Piece, float]] = []
     for moment in sorted(moments, key=lambda moment: -moment[0]):

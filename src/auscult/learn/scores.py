@@ -10,8 +10,9 @@ import numpy as np
 
 from auscult.alarms import WindowScores
 from auscult.detector import Detector
+from auscult.errors import RunError
 from auscult.jobs import single_thread
-from auscult.learn.windows import Piece
+from auscult.learn.windows import Piece, is_sound
 
 OnProgress = Callable[[str, int, int], None]
 """Called with what is done, the steps done, and the steps in all."""
@@ -34,7 +35,12 @@ def score_pieces(
         workers: processes; 1 is this one.
         label: of the progress.
         advance: called as the work advances.
+
+    Raises:
+        RunError: if there is no worker.
     """
+    if workers < 1:
+        raise RunError(f"{workers} workers can do nothing; give at least 1")
     flat = [piece for found in pieces.values() for piece in found]
     every = iter(
         _here(detector, flat, label, advance) if workers == 1 else _apart(detector, flat, workers, label, advance)
@@ -82,13 +88,17 @@ def _score(detector: Detector, piece: Piece, on_window: Callable[[], None] | Non
     """The scores of a piece's windows; times are of the windows' ends, in seconds of the stretch."""
     rate = detector.sample_rate
     length, step = detector.samples(detector.window_seconds), detector.samples(detector.step_seconds)
-    times, scores = [], []
+    times: list[float] = []
+    scores: list[float] = []
+    valid: list[bool] = []
     for start, waveform in piece.windows(sample_rate=rate, channel=detector.channel, length=length, step=step):
         times.append((start + length) / rate)
-        scores.append(detector.window_scores(waveform, machine_id=piece.machine))
+        valid.append(is_sound(waveform, sample_rate=rate))
+        scores.append(detector.window_scores(waveform, machine_id=piece.machine) if valid[-1] else 0.0)
         if on_window is not None:
             on_window()
-    return WindowScores(np.array(times), np.array(scores), detector.window_seconds, detector.step_seconds)
+    shape = detector.window_seconds, detector.step_seconds
+    return WindowScores(np.array(times), np.array(scores), *shape, np.array(valid, dtype=bool))
 
 
 @lru_cache(maxsize=1)
@@ -98,8 +108,12 @@ def _loaded(path: Path) -> Detector:
 
 def _one_behind_the_other(parts: Sequence[WindowScores], length: float, step: float) -> WindowScores:
     """The scores of the parts of a piece as those of the piece."""
-    times, scores = (
+    times, scores, valid = (
         np.concatenate([np.empty(0), *found])
-        for found in ([part.times for part in parts], [part.scores for part in parts])
+        for found in (
+            [part.times for part in parts],
+            [part.scores for part in parts],
+            [part.scored for part in parts],
+        )
     )
-    return WindowScores(times, scores, length, step)
+    return WindowScores(times, scores, length, step, valid.astype(bool))

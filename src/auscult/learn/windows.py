@@ -10,10 +10,14 @@ import numpy as np
 from auscult.calibration import Span
 from auscult.condition import band_levels
 from auscult.detector.sounds import Waveform, cut, windows_of
+from auscult.errors import DatasetError
 from auscult.features.bank import Bank, bank_of
 from auscult.features.front_end import FrontEnd
 from auscult.learn.recordings import Stretch
 from auscult.scoring.sound import Sound, key_of
+
+FEWEST_WINDOWS = 8
+"""That can be trained on."""
 
 MOST_WINDOWS = 1500
 """That are trained on, of all machines together: they lie in memory."""
@@ -26,6 +30,25 @@ BLOCK_SECONDS = 60.0
 
 FEWEST_LEVELS = 8
 """Blocks that even little sound is cut into."""
+
+
+CLIPPED_SHARE, FULL_SCALE = 1e-3, 32766 / 32768
+SILENCE = 10 ** (-85 / 20)
+STILL_SECONDS = 0.1
+
+
+def is_sound(waveform: Waveform, *, sample_rate: int) -> bool:
+    """Whether a window `[T]` says anything about a machine: neither silence, nor clipped, nor with a drop-out in it.
+
+    The monitor scores no others, so no others may train or calibrate.
+    """
+    still = np.concatenate([[True], np.diff(waveform) != 0, [True]])
+    longest = int(np.diff(np.flatnonzero(still)).max())
+    return bool(
+        waveform.std() >= SILENCE
+        and np.mean(np.abs(waveform) >= FULL_SCALE) <= CLIPPED_SHARE
+        and longest < STILL_SECONDS * sample_rate
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +106,9 @@ def training_banks(
         seconds: length of a window.
         sample_rate: at which sounds are read, in Hz.
         on_window: called with the windows done and those expected.
+
+    Raises:
+        DatasetError: if there are too few windows.
     """
     keys = {name: key_of(front_end) for name, front_end in front_ends.items()}
     found: dict[str, list[np.ndarray]] = {name: [] for name in front_ends}
@@ -94,11 +120,14 @@ def training_banks(
     for piece in pieces:
         step = round(steps[piece.machine] * sample_rate)
         for _, waveform in piece.windows(sample_rate=sample_rate, channel=channel, length=length, step=step):
+            if not is_sound(waveform, sample_rate=sample_rate):
+                continue
             sound = Sound(waveform, sample_rate)
             for name, front_end in front_ends.items():
                 found[name].append(sound.frames(front_end, keys[name]))
             ids.append(piece.machine)
             on_window(len(ids), max(expected, len(ids)))
+    require_windows(len(ids), seconds)
     return {
         name: bank_of(found[name], ids, frame_rate=front_end.features.frame_rate)
         for name, front_end in front_ends.items()
@@ -113,6 +142,19 @@ def _training_steps(pieces: Sequence[Piece], seconds: float) -> dict[str, float]
     return {
         machine: max(seconds / TRAINING_OVERLAP, total * len(sums) / MOST_WINDOWS) for machine, total in sums.items()
     }
+
+
+def require_windows(n_windows: int, seconds: float) -> None:
+    """Refuse to learn from next to nothing.
+
+    Raises:
+        DatasetError: if there are too few windows to train on.
+    """
+    if n_windows < FEWEST_WINDOWS:
+        raise DatasetError(
+            f"there are {n_windows} windows of {seconds:g} s to train on, without silence, clipping and drop-outs, and "
+            f"{FEWEST_WINDOWS} are the least; record more normal sound, or choose shorter windows with --window"
+        )
 
 
 def level_blocks(pieces: Sequence[Piece], *, sample_rate: int, channel: int) -> list[np.ndarray]:

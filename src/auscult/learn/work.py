@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auscult.detector import Detector, Machine
-from auscult.errors import DatasetError
 from auscult.features.front_end import FrontEnd
 from auscult.learn.members import fit_parts
 from auscult.learn.recordings import Stretch
@@ -12,9 +11,6 @@ from auscult.learn.scores import OnProgress, Pieces
 from auscult.learn.settings import Settings
 from auscult.learn.windows import training_banks
 from auscult.recipe import Member, Recipe
-
-FEWEST_WINDOWS = 8
-"""That can be trained on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,6 @@ class Work:
             sample_rate=self.sample_rate,
             on_window=lambda done, total: self.advance(f"{label}features", done, total),
         )
-        require_windows(min(bank.n_clips for bank in banks.values()), self.settings)
         parts = fit_parts(
             self.members,
             self.recipe,
@@ -69,16 +64,3 @@ class Work:
         settings = self.settings
         machines = {name: Machine(name, name) for name in self.stretches}
         return Detector(parts, machines, settings.window_seconds, settings.step_seconds, settings.alarm)
-
-
-def require_windows(n_windows: int, settings: Settings) -> None:
-    """Refuse to learn from next to nothing.
-
-    Raises:
-        DatasetError: if there are too few windows to train on.
-    """
-    if n_windows < FEWEST_WINDOWS:
-        raise DatasetError(
-            f"there are {n_windows} windows of {settings.window_seconds:g} s to train on, and {FEWEST_WINDOWS} are the "
-            "least; record more normal sound, or choose shorter windows with --window"
-        )

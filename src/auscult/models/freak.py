@@ -4,23 +4,23 @@ References:
     van den Oord et al., WaveNet, arXiv:1609.03499; Wu and He, Group Normalization, arXiv:1803.08494.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from auscult.errors import ModelError
 from auscult.features.bank import Bank
 from auscult.models.base import Array, Model
 from auscult.models.density import GaussianMixture, shrunk_covariance
+from auscult.models.freak_layers import Network
+from auscult.models.freak_stage import Norm
 from auscult.models.layers import standardisation
 from auscult.models.welford import Welford
 from auscult.training import Training
 
-Norm = Literal["frame", "clip"]
 Score = Literal["gaussian", "percentile", "mse"]
 Covariance = Literal["full", "diagonal", "identity"]
 Domain = Literal["spectrogram", "amplitude"]
@@ -109,18 +109,15 @@ class Freak(Model):
         return float(self.receptive_field())
 
     def build(self) -> None:
-        """Make the network, its channels last in memory: the convolutions and the norm of a frame are faster so."""
-        hidden = self.m * self.n_bins
-        norm = FrameNorm if self.norm == "frame" else ClipNorm
-        widths = [self.n_bins] + [hidden] * self.n_layers
-        self.network = nn.Sequential(
-            *(
-                ResidualBlock(n_in, hidden, kernel=self.kernel, dilation=2**layer, groups=self.groups, norm=norm)
-                for layer, n_in in enumerate(widths[:-1])
-            ),
-            norm(hidden),
-            convolution(hidden, self.n_bins, groups=self.groups, kernel=self.kernel, dilation=2**self.n_layers),
-        ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this overload
+        """Make the network."""
+        self.network = Network(
+            self.n_bins,
+            self.m * self.n_bins,
+            n_layers=self.n_layers,
+            kernel=self.kernel,
+            groups=self.groups,
+            norm=self.norm,
+        )
 
     def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
         """Mean and standard deviation per bin; and whether the clips suffice for the score."""
@@ -147,9 +144,8 @@ class Freak(Model):
 
     def forward(self, x: Tensor) -> Tensor:
         """Predict from standardised frames; the last prediction is of the frame behind the input."""
-        x = x.unsqueeze(1).permute(0, 3, 1, 2)  # [B, N, F] -> [B, F, 1, N], a view
-        y: Tensor = self.network(x)  # [B, F, 1, N - receptive_field + 1]
-        return y.permute(0, 2, 3, 1).squeeze(1)
+        prediction: Tensor = self.network(x)  # [B, N, F] -> [B, N - receptive_field + 1, F]
+        return prediction
 
     def loss(self, batch: Tensor) -> dict[str, Tensor]:
         """Mean squared error of the predictions in crops `[B, N, F]`."""
@@ -213,61 +209,3 @@ class Freak(Model):
 def percentile_score(errors: Array, percentile: float) -> float:
     """Percentile over time of squared errors `[N, F]` in each bin, then the same percentile over the bins."""
     return float(np.percentile(np.percentile(errors, percentile, axis=0), percentile))
-
-
-class ResidualBlock(nn.Module):
-    """A causal convolution, a gated unit and a convolution, beside a plain skip; a norm before each stage.
-
-    Shape:
-        `[B, n_in, 1, N]` -> `[B, n_out, 1, N - (kernel - 1) * dilation]`.
-    """
-
-    def __init__(
-        self, n_in: int, n_out: int, *, kernel: int, dilation: int, groups: int, norm: Callable[[int], nn.Module]
-    ) -> None:
-        super().__init__()
-        self.norm_in, self.norm_gate, self.norm_out = norm(n_in), norm(n_out), norm(n_out)
-        self.causal = convolution(n_in, n_out, groups=groups, kernel=kernel, dilation=dilation)
-        self.gate = convolution(n_out, n_out, groups=groups)
-        self.value = convolution(n_out, n_out, groups=groups)
-        self.out = convolution(n_out, n_out, groups=groups)
-        self.skip = convolution(n_in, n_out, groups=groups)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Each output frame sees its own input frame and those before it."""
-        y = F.relu(self.causal(self.norm_in(x)))  # [B, n_out, 1, N']
-        y = self.norm_gate(y)
-        y = torch.sigmoid(self.gate(y)) * F.relu(self.value(y))
-        y = F.relu(self.out(self.norm_out(y)))
-        skip: Tensor = self.skip(x[..., -y.shape[-1] :])
-        return y + skip
-
-
-class FrameNorm(nn.LayerNorm):
-    """Normalises the channels of each frame on its own: `[B, C, 1, N]` -> the same."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """The channels are last in memory, so that neither permutation moves data."""
-        return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-class ClipNorm(nn.Module):
-    """Group norm with a single group, over channels and time together: `[B, C, 1, N]` -> the same.
-
-    torch's own crashes in the backward pass of channels-last input that needs no gradient, as the spectrogram.
-    """
-
-    def __init__(self, n_channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(n_channels))
-        self.bias = nn.Parameter(torch.zeros(n_channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Weight and bias are per channel."""
-        x = x.permute(0, 2, 3, 1)  # [B, 1, N, C]
-        return torch.addcmul(self.bias, F.layer_norm(x, x.shape[1:]), self.weight).permute(0, 3, 1, 2)
-
-
-def convolution(n_in: int, n_out: int, *, groups: int, kernel: int = 1, dilation: int = 1) -> nn.Conv2d:
-    """A convolution over time of `[B, C, 1, N]`, unpadded; torch's one-dimensional kind knows no channels last."""
-    return nn.Conv2d(n_in, n_out, (1, kernel), dilation=(1, dilation), groups=groups)
