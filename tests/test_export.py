@@ -12,6 +12,7 @@ import soundfile
 import torch
 
 from auscult.alarms import AlarmSettings, WindowScores
+from auscult.audio import read_waveform
 from auscult.calibration import calibrate
 from auscult.cli import main
 from auscult.denoising.streaming import Denoiser
@@ -66,13 +67,18 @@ def sound(seed: int, seconds: float = 5.0, *, tone: float = 0.0) -> np.ndarray:
 def make(*variants: str, features: LogMel | None = None, denoiser: Denoiser | None = None) -> Detector:
     """A small detector of two machines; only the left is calibrated."""
     front_end = FrontEnd(features or LogMel(RATE, n_fft=256, hop_length=128, n_mels=16), denoiser=denoiser)
-    frames = [front_end.features(sound(seed, 2.0)) for seed in range(6)]
-    bank = bank_of(frames, ["a", "a", "a", "b", "b", "b"], frame_rate=front_end.features.frame_rate)
+    return fitted({name: VARIANTS[name]() for name in variants}, front_end, [sound(seed, 2.0) for seed in range(6)])
+
+
+def fitted(models: dict[str, tuple[Model, str | None]], front_end: FrontEnd, normals: list[np.ndarray]) -> Detector:
+    """A detector of models, fitted to sounds of machine a, then as many of machine b."""
+    frames = [front_end.features(waveform) for waveform in normals]
+    ids = [name for name in "ab" for _ in range(len(frames) // 2)]
+    bank = bank_of(frames, ids, frame_rate=front_end.features.frame_rate)
     parts = []
-    for variant in variants:
-        model, pooling = VARIANTS[variant]()
+    for name, (model, pooling) in models.items():
         scores = model.fit(bank, training=Training(epochs=1, batch_size=16)).score_clips(bank, pooling=pooling)
-        parts.append(Part(variant, model.family, front_end, model, pooling, scores.mean(), scores.std(), 0.7))
+        parts.append(Part(name, model.family, front_end, model, pooling, scores.mean(), scores.std(), 0.7))
     alarm = AlarmSettings(k=2, n=3, cool_down_seconds=2.0)
     series = WindowScores(2.0 + np.arange(400), np.random.default_rng(0).standard_normal(400), 2.0, 1.0)
     machines = {
@@ -179,6 +185,30 @@ def test_the_runner_prints_what_the_command_prints(
     assert found.returncode == 0, found.stderr
     assert_same(rows(found.stdout), rows(expected))
     assert [row["decision"] for row in rows(found.stdout)][1:] == ["anomalous", "unknown", "unknown"]
+
+
+@pytest.mark.slow
+def test_the_runner_says_of_real_sounds_what_torch_says(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sliders = shared_data / "dcase2020_mini" / "dev_data" / "slider"
+    clips = [sorted((sliders / "train").glob(f"normal_id_0{machine}_*.wav"))[:6] for machine in (0, 2)]
+    normals = [read_waveform(path, sample_rate=16000) for paths in clips for path in paths]
+    models: dict[str, tuple[Model, str | None]] = {
+        "spectral": (Spectral(), None),
+        "autoencoder": (Autoencoder(), "mean"),
+        "hvae": (HVAE(), "median"),
+        "idcae": (IDCAE(), "winmed"),
+        "freak": (Freak(covariance="diagonal"), None),
+    }
+    fitted(models, FrontEnd(LogMel(16000)), normals).save(tmp_path / "slider.auscult")
+    assert command("export", tmp_path / "slider.auscult", "--onnx", tmp_path / "onnx") == 0
+    files = [*sorted((sliders / "test").glob("normal_*"))[:3], *sorted((sliders / "test").glob("anomaly_*"))[:3]]
+    capsys.readouterr()
+    for machine in ("left", "right"):
+        assert command("score", tmp_path / "slider.auscult", *files, "--json", "--machine", machine) == 0
+        found = run(tmp_path / "onnx", "--machine", machine, *files)
+        assert_same(rows(found.stdout), rows(capsys.readouterr().out))
 
 
 def test_the_runner_says_what_it_cannot_score_and_goes_on(both: tuple[Path, Path], tmp_path: Path) -> None:

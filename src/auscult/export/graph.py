@@ -5,6 +5,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from auscult.errors import ExportError
+from auscult.export.freak import PlainNetwork
 from auscult.features.log_mel import EPS, LogMel
 from auscult.models import HVAE, IDCAE, Autoencoder, Freak, Model, Spectral
 from auscult.models.layers import fold_norms
@@ -80,8 +82,7 @@ class PartGraph(nn.Module):
             raise ExportError(f"{part.name} cannot be exported: {reason}")
         features = part.front_end.features
         assert isinstance(features, LogMel)
-        self.front_end, self.model = LogMelGraph(features), part.model
-        self.network = fold_norms(part.model.network) if isinstance(part.model, Autoencoder) else None
+        self.front_end, self.model = LogMelGraph(features), plain(part.model)
         self.pooling = part.pooling or part.model.default_pooling
         self.window = max(1, round(WINDOW_SECONDS * features.frame_rate))
 
@@ -106,9 +107,7 @@ class PartGraph(nn.Module):
         if isinstance(model, HVAE):
             return model._errors(windows)[model.score].mean(dim=1)
         assert isinstance(model, Autoencoder)
-        assert self.network is not None
-        x = model._standardised(windows)
-        difference: Tensor = self.network(x) - x
+        difference: Tensor = model(windows)
         return difference.square().mean(dim=1)
 
     def _pooled(self, model: WindowModel, scores: Tensor) -> Tensor:
@@ -122,6 +121,17 @@ class PartGraph(nn.Module):
             middle = model.frame_score_mean
             return scores.clamp(middle - margin, middle + margin).mean()
         return windowed_median(scores, self.window, sliding=self.pooling == "winmed-sliding")
+
+
+def plain(model: Model) -> Model:
+    """A copy that shares the weights, whose network does without what only makes torch faster."""
+    copied = copy(model)
+    copied._modules = dict(model._modules)
+    if isinstance(copied, Freak):
+        copied.network = PlainNetwork(copied.network)  # type: ignore[assignment]  # it computes the same
+    elif isinstance(copied, Autoencoder):
+        copied.network = fold_norms(copied.network)
+    return copied
 
 
 def obstacle(part: Part) -> str | None:
