@@ -1,8 +1,8 @@
 """How long `auscult learn` takes with the recipe `practical`, and what a window costs: the real-time factor.
 
 `python -m benchmarks.detector_speed` synthesises half an hour of a healthy fan, learns from it on one core, and scores
-windows of 10 s as the monitor does at a step of 1 s. It writes `benchmarks/results/detector_speed.json` and exits with 1
-where the real-time factor, processor time for a second of sound, is above 0.01.
+windows of 10 s as the monitor does at a step of 1 s. It writes `benchmarks/results/detector_speed.json` and exits
+with 1 where the real-time factor, processor time for a second of sound, is above 0.01.
 """
 
 import argparse
