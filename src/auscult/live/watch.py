@@ -96,8 +96,8 @@ def watch_machine(
     if calibration is None:
         if threshold is None:
             raise MonitorError(
-                f"the detector has no threshold for {known.name}: it was not calibrated, or with too little sound; learn "
-                "again with more, or give --threshold"
+                f"the detector has no threshold for {known.name}: it was not calibrated, or with too little sound; "
+                "learn again with more, or give --threshold"
             )
         warnings = [f"the detector was not calibrated for {known.name}: nothing is known about false alarms"]
         return Watch(known.name, threshold, 0.0, chosen, known.condition, name), warnings
