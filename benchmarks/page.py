@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks import performance
+
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "benchmarks" / "results"
 PAGES = (
     PROJECT / "README.md",
-    *(PROJECT / "docs" / f"{name}.md" for name in ("benchmarks", "denoising", "detector", "thresholds")),
+    *(PROJECT / "docs" / f"{name}.md" for name in ("benchmarks", "denoising", "detector", "performance", "thresholds")),
 )
 
 Results = Mapping[str, Any]
@@ -45,6 +47,8 @@ FIGURES = {
     "freak_score_vs_plain": "FREAK scoring clips of 10 s one by one, against the same layers from `torch.nn`",
     "freak_bf16_score_vs_plain_bf16": "the same, both in bfloat16 autocast",
     "freak_bf16_gain": 'FREAK training in float32, against bfloat16 autocast (`precision = "bf16"`)',
+    "run_efficiency": "a run of 40 small members with 2 workers: training in all, over twice the time of the run",
+    "ray_vs_local": "that run with 2 workers, against the same on a Ray cluster of two nodes of one processor",
     "search_3_members_s": "seconds to search 5,151 weight vectors of three members on 1,400 clips of four ids",
     "search_4_members_s": "seconds to search 176,851 weight vectors of four members on the same",
     "bootstrap_90_systems_s": "seconds for 1,000 bootstrap replicates of 90 systems on 8,400 clips of 24 ids each",
@@ -57,6 +61,11 @@ FIGURES = {
     "freak_train_of_matmul": "that over the GFLOP/s of a product of two matrices of 2,048 x 2,048",
     "freak_bf16_train_gflops": "arithmetic of FREAK's training in bfloat16, in GFLOP/s",
     "freak_bf16_train_of_matmul": "that over the GFLOP/s of such a product in bfloat16",
+    "score_efficiency": "three families score 2,000 files with two workers, per worker, over their stages alone",
+    "score_memory_growth_mb": "peak of the memory of all processes meanwhile, over that for 200 files, in MB",
+    "exponent_train": "slope of log cost against log clips: training, the family that grows fastest",
+    "exponent_score": "the same: scoring files",
+    "exponent_weights": "the same: the search of weights, whole and without each machine",
 }
 """Figures of `bench.json`, each a ratio unless it says otherwise; those of `FRONT_ENDS` have a table of their own."""
 
@@ -369,6 +378,9 @@ BLOCKS = {
     "detector_speed": detector_speed,
     "promise": promise,
     "extrapolation": extrapolation,
+    "bounds": performance.bounds,
+    "exponents": performance.exponents,
+    "projection": performance.projection,
 }
 
 

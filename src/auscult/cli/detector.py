@@ -233,7 +233,7 @@ def _settings(rate: str, *, alarm: str | None, cool_down: float | None, **window
     from auscult.learn.settings import WINDOW_SECONDS, Settings
 
     usual = AlarmSettings()
-    k, n = (usual.k, usual.n) if alarm is None else _k_of_n(alarm)
+    k, n = (usual.k, usual.n) if alarm is None else k_of_n(alarm)
     seconds = usual.cool_down_seconds if cool_down is None else cool_down
     return Settings(
         rate=parse_rate(rate),
@@ -246,7 +246,8 @@ def _settings(rate: str, *, alarm: str | None, cool_down: float | None, **window
     )
 
 
-def _k_of_n(text: str) -> tuple[int, int]:
+def k_of_n(text: str) -> tuple[int, int]:
+    """The numbers of an alarm logic that is written as k/n."""
     from auscult.errors import AlarmError
 
     k, slash, n = text.partition("/")
