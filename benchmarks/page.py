@@ -15,10 +15,13 @@ PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "benchmarks" / "results"
 PAGES = (
     PROJECT / "README.md",
-    *(PROJECT / "docs" / f"{name}.md" for name in ("benchmarks", "denoising", "performance", "thresholds")),
+    *(PROJECT / "docs" / f"{name}.md" for name in ("benchmarks", "denoising", "detector", "performance", "thresholds")),
 )
 
 Results = Mapping[str, Any]
+
+COSTS = {"training_seconds": 1, "window_milliseconds": 1}
+"""Costs in `practical.json`, with digits; those of windows are without their log-mel."""
 
 SYSTEMS = {
     "baseline": "baseline auto-encoder",
@@ -269,6 +272,34 @@ def denoised_sounds() -> str:
     return table(["", *(f"level {row['level']}" for row in results["sounds"])], rows)
 
 
+def practical() -> str:
+    """Members that were compared for the recipe `practical`."""
+    results = read("practical.json")
+    if results is None:
+        return _absent("practical.json", "python -m benchmarks.practical")
+    groups = list(results)
+    rows = []
+    for name, first in results[groups[0]].items():
+        figures = [f"{100 * results[group][name][key]:.1f}" for group in groups for key in ("auc", "pauc")]
+        costs = [f"{first[key]:.{digits}f}" if key in first else "" for key, digits in COSTS.items()]
+        rows.append([name, *figures, *costs])
+    head = [f"{group}: {key}, %" for group in groups for key in ("AUC", "pAUC")]
+    return table(["member or uniform ensemble", *head, "training, s", "window, ms"], rows)
+
+
+def detector_speed() -> str:
+    """What learning and a window cost with the recipe `practical`."""
+    results = read("detector_speed.json")
+    if results is None:
+        return _absent("detector_speed.json", "python -m benchmarks.detector_speed")
+    return (
+        f"From {results['normal_minutes']:g} minutes of recordings it learns in "
+        f"{results['learning_processor_seconds']:.0f} s of processor time; a window of 10 s then takes "
+        f"{results['window_milliseconds']:.1f} ms, so that at a step of 1 s "
+        f"the real-time factor is {results['real_time_factor']:.4f} on one core."
+    )
+
+
 def promise() -> str:
     """Alarms of new normal sound against what was promised, and against the prediction interval."""
     from benchmarks.false_alarms import SOURCES
@@ -343,6 +374,8 @@ BLOCKS = {
     "denoised_verdict": denoised_verdict,
     "denoised_real": denoised_real,
     "denoised_sounds": denoised_sounds,
+    "practical": practical,
+    "detector_speed": detector_speed,
     "promise": promise,
     "extrapolation": extrapolation,
     "bounds": performance.bounds,
