@@ -9,19 +9,20 @@ SOURCE = Path(__file__).parents[1] / "src" / "auscult"
 
 ORDER = """
 errors clips files
-pooling audio
+pooling audio defects
 training
 datasets
 denoising
 features
 models
-store recipe constructors denoiser_jobs plan jobs workers executors estimate scoring
+store recipe constructors denoiser_jobs plan jobs workers executors cluster estimate scoring
 scores metrics ensemble intervals results submission
 alarms calibration condition
 detector export
 analysis run_folder
 report
 runs learn pack
+live
 display  cli __main__
 """.split()
 """Stages in the order of the line; a module may import what stands before it, and its own folder."""

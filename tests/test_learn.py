@@ -125,7 +125,13 @@ def test_what_cannot_be_promised_is_said(learned: Learned, normals: Path) -> Non
     few = learn(
         normals / "right",
         recipe=RECIPE,
-        settings=Settings(rate=1.0, window_seconds=4.0, alarm=AlarmSettings(cool_down_seconds=60.0), adapt=False),
+        settings=Settings(
+            rate=1.0,
+            window_seconds=4.0,
+            alarm=AlarmSettings(cool_down_seconds=60.0),
+            adapt_window=False,
+            adapt_cool_down=False,
+        ),
     )
     machine = few.detector.machine()
     assert machine.threshold is None
@@ -133,10 +139,16 @@ def test_what_cannot_be_promised_is_said(learned: Learned, normals: Path) -> Non
     assert few.detector.score(hum(4, 1), sample_rate=RATE).decision == "unknown"
 
 
-def test_a_short_recording_gets_a_short_cool_down() -> None:
+def test_little_sound_gets_short_windows_and_cool_downs() -> None:
+    def shown(settings: Settings) -> tuple[float, float]:
+        return settings.window_seconds, settings.alarm.cool_down_seconds
+
     settings = Settings(rate=1.0)
-    assert settings.alarm_for(7200.0).cool_down_seconds == 60.0
-    assert settings.alarm_for(300.0).cool_down_seconds == 5.0
+    assert shown(settings.for_seconds(7200.0)) == (10.0, 60.0)
+    assert shown(settings.for_seconds(300.0)) == (2.5, 5.0)
+    assert shown(settings.for_seconds(10.0)) == (1.0, 0.0)
+    asked = Settings(rate=1.0, adapt_window=False, adapt_cool_down=False)
+    assert shown(asked.for_seconds(10.0)) == (10.0, 60.0)
 
 
 def test_cross_fitting_uses_all_sound_and_says_what_that_costs(normals: Path) -> None:

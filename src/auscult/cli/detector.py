@@ -25,7 +25,7 @@ def learn(
     method: Literal["split", "cross-fitted"] = "split",
     machine: str | None = None,
     machine_type: str | None = None,
-    window: float = 10.0,
+    window: float | None = None,
     step: float = 1.0,
     alarm: str | None = None,
     cool_down: float | None = None,
@@ -47,7 +47,7 @@ def learn(
         method: split trains on the first half and calibrates on the second; cross-fitted uses all for both.
         machine: All recordings are of this one machine, whatever the folders are called.
         machine_type: Whose members of the recipe are wanted, where it has some for certain types.
-        window: Length of the windows that are scored, in seconds.
+        window: Length of the windows that are scored, in seconds; 10 by default, less where there is little sound.
         step: From one window to the next, in seconds.
         alarm: k/n, windows above the threshold among the last n that raise an alarm; 3/5 by default.
         cool_down: Seconds after an alarm in which none is raised; 60 by default, less where there is little sound.
@@ -230,22 +230,24 @@ def info(detector: Path, *, as_json: Annotated[bool, Parameter(name="--json", ne
 def _settings(rate: str, *, alarm: str | None, cool_down: float | None, **windows: Any) -> "Settings":
     from auscult.alarms import AlarmSettings
     from auscult.calibration import parse_rate
-    from auscult.learn.settings import Settings
+    from auscult.learn.settings import WINDOW_SECONDS, Settings
 
     usual = AlarmSettings()
-    k, n = (usual.k, usual.n) if alarm is None else _k_of_n(alarm)
+    k, n = (usual.k, usual.n) if alarm is None else k_of_n(alarm)
     seconds = usual.cool_down_seconds if cool_down is None else cool_down
     return Settings(
         rate=parse_rate(rate),
-        window_seconds=windows["window"],
+        window_seconds=WINDOW_SECONDS if windows["window"] is None else windows["window"],
         step_seconds=windows["step"],
         method=windows["method"],
         alarm=AlarmSettings(k=k, n=n, cool_down_seconds=seconds),
-        adapt=cool_down is None,
+        adapt_window=windows["window"] is None,
+        adapt_cool_down=cool_down is None,
     )
 
 
-def _k_of_n(text: str) -> tuple[int, int]:
+def k_of_n(text: str) -> tuple[int, int]:
+    """The numbers of an alarm logic that is written as k/n."""
     from auscult.errors import AlarmError
 
     k, slash, n = text.partition("/")

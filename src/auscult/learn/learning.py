@@ -131,7 +131,11 @@ def calibrate_detector(
         AuscultError: for recordings that cannot be read, or of a machine that the detector does not know.
     """
     settings = replace(
-        settings, window_seconds=detector.window_seconds, step_seconds=detector.step_seconds, method="split"
+        settings,
+        window_seconds=detector.window_seconds,
+        step_seconds=detector.step_seconds,
+        method="split",
+        adapt_window=False,
     )
     alone = next(iter(detector.machines)) if len(detector.machines) == 1 else None
     recordings = find_recordings(normals, machine=machine or alone)
@@ -150,10 +154,12 @@ def calibrate_detector(
 def _sound(
     recordings: Mapping[str, Sequence[Recording]], settings: Settings, *, share: float
 ) -> tuple[dict[str, list[Stretch]], Settings]:
-    """The stretches of each machine, and the settings with the alarm logic for the least of their calibration sound."""
-    stretches = {name: stretches_of(found, short_seconds=settings.short_seconds) for name, found in recordings.items()}
-    least = min(sum(stretch.seconds for stretch in found) for found in stretches.values())
-    return stretches, replace(settings, alarm=settings.alarm_for(share * least), adapt=False)
+    """The stretches of each machine, and the settings for the least of their calibration sound."""
+    least = min(sum(recording.info.duration for recording in found) for found in recordings.values())
+    settings = settings.for_seconds(share * least)
+    return {
+        name: stretches_of(found, short_seconds=settings.short_seconds) for name, found in recordings.items()
+    }, settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from auscult.alarms import WindowScores
+from auscult.defects import is_sound
 from auscult.detector import Detector
 from auscult.errors import RunError
 from auscult.jobs import single_thread
-from auscult.learn.windows import Piece, is_sound
+from auscult.learn.windows import Piece
 
 OnProgress = Callable[[str, int, int], None]
 """Called with what is done, the steps done, and the steps in all."""

@@ -1,5 +1,6 @@
 """How a detector is learned: windows, promise, alarm logic, method."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 from auscult.alarms import AlarmSettings
@@ -9,8 +10,11 @@ from auscult.errors import DetectorError
 WINDOW_SECONDS, STEP_SECONDS = 10.0, 1.0
 DAY = 1 / 24
 
-COOL_DOWNS = 60
-"""That the calibration sound must have room for, where it may be shortened."""
+WINDOWS, COOL_DOWNS = 120, 60
+"""That the calibration sound must have room for, where they may be shortened."""
+
+LEAST_WINDOW = 1.0
+"""In seconds, to which windows may be shortened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +24,12 @@ class Settings:
     Args:
         rate: false alarms an hour that are promised.
         alarm: the alarm logic that the promise is about.
-        adapt: take a shorter cool-down where there is little sound (`alarm_for`).
         window_seconds: length of a window.
         step_seconds: from one window to the next.
         method: "split" trains on the first half of each machine's sound and calibrates on the second; "cross-fitted"
             trains on all of it, and calibrates with models that each lack a fifth.
+        adapt_window: take shorter windows where there is little sound (`for_seconds`).
+        adapt_cool_down: likewise a shorter cool-down.
 
     Raises:
         DetectorError: for windows or steps out of range.
@@ -32,10 +37,11 @@ class Settings:
 
     rate: float = DAY
     alarm: AlarmSettings = field(default_factory=AlarmSettings)
-    adapt: bool = True
     window_seconds: float = WINDOW_SECONDS
     step_seconds: float = STEP_SECONDS
     method: Method = "split"
+    adapt_window: bool = True
+    adapt_cool_down: bool = True
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.window_seconds <= 3600:
@@ -50,13 +56,15 @@ class Settings:
         """Recordings shorter than this show the alarm logic too few windows: they are laid end to end."""
         return self.window_seconds + 2 * self.alarm.n * self.step_seconds
 
-    def alarm_for(self, seconds: float) -> AlarmSettings:
-        """The alarm logic for an amount of calibration sound.
+    def for_seconds(self, seconds: float) -> "Settings":
+        """The settings for an amount of calibration sound.
 
-        A tail needs some tens of places where alarms could have been, and each takes a cool-down.
+        A tail needs some tens of places where alarms could have been, and each takes a window and a cool-down.
         """
-        if not self.adapt:
-            return self.alarm
-        return replace(
-            self.alarm, cool_down_seconds=min(self.alarm.cool_down_seconds, float(round(seconds / COOL_DOWNS)))
-        )
+        window, alarm = self.window_seconds, self.alarm
+        if self.adapt_window:
+            window = min(window, max(LEAST_WINDOW, math.floor(2 * seconds / WINDOWS) / 2, self.step_seconds))
+        if self.adapt_cool_down:
+            cool_down = min(alarm.cool_down_seconds, float(round(seconds / COOL_DOWNS)))
+            alarm = replace(alarm, cool_down_seconds=cool_down)
+        return replace(self, window_seconds=window, alarm=alarm, adapt_window=False, adapt_cool_down=False)

@@ -9,6 +9,7 @@ import numpy as np
 
 from auscult.calibration import Span
 from auscult.condition import band_levels
+from auscult.defects import is_sound
 from auscult.detector.sounds import Waveform, cut, windows_of
 from auscult.errors import DatasetError
 from auscult.features.bank import Bank, bank_of
@@ -30,25 +31,6 @@ BLOCK_SECONDS = 60.0
 
 FEWEST_LEVELS = 8
 """Blocks that even little sound is cut into."""
-
-
-CLIPPED_SHARE, FULL_SCALE = 1e-3, 32766 / 32768
-SILENCE = 10 ** (-85 / 20)
-STILL_SECONDS = 0.1
-
-
-def is_sound(waveform: Waveform, *, sample_rate: int) -> bool:
-    """Whether a window `[T]` says anything about a machine: neither silence, nor clipped, nor with a drop-out in it.
-
-    The monitor scores no others, so no others may train or calibrate.
-    """
-    still = np.concatenate([[True], np.diff(waveform) != 0, [True]])
-    longest = int(np.diff(np.flatnonzero(still)).max())
-    return bool(
-        waveform.std() >= SILENCE
-        and np.mean(np.abs(waveform) >= FULL_SCALE) <= CLIPPED_SHARE
-        and longest < STILL_SECONDS * sample_rate
-    )
 
 
 @dataclass(frozen=True, slots=True)
