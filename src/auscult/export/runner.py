@@ -57,16 +57,30 @@ def window_score(waveform: NDArray[np.float32], machine_id: str) -> float:
     return total
 
 
+def is_sound(waveform: NDArray[np.float32]) -> bool:
+    """Whether a window says anything about a machine: no silence, not clipped, without a drop-out."""
+    limits = FACTS["sound"]
+    size = max(1, round(limits["bucket_seconds"] * FACTS["sample_rate"]))
+    buckets = waveform[: len(waveform) // size * size].reshape(-1, size).astype(np.float64)
+    runs = "".join("x" if bucket.min() == bucket.max() else " " for bucket in buckets).split()
+    still = max(map(len, runs), default=0) * size / FACTS["sample_rate"]
+    clipped = (np.abs(buckets) >= limits["full_scale"]).mean()
+    silent = buckets.std() < 10 ** (limits["silence_decibels"] / 20)
+    return not (silent or clipped > limits["clipped_share"] or still >= limits["dropout_seconds"])
+
+
 def judged(path: Path, machine: dict[str, Any]) -> dict[str, Any]:
     """What the detector says of a file: the k-th largest score of n windows on end, at the worst moment."""
-    scores, whole = [], True
+    heard: dict[bool, list[float]] = {True: [], False: []}
+    whole = True
     for waveform in windows(path):
-        scores.append(window_score(waveform, machine["machine_id"]))
+        heard[is_sound(waveform)].append(window_score(waveform, machine["machine_id"]))
         whole = len(waveform) >= FACTS["judged_samples"]
+    scores = heard[True] or heard[False]
     k, n = (min(FACTS["alarm"][name], len(scores)) for name in ("k", "n"))
     score = max(sorted(scores[start : start + n])[n - k] for start in range(len(scores) - n + 1))
     threshold, p_value, decision = machine["threshold"], None, "unknown"
-    if threshold is not None and whole:
+    if threshold is not None and whole and heard[True]:
         greater = next((number for value, number in machine["reference"] if value < score), machine["references"])
         p_value = min(1.0, len(scores) * (1 + greater) / (1 + machine["references"]))
         decision = "anomalous" if score > threshold else "normal"

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from auscult import __version__
+from auscult import __version__, defects
 from auscult.detector import Detector
 from auscult.detector.listing import facts_of
 from auscult.detector.scoring import NEARLY
@@ -151,6 +151,13 @@ def description_of(detector: Detector, members: Sequence[ExportedMember]) -> dic
         "window_samples": detector.samples(detector.window_seconds),
         "step_samples": detector.samples(detector.step_seconds),
         "judged_samples": NEARLY * detector.samples(detector.window_seconds),
+        "sound": {
+            "bucket_seconds": defects.BUCKET_SECONDS,
+            "full_scale": defects.FULL_SCALE,
+            "silence_decibels": defects.SILENCE_DECIBELS,
+            "clipped_share": defects.CLIPPED_SHARE,
+            "dropout_seconds": defects.DROPOUT_SECONDS,
+        },
         "shortest_samples": max(least_samples(part) for part in detector.parts),
         "members": [
             {
