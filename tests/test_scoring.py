@@ -180,7 +180,7 @@ def test_denoisers_of_other_weights_are_others(recordings: list[Path]) -> None:
 # Many files
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_file_that_cannot_be_read_does_not_disturb_the_others(
     scorer: Scorer, recordings: list[Path], tmp_path: Path, workers: int, record: Callable[..., Path]
 ) -> None:
