@@ -15,12 +15,13 @@ datasets
 denoising
 features
 models
-store recipe constructors denoiser_jobs plan jobs workers executors estimate
+store recipe constructors denoiser_jobs plan jobs workers executors estimate scoring
 scores metrics ensemble intervals results submission
 alarms calibration condition
+detector
 analysis run_folder
 report
-runs
+runs learn pack
 display  cli __main__
 """.split()
 """Stages in the order of the line; a module may import what stands before it, and its own folder."""

@@ -51,7 +51,7 @@ def make_features(
         arguments.setdefault("weights", str(weights))
     if "device" in allowed and device.startswith("cuda"):
         arguments.setdefault("device", device)
-    _check_arguments(arguments, FEATURES[kind], list(allowed), f"{where}: features of kind {kind!r}")
+    check_arguments(arguments, FEATURES[kind], f"{where}: features of kind {kind!r}")
     try:
         with noting(missing, WeightsError):
             return _made(kind, arguments)
@@ -76,8 +76,7 @@ def model_arguments(member: Member, features: Features) -> dict[str, Any]:
             f"known: {', '.join(MODELS)}"
         )
     family = MODELS[member.family]
-    allowed = [name for name in inspect.signature(family).parameters if name != "n_bins"]
-    _check_arguments(member.model, family, allowed, f"{where}: the model {member.family!r}")
+    check_arguments(member.model, family, f"{where}: the model {member.family!r}", besides=("n_bins",))
     _check_pooling(member, family, where)
     if member.model.get("domain") == "amplitude" and features.config().get("scale") != "log":
         raise RecipeError(
@@ -104,8 +103,19 @@ def _check_pooling(member: Member, family: type[Model], where: str) -> None:
         )
 
 
-def _check_arguments(given: dict[str, Any], constructor: type, allowed: Sequence[str], where: str) -> None:
-    """Check names, and types by the hints; what values are in range the constructor knows."""
+def check_arguments(given: dict[str, Any], constructor: type, where: str, *, besides: Sequence[str] = ()) -> None:
+    """Check names, and types by the hints; what values are in range the constructor knows.
+
+    Args:
+        given: arguments of a constructor.
+        constructor: whose signature is asked.
+        where: names the place in messages.
+        besides: arguments that are not to be given.
+
+    Raises:
+        RecipeError: for a name that the constructor does not have, or a value of another type.
+    """
+    allowed = [name for name in inspect.signature(constructor).parameters if name not in besides]
     for name, value in given.items():
         if name not in allowed:
             raise RecipeError(f"{where} has no argument {name!r}{nearest(name, allowed)}; it has {', '.join(allowed)}")

@@ -60,7 +60,7 @@ class Worker:
         """Start a job; the result is that of `attempt`, or an error if the process died. The first job starts it."""
         future: Future[str | None] = Future()
         try:
-            with _ctrl_c_for_this_process_alone():
+            with ctrl_c_for_this_process_alone():
                 future = self._pool.submit(_work, job, store.folder)
         except (BrokenExecutor, OSError) as error:  # it died while it was idle, or the system starts no more
             future.set_exception(error)
@@ -84,7 +84,7 @@ class Worker:
 
 
 @contextmanager
-def _ctrl_c_for_this_process_alone() -> Iterator[None]:
+def ctrl_c_for_this_process_alone() -> Iterator[None]:
     """A process that is started meanwhile does not see Ctrl-C: it ends with its run, without a word."""
     if sys.platform == "win32":
         yield
@@ -122,10 +122,15 @@ _line = _Line()
 def _join(connection: "Connection") -> None:
     """Become a worker of the run at the other end."""
     _line.connection = connection
-    threading.Thread(target=_end_with_the_run, args=(connection,), daemon=True).start()
+    end_with(connection)
 
 
-def _end_with_the_run(connection: "Connection") -> None:
+def end_with(connection: "Connection") -> None:
+    """End this process soon after the other end of a connection, on which nothing is ever said, has gone."""
+    threading.Thread(target=_end_at_hang_up, args=(connection,), daemon=True).start()
+
+
+def _end_at_hang_up(connection: "Connection") -> None:
     """Nothing is ever said on this line but that it breaks: the run has ended, or was killed."""
     with suppress(EOFError, OSError):
         connection.recv()

@@ -8,6 +8,7 @@ from cyclopts import App, CycloptsError
 from auscult import __version__
 from auscult.cli.data import download, inspect, synth
 from auscult.cli.denoising import denoise, train_denoiser
+from auscult.cli.detector import info, learn, pack, score
 from auscult.cli.planning import plan
 from auscult.cli.runs import evaluate, recipes, run
 from auscult.cli.submission import submit
@@ -19,7 +20,22 @@ app = App(
     help="Hear whether a machine is failing, from its normal sound alone.",
     suppress_keyboard_interrupt=False,  # `main` has a word to say
 )
-for command in (plan, run, recipes, synth, inspect, download, evaluate, submit, train_denoiser, denoise):
+for command in (
+    plan,
+    run,
+    recipes,
+    synth,
+    inspect,
+    download,
+    evaluate,
+    submit,
+    train_denoiser,
+    denoise,
+    learn,
+    pack,
+    score,
+    info,
+):
     app.command(command)
 
 

@@ -47,14 +47,21 @@ class FrontEnd:
             AudioError: if the file cannot be read as it should be.
             FeatureError: if it is too short for a frame, or its samples are too large for features; both name the file.
         """
-        waveform = self.waveform(path)
+        return self.frames(self.waveform(path), name=str(path))
+
+    def frames(self, waveform: NDArray[np.float32], *, name: str) -> NDArray[np.float32]:
+        """Compute the frames of what `waveform` gives, `[T]` -> `[N, F]`.
+
+        Raises:
+            FeatureError: as above, with the given name of the sound.
+        """
         try:
             frames = self.features(waveform)
         except FeatureError as error:
-            raise FeatureError(f"{path}: {error}") from error
+            raise FeatureError(f"{name}: {error}") from error
         if not np.isfinite(frames).all():
             raise FeatureError(
-                f"{path}: the features are not finite; samples reach {np.abs(waveform).max():.3g} where full scale is "
+                f"{name}: the features are not finite; samples reach {np.abs(waveform).max():.3g} where full scale is "
                 "1. Repair or remove the file"
             )
         return frames

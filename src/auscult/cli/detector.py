@@ -1,0 +1,290 @@
+"""Commands on detectors: learn, pack, score, info."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from auscult.cli.options import Overrides
+
+if TYPE_CHECKING:
+    from auscult.learn import Learned, Settings
+
+Output = Annotated[Path, Parameter(name=["--out", "-o"])]
+Flag = Annotated[bool, Parameter(negative=())]
+
+
+def learn(
+    normals: Path,
+    *,
+    out: Output,
+    recipe: str = "practical",
+    false_alarms: str = "1/day",
+    method: Literal["split", "cross-fitted"] = "split",
+    machine: str | None = None,
+    machine_type: str | None = None,
+    window: float = 10.0,
+    step: float = 1.0,
+    alarm: str | None = None,
+    cool_down: float | None = None,
+    override: Overrides = None,
+    device: str = "cpu",
+    workers: int | None = None,
+    weights: Path | None = None,
+    licence: str = "",
+    report: Path | None = None,
+    force: Flag = False,
+) -> None:
+    """Learn a detector from recordings of normal sound, calibrated to a rate of false alarms.
+
+    Args:
+        normals: A recording, a folder of one machine's recordings, or one with a folder for each machine.
+        out: The detector's file, for instance pump.auscult.
+        recipe: Name of a built-in recipe (see `auscult recipes`) or a TOML file.
+        false_alarms: Alarms of normal sound that are accepted, a number per hour, day, week, month or year.
+        method: split trains on the first half and calibrates on the second; cross-fitted uses all for both.
+        machine: All recordings are of this one machine, whatever the folders are called.
+        machine_type: Whose members of the recipe are wanted, where it has some for certain types.
+        window: Length of the windows that are scored, in seconds.
+        step: From one window to the next, in seconds.
+        alarm: k/n, windows above the threshold among the last n that raise an alarm; 3/5 by default.
+        cool_down: Seconds after an alarm in which none is raised; 60 by default, less where there is little sound.
+        override: key=value in the recipe; may be repeated.
+        device: auto, cpu, cuda, cuda:N or mps, on which to train.
+        workers: Processes that score the calibration sound; by default as many as processors.
+        weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
+        licence: Of the recordings; the detector keeps it.
+        report: HTML page on what was learned; beside the detector, with the ending .html, by default.
+        force: Replace a file that is there.
+    """
+    from auscult import learn as learning
+    from auscult.display import counting
+    from auscult.executors import default_workers
+    from auscult.learn.report import write_learned
+    from auscult.recipe import load_recipe
+    from auscult.training import choose_device
+
+    page = report or out.with_suffix(".html")
+    _require_new([out, page], force=force)
+    settings = _settings(false_alarms, window=window, step=step, alarm=alarm, cool_down=cool_down, method=method)
+    with counting("learning") as show:
+        learned = learning.learn(
+            normals,
+            recipe=load_recipe(recipe, override or ()),
+            settings=settings,
+            machine=machine,
+            machine_type=machine_type,
+            device=choose_device(device),
+            workers=default_workers("cpu") if workers is None else workers,
+            weights=weights,
+            licence=licence,
+            on_progress=lambda label, done, total: show(done, total, label),
+        )
+    learned.detector.save(out)
+    write_learned(learned, page)
+    _print_learned(learned)
+    _say(f"detector: {out}", f"report: {page}")
+
+
+def pack(
+    run: Path,
+    *,
+    out: Output,
+    machine_type: str | None = None,
+    system: str | None = None,
+    protocol: str = "uniform",
+    calibrate: Path | None = None,
+    false_alarms: str = "1/day",
+    machine: str | None = None,
+    window: float = 10.0,
+    step: float = 1.0,
+    alarm: str | None = None,
+    cool_down: float | None = None,
+    workers: int | None = None,
+    store: Path | None = None,
+    weights: Path | None = None,
+    licence: str = "",
+    report: Path | None = None,
+    force: Flag = False,
+) -> None:
+    """Make a detector of a run: one of its systems, for one machine type.
+
+    Args:
+        run: Folder of a finished run.
+        out: The detector's file, for instance fan.auscult.
+        machine_type: Whose members; needed where the run has several machine types.
+        system: A member or an ensemble of the run; its result by default.
+        protocol: How members are combined: uniform, leave-one-id-out or paper; the last two choose on test labels.
+        calibrate: Recordings of normal sound that the run did not train on, as for `auscult learn`: sets thresholds.
+        false_alarms: Alarms of normal sound that are accepted, a number per hour, day, week, month or year.
+        machine: All recordings of --calibrate are of this one machine.
+        window: Length of the windows that are scored, in seconds; best that of the run's clips.
+        step: From one window to the next, in seconds.
+        alarm: k/n, windows above the threshold among the last n that raise an alarm; 3/5 by default.
+        cool_down: Seconds after an alarm in which none is raised; 60 by default, less where there is little sound.
+        workers: Processes that score the calibration sound; by default as many as processors.
+        store: The run's folder of artefacts, where its denoisers are; RUN/store by default.
+        weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
+        licence: Of the training data; the detector keeps it.
+        report: With --calibrate, HTML page on the thresholds; beside the detector, with the ending .html, by default.
+        force: Replace a file that is there.
+    """
+    from auscult.display import counting
+    from auscult.executors import default_workers
+    from auscult.learn import calibrate_detector
+    from auscult.learn.report import write_learned
+    from auscult.pack import pack as make
+
+    page = report or out.with_suffix(".html")
+    _require_new([out, page] if calibrate else [out], force=force)
+    settings = _settings(false_alarms, window=window, step=step, alarm=alarm, cool_down=cool_down, method="split")
+    packed = make(
+        run,
+        machine_type=machine_type,
+        system=system,
+        protocol=protocol,
+        window_seconds=settings.window_seconds,
+        step_seconds=settings.step_seconds,
+        store=store,
+        weights=weights,
+        licence=licence,
+    )
+    detector = packed.detector
+    if calibrate is None:
+        _warn(packed.warnings)
+    else:
+        with counting("calibrating") as show:
+            learned = calibrate_detector(
+                detector,
+                calibrate,
+                settings=settings,
+                machine=machine,
+                workers=default_workers("cpu") if workers is None else workers,
+                on_progress=lambda label, done, total: show(done, total, label),
+            )
+        detector = learned.detector
+        write_learned(learned, page)
+        _warn(packed.warnings[1:])
+        _print_learned(learned)
+    detector.save(out)
+    _say(f"detector: {out}", *([f"report: {page}"] if calibrate else []))
+
+
+def score(
+    detector: Path,
+    files: Annotated[list[Path], Parameter(negative=())],
+    /,
+    *,
+    machine: str | None = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    as_csv: Annotated[bool, Parameter(name="--csv", negative=())] = False,
+) -> int:
+    """Score recordings with a detector; the exit code is 3 if one could not be scored.
+
+    Args:
+        detector: The detector's file.
+        files: Recordings, or folders of such.
+        machine: Which machine made them; by default the detector's only one, or the one that a path names.
+        as_json: Print a JSON object in each line.
+        as_csv: Print CSV.
+    """
+    from auscult.detector import Detector
+    from auscult.detector.listing import score_all, sounds_in
+    from auscult.display.messages import print_error
+    from auscult.display.scores import writer_of
+    from auscult.errors import DetectorError
+
+    if as_json and as_csv:
+        raise DetectorError("--json and --csv are both given; choose one")
+    opened = Detector.load(detector)
+    failed = 0
+    with writer_of("json" if as_json else "csv" if as_csv else "table") as write:
+        for file, found in score_all(opened, sounds_in(files), machine=machine):
+            if isinstance(found, str):
+                failed += 1
+                print_error(found)
+            else:
+                write(file, found)
+    return 3 if failed else 0
+
+
+def info(detector: Path, *, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> None:
+    """Print what a detector is made of, its thresholds and what they promise.
+
+    Args:
+        detector: The detector's file.
+        as_json: Print JSON.
+    """
+    import json
+
+    from auscult.detector import Detector
+    from auscult.detector.listing import facts_of
+    from auscult.display.scores import info_lines
+
+    facts = facts_of(Detector.load(detector))
+    sys.stdout.write(f"{json.dumps(facts, indent=1)}\n" if as_json else info_lines(facts))
+
+
+def _settings(rate: str, *, alarm: str | None, cool_down: float | None, **windows: Any) -> "Settings":
+    from auscult.alarms import AlarmSettings
+    from auscult.calibration import parse_rate
+    from auscult.learn.settings import Settings
+
+    usual = AlarmSettings()
+    k, n = (usual.k, usual.n) if alarm is None else _k_of_n(alarm)
+    seconds = usual.cool_down_seconds if cool_down is None else cool_down
+    return Settings(
+        rate=parse_rate(rate),
+        window_seconds=windows["window"],
+        step_seconds=windows["step"],
+        method=windows["method"],
+        alarm=AlarmSettings(k=k, n=n, cool_down_seconds=seconds),
+        adapt=cool_down is None,
+    )
+
+
+def _k_of_n(text: str) -> tuple[int, int]:
+    from auscult.errors import AlarmError
+
+    k, slash, n = text.partition("/")
+    if not (slash and k.strip().isdecimal() and n.strip().isdecimal()):
+        raise AlarmError(f"the alarm logic {text!r} is not understood; write it as k/n, for instance 3/5")
+    return int(k), int(n)
+
+
+def _require_new(paths: Sequence[Path], *, force: bool) -> None:
+    from auscult.errors import DetectorError
+    from auscult.files import saving
+
+    for path in paths:
+        with saving(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise DetectorError(f"{path} is a folder; name a file")
+        if path.exists() and not force:
+            raise DetectorError(f"{path} is there already; name another file, or replace it with --force")
+
+
+def _print_learned(learned: "Learned") -> None:
+    from rich.console import Console
+
+    from auscult.display.scores import thresholds_table
+
+    Console().print(thresholds_table(learned.detector))
+    _warn(learned.warnings)
+
+
+def _warn(sentences: Sequence[str]) -> None:
+    from rich.console import Console
+
+    for sentence in sentences:
+        Console(stderr=True, soft_wrap=True).print(f"note: {sentence}", markup=False)
+
+
+def _say(*lines: str) -> None:
+    from rich.console import Console
+
+    for line in lines:
+        Console().print(line, markup=False, soft_wrap=True)

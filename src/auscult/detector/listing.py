@@ -1,0 +1,118 @@
+"""Many sounds and one detector: which files, which machine made each, and what the detector says of itself."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from auscult.audio import SUFFIXES
+from auscult.calibration import format_rate
+from auscult.detector.detector import Detector, Machine, Score
+from auscult.errors import AuscultError, DetectorError
+from auscult.jobs import single_thread
+
+
+def sounds_in(places: Sequence[Path]) -> Iterator[Path]:
+    """The files as they are named, and the sound files in the folders, in the order of their names."""
+    for place in places:
+        if place.is_dir():
+            found = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+            if not found:
+                raise DetectorError(f"{place} holds no recording; give a folder with {', '.join(SUFFIXES)} files")
+            yield from found
+        else:
+            yield place
+
+
+def machine_of(detector: Detector, path: Path) -> str:
+    """The machine that made a recording: the only one, or the one whose name stands in the path.
+
+    Raises:
+        DetectorError: if no machine or several stand there.
+    """
+    if len(detector.machines) == 1:
+        return next(iter(detector.machines))
+    folders = set(path.parts[:-1])
+    padded = f"_{path.stem}_"
+    found = [name for name in detector.machines if name in folders] or [
+        name for name in detector.machines if f"_{name}_" in padded
+    ]
+    if len(found) != 1:
+        raise DetectorError(
+            f"{path} does not say which machine made it, of {', '.join(detector.machines)}; name it with --machine"
+        )
+    return found[0]
+
+
+def score_all(detector: Detector, files: Iterable[Path], *, machine: str | None) -> Iterator[tuple[Path, Score | str]]:
+    """The score of each file, or the reason why it has none.
+
+    Args:
+        detector: that scores.
+        files: recordings.
+        machine: that made all of them; `machine_of` if none is given.
+
+    Raises:
+        DetectorError: if the detector does not know the machine.
+    """
+    if machine is not None:
+        detector.machine(machine)
+    for path in files:
+        try:
+            with single_thread():
+                found: Score | str = detector.score(
+                    path, machine_id=machine or machine_of(detector, path), evidence=False
+                )
+        except (AuscultError, OSError) as error:
+            text = str(error)
+            found = text if str(path) in text else f"{path}: {text}"
+        yield path, found
+
+
+def facts_of(detector: Detector) -> dict[str, Any]:
+    """What a detector is, as JSON."""
+    return {
+        "sample_rate": detector.sample_rate,
+        "channel": detector.channel,
+        "window_seconds": detector.window_seconds,
+        "step_seconds": detector.step_seconds,
+        "alarm": detector.alarm.to_json(),
+        "machines": [_machine_facts(machine) for machine in detector.machines.values()],
+        "members": [
+            {
+                "name": part.name,
+                "family": part.family,
+                "weight": part.weight,
+                "parameters": part.model.n_parameters,
+                "features": part.front_end.features.config(),
+                "denoised": part.front_end.denoiser is not None,
+                "pooling": part.pooling,
+            }
+            for part in detector.parts
+        ],
+        "provenance": dict(detector.provenance),
+        "licence": detector.licence,
+    }
+
+
+def _machine_facts(machine: Machine) -> dict[str, Any]:
+    calibration = machine.calibration
+    facts: dict[str, Any] = {
+        "name": machine.name,
+        "machine_id": machine.machine_id,
+        "threshold": machine.threshold,
+        "calibration": None,
+        "watches_for_changes": machine.condition is not None,
+    }
+    if calibration is not None:
+        low, high = calibration.rate_interval()
+        facts["calibration"] = {
+            "promised": format_rate(calibration.promised),
+            "promised_per_hour": calibration.promised,
+            "supported": calibration.supported,
+            "interval_per_hour": [low, high],
+            "hours": calibration.hours,
+            "more_hours": calibration.more_hours,
+            "method": calibration.method,
+            "description": calibration.describe(),
+        }
+    return facts

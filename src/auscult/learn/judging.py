@@ -1,0 +1,101 @@
+"""From scores of held-out normal sound to thresholds and conditions, or to sentences on why there are none."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from auscult.alarms import WindowScores
+from auscult.calibration import Calibration, calibrate, format_rate
+from auscult.condition import Condition, changed, learn_condition
+from auscult.detector import Detector, Machine
+from auscult.errors import CalibrationError
+from auscult.learn.recordings import Recording
+from auscult.learn.scores import Pieces
+from auscult.learn.settings import Settings
+from auscult.learn.windows import Piece, level_blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A detector with thresholds, and what its user must know, a sentence each."""
+
+    detector: Detector
+    warnings: list[str]
+
+
+def judge(
+    detector: Detector,
+    training: Pieces,
+    pieces: Pieces,
+    series: Mapping[str, Sequence[WindowScores]],
+    settings: Settings,
+) -> Judged:
+    """Set the thresholds and conditions of a detector's machines.
+
+    Args:
+        detector: without thresholds, or with old ones.
+        training: machine -> what it trained on; empty where that is not known.
+        pieces: machine -> what calibrates it; machines that are not among them stay as they are.
+        series: machine -> the scores of these pieces.
+        settings: whose alarm logic is complete.
+    """
+    machines, warnings = dict(detector.machines), []
+    for name in pieces:
+        calibration, lines = _calibration(name, series[name], settings)
+        condition, more = _condition(detector, training.get(name, ()), pieces[name], settings)
+        machines[name] = Machine(name, machines[name].machine_id, calibration, condition)
+        warnings += [*lines, *more]
+    return Judged(replace(detector, machines=machines, alarm=settings.alarm), warnings)
+
+
+def _calibration(name: str, series: Sequence[WindowScores], settings: Settings) -> tuple[Calibration | None, list[str]]:
+    try:
+        calibration = calibrate(series, settings.rate, settings=settings.alarm, method=settings.method)
+    except CalibrationError as error:
+        return None, [f"{name} has no threshold, and its decisions are unknown: {error}."]
+    if calibration.supported:
+        return calibration, []
+    low, high = (format_rate(bound, like=settings.rate) for bound in calibration.rate_interval())
+    return calibration, [
+        f"{name}: {format_rate(settings.rate)} cannot be promised from {calibration.hours:.3g} hours of calibration "
+        f"sound; the threshold extrapolates, and the true rate may be {low} to {high}. "
+        f"{calibration.more_hours:.3g} more hours would support the promise."
+    ]
+
+
+def _condition(
+    detector: Detector, training: Sequence[Piece], calibrating: Sequence[Piece], settings: Settings
+) -> tuple[Condition | None, list[str]]:
+    """How the sound of a machine came, and sentences on what changed between training and calibration."""
+    rate, channel = detector.sample_rate, detector.channel
+    later = level_blocks(calibrating, sample_rate=rate, channel=channel)
+    name = calibrating[0].machine
+    try:
+        if settings.method == "cross-fitted" or not training:
+            return learn_condition(later), []
+        earlier = level_blocks(training, sample_rate=rate, channel=channel)
+        condition = learn_condition([*earlier, *later])
+        found = changed(np.concatenate(later), learn_condition(earlier))
+        return condition, [f"{name}, between the training and the calibration sound: {line}" for line in found[:-1]]
+    except CalibrationError as error:
+        return None, [f"{name}: a change of microphone or gain will not be noticed: {error}."]
+
+
+def on_recordings(recordings: Mapping[str, Sequence[Recording]], detector: Detector) -> list[str]:
+    """Sentences on rates and channels of recordings."""
+    infos = [recording.info for found in recordings.values() for recording in found]
+    rates = sorted({info.sample_rate for info in infos})
+    warnings = []
+    if len(rates) > 1:
+        warnings.append(
+            f"The recordings have several rates, {', '.join(map(str, rates))} Hz; record as you will listen."
+        )
+    if rates[0] < detector.sample_rate:
+        warnings.append(
+            f"Recordings have {rates[0]} Hz and the detector hears at {detector.sample_rate} Hz: the highest "
+            f"frequencies are empty. Choose --override sample_rate={rates[0]}, or record at a higher rate."
+        )
+    if any(info.channels > 1 for info in infos):
+        warnings.append(f"Of several channels the detector hears channel {detector.channel} alone, counted from 0.")
+    return warnings

@@ -1,0 +1,175 @@
+"""Scoring many files: on several processors at once, in order, a bounded number of them in flight."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from auscult.errors import AuscultError, RunError
+from auscult.jobs import single_thread
+from auscult.scoring.parts import Scored, Unscored
+from auscult.workers import ONE_THREAD, ctrl_c_for_this_process_alone, end_with
+
+if TYPE_CHECKING:
+    from auscult.scoring.scorer import Frames, Scorer
+
+CHUNK = 4
+"""Files that a worker is given at once."""
+
+AHEAD = 4
+"""Chunks in flight for each worker: they bound the memory, whatever the number of files."""
+
+DIED = "the process that scored it died, perhaps because memory ran out; start fewer workers, or cut the file"
+
+Chunk = list[tuple[Path, str]]
+Result = Scored | Unscored
+Made = TypeVar("Made")
+
+
+def score_files(
+    scorer: "Scorer", paths: Iterable[Path], machine_ids: Iterable[str], *, workers: int = 1
+) -> Iterator[Result]:
+    """See `Scorer.score_files`."""
+    if workers < 1:
+        raise RunError(f"{workers} workers can do nothing; give at least 1")
+    files = zip(paths, machine_ids, strict=True)
+    chunks = iter(lambda: list(islice(files, CHUNK)), [])
+    if scorer.on_gpu:
+        return _in_threads(scorer, chunks, workers)
+    if workers > 1:
+        return _in_processes(scorer, chunks, workers)
+    return (one for chunk in chunks for one in _scored(scorer, chunk))
+
+
+def _attempted(work: Callable[..., Made], *arguments: object) -> Made | Unscored:
+    """The result of some work, or the reason why a file has none."""
+    try:
+        return work(*arguments)
+    except (AuscultError, OSError) as error:
+        return Unscored(str(error))
+    except MemoryError:
+        return Unscored("there is not enough memory; start fewer workers, or cut the file")
+
+
+def _scored(scorer: "Scorer", chunk: Chunk) -> list[Result]:
+    with single_thread():
+        return [_attempted(scorer.score, path, machine_id) for path, machine_id in chunk]
+
+
+def _in_order(
+    submit: Callable[[Chunk], "Future[Made]"], chunks: Iterator[Chunk], ahead: int
+) -> Iterator[tuple[Chunk, "Future[Made]"]]:
+    """Each chunk with what becomes of it, in order, while up to `ahead` of them are in flight."""
+    pending: deque[tuple[Chunk, Future[Made]]] = deque()
+    for chunk in chunks:
+        pending.append((chunk, submit(chunk)))
+        if len(pending) >= ahead:
+            yield pending.popleft()
+    yield from pending
+
+
+def _in_threads(scorer: "Scorer", chunks: Iterator[Chunk], workers: int) -> Iterator[Result]:
+    def prepared(chunk: Chunk) -> "list[Frames | Unscored]":
+        return [_attempted(scorer.frames, path) for path, _ in chunk]
+
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for chunk, future in _in_order(lambda chunk: pool.submit(prepared, chunk), chunks, AHEAD * workers):
+            for (_, machine_id), frames in zip(chunk, future.result(), strict=True):
+                if isinstance(frames, Unscored):
+                    yield frames
+                else:
+                    yield _attempted(scorer.score_frames, frames, machine_id)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _in_processes(scorer: "Scorer", chunks: Iterator[Chunk], workers: int) -> Iterator[Result]:
+    with _Crew(scorer, workers) as crew:
+        for chunk, future in _in_order(crew.submit, chunks, AHEAD * workers):
+            yield from crew.results(chunk, future)
+
+
+class _Crew:
+    """Processes that have the system and score chunks of files; where one dies, all are replaced."""
+
+    def __init__(self, scorer: "Scorer", workers: int) -> None:
+        self._scorer, self._workers = scorer, workers
+
+    def __enter__(self) -> Self:
+        self._hire()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            self._line.close()  # in the middle of their work, too
+        self._dismiss()
+
+    def submit(self, chunk: Chunk) -> "Future[list[Result]]":
+        """Start scoring some files."""
+        try:
+            return self._submit(chunk)
+        except BrokenExecutor:  # an earlier chunk broke it
+            self._dismiss()
+            self._hire()
+            return self._submit(chunk)
+
+    def results(self, chunk: Chunk, future: "Future[list[Result]]") -> list[Result]:
+        """What became of them; where a process died, each file is tried once more, on its own."""
+        try:
+            return future.result()
+        except BrokenExecutor:
+            return [self._alone(file) for file in chunk]
+
+    def _alone(self, file: tuple[Path, str]) -> Result:
+        try:
+            return self.submit([file]).result()[0]
+        except BrokenExecutor:
+            return Unscored(f"{file[0]}: {DIED}")
+
+    def _submit(self, chunk: Chunk) -> "Future[list[Result]]":
+        with ctrl_c_for_this_process_alone():
+            future: Future[list[Result]] = self._pool.submit(_score_here, chunk)
+        return future
+
+    def _hire(self) -> None:
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        self._line, self._far_end = Pipe()
+        self._pool: Any = ProcessPoolExecutor(
+            self._workers, initializer=_join, initargs=(self._scorer, self._far_end), env=ONE_THREAD
+        )
+
+    def _dismiss(self) -> None:
+        self._pool.shutdown(wait=True)
+        self._line.close()
+        self._far_end.close()
+
+
+# In a worker
+
+
+@dataclass
+class _Here:
+    """The system, once this process is a worker."""
+
+    scorer: "Scorer | None" = None
+
+
+_here = _Here()
+
+
+def _join(scorer: "Scorer", connection: Connection) -> None:
+    """Become a worker."""
+    _here.scorer = scorer
+    end_with(connection)
+
+
+def _score_here(chunk: Chunk) -> list[Result]:
+    assert _here.scorer is not None
+    return _scored(_here.scorer, chunk)

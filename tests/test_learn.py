@@ -1,0 +1,312 @@
+"""Learning: from recordings to a calibrated detector, its thresholds, its report, its commands."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from auscult.alarms import AlarmSettings
+from auscult.detector import Detector
+from auscult.errors import AuscultError, DatasetError
+from auscult.learn import Learned, Settings, learn
+from auscult.learn.recordings import find_recordings, stretches_of
+from auscult.learn.report import render
+from auscult.learn.windows import Piece
+from auscult.recipe import load_recipe, parse_recipe
+
+RATE = 8000
+SETTINGS = Settings(
+    rate=60.0, window_seconds=1.0, step_seconds=0.5, alarm=AlarmSettings(k=1, n=2, cool_down_seconds=1.0)
+)
+RECIPE = parse_recipe(
+    """
+name = "small"
+sample_rate = 8000
+[[member]]
+name = "spectral"
+family = "spectral"
+features = { n_mels = 16 }
+[[member]]
+name = "hvae"
+family = "hvae"
+pooling = "median"
+features = { n_mels = 16 }
+model = { hidden = [8], n_latent = 2 }
+training = { epochs = 2, batch_size = 64 }
+""",
+    "a test",
+)
+
+
+def hum(seconds: float, seed: int, *, fault: float = 0.0) -> np.ndarray:
+    """A machine whose level wanders, and with a fault whistles."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * RATE)) / RATE
+    level = 0.05 * (1 + 0.2 * np.sin(2 * np.pi * time / 7 + 6 * rng.random()))
+    sound = level * np.sin(2 * np.pi * 200 * time) + 0.02 * rng.standard_normal(len(time))
+    return np.asarray(sound + fault * np.sin(2 * np.pi * 2500 * time), dtype=np.float32)
+
+
+def write(path: Path, sound: np.ndarray, rate: int = RATE) -> Path:
+    import soundfile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, sound, rate)
+    return path
+
+
+@pytest.fixture(scope="module")
+def normals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two machines: one long recording, and forty short ones."""
+    root = tmp_path_factory.mktemp("sounds") / "normals"
+    write(root / "left" / "day.wav", hum(120, 0))
+    for index in range(40):
+        write(root / "right" / f"{index}.wav", hum(2, 100 + index))
+    return root
+
+
+@pytest.fixture(scope="module")
+def learned(normals: Path) -> Learned:
+    return learn(normals, recipe=RECIPE, settings=SETTINGS)
+
+
+def test_the_first_half_trains_and_the_second_calibrates(learned: Learned) -> None:
+    detector = learned.detector
+    assert list(detector.machines) == ["left", "right"]
+    assert [part.name for part in detector.parts] == ["spectral", "hvae"]
+    (left,) = learned.pieces["left"]
+    assert (left.span.start, left.span.end) == (60.0, 120.0)
+    assert learned.training_seconds["left"] == 59.0  # a window's length is left out between the two
+    (right,) = learned.pieces["right"]
+    assert [recording.path.name for recording in right.stretch.recordings] == [f"{index}.wav" for index in range(40)]
+    assert (right.span.start, right.span.end) == (40.0, 80.0)
+
+
+def test_the_deployed_detector_is_the_one_that_was_calibrated(learned: Learned) -> None:
+    (series,) = learned.series["left"]
+    sound = hum(120, 0)
+    import soundfile
+
+    stored = soundfile.read(learned.recordings["left"][0].path, dtype="float32")[0]
+    assert len(stored) == len(sound)
+    first = learned.detector.window_scores(stored[60 * RATE : 61 * RATE], machine_id="left")
+    assert series.scores[0] == first
+    assert series.times[0] == 61.0
+    assert len(series.scores) == 119
+
+
+def test_the_calibration_sound_raises_about_as_many_alarms_as_were_allowed(learned: Learned) -> None:
+    for name in ("left", "right"):
+        calibration = learned.detector.machines[name].calibration
+        assert calibration is not None
+        assert calibration.promised == 60.0
+        assert calibration.settings == learned.detector.alarm
+        assert calibration.alarms <= 3  # in 40 or 60 s, at one a minute
+
+
+def test_a_fault_is_heard_and_new_normal_sound_is_not(learned: Learned) -> None:
+    for name in ("left", "right"):
+        normal, fault = (
+            learned.detector.score(hum(3, 999, fault=level), sample_rate=RATE, machine_id=name) for level in (0.0, 0.05)
+        )
+        assert fault.decision == "anomalous"
+        assert fault.score > 3 * abs(normal.score)
+
+
+def test_what_cannot_be_promised_is_said(learned: Learned, normals: Path) -> None:
+    (warning,) = [line for line in learned.warnings if line.startswith("left: 60/hour cannot be promised")]
+    assert "more hours" in warning
+    few = learn(
+        normals / "right",
+        recipe=RECIPE,
+        settings=Settings(rate=1.0, window_seconds=4.0, alarm=AlarmSettings(cool_down_seconds=60.0), adapt=False),
+    )
+    machine = few.detector.machine()
+    assert machine.threshold is None
+    assert any("no threshold" in line and "record more" in line for line in few.warnings)
+    assert few.detector.score(hum(4, 1), sample_rate=RATE).decision == "unknown"
+
+
+def test_a_short_recording_gets_a_short_cool_down() -> None:
+    settings = Settings(rate=1.0)
+    assert settings.alarm_for(7200.0).cool_down_seconds == 60.0
+    assert settings.alarm_for(300.0).cool_down_seconds == 5.0
+
+
+def test_cross_fitting_uses_all_sound_and_says_what_that_costs(normals: Path) -> None:
+    crossed = learn(normals / "left", recipe=RECIPE, settings=replace(SETTINGS, method="cross-fitted"))
+    assert sum(piece.seconds for piece in crossed.pieces["left"]) == pytest.approx(120.0)
+    assert crossed.training_seconds["left"] == 120.0
+    calibration = crossed.detector.machine().calibration
+    assert calibration is not None
+    assert any("the deployed model is another one" in line for line in calibration.describe())
+
+
+def test_workers_change_nothing(normals: Path, learned: Learned, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("auscult.learn.scores.PIECE_SECONDS", 20.0)
+    again = learn(normals, recipe=RECIPE, settings=SETTINGS, workers=2)
+    for name in learned.series:
+        for one, two in zip(learned.series[name], again.series[name], strict=True):
+            np.testing.assert_array_equal(one.times, two.times)
+            np.testing.assert_allclose(one.scores, two.scores, rtol=1e-12)
+    assert again.detector.machines == learned.detector.machines
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 7, 1000])
+def test_the_parts_of_a_piece_have_its_windows(normals: Path, number: int) -> None:
+    from auscult.calibration import Span
+
+    (stretch,) = stretches_of(find_recordings(normals / "left")["left"], short_seconds=10.0)
+    piece = Piece("left", stretch, Span(0, 3.5, 31.2))
+    options = {"sample_rate": RATE, "channel": 0, "length": 2 * RATE, "step": RATE}
+    parts = piece.parts(number, length=2.0, step=1.0)
+    assert len(parts) == min(number, 26)
+    whole = [(start, waveform.sum()) for start, waveform in piece.windows(**options)]
+    assert whole == [(start, waveform.sum()) for part in parts for start, waveform in part.windows(**options)]
+
+
+def test_a_change_between_training_and_calibration_is_noticed(tmp_path: Path) -> None:
+    sound = hum(120, 0)
+    sound[len(sound) // 2 :] *= 4
+    louder = learn(write(tmp_path / "pump.wav", sound), recipe=RECIPE, settings=SETTINGS)
+    assert any("12.0 dB louder" in line for line in louder.warnings)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (lambda root: root / "none", "does not exist"),
+        (lambda root: root, "no recording"),
+        (lambda root: write(root / "abnormal" / "a.wav", hum(30, 0)).parent.parent, "normal sound alone"),
+        (lambda root: write(root / "anomaly_id_00_1.wav", hum(30, 0)).parent, "normal sound alone"),
+        (lambda root: write(root / "a.wav", hum(5, 0)), "too short|windows of"),
+        (
+            lambda root: [write(root / "a.wav", hum(9, 0)), write(root / "b" / "c.wav", hum(9, 0)), root][-1],
+            "--machine",
+        ),
+    ],
+)
+def test_recordings_that_cannot_be_learned_are_one_clear_error(
+    tmp_path: Path, prepare: Callable[[Path], Path], words: str
+) -> None:
+    with pytest.raises(DatasetError, match=words):
+        learn(prepare(tmp_path), recipe=RECIPE, settings=SETTINGS)
+
+
+def test_recordings_come_in_the_natural_order_and_folders_may_be_days(tmp_path: Path) -> None:
+    for name in ("day 10/1.wav", "day 9/10.wav", "day 9/9.wav", ".hidden/x.wav"):
+        write(tmp_path / name, hum(1, 0))
+    found = find_recordings(tmp_path, machine="pump")
+    assert [recording.path.relative_to(tmp_path).as_posix() for recording in found["pump"]] == [
+        "day 9/9.wav",
+        "day 9/10.wav",
+        "day 10/1.wav",
+    ]
+    assert list(find_recordings(tmp_path)) == ["day 9", "day 10"]
+
+
+def test_a_recipe_with_a_denoiser_is_refused_with_the_way_out(normals: Path) -> None:
+    with pytest.raises(AuscultError, match="auscult pack"):
+        learn(normals, recipe=load_recipe("srpol-small"), settings=SETTINGS, machine_type="fan")
+
+
+def test_the_page_tells_thresholds_warnings_and_the_worst_moments(learned: Learned) -> None:
+    page = render(learned)
+    for words in ("left", "right", "extrapolated", "day.wav", "60/hour", *learned.warnings):
+        assert words in page
+    assert "<script" not in page
+
+
+def test_the_commands_learn_score_and_info(normals: Path, tmp_path: Path, command: Callable[..., Any]) -> None:
+    (tmp_path / "small.toml").write_text(RECIPE.to_toml())
+    out = tmp_path / "new" / "pump.auscult"
+    arguments = ("learn", normals, "-o", out, "--recipe", tmp_path / "small.toml", "--false-alarms", "60/hour")
+    arguments += ("--window", 1, "--step", 0.5, "--alarm", "1/2", "--licence", "CC0")
+    done = command(*arguments)
+    assert done.code == 0, done.err
+    assert "extrapolated" in done.out
+    assert "note: left: 60/hour cannot be promised" in done.err
+    assert out.with_suffix(".html").is_file()
+    assert "is there already" in command(*arguments).error
+    good = write(tmp_path / "left" / "good.wav", hum(3, 1))
+    bad = write(tmp_path / "left" / "bad.wav", hum(3, 1, fault=0.1))
+    found = command("score", out, good, bad, "--json")
+    assert found.code == 0
+    lines = [json.loads(line) for line in found.out.splitlines()]
+    assert [line["file"] for line in lines] == [str(good), str(bad)]
+    assert list(lines[0]) == ["file", "machine_id", "score", "threshold", "p_value", "decision"]
+    assert lines[0]["machine_id"] == "left"
+    assert lines[1]["decision"] == "anomalous"
+    rows = list(csv.DictReader(io.StringIO(command("score", out, tmp_path / "left", "--csv", "--machine", "left").out)))
+    assert float(rows[1]["score"]) == lines[0]["score"]
+    assert "anomalous" in command("score", out, bad).out
+    facts = json.loads(command("info", out, "--json").out)
+    assert facts["licence"] == "CC0"
+    assert [machine["name"] for machine in facts["machines"]] == ["left", "right"]
+    assert "threshold" in command("info", out).out
+
+
+def test_a_bad_file_does_not_stop_the_others(learned: Learned, tmp_path: Path, command: Callable[..., Any]) -> None:
+    learned.detector.save(tmp_path / "d.auscult")
+    good = write(tmp_path / "good.wav", hum(3, 1))
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    found = command(
+        "score",
+        tmp_path / "d.auscult",
+        tmp_path / "broken.wav",
+        good,
+        tmp_path / "none.wav",
+        "--json",
+        "--machine",
+        "left",
+    )
+    assert found.code == 3
+    assert [json.loads(line)["file"] for line in found.out.splitlines()] == [str(good)]
+    errors = [line for line in found.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 2
+    assert "broken.wav" in errors[0]
+    assert "none.wav" in errors[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--false-alarms", "never"), "1/day"),
+        (("--alarm", "three"), "k/n"),
+        (("--alarm", "5/3"), "5 of 3"),
+        (("--window", "0"), "windows of 0"),
+        (("--step", "20"), "a step of 20"),
+        (("--recipe", "none"), "none"),
+        (("--workers", "0"), "workers"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    normals: Path, tmp_path: Path, command: Callable[..., Any], arguments: tuple[str, ...], words: str
+) -> None:
+    usual = () if "--recipe" in arguments else ("--recipe", "spectral")
+    done = command("learn", normals, "-o", tmp_path / "x.auscult", *usual, *arguments)
+    assert done.code == 2
+    assert words in done.error
+    assert not (tmp_path / "x.auscult").exists()
+
+
+def test_a_detector_knows_a_machine_by_folder_or_name(learned: Learned) -> None:
+    from auscult.detector.listing import machine_of
+
+    assert machine_of(learned.detector, Path("sounds/left/1.wav")) == "left"
+    assert machine_of(learned.detector, Path("sounds/normal_right_1.wav")) == "right"
+    with pytest.raises(AuscultError, match="--machine"):
+        machine_of(learned.detector, Path("sounds/lefty.wav"))
+
+
+def test_learning_twice_gives_the_same_bytes(normals: Path, tmp_path: Path, learned: Learned) -> None:
+    learned.detector.save(tmp_path / "one.auscult")
+    learn(normals, recipe=RECIPE, settings=SETTINGS).detector.save(tmp_path / "two.auscult")
+    assert (tmp_path / "one.auscult").read_bytes() == (tmp_path / "two.auscult").read_bytes()
+    assert Detector.load(tmp_path / "one.auscult").machines == learned.detector.machines
