@@ -22,6 +22,7 @@ detector
 analysis run_folder
 report
 runs learn pack
+live
 display  cli __main__
 """.split()
 """Stages in the order of the line; a module may import what stands before it, and its own folder."""

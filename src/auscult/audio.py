@@ -165,6 +165,9 @@ def _open(path: Path) -> "soundfile.SoundFile":
         file = soundfile.SoundFile(path)
     except OSError as error:
         raise AudioError(f"{path} cannot be read: {error.strerror or error}; check its permissions") from error
+    except UnicodeError as error:
+        name = str(path).encode("utf-8", "backslashreplace").decode()
+        raise AudioError(f"{name}: the file's name is no text; rename the file") from error
     except RuntimeError as error:
         raise AudioError(
             f"{path} is no audio file that can be read ({error}); use wav, flac or ogg, or remove the file"

@@ -53,6 +53,10 @@ class CalibrationError(AuscultError):
     """A threshold cannot be set as asked: the rate, the scores or the amount of sound do not allow it."""
 
 
+class MonitorError(AuscultError):
+    """A source, an output or the history of a monitor cannot be used as asked."""
+
+
 class DetectorError(AuscultError):
     """A detector's file is damaged or cannot be made, or a sound is not what it can score."""
 

@@ -9,6 +9,7 @@ from auscult import __version__
 from auscult.cli.data import download, inspect, synth
 from auscult.cli.denoising import denoise, train_denoiser
 from auscult.cli.detector import info, learn, pack, score
+from auscult.cli.monitor import history, monitor
 from auscult.cli.planning import plan
 from auscult.cli.runs import evaluate, recipes, run
 from auscult.cli.submission import submit
@@ -35,6 +36,8 @@ for command in (
     pack,
     score,
     info,
+    monitor,
+    history,
 ):
     app.command(command)
 

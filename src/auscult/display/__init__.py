@@ -1,6 +1,6 @@
 """What the terminal shows: progress, messages, tables."""
 
-from auscult.display.messages import print_error, print_failures
+from auscult.display.messages import print_error, print_failures, print_warning
 from auscult.display.progress import Display, counting
 from auscult.display.tables import figures_table, levels_table, recipes_table, results_tables
 
@@ -11,6 +11,7 @@ __all__ = [
     "levels_table",
     "print_error",
     "print_failures",
+    "print_warning",
     "recipes_table",
     "results_tables",
 ]

@@ -12,6 +12,11 @@ def print_error(message: str) -> None:
     _complain("error: ", message)
 
 
+def print_warning(message: str) -> None:
+    """One line on standard error; the command goes on."""
+    _complain("warning: ", message)
+
+
 def print_failures(failures: "Sequence[Failure]") -> None:
     """A line on standard error for each job that was not done, and one on what to do."""
     for failure in failures:

@@ -1,0 +1,43 @@
+"""Whether the sound still comes as it was learned, compared live in blocks of the learned length."""
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auscult.condition import FRAME_SECONDS, Condition, band_levels, changed
+from auscult.live.stream import Window
+
+
+class Drift:
+    """Collects band levels of windows that share no sound, and compares each full block with the learned condition.
+
+    Args:
+        learned: the condition of the machine.
+        sample_rate: of the windows, in Hz.
+    """
+
+    def __init__(self, learned: Condition, *, sample_rate: int) -> None:
+        self.learned, self.sample_rate = learned, sample_rate
+        self._parts: deque[NDArray[np.float64]] = deque()
+        self._frames = 0
+        self._next = 0
+
+    def restart(self) -> None:
+        """A new recording begins, whose windows count from 0; the block goes on."""
+        self._next = 0
+
+    def update(self, window: Window) -> str | None:
+        """What has changed, in sentences, when a block is full: empty if nothing has, None within a block."""
+        if window.start < self._next or len(window.samples) < round(FRAME_SECONDS * self.sample_rate):
+            return None
+        levels = band_levels(window.samples, sample_rate=self.sample_rate)
+        self._next = window.start + len(window.samples)
+        self._parts.append(levels)
+        self._frames += len(levels)
+        if self._frames < self.learned.frames:
+            return None
+        sentences = changed(np.concatenate(list(self._parts)), self.learned)
+        self._parts.clear()
+        self._frames = 0
+        return " ".join(sentences)

@@ -1,0 +1,75 @@
+"""A webhook: each event as a POST of JSON, without following redirections."""
+
+import hashlib
+import urllib.error
+import urllib.request
+from email.message import Message
+from http.client import HTTPException
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from auscult import __version__
+from auscult.errors import MonitorError
+from auscult.live.delivery import DeliveryError
+
+TIMEOUT_SECONDS = 10.0
+
+
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    """A redirected POST would become a GET, and the event would be lost."""
+
+    def http_error_302(self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message) -> None:
+        """Follow nowhere."""
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+class Webhook:
+    """Posts each event to a URL; any 2xx answer means that it was taken.
+
+    Args:
+        url: http or https.
+        authorization: value of the header of that name, if the receiver wants one.
+
+    Raises:
+        MonitorError: if the URL is none.
+    """
+
+    def __init__(self, url: str, *, authorization: str | None = None) -> None:
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port
+        except ValueError as error:
+            raise MonitorError(
+                f"--webhook {url} is no URL ({error}); give one like https://example.org/alarm"
+            ) from error
+        if parts.scheme not in ("http", "https") or not host:
+            raise MonitorError(f"--webhook {url} is no URL of http or https; give one like https://example.org/alarm")
+        self.url, self.host = url, host
+        # URLs of webhooks are often secrets, and this name is written to the history
+        self.name = f"webhook {host} {hashlib.sha256(url.encode()).hexdigest()[:8]}"
+        self._headers = {"Content-Type": "application/json", "User-Agent": f"auscult/{__version__}"}
+        if authorization:
+            self._headers["Authorization"] = authorization
+        self._opener = urllib.request.build_opener(_NoRedirection)
+
+    def send(self, key: str, line: str) -> None:
+        """Post one event; its key is the header Idempotency-Key.
+
+        Raises:
+            DeliveryError: if the receiver cannot be reached or does not answer with 2xx.
+        """
+        headers = {**self._headers, "Idempotency-Key": key}
+        request = urllib.request.Request(self.url, line.encode(), headers, method="POST")
+        try:
+            with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+                answer.read(1024)
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise DeliveryError(f"the webhook at {self.host} answers {error.code} {error.reason}") from error
+        except (OSError, HTTPException) as error:
+            reason: Any = getattr(error, "reason", error)
+            raise DeliveryError(f"the webhook at {self.host} cannot be reached ({reason})") from error
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,470 @@
+"""History and outputs: each event once in the history, at least once at each output, whatever fails."""
+
+import io
+import json
+import shutil
+import socket
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auscult.errors import MonitorError
+from auscult.live import delivery as delivery_module
+from auscult.live.delivery import Delivery, DeliveryError
+from auscult.live.events import Event, dumps, iso
+from auscult.live.history import NAME, History, read_events
+from auscult.live.json_lines import JsonLines
+from auscult.live.monitor import Monitor
+from auscult.live.mqtt import Mqtt, MqttAddress
+from auscult.live.sound import End, FileKey, Sound, Start
+from auscult.live.terminal import Terminal
+from auscult.live.webhook import Webhook
+from live_fakes import Loudness, Script, faulty, watch
+
+
+def event(number: int, phase: Any = "raised") -> Event:
+    return Event("alarm", f"pump-{number}", phase, 1.7e9, 12.5, "pump", {"score": 1.25, "threshold": 1.0})
+
+
+class Receiver:
+    """An output that fails when it is told to."""
+
+    name = "receiver"
+
+    def __init__(self) -> None:
+        self.got: list[str] = []
+        self.failing = False
+
+    def send(self, key: str, line: str) -> None:
+        if self.failing:
+            raise DeliveryError("nobody is there")
+        self.got.append(key)
+
+    def close(self) -> None:
+        pass
+
+
+def wait_for(condition: Callable[[], Any], *, seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+def test_an_event_stands_once_however_often_it_is_recorded(tmp_path: Path) -> None:
+    history = History(tmp_path, ["a", "b"])
+    assert history.record([event(1), event(2)]) == [event(1), event(2)]
+    assert history.record([event(2), event(3), event(1, "cleared")]) == [event(3), event(1, "cleared")]
+    for key, _ in history.undelivered("a"):
+        history.delivered("a", key)
+    assert (history.waiting("a"), history.waiting("b")) == (0, 4)
+    history.close()
+    again = History(tmp_path, ["a"])
+    assert again.record([event(1)]) == []
+    assert [key for key, _ in again.undelivered("b")] == [
+        "pump-1:raised", "pump-2:raised", "pump-3:raised", "pump-1:cleared"
+    ]  # fmt: skip
+    again.close()
+    assert read_events(tmp_path)[0] == event(1).to_json()
+    assert len(read_events(tmp_path)) == 4
+
+
+def test_files_and_checkpoint_survive(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    assert history.checkpoint() is None
+    history.record([], checkpoint={"a": 1}, heard=FileKey("x.wav", 2**40, 2**62))
+    history.close()
+    again = History(tmp_path)
+    assert again.checkpoint() == {"a": 1}
+    assert again.heard_files() == {"x.wav": FileKey("x.wav", 2**40, 2**62)}
+    again.close()
+
+
+def test_two_monitors_never_share_a_history(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    with pytest.raises(MonitorError, match="another monitor writes to"):
+        History(tmp_path)
+    history.close()
+    History(tmp_path).close()
+
+
+@pytest.mark.parametrize("content", [b"this is no database " * 200, b"SQLite format 3\0junk"])
+def test_a_damaged_history_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / NAME).write_bytes(content)
+    with pytest.raises(MonitorError, match="cannot be opened"):
+        History(tmp_path)
+    with pytest.raises(MonitorError, match="cannot be opened"):
+        read_events(tmp_path)
+    with pytest.raises(MonitorError, match="holds no history"):
+        read_events(tmp_path / "elsewhere")
+
+
+def test_a_newer_history_is_refused(tmp_path: Path) -> None:
+    History(tmp_path).close()
+    with sqlite3.connect(tmp_path / NAME) as database:
+        database.execute("PRAGMA user_version = 2")
+    with pytest.raises(MonitorError, match="version 2"):
+        History(tmp_path)
+
+
+def test_memory_is_bounded_when_the_disk_stays_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("auscult.live.history.MOST_PENDING", 5)
+    history = History(tmp_path, ["a"])
+    history._database.execute("PRAGMA query_only = 1")
+    for number in range(8):
+        history.record([event(number)])
+    assert history.problem is not None
+    assert history.lost == 3
+    assert [key for key, _ in history.undelivered("a")] == [f"pump-{number}:raised" for number in range(3, 8)]
+    history.record([])
+    assert "3 events were lost" in history.problem
+    history._database.execute("PRAGMA query_only = 0")
+    history.close()
+    assert len(read_events(tmp_path)) == 5
+
+
+def test_a_delivery_tries_again_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery_module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(delivery_module, "REPORTED_SECONDS", 0.1)
+    history, receiver = History(tmp_path, ["receiver"]), Receiver()
+    delivery = Delivery(receiver, history)
+    receiver.failing = True
+    history.record([event(1)])
+    delivery.start()
+    wait_for(lambda: delivery.problem)
+    assert delivery.problem == "nobody is there; it is tried again, nothing is lost"
+    history.record([event(2), event(3)])
+    receiver.failing = False
+    wait_for(lambda: len(receiver.got) == 3)
+    assert receiver.got == ["pump-1:raised", "pump-2:raised", "pump-3:raised"]
+    assert delivery.problem is None
+    assert delivery.close(seconds=1) == 0
+    history.close()
+
+
+def test_what_was_not_delivered_is_delivered_after_a_restart(tmp_path: Path) -> None:
+    history, receiver = History(tmp_path, ["receiver"]), Receiver()
+    receiver.failing = True
+    history.record([event(number) for number in range(50)])
+    delivery = Delivery(receiver, history)
+    delivery.start()
+    assert delivery.close(seconds=0.1) == 50
+    history.close()
+    again, receiver = History(tmp_path, ["receiver"]), Receiver()
+    delivery = Delivery(receiver, again)
+    delivery.start()
+    assert delivery.close(seconds=10) == 0
+    assert receiver.got == [f"pump-{number}:raised" for number in range(50)]
+    again.close()
+
+
+class Hook(HTTPServer):
+    """A receiver of webhooks that answers with the next status of a list, at last with 200."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.statuses, self.got = list(statuses), list[tuple[str, dict[str, str], dict[str, Any]]]()
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.url = f"http://127.0.0.1:{self.server_port}/hook?secret=1"
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: Hook
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        status = self.server.statuses.pop(0) if self.server.statuses else 200
+        self.server.got.append((self.command, dict(self.headers), body))
+        self.send_response(status)
+        self.send_header("Location", "/elsewhere")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def hook() -> Iterator[Callable[..., Hook]]:
+    servers: list[Hook] = []
+
+    def start(*statuses: int) -> Hook:
+        servers.append(Hook(*statuses))
+        threading.Thread(target=servers[-1].serve_forever, args=(0.02,), daemon=True).start()
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_webhook_gets_json_and_its_url_stays_a_secret(hook: Callable[..., Hook]) -> None:
+    server = hook()
+    webhook = Webhook(server.url, authorization="Bearer x")
+    webhook.send(event(1).key, dumps(event(1).to_json()))
+    ((_, headers, body),) = server.got
+    assert body == event(1).to_json()
+    assert headers["Idempotency-Key"] == "pump-1:raised"
+    assert (headers["Authorization"], headers["Content-Type"]) == ("Bearer x", "application/json")
+    assert "secret" not in webhook.name
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 400, 404, 429, 500, 503])
+def test_an_answer_other_than_2xx_is_no_delivery(hook: Callable[..., Hook], status: int) -> None:
+    server = hook(status)
+    with pytest.raises(DeliveryError, match=str(status)):
+        Webhook(server.url).send("key", "{}")
+    assert len(server.got) == 1
+
+
+def test_a_webhook_that_is_not_there_is_no_delivery() -> None:
+    with pytest.raises(DeliveryError, match="cannot be reached"):
+        Webhook(f"http://127.0.0.1:{free_port()}/").send("key", "{}")
+
+
+@pytest.mark.parametrize("url", ["", "hook", "ftp://host/x", "file:///etc/passwd", "http://", "http://h:99999/x"])
+def test_what_is_no_url_is_refused(url: str) -> None:
+    with pytest.raises(MonitorError, match="give one like"):
+        Webhook(url)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("host/a", MqttAddress("host", 1883, "a")),
+        ("host:99/a/b", MqttAddress("host", 99, "a/b")),
+        ("mqtts://host/a/", MqttAddress("host", 8883, "a", tls=True)),
+        ("[::1]:99/a", MqttAddress("::1", 99, "a")),
+    ],
+)
+def test_addresses_of_brokers(text: str, address: MqttAddress) -> None:
+    assert MqttAddress.parse(text) == address
+
+
+@pytest.mark.parametrize("text", ["", "host", "host/", "/a", "host/a/#", "host/+/b", "host:x/a", "http://host/a"])
+def test_what_is_no_broker_is_refused(text: str) -> None:
+    with pytest.raises(MonitorError, match=r"give HOST\[:PORT\]/TOPIC"):
+        MqttAddress.parse(text)
+
+
+def test_a_password_on_the_command_line_is_refused() -> None:
+    with pytest.raises(MonitorError, match="AUSCULT_MQTT_PASSWORD"):
+        MqttAddress.parse("mqtt://me:secret@host/a")
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+class Broker:
+    """A real Mosquitto on a free port, which can go away and come back."""
+
+    def __init__(self, folder: Path, program: str) -> None:
+        self.port, self.folder, self.program = free_port(), folder, program
+        (folder / "mosquitto.conf").write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
+            f"persistence_location {folder}/\nuser root\n"
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [self.program, "-c", str(self.folder / "mosquitto.conf")],
+            stdout=subprocess.DEVNULL,
+            stderr=(self.folder / "log").open("ab"),
+        )
+        wait_for(self.answers)
+
+    def answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(10)
+            self.process = None
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    program = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+    if program is None:
+        pytest.skip("no mosquitto is installed (apt install mosquitto)")
+    (tmp_path / "broker").mkdir()
+    made = Broker(tmp_path / "broker", program)
+    yield made
+    made.stop()
+
+
+class Listener:
+    """A subscriber with a session that the broker remembers."""
+
+    def __init__(self, broker: Broker) -> None:
+        import paho.mqtt.client as paho
+        from paho.mqtt.enums import CallbackAPIVersion
+
+        self.got: list[tuple[str, dict[str, Any]]] = []
+        self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id="listener", clean_session=False)
+        self.client.on_connect = lambda client, *_: client.subscribe("plant/#", qos=1)
+        self.client.on_message = lambda _client, _data, message: self.got.append(
+            (message.topic, json.loads(message.payload))
+        )
+        self.client.reconnect_delay_set(1, 1)
+        self.client.connect_async("127.0.0.1", broker.port)
+        self.client.loop_start()
+
+    def ids(self) -> list[str]:
+        return [data["id"] for topic, data in self.got if topic == "plant/pump/alarm"]
+
+    def statuses(self) -> list[tuple[str, str]]:
+        return [(data["status"], data["reason"]) for topic, data in self.got if topic == "plant/pump/status"]
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def test_mqtt_delivers_with_a_status_and_a_last_will(broker: Broker) -> None:
+    broker.start()
+    listener = Listener(broker)
+    output = Mqtt(MqttAddress("127.0.0.1", broker.port, "plant/pump"), machine_id="pump")
+    wait_for(lambda: ("online", "") in listener.statuses())
+    output.send(event(1).key, dumps(event(1).to_json()))
+    wait_for(lambda: listener.ids() == ["pump-1"])
+    output._client.socket().shutdown(socket.SHUT_RDWR)  # the connection breaks without a good-bye
+    wait_for(lambda: ("offline", "connection lost") in listener.statuses())
+    wait_for(lambda: listener.statuses()[-1] == ("online", ""))
+    output.close()
+    wait_for(lambda: listener.statuses()[-1] == ("offline", "stopped"))
+    listener.close()
+
+
+def outage(broker: Broker, history: History, *, seconds: float) -> None:
+    """The broker comes late, goes away and comes back, and events never stop."""
+    output = Mqtt(MqttAddress("127.0.0.1", broker.port, "plant/pump"), machine_id="pump")
+    delivery = Delivery(output, history)
+    history.deliver_to([output.name])
+    delivery.start()
+    number = 0
+
+    def happen() -> None:
+        nonlocal number
+        number += 1
+        history.record([event(number)])
+        delivery.wake()
+
+    happen()
+    time.sleep(1.5)
+    broker.start()
+    listener = Listener(broker)
+    wait_for(listener.ids)
+    happen()
+    wait_for(lambda: len(set(listener.ids())) == 2)
+    broker.stop()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        happen()
+        time.sleep(seconds / 10)
+    broker.start()
+    happen()
+    wait_for(lambda: len(set(listener.ids())) == number, seconds=90)
+    assert delivery.close(seconds=10) == 0
+    listener.close()
+    assert set(listener.ids()) == {f"pump-{place}" for place in range(1, number + 1)}
+    history.close()
+    assert history.folder is not None
+    assert [data["id"] for data in read_events(history.folder)] == [f"pump-{n}" for n in range(1, number + 1)]
+
+
+def test_a_broker_that_goes_away_gets_all_it_missed(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_module, "LONGEST_PAUSE", 1.0)
+    outage(broker, History(tmp_path / "s"), seconds=2.0)
+
+
+@pytest.mark.slow
+def test_a_broker_that_goes_away_for_a_minute_gets_all_it_missed(broker: Broker, tmp_path: Path) -> None:
+    outage(broker, History(tmp_path / "s"), seconds=60.0)
+
+
+def test_json_lines_are_written_once_even_if_the_stream_fails_between() -> None:
+    class Failing(io.StringIO):
+        full = False
+
+        def flush(self) -> None:
+            if self.full:
+                raise OSError(28, "No space left on device")
+
+    refusals: list[OSError] = []
+    stream = Failing()
+    lines = JsonLines(stream, windows=True, refused=refusals.append)
+    lines.send("a", '{"a": 1}')
+    stream.full = True
+    for _ in range(2):
+        with pytest.raises(DeliveryError, match="No space left"):
+            lines.send("b", '{"b": 1}')
+        lines.window({"score": 1.0}, heard=1.0, state="normal")
+    stream.full = False
+    lines.send("b", '{"b": 1}')
+    lines.window({"score": float("inf")}, heard=1.0, state="normal")
+    assert [json.loads(line) for line in stream.getvalue().splitlines()] == [
+        {"a": 1},
+        {"b": 1},
+        {"type": "window", "heard_seconds": 1.0, "score": None},
+    ]
+    assert len(refusals) == 2
+
+
+def shown(*, live: bool, encoding: str = "utf-8") -> str:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding)
+    ticks = iter(range(10_000))
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    screen = Terminal(
+        stream, threshold=0.2, spread=0.02, name="pump", live=live, refused=fail, clock=lambda: next(ticks) * 1.0
+    )
+    sound = faulty(100, (30, 40))
+    monitor = Monitor(Loudness(), watch(), history=History(None), screen=screen, wall=lambda: 1.7e9)
+    monitor.run(Script([Start(1000), Sound(sound), Sound(sound * 0), End()]))
+    screen.waiting("normal, waiting for sound")
+    screen.end({"heard_seconds": 200.0, "windows": 3, "scored": 2, "highest": 0.5, "alarms": 1, "troubles": 0})
+    stream.flush()
+    return raw.getvalue().decode(encoding)
+
+
+def test_the_terminal_shows_a_trend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    text = shown(live=True)
+    assert "▃▃▃▃" in text or "▄▄▄▄" in text
+    assert "!!!!" in text
+    assert "????" in text
+    assert "ALARM raised: score" in text
+    assert "TROUBLE: dropout, silence" in text
+    assert "!" in shown(live=True, encoding="ascii")
+
+
+def test_without_a_terminal_there_are_plain_lines() -> None:
+    text = shown(live=False)
+    assert "\r" not in text
+    lines = text.splitlines()
+    assert next(line for line in lines if "heard," in line).startswith("pump: 0:00:01 heard, 1 of 1 windows scored")
+    assert any("2023-11-14T22:13:20.000Z  ALARM raised: score" in line for line in lines)
+    assert lines[-1] == "0:03:20 heard, 2 of 3 windows scored, highest score 0.500, 1 alarms, 0 troubles"
+
+
+def test_times_are_utc() -> None:
+    assert iso(1.7e9) == "2023-11-14T22:13:20.000Z"
