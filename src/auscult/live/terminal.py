@@ -101,9 +101,10 @@ class Terminal:
         )
 
     def _draw(self, score: float | None, heard: float, state: str) -> None:
-        trend = "".join(self._bar(value) for value in self._trend).rjust(TREND)
         number = "   -   " if score is None else f"{score:7.3f}"
-        self._redraw(f"{self.name}  {trend}  {number} / {self.threshold:.3f}  {duration(heard)}  {state}")
+        head = f"{self.name}  {state:<6}  {number} / {self.threshold:.3f}  {duration(heard)}  "
+        room = max(0, min(TREND, shutil.get_terminal_size().columns - 1 - len(head)))
+        self._redraw(head + "".join(self._bar(value) for value in self._trend)[-room:] * (room > 0))
 
     def _summary(self, heard: float, state: str) -> None:
         highest = f", highest score {self._highest:.3f}" if self._scored else ""
@@ -147,7 +148,8 @@ def describe(event: Mapping[str, Any]) -> str:
     head = f"{event['time']}  {event['type'].upper()} {event['event']}{where}"
     if event["type"] == "alarm":
         return f"{head}: score {event['score']:.3f}, threshold {event['threshold']:.3f} ({event['id']})"
-    return f"{head}: {event['kind']}: {event['message']}"
+    over = "no more: " if event["event"] == "cleared" else ""
+    return f"{head}: {event['kind']}: {over}{event['message']}"
 
 
 def duration(seconds: float) -> str:
