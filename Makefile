@@ -5,7 +5,7 @@ STAMP := .venv/.stamp
 # Each test worker computes with one thread; two or more workers share the machine.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test test-all check format bench bench-alarms bench-denoised bench-denoiser bench-real docs clean
+.PHONY: setup demo test test-all check format bench bench-alarms bench-denoised bench-denoiser bench-monitor bench-real docs clean
 
 setup: $(STAMP)
 
@@ -48,6 +48,10 @@ docs: setup
 
 bench-alarms: setup
 	$(BIN)/python -m benchmarks.false_alarms
+	$(BIN)/python -m benchmarks.page
+
+bench-monitor: setup
+	$(BIN)/python -m benchmarks.monitoring
 	$(BIN)/python -m benchmarks.page
 
 bench-denoiser: setup
