@@ -6,7 +6,7 @@ CLUSTER := .venv/.stamp-cluster
 # Each test worker computes with one thread; two or more workers share the machine.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup setup-cluster demo test test-all check format bench bench-alarms bench-denoised bench-denoiser bench-real docs clean
+.PHONY: setup setup-cluster demo test test-all check format bench bench-alarms bench-denoised bench-denoiser bench-monitor bench-real docs clean
 
 setup: $(STAMP)
 
@@ -58,6 +58,10 @@ docs: setup
 
 bench-alarms: setup
 	$(BIN)/python -m benchmarks.false_alarms
+	$(BIN)/python -m benchmarks.page
+
+bench-monitor: setup
+	$(BIN)/python -m benchmarks.monitoring
 	$(BIN)/python -m benchmarks.page
 
 bench-denoiser: setup

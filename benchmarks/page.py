@@ -15,7 +15,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "benchmarks" / "results"
 PAGES = (
     PROJECT / "README.md",
-    *(PROJECT / "docs" / f"{name}.md" for name in ("benchmarks", "denoising", "detector", "performance", "thresholds")),
+    *(
+        PROJECT / "docs" / f"{name}.md"
+        for name in ("benchmarks", "denoising", "detector", "monitor", "performance", "thresholds")
+    ),
 )
 
 Results = Mapping[str, Any]
@@ -333,6 +336,70 @@ def extrapolation() -> str:
     return table(head, rows)
 
 
+def monitored_slider() -> str:
+    """What the monitor says of a real slider."""
+    results = read("monitoring.json")
+    if results is None or "real" not in results:
+        return _absent("monitoring.json", "make bench-monitor")
+    rows = []
+    for row in results["real"]["ways"]:
+        delay = row["median_delay_seconds"]
+        detected = f"{row['detected']} of {row['anomalies']}"
+        false = f"{row['false_alarms']} in {row['normal_minutes']:.0f} min"
+        place = [f"{row['method']}, {row['rate']}", f"{row['seeds'] - row['without_threshold']} of {row['seeds']}"]
+        rows.append([*place, detected, "" if delay is None else f"{delay:.0f}", false])
+    head = ["method, promise", "splits with a threshold", "anomalies raised", "median delay, s", "false alarms"]
+    return f"{table(head, rows)}\n\nRecipe `{results['real']['recipe']}`."
+
+
+def monitored_speed() -> str:
+    """The real-time factor of the live monitor."""
+    results = read("monitoring.json")
+    if results is None or "speed" not in results:
+        return _absent("monitoring.json", "make bench-monitor")
+    row = results["speed"]
+    return (
+        f"On one core, at a step of {row['step_seconds']:g} s, the live monitor computes "
+        f"{row['real_time_factor']:.4f} s for a second of sound ({row['hours']:g} h from a file; by the clock, beside "
+        f"other work, {row['real_time_factor_by_the_clock']:.4f} s). Target: at most 0.01."
+    )
+
+
+def monitored_factory() -> str:
+    """Days of the synthetic factory: counts against intervals, memory, faults; and what was not run."""
+    from benchmarks.monitoring import PLAN, growth
+
+    results = read("monitoring.json")
+    if results is None or "factory" not in results:
+        return _absent("monitoring.json", "make bench-monitor")
+    found = results["factory"]
+    plan, rows = found["plan"], []
+    for row in found["machines"]:
+        low, high = row["interval"]
+        delays = [fault["delay_seconds"] for fault in row["faults"]]
+        raised = [delay for delay in delays if delay is not None]
+        slowest = f", slowest {max(raised):.0f} s" if raised else ""
+        memory = f"{growth(row):.1f}" if row["megabytes"] else ""
+        counts = [str(row["alarms"]), f"{low} to {high}", str(row["triple_alarms"]), memory]
+        rows.append([row["machine"], *counts, f"{len(raised)} of {len(delays)}{slowest}"])
+    head = ["machine", "alarms", "99 % interval", "at the triple rate's threshold", "memory, MB", "faults raised"]
+    number, whole = len(found["machines"]), PLAN
+    text = (
+        f"{number} of 6 machines; each calibrated on {plan['calibration_hours']:g} h at {plan['rate']:g} an hour, then "
+        f"{plan['hours']:g} h of new normal sound, a window every {plan['step_seconds']:g} s. If all is well, all counts "
+        f"lie within with a chance of about {100 * 0.99**number:.0f} %."
+    )
+    full = (6, whole.calibration_hours, whole.hours, whole.rate)
+    if (number, plan["calibration_hours"], plan["hours"], plan["rate"]) != full:
+        text += (
+            f" **This is not the full run** of 6 machines, {whole.calibration_hours:g} h and {whole.hours:g} h at "
+            f"{whole.rate:g} an hour, which has not been made."
+        )
+    minutes = sum(row["core_minutes"] for row in found["machines"])
+    hours = number * (plan["learning_hours"] + plan["calibration_hours"] + plan["hours"])
+    return f"{table(head, rows)}\n\n{text} It took {minutes:.0f} core minutes for {hours:.0f} h of sound."
+
+
 def _speed(file: str, command: str) -> str:
     from benchmarks.run import TARGETS
 
@@ -381,6 +448,9 @@ BLOCKS = {
     "bounds": performance.bounds,
     "exponents": performance.exponents,
     "projection": performance.projection,
+    "monitored_slider": monitored_slider,
+    "monitored_speed": monitored_speed,
+    "monitored_factory": monitored_factory,
 }
 
 

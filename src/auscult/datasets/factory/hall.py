@@ -74,8 +74,21 @@ class Hall:
             n_samples: its length.
         """
         rng = self._rng("clip", machine_type, machine_id, split, label, str(index))
-        machine = self.machine(machine_type, machine_id)
         fault, strength = self.anomaly(machine_type, machine_id, index) if label == "anomaly" else (None, 0.0)
+        return self.hear(rng, machine_type, machine_id, n_samples=n_samples, fault=fault, strength=strength)
+
+    def hear(
+        self,
+        rng: np.random.Generator,
+        machine_type: str,
+        machine_id: str,
+        *,
+        n_samples: int,
+        fault: str | None = None,
+        strength: float = 0.0,
+    ) -> Recording:
+        """A recording that the random numbers decide, with a fault of a chosen strength (0 to 1) if one is named."""
+        machine = self.machine(machine_type, machine_id)
         run = Run(rng.spawn(1)[0], n_samples, fault=fault, strength=strength)
         gain = LEVEL * 10 ** (rng.normal(0.0, 0.5) / 20)
         sound = TYPES[machine_type].sound(machine, run) * np.float32(gain / self._level(machine))
