@@ -15,7 +15,7 @@ datasets
 denoising
 features
 models
-store recipe constructors denoiser_jobs plan jobs workers executors estimate
+store recipe constructors denoiser_jobs plan stacks jobs workers executors estimate
 scores metrics ensemble intervals results submission
 analysis run_folder
 report

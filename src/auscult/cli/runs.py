@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from auscult.cli.options import Overrides, Types, Without
+from auscult.cli.options import Overrides, Stack, Types, Without
 
 if TYPE_CHECKING:
     from auscult.recipe import Recipe
@@ -29,6 +29,7 @@ def run(
     store: Path | None = None,
     weights: Path | None = None,
     workers: int | None = None,
+    stack: Stack = "auto",
 ) -> int:
     """Train a recipe's models on normal clips, score the test clips, evaluate, write a report.
 
@@ -46,6 +47,7 @@ def run(
         store: Folder of artefacts that runs share; OUT/store by default.
         weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
         workers: Jobs at the same time, each a process with one thread; by default as many as processors, 1 on a GPU.
+        stack: Train members of the same features and shapes as one: auto (on a GPU), on or off.
     """
     from rich.console import Console
 
@@ -75,6 +77,7 @@ def run(
             store=store,
             weights=weights,
             workers=default_workers(device) if workers is None else workers,
+            stack=stack,
             on_plan=on_plan,
             on_progress=on_progress,
         )

@@ -66,7 +66,8 @@ def fit_stack(
         ModelError: if the models cannot be stacked or the features do not fit them.
         TrainingError: if a checkpoint is damaged.
     """
-    if len({in_common(model, training) for model, training in zip(models, trainings, strict=True)} | {None}) != 2:
+    shapes = {in_common(model, training) for model, training in zip(models, trainings, strict=True)}
+    if None in shapes or len(shapes) != 1:
         raise ModelError(
             "these models cannot be stacked: they must be of one family of windows, and alike in all arguments but "
             f"those of its `per_member`, and in {', '.join(SHARED_SETTINGS)}. Fit them one by one"
