@@ -36,6 +36,7 @@ FIGURES = {
     "idcae_train_vs_dataloader": "IDCAE training, batch 512, against the same network fed by a `DataLoader`",
     "freak_vs_plain": "FREAK training, batch 32, against a hand-written loop and the same layers from `torch.nn`",
     "freak_bf16_gain": 'FREAK training in float32, against bfloat16 autocast (`precision = "bf16"`)',
+    "idcae_stacked_vs_workers": "48 IDCAEs in stacks on two threads, against two worker processes with one thread each",
     "search_3_members_s": "seconds to search 5,151 weight vectors of three members on 1,400 clips of four ids",
     "search_4_members_s": "seconds to search 176,851 weight vectors of four members on the same",
     "bootstrap_90_systems_s": "seconds for 1,000 bootstrap replicates of 90 systems on 8,400 clips of 24 ids each",

@@ -25,6 +25,8 @@ TARGETS = {
     "hvae_train_vs_dataloader": 1.05,
     "idcae_train_vs_dataloader": 1.15,
     "freak_vs_plain": 0.9,
+    "idcae_stacked_vs_workers": 1.0,
+    "idcae_stacked_vs_single": 8.0,
     "openl3_front_end_vs_conv_dft": 5.0,
     "search_3_members_s": -1.0,
     "search_4_members_s": -120.0,
@@ -48,7 +50,7 @@ def side_by_side(other: Callable[[], object], ours: Callable[[], object], *, rep
 def main() -> int:
     import torch
 
-    from benchmarks import combining, denoising, features, openl3, scoring, training
+    from benchmarks import combining, denoising, features, openl3, scoring, stacking, training
 
     parts: dict[str, Callable[[], dict[str, float]]] = {
         "combining": combining.figures,
@@ -56,13 +58,14 @@ def main() -> int:
         "features": features.figures,
         "openl3": openl3.figures,
         "scoring": scoring.figures,
+        "stacking": stacking.figures,
         "training": training.figures,
     }
     arguments = sys.argv[1:]
     device = "cpu"
     if arguments[:1] == ["--device"] and len(arguments) > 1:
-        device, arguments = arguments[1], arguments[2:] or ["training"]
-        parts = {"training": lambda: training.figures(device)}
+        device, arguments = arguments[1], arguments[2:] or ["training", "stacking"]
+        parts = {"training": lambda: training.figures(device), "stacking": lambda: stacking.figures(device)}
     chosen = arguments or list(parts)
     if unknown := [name for name in chosen if name not in parts]:
         print(f"there is no benchmark {unknown[0]!r}; choose among {', '.join(parts)}", file=sys.stderr)

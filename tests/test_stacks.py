@@ -139,7 +139,9 @@ def test_a_stack_is_no_larger_than_pays(factory: Path, store: Store, monkeypatch
     assert len({stack.key for stack in stacks} | {stack.label for stack in stacks}) == 8
 
 
-@pytest.mark.parametrize("executor", [SerialExecutor(), LocalExecutor(2)], ids=["serial", "local"])
+@pytest.mark.parametrize(
+    "executor", [SerialExecutor(), pytest.param(LocalExecutor(2), marks=pytest.mark.slow)], ids=["serial", "local"]
+)
 def test_stacked_members_score_as_those_trained_alone(executor: Any, factory: Path, tmp_path: Path) -> None:
     stores = {stacking: Store(tmp_path / stacking) for stacking in ("on", "off")}
     scores: dict[str, list[Any]] = {}

@@ -1,6 +1,7 @@
 """The model: learns from normal frames, scores clips, shows where it heard what. Higher is more abnormal."""
 
 import inspect
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ from auscult.models.saved import read_model_file, write_model_file
 from auscult.training import History, Training, generator_of, seed_of, train
 
 Array = NDArray[np.float64]
+
+_BUILDING = threading.Lock()
+"""Held while networks draw their weights from torch's own generator, which all threads share."""
 
 
 class Model(nn.Module, ABC):
@@ -156,7 +160,7 @@ class Model(nn.Module, ABC):
         """What comes before the training: networks with the member's weights, statistics of the frames `[sum N, F]`."""
         self.fitted = False
         self.ids = tuple(sorted(set(bank.ids)))
-        with torch.random.fork_rng(devices=[]):
+        with _BUILDING, torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed_of(training.seed, member, "weights"))
             self.build()
         place(self, training.device)

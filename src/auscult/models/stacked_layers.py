@@ -33,7 +33,7 @@ class StackedLinear(nn.Module):
         x = x.expand(len(self.weight), *x.shape[-2:])
         if self.before_norm:
             return torch.baddbmm(self.bias[:, :, None], self.weight, x.mT).mT
-        return torch.baddbmm(self.bias[:, None], x, self.weight.mT)
+        return torch.baddbmm(self.bias[:, None], x.contiguous(), self.weight.mT)
 
 
 class StackedBatchNorm(nn.Module):
