@@ -263,7 +263,7 @@ class _Pace:
             remembered = [member.remembered[index] for member in members if member.remembered]
             if remembered:
                 self.adam.state[view] = {
-                    "step": remembered[0]["step"].clone(),
+                    "step": remembered[0]["step"].clone().to(view.device if fused else "cpu"),
                     **{name: torch.stack([one[name] for one in remembered]) for name in ("exp_avg", "exp_avg_sq")},
                 }
 
