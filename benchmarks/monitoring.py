@@ -23,8 +23,8 @@ from typing import Any
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"
 
-from benchmarks import monitoring_factory as factory
-from benchmarks import monitoring_real as real
+from benchmarks import monitoring_factory as factory  # noqa: E402  # torch reads the variables above
+from benchmarks import monitoring_real as real  # noqa: E402
 
 PARTS = ("real", "speed", "factory")
 RESULTS = Path(__file__).parent / "results" / "monitoring.json"

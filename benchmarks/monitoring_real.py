@@ -1,4 +1,4 @@
-"""A real slider: learned from 60 of its 75 normal clips, monitored over the rest, two test normals and two anomalies."""
+"""A real slider: learned from 60 of its 75 normal clips, monitored over the rest, two test normals, two anomalies."""
 
 import io
 import json

@@ -52,6 +52,7 @@ FIGURES = {
     "freak_bf16_gain": 'FREAK training in float32, against bfloat16 autocast (`precision = "bf16"`)',
     "run_efficiency": "a run of 40 small members with 2 workers: training in all, over twice the time of the run",
     "ray_vs_local": "that run with 2 workers, against the same on a Ray cluster of two nodes of one processor",
+    "idcae_stacked_vs_workers": "48 IDCAEs in stacks on two threads, against two worker processes with one thread each",
     "search_3_members_s": "seconds to search 5,151 weight vectors of three members on 1,400 clips of four ids",
     "search_4_members_s": "seconds to search 176,851 weight vectors of four members on the same",
     "bootstrap_90_systems_s": "seconds for 1,000 bootstrap replicates of 90 systems on 8,400 clips of 24 ids each",
@@ -386,8 +387,8 @@ def monitored_factory() -> str:
     number, whole = len(found["machines"]), PLAN
     text = (
         f"{number} of 6 machines; each calibrated on {plan['calibration_hours']:g} h at {plan['rate']:g} an hour, then "
-        f"{plan['hours']:g} h of new normal sound, a window every {plan['step_seconds']:g} s. If all is well, all counts "
-        f"lie within with a chance of about {100 * 0.99**number:.0f} %."
+        f"{plan['hours']:g} h of new normal sound, a window every {plan['step_seconds']:g} s. If all is well, all "
+        f"counts lie within with a chance of about {100 * 0.99**number:.0f} %."
     )
     full = (6, whole.calibration_hours, whole.hours, whole.rate)
     if (number, plan["calibration_hours"], plan["hours"], plan["rate"]) != full:

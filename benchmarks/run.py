@@ -5,6 +5,7 @@ other over the time of ours, each the median over repeats that take turns; large
 the trainings on a GPU and writes `benchmarks/results/bench-cuda.json`.
 """
 
+import functools
 import json
 import os
 import statistics
@@ -28,6 +29,8 @@ TARGETS = {
     "freak_bf16_vs_plain_bf16": 1.5,
     "freak_score_vs_plain": 1.5,
     "freak_bf16_score_vs_plain_bf16": 1.5,
+    "idcae_stacked_vs_workers": 1.0,
+    "idcae_stacked_vs_single": 8.0,
     "openl3_front_end_vs_conv_dft": 5.0,
     "run_efficiency": 0.85,
     "ray_vs_local": 0.65,
@@ -66,7 +69,19 @@ def in_turns(works: Mapping[str, Callable[[], object]], *, repeats: int = 9) -> 
 def main() -> int:
     import torch
 
-    from benchmarks import combining, denoising, features, freak, inference, openl3, runs, scaling, scoring, training
+    from benchmarks import (
+        combining,
+        denoising,
+        features,
+        freak,
+        inference,
+        openl3,
+        runs,
+        scaling,
+        scoring,
+        stacking,
+        training,
+    )
 
     parts: dict[str, Callable[[], dict[str, float]]] = {
         "combining": combining.figures,
@@ -78,13 +93,15 @@ def main() -> int:
         "scaling": scaling.figures,
         "runs": runs.figures,
         "scoring": scoring.figures,
+        "stacking": stacking.figures,
         "training": training.figures,
     }
     arguments = sys.argv[1:]
     device = "cpu"
     if arguments[:1] == ["--device"] and len(arguments) > 1:
-        device, arguments = arguments[1], arguments[2:] or ["training", "freak"]
-        parts = {"training": lambda: training.figures(device), "freak": lambda: freak.figures(device)}
+        device, arguments = arguments[1], arguments[2:] or ["training", "freak", "stacking"]
+        on_device = {"training": training, "freak": freak, "stacking": stacking}
+        parts = {name: functools.partial(module.figures, device) for name, module in on_device.items()}
     chosen = arguments or list(parts)
     if unknown := [name for name in chosen if name not in parts]:
         print(f"there is no benchmark {unknown[0]!r}; choose among {', '.join(parts)}", file=sys.stderr)

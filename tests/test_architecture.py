@@ -15,7 +15,7 @@ datasets
 denoising
 features
 models
-store recipe constructors denoiser_jobs plan jobs workers executors cluster estimate scoring
+store recipe constructors denoiser_jobs plan stacks jobs workers executors cluster estimate scoring
 scores metrics ensemble intervals results submission
 alarms calibration condition
 detector export

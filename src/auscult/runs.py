@@ -23,6 +23,7 @@ from auscult.report.export import export_figures, export_tables, report_figures,
 from auscult.report.html import write_report
 from auscult.results import Results, read_results
 from auscult.run_folder import REPORT, publish, write_results
+from auscult.stacks import Stacking, stacks_of, with_stacks
 from auscult.store import Store, environment, key_of
 
 RECIPE, IDENTITY, LOCK = "recipe.toml", "run.json", "run.lock"
@@ -72,6 +73,7 @@ def run(
     weights: Path | None = None,
     workers: int = 1,
     executor: Executor | None = None,
+    stack: Stacking = "auto",
     on_plan: Callable[[Plan], None] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
@@ -94,6 +96,7 @@ def run(
         weights: folder of published weights, for features that need them.
         workers: jobs at the same time, each in a process with one thread; 1 is this process.
         executor: where jobs run instead, for instance on a cluster; it decides how many at the same time.
+        stack: whether members of the same shapes train as one: `"auto"` (on a GPU), `"on"` or `"off"`.
         on_plan: called with the plan before the first job.
         on_progress: called as files are read for the plan, and as jobs advance.
 
@@ -122,11 +125,13 @@ def run(
     with _taken(out, recipe, identity):
         artefacts = Store(store or out / "store", on_read=lambda done, total: advance(READING, done, total, ""))
         plan = make_plan(recipe, clips, artefacts, device=device, weights=weights, clean=clean, all_clips=heard)
+        plan = with_stacks(plan, stack)
         _write_text(out / RECIPE, recipe.to_toml())
         _write_text(out / IDENTITY, json.dumps(identity, indent=1))
         if on_plan is not None:
             on_plan(plan)
-        failures = executor.run((*plan.denoisers, *plan.banks, *plan.members), artefacts, advance)
+        jobs: list[Job] = [*plan.denoisers, *plan.banks, *stacks_of(plan), *plan.members]
+        failures = executor.run(jobs, artefacts, advance)
         labels = [job.label for jobs in (plan.denoisers, plan.banks, plan.members) for job in jobs]
         failures.sort(key=lambda failure: labels.index(failure.label))
         done = _finished(plan, artefacts)

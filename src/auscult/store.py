@@ -3,8 +3,8 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -61,16 +61,13 @@ class Store:
         Raises:
             RunError: if the disk is full or the store cannot be written to.
         """
-        from filelock import FileLock
-
         final = self.path(kind, key)
         if final.is_dir():
             return final
-        with saving(self.folder), FileLock(self.folder / "locks" / f"{kind}-{key}.lock"):
+        with self.alone(kind, key):
             if final.is_dir():
                 return final
-            working = self.folder / "unfinished" / f"{kind}-{key}"
-            working.mkdir(parents=True, exist_ok=True)
+            working = self.working(kind, key)
             build(working)
             (working / "facts.json").write_text(json.dumps(facts, indent=1, default=str))
             for leftover in (*working.glob("checkpoint*"), *working.rglob("*.tmp")):  # .tmp: of a killed run
@@ -99,6 +96,24 @@ class Store:
 
     def _note(self, kind: str, key: str) -> Path:
         return self.folder / "notes" / f"{kind}-{key}.json"
+
+    @contextmanager
+    def alone(self, kind: str, key: str) -> Iterator[None]:
+        """While it lasts, whoever else comes to the same work waits.
+
+        Raises:
+            RunError: if the disk is full or the store cannot be written to.
+        """
+        from filelock import FileLock
+
+        with saving(self.folder), FileLock(self.folder / "locks" / f"{kind}-{key}.lock"):
+            yield
+
+    def working(self, kind: str, key: str) -> Path:
+        """The working folder of an artefact in the making, with what a killed run left in it."""
+        folder = self.folder / "unfinished" / f"{kind}-{key}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def content_hashes(self, paths: list[Path]) -> list[str]:
         """SHA-256 of each file; remembered by path, size and time of change, so that a file is read once.

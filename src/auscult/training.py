@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
@@ -66,6 +66,10 @@ class Training:
         if self.precision not in get_args(Precision):
             raise ModelError(f"training: precision is {self.precision!r}; choose {' or '.join(get_args(Precision))}")
 
+    def rate(self, epoch: int) -> float:
+        """The learning rate of an epoch, counted from 0."""
+        return self.learning_rate * self.decay ** (epoch // self.decay_every)
+
 
 class Trainable(Protocol):
     """What can be trained: a module that knows the loss of a batch."""
@@ -108,29 +112,39 @@ def train(
     optimizer = torch.optim.Adam(module.parameters(), lr=training.learning_rate, betas=training.betas, fused=fused)
     history: History = []
     if checkpoint is not None and checkpoint.exists():
-        history = _resume(checkpoint, module, optimizer)
+        history, state = load_checkpoint(checkpoint, module)
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     saved_at = time.monotonic()
     module.train()
     for epoch in range(len(history), training.epochs):
-        rate = training.learning_rate * training.decay ** (epoch // training.decay_every)
+        rate = training.rate(epoch)
         for group in optimizer.param_groups:
             group["lr"] = rate
         entry = _epoch(module, batches(epoch), optimizer, training.precision, device.type)
-        if not all(math.isfinite(value) for value in entry.values()):
-            raise TrainingError(
-                f"{member}: the loss is no finite number in epoch {epoch + 1} ({entry}); "
-                "lower training.learning_rate or look for odd clips with `auscult inspect`"
-                + (f"; the last good checkpoint is {checkpoint}" if checkpoint and checkpoint.exists() else "")
-            )
+        require_finite(entry, epoch, member=member, checkpoint=checkpoint)
         history.append({**entry, "learning_rate": rate})
         last = epoch + 1 == training.epochs
         if checkpoint is not None and (last or time.monotonic() - saved_at >= CHECKPOINT_SECONDS):
-            _save(checkpoint, module, optimizer, history)
+            save_checkpoint(checkpoint, module, optimizer.state_dict()["state"], history)
             saved_at = time.monotonic()
         if on_epoch is not None:
             on_epoch(epoch + 1, history[-1])
     module.eval()
     return history
+
+
+def require_finite(entry: Mapping[str, float], epoch: int, *, member: str, checkpoint: Path | None) -> None:
+    """Check the mean losses of an epoch, counted from 0.
+
+    Raises:
+        TrainingError: if one is not finite.
+    """
+    if not all(math.isfinite(value) for value in entry.values()):
+        raise TrainingError(
+            f"{member}: the loss is no finite number in epoch {epoch + 1} ({dict(entry)}); "
+            "lower training.learning_rate or look for odd clips with `auscult inspect`"
+            + (f"; the last good checkpoint is {checkpoint}" if checkpoint and checkpoint.exists() else "")
+        )
 
 
 def _epoch(
@@ -197,17 +211,32 @@ def choose_device(name: str) -> str:
     return name
 
 
-def _save(path: Path, module: "torch.nn.Module", optimizer: "torch.optim.Optimizer", history: History) -> None:
+def save_checkpoint(
+    path: Path, module: "torch.nn.Module", state: "Mapping[int, Mapping[str, Tensor]]", history: History
+) -> None:
+    """Write all that a training goes on from.
+
+    Args:
+        path: of the file.
+        module: that is trained.
+        state: what Adam remembers of each parameter, by the parameter's number.
+        history: of the epochs so far.
+    """
     from safetensors.torch import save_file
 
     tensors = {f"module.{name}": tensor.contiguous() for name, tensor in module.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": tensor.contiguous() for name, tensor in state.items()}
+    for index, remembered in state.items():
+        tensors |= {f"optimizer.{index}.{name}": tensor.contiguous() for name, tensor in remembered.items()}
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={"history": json.dumps(history)})
 
 
-def _resume(path: Path, module: "torch.nn.Module", optimizer: "torch.optim.Optimizer") -> History:
+def load_checkpoint(path: Path, module: "torch.nn.Module") -> "tuple[History, dict[int, dict[str, Tensor]]]":
+    """Read what `save_checkpoint` wrote: the weights into the module; gives the history and what Adam remembers.
+
+    Raises:
+        TrainingError: if the file is damaged.
+    """
     import torch
     from safetensors import SafetensorError, safe_open
 
@@ -231,5 +260,4 @@ def _resume(path: Path, module: "torch.nn.Module", optimizer: "torch.optim.Optim
                     tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
                 state.setdefault(int(index), {})[name] = tensor
     module.load_state_dict(weights)
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return history
+    return history, state

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from auscult.cli.options import Overrides, Types, Without
+from auscult.cli.options import Overrides, Stack, Types, Without
 
 if TYPE_CHECKING:
     from auscult.estimate import Estimate
@@ -27,6 +27,7 @@ def plan(
     clean: Path | None = None,
     device: str = "auto",
     workers: int | None = None,
+    stack: Stack = "auto",
     override: Overrides = None,
     without: Without = None,
     store: Path | None = None,
@@ -46,6 +47,7 @@ def plan(
         clean: Folder of clean mechanical sounds for recipes with a denoiser.
         device: auto, cpu, cuda, cuda:N or mps.
         workers: Processes that would share the work; by default as many as processors, 1 on a GPU.
+        stack: Whether members would train in stacks, auto, on or off: a stacked one counts as another model.
         override: key=value in the recipe, for instance training.epochs=3; may be repeated.
         without: Leave out members that need openl3 or a denoiser; may be repeated.
         store: Folder of artefacts that runs share; OUT/store by default.
@@ -61,6 +63,7 @@ def plan(
     from auscult.executors import default_workers
     from auscult.plan import make_plan
     from auscult.recipe import load_recipe, types_left
+    from auscult.stacks import with_stacks
     from auscult.store import NoStore, Store
     from auscult.training import choose_device
 
@@ -87,6 +90,7 @@ def plan(
         all_clips=heard,
         missing=missing,
     )
+    made = with_stacks(made, stack)
     known = read_rates(rates) if rates is not None else {}
     times = None if no_estimate else _measured(made, there, known, workers or default_workers(device), quiet=as_json)
     left_out = whole.left_out(without or (), types)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from auscult.cli.options import Overrides, Types, Without
+from auscult.cli.options import Overrides, Stack, Types, Without
 
 if TYPE_CHECKING:
     from auscult.executors import Executor
@@ -34,6 +34,7 @@ def run(
     workers: int | None = None,
     cluster: str | None = None,
     gpus_per_job: float | None = None,
+    stack: Stack = "auto",
 ) -> int:
     """Train a recipe's models on normal clips, score the test clips, evaluate, write a report.
 
@@ -53,6 +54,7 @@ def run(
         workers: Jobs at the same time, each a process with one thread; by default as many as processors, 1 on a GPU.
         cluster: Do the jobs on a Ray cluster: auto for the one of this machine, or HOST:PORT of its head.
         gpus_per_job: On a cluster, the part of a GPU that each job gets, for instance 0.25; 1 by default.
+        stack: Train members of the same features and shapes as one: auto (on a GPU), on or off.
     """
     from rich.console import Console
 
@@ -82,6 +84,7 @@ def run(
             store=store,
             weights=weights,
             executor=executor,
+            stack=stack,
             on_plan=on_plan,
             on_progress=on_progress,
         )

@@ -14,6 +14,7 @@ from auscult.errors import RunError
 from auscult.executors import LISTEN_SECONDS, Failure, Schedule, urgency
 from auscult.jobs import Job, OnProgress, steps_of
 from auscult.plan import BankJob
+from auscult.stacks import StackJob
 from auscult.store import Store
 
 TRIES = 3
@@ -77,6 +78,8 @@ def resources_of(job: Job, gpus_per_job: float) -> dict[str, float]:
     """What Ray must set aside for a job: a processor, and a GPU or a part of one if the job computes there."""
     if isinstance(job, BankJob):
         device = str(job.features.get("device", "cpu") if job.denoiser is None else job.denoiser.training.device)
+    elif isinstance(job, StackJob):
+        device = job.members[0].training.device
     else:
         device = job.training.device
     return {"num_cpus": 1, "num_gpus": gpus_per_job} if device.startswith("cuda") else {"num_cpus": 1}

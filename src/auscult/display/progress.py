@@ -55,7 +55,14 @@ class Display:
         for bar in self._jobs.values():
             self._progress.remove_task(bar)
         self._jobs.clear()
-        kinds: dict[str, Sequence[Any]] = {"denoisers": plan.denoisers, "features": plan.banks, "members": plan.members}
+        from auscult.stacks import stacks_of
+
+        kinds: dict[str, Sequence[Any]] = {
+            "denoisers": plan.denoisers,
+            "features": plan.banks,
+            "stacks": stacks_of(plan),
+            "members": plan.members,
+        }
         for name, jobs in kinds.items():
             if jobs:
                 wave = _Wave(name, self._progress.add_task(name, total=len(jobs), text=""), len(jobs))

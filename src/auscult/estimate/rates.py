@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from auscult.estimate.sizes import sizes_of
 from auscult.estimate.work import Rates, Work, work_of
-from auscult.jobs import Job, is_finished, single_thread
+from auscult.jobs import PlannedJob, is_finished, single_thread
 from auscult.plan import BankJob, Plan
 from auscult.store import Store
 
@@ -82,7 +82,7 @@ def estimate(plan: Plan, rates: Rates, store: Store, *, workers: int = 1) -> Est
     devices = {job.training.device for job in all_jobs(plan) if not isinstance(job, BankJob)}
     at_once = workers if devices <= {"cpu"} else 1
 
-    def together(some: Sequence[Job]) -> float:
+    def together(some: Sequence[PlannedJob]) -> float:
         seconds = [jobs[job.key] for job in some]
         return max(max(seconds, default=0.0), sum(seconds) / at_once)
 
@@ -101,6 +101,6 @@ def _left(plan: Plan, store: Store) -> dict[str, Work]:
     return {job.key: work_of(job, sizes) for job in all_jobs(plan) if not is_finished(job, store)}
 
 
-def all_jobs(plan: Plan) -> list[Job]:
+def all_jobs(plan: Plan) -> list[PlannedJob]:
     """Denoisers, banks, members."""
     return [*plan.denoisers, *plan.banks, *plan.members]

@@ -72,7 +72,7 @@ class Autoencoder(WindowModel):
 
     def loss(self, batch: Tensor) -> dict[str, Tensor]:
         """Mean squared error of windows `[B, context * F]`."""
-        return {"loss": self(batch).square().mean()}
+        return {"loss": self(batch).square().mean(dim=(-2, -1))}
 
     def train(self, mode: bool = True) -> Self:
         """Choose training or scoring; both forget the network with folded norms, as weights may have changed."""

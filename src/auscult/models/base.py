@@ -1,6 +1,7 @@
 """The model: learns from normal frames, scores clips, shows where it heard what. Higher is more abnormal."""
 
 import inspect
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
@@ -18,6 +19,9 @@ from auscult.models.saved import read_model_file, write_model_file
 from auscult.training import History, Training, generator_of, seed_of, train
 
 Array = NDArray[np.float64]
+
+_BUILDING = threading.Lock()
+"""Held while networks draw their weights from torch's own generator, which all threads share."""
 
 
 class Model(nn.Module, ABC):
@@ -52,6 +56,7 @@ class Model(nn.Module, ABC):
         self.fitted = False
         self.history: History = []
         self.generator: torch.Generator | None = None
+        self.generators: tuple[torch.Generator, ...] = ()  # of every member, in the shell of a stack
 
     # What a family defines
 
@@ -138,16 +143,9 @@ class Model(nn.Module, ABC):
         """
         training = training or self.default_training
         member = member or self.family
-        bank = self._checked(features, machine_ids)
-        self.fitted = False
-        self.ids = tuple(sorted(set(bank.ids)))
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed_of(training.seed, member, "weights"))
-            self.build()
-        place(self, training.device)
+        bank = self.checked(features, machine_ids)
         frames = torch.tensor(bank.frames, device=training.device)
-        self.generator = generator_of(training.seed, member, "statistics")
-        self.fit_statistics(frames, bank)
+        self.prepare(frames, bank, training=training, member=member)
 
         def batches(epoch: int) -> Iterable[Any]:
             self.generator = generator_of(training.seed, member, epoch, device=training.device)
@@ -157,7 +155,22 @@ class Model(nn.Module, ABC):
             self.history = train(
                 self, batches, training=training, member=member, checkpoint=checkpoint, on_epoch=on_epoch
             )
-        if training.device.startswith("mps"):
+        return self.finish(bank)
+
+    def prepare(self, frames: Tensor, bank: Bank, *, training: Training, member: str) -> None:
+        """What comes before the training: networks with the member's weights, statistics of the frames `[sum N, F]`."""
+        self.fitted = False
+        self.ids = tuple(sorted(set(bank.ids)))
+        with _BUILDING, torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed_of(training.seed, member, "weights"))
+            self.build()
+        place(self, training.device)
+        self.generator = generator_of(training.seed, member, "statistics")
+        self.fit_statistics(frames, bank)
+
+    def finish(self, bank: Bank) -> Self:
+        """What comes behind the training: all that the scores need."""
+        if self.device.type == "mps":
             self.to("cpu")  # the scores need float64
         self.eval()
         with torch.no_grad():  # what inference mode makes could not be loaded into again
@@ -178,7 +191,7 @@ class Model(nn.Module, ABC):
         Returns:
             `[C]` float64.
         """
-        bank = self._checked(features, machine_ids, fitted=True)
+        bank = self.checked(features, machine_ids, fitted=True)
         with torch.inference_mode():
             return np.array(
                 [self.clip_score(frames, id_, pooling, bank.frame_rate) for frames, id_ in self._clips(bank)],
@@ -195,7 +208,7 @@ class Model(nn.Module, ABC):
         Returns:
             `[C, N']` for an array of clips, else a list of `[N']`; `N' = N - context + 1` for models with a context.
         """
-        bank = self._checked(features, machine_ids, fitted=True)
+        bank = self.checked(features, machine_ids, fitted=True)
         with torch.inference_mode():
             scores = [_array(self.clip_frame_scores(frames, id_)) for frames, id_ in self._clips(bank)]
         return np.stack(scores) if isinstance(features, np.ndarray) else scores
@@ -210,13 +223,13 @@ class Model(nn.Module, ABC):
         Returns:
             `[C, N, F]` for an array of clips, else a list of `[N, F]`; NaN where nothing was predicted.
         """
-        bank = self._checked(features, machine_ids, fitted=True)
+        bank = self.checked(features, machine_ids, fitted=True)
         maps = [next(iter(self.maps(bank.clip(i), bank.ids[i]).values())) for i in range(bank.n_clips)]
         return np.stack(maps) if isinstance(features, np.ndarray) else maps
 
     def maps(self, frames: ArrayLike, machine_id: str) -> dict[str, Array]:
         """All named maps `[N, F]` of one clip `[N, F]`, the error map first: the evidence for its score."""
-        bank = self._checked([frames], [machine_id], fitted=True)
+        bank = self.checked([frames], [machine_id], fitted=True)
         with torch.inference_mode():
             clip, id_ = next(iter(self._clips(bank)))
             return {name: _array(values) for name, values in self.clip_maps(clip, id_).items()}
@@ -252,7 +265,12 @@ class Model(nn.Module, ABC):
         for index in range(bank.n_clips):
             yield torch.tensor(bank.clip(index), device=device), bank.ids[index]
 
-    def _checked(self, features: Any, machine_ids: Sequence[str], *, fitted: bool = False) -> Bank:
+    def checked(self, features: Any, machine_ids: Sequence[str], *, fitted: bool = False) -> Bank:
+        """The features as a bank.
+
+        Raises:
+            ModelError: if they do not fit the model, or if it is to be fitted and is not.
+        """
         bank = bank_of(features, machine_ids)
         if fitted:
             self._require_fitted()

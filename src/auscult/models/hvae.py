@@ -1,7 +1,7 @@
 """Heteroskedastic variational auto-encoder (Daniluk et al., DCASE 2020 Task 2 report, section 2)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import ClassVar, Literal, get_args
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from auscult.errors import ModelError
 from auscult.features.bank import Bank
-from auscult.models.layers import dropout, require_widths, standardisation
+from auscult.models.layers import Random, dropout, normal, require_widths, standardisation, widened
 from auscult.models.window import WindowModel
 from auscult.training import Training
 
@@ -56,6 +56,7 @@ class HVAE(WindowModel):
 
     family: ClassVar[str] = "hvae"
     default_training: ClassVar[Training] = Training(epochs=100, batch_size=512)
+    per_member: ClassVar[Mapping[str, int | None]] = {"beta": 0, "score": None}
 
     def __init__(
         self,
@@ -102,24 +103,25 @@ class HVAE(WindowModel):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Standardised windows X -> mu, sigma, X-hat, log w; Z is drawn in training, else it is mu."""
-        mu, raw_sigma = self.encoder(x, self.generator).float().chunk(2, dim=1)  # [B, D] each
+        generator = self.generators or self.generator
+        mu, raw_sigma = widened(self.encoder(x, generator)).chunk(2, dim=-1)  # [B, D] each
         sigma = F.softplus(raw_sigma) + MIN_SIGMA
         z = mu
         if self.training:
-            z = mu + sigma * torch.randn(mu.shape, generator=self.generator, device=mu.device)
+            z = mu + sigma * normal(mu, generator)
         if self.big_precision:
-            x_hat, raw_log_w = self.decoder(z, self.generator), self.precision(z, self.generator)
+            x_hat, raw_log_w = self.decoder(z, generator), self.precision(z, generator)
         else:
-            x_hat, raw_log_w = self.decoder(z, self.generator).chunk(2, dim=1)
-        return mu, sigma, x_hat.float(), limit(raw_log_w.float())  # the last two [B, context * F]
+            x_hat, raw_log_w = self.decoder(z, generator).chunk(2, dim=-1)
+        return mu, sigma, widened(x_hat), limit(widened(raw_log_w))  # the last two [B, context * F]
 
     def loss(self, batch: Tensor) -> dict[str, Tensor]:
         """Equation (2) of the report with the precision w: KL + beta * sum(w (X - X-hat)^2 - log w), batch mean."""
         x = self._standardised(batch)
         mu, sigma, x_hat, log_w = self(x)
-        kl = kl_divergence(mu, sigma).mean()
-        wmse = (log_w.exp() * (x - x_hat).square()).mean()
-        log_precision = log_w.mean()
+        kl = kl_divergence(mu, sigma).mean(dim=-1)
+        wmse = (log_w.exp() * (x - x_hat).square()).mean(dim=(-2, -1))
+        log_precision = log_w.mean(dim=(-2, -1))
         loss = kl + self.beta * self.n_values * (wmse - log_precision)
         return {"loss": loss, "kl": kl, "wmse": wmse, "log_precision": log_precision}
 
@@ -161,7 +163,7 @@ class DenseStack(nn.Module):
         self.rate = rate
         self.layers = nn.ModuleList(nn.Linear(*widths) for widths in pairwise(sizes))
 
-    def forward(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+    def forward(self, x: Tensor, generator: Random) -> Tensor:
         """The generator draws the dropout in training."""
         *hidden, output = self.layers
         for layer in hidden:
@@ -174,7 +176,7 @@ class DenseStack(nn.Module):
 
 def kl_divergence(mu: Tensor, sigma: Tensor) -> Tensor:
     """KL(N(mu, sigma) || N(0, 1)) summed over the latent dimensions: `[B, D]` -> `[B]`, in nats."""
-    return 0.5 * (mu.square() + sigma.square() - 1 - 2 * sigma.log()).sum(dim=1)
+    return 0.5 * (mu.square() + sigma.square() - 1 - 2 * sigma.log()).sum(dim=-1)
 
 
 def limit(raw_log_w: Tensor) -> Tensor:

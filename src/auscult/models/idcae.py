@@ -1,7 +1,7 @@
 """Auto-encoder conditioned on the machine id (Daniluk et al., DCASE 2020 Task 2 report, section 3)."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, get_args
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from auscult.errors import ModelError
 from auscult.features.bank import Bank
-from auscult.models.layers import dense_block, standardisation
+from auscult.models.layers import dense_block, rows, standardisation
 from auscult.models.window import WindowModel, window_view
 from auscult.training import Training
 
@@ -53,6 +53,7 @@ class IDCAE(WindowModel):
     family: ClassVar[str] = "idcae"
     knows_ids: ClassVar[bool] = True
     default_training: ClassVar[Training] = Training(epochs=100, batch_size=512, decay=0.95, decay_every=5)
+    per_member: ClassVar[Mapping[str, int | None]] = {"alpha": None, "target": 2}
 
     def __init__(
         self,
@@ -101,15 +102,20 @@ class IDCAE(WindowModel):
         if self.standardise == "bank":
             self.mean, self.deviation = standardisation(frames)
 
-    def batches(self, frames: Tensor, bank: Bank, training: Training) -> Iterable[Batch]:
-        """Random windows of every clip, each with its match or with another label drawn uniformly."""
-        device, generator, n_ids = frames.device, self.generator, len(self.ids)
+    def windows(self, frames: Tensor, bank: Bank) -> Tensor:
+        """Standardised windows."""
         if self.standardise == "bank":
             frames = self._standardised(frames)
         else:
             frames = torch.cat([self._standardised(clip) for clip in torch.split(frames, bank.lengths.tolist())])
-        windows = window_view(frames, self.context)
+        return window_view(frames, self.context)
 
+    def draws(self, bank: Bank, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """Random windows of every clip, each with its match or with another label drawn uniformly.
+
+        First frames, labels, and whether each label is the match: `[W]` each.
+        """
+        generator, n_ids = self.generator, len(self.ids)
         n_starts = torch.as_tensor(bank.lengths, device=device)[:, None] - self.context + 1  # [C, 1]
         uniform = torch.rand(
             bank.n_clips, self.windows_per_clip, dtype=torch.float64, generator=generator, device=device
@@ -121,29 +127,32 @@ class IDCAE(WindowModel):
 
         is_match = torch.rand(len(order), generator=generator, device=device) < self.alpha
         step = torch.randint(1, n_ids, (len(order),), generator=generator, device=device)
-        labels = torch.where(is_match, matches, (matches + step) % n_ids)
-        for batch in torch.split(torch.arange(len(order), device=device), training.batch_size):
-            if len(batch) > 1:  # batch norm cannot learn from a single window
-                yield windows[starts[batch]], labels[batch], is_match[batch]
+        return starts, torch.where(is_match, matches, (matches + step) % n_ids), is_match
+
+    def batch(self, windows: Tensor, starts: Tensor, *drawn: Tensor) -> Batch:
+        """Windows with their labels."""
+        labels, is_match = drawn
+        return windows[starts], labels, is_match
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """D(H(E(X), l)) with H(Z, l) = H_gamma(l) * Z + H_beta(l)."""
         code = self.encoder(x)  # [B, D]
-        one_hot = torch.eye(len(self.ids), device=x.device)  # [K, K]: conditioned once for each of the K ids
-        gamma, beta = self.gamma(one_hot)[labels], self.beta(one_hot)[labels]  # [B, D]
+        one_hot = torch.eye(len(self.ids), dtype=code.dtype, device=x.device)  # [K, K]: one for each of the K ids
+        gamma, beta = rows(self.gamma(one_hot), labels), rows(self.beta(one_hot), labels)  # [B, D]
         output: Tensor = self.decoder(gamma * code + beta)  # [B, context * F]
         return output
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Mean error; under the match of the reconstruction, under a non-match of the constant."""
         x, labels, is_match = batch
-        target = torch.where(is_match[:, None], x, self.target)
-        errors: Tensor = MeanError.apply(self(x, labels), target, self.norm)  # type: ignore[no-untyped-call]  # torch's
-        match, non_match, logged = is_match.float(), (~is_match).float(), errors.detach()
+        wanted = torch.where(is_match[..., None], x, self.target)
+        output = self(x, labels)
+        errors: Tensor = MeanError.apply(output, wanted, self.norm)  # type: ignore[no-untyped-call]  # torch has no hints
+        match, non_match = is_match.float(), (~is_match).float()
         return {
-            "loss": errors.mean(),
-            "match": (logged * match).sum() / match.sum().clamp(min=1),
-            "non_match": (logged * non_match).sum() / non_match.sum().clamp(min=1),
+            "loss": errors.mean(dim=-1),
+            "match": (errors * match).sum(dim=-1) / match.sum(dim=-1).clamp(min=1),
+            "non_match": (errors * non_match).sum(dim=-1) / non_match.sum(dim=-1).clamp(min=1),
         }
 
     def clip_frame_scores(self, frames: Tensor, machine_id: str) -> Tensor:
@@ -195,27 +204,23 @@ class IDCAE(WindowModel):
 
 
 class MeanError(torch.autograd.Function):
-    """Mean error of each window; the same as plain operations, with one large tensor in the place of six.
-
-    Shape:
-        output and target, which is overwritten, `[B, V]` -> `[B]`.
-    """
+    """Mean error of each window, as `_error` and `mean` give it, with one array `[B, context * F]` instead of five."""
 
     @staticmethod
-    def forward(ctx: Any, output: Tensor, target: Tensor, norm: Norm) -> Tensor:
-        """`|output - target|` or its square, averaged over the values."""
-        difference = torch.sub(output, target, out=target)
-        ctx.norm = norm
-        ctx.save_for_backward(difference)
-        length: Tensor = torch.linalg.vector_norm(difference, ord=1 if norm == "l1" else 2, dim=1)
-        return (length if norm == "l1" else length.square()) / difference.shape[1]
+    def forward(context: Any, output: Tensor, wanted: Tensor, norm: Norm) -> Tensor:
+        """Overwrites what was wanted."""
+        difference = wanted.sub_(output)
+        context.save_for_backward(difference)
+        context.norm, context.dtype = norm, output.dtype
+        return (difference.abs() if norm == "l1" else difference.square()).mean(dim=-1)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        """The sign of the difference, or twice the difference, over the number of values; once only."""
-        (difference,) = ctx.saved_tensors
-        scale = (gradients[0] / difference.shape[1])[:, None]
-        return difference.sign_().mul_(scale) if ctx.norm == "l1" else difference.mul_(2 * scale), None, None
+    def backward(context: Any, slope: Tensor) -> tuple[Tensor, None, None]:
+        """Overwrites the difference."""
+        (difference,) = context.saved_tensors
+        factor = slope / -difference.shape[-1]
+        slopes = difference.sgn_() if context.norm == "l1" else difference.mul_(2)
+        return slopes.mul_(factor[..., None]).to(context.dtype), None, None
 
 
 def _blocks(sizes: list[int]) -> list[nn.Module]:

@@ -1,6 +1,6 @@
 """Parts that several models share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -11,6 +11,8 @@ from auscult.errors import ModelError
 
 ROWS, ROWS_ON_GPU = 2**12, 2**18
 """Frames whose statistics are taken at once."""
+Random = torch.Generator | tuple[torch.Generator, ...] | None
+"""Where random numbers come from: one generator, that of each member of a stack, or torch's own."""
 
 
 def require_widths(family: str, hidden: Sequence[int], n_latent: int) -> None:
@@ -66,15 +68,44 @@ def standardisation(frames: Tensor) -> tuple[Tensor, Tensor]:
     return mean.float().to(device), deviation.float().to(device)
 
 
-def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
+def dropout(x: Tensor, rate: float, generator: Random) -> Tensor:
     """Set values `[B, D]` to 0 at a rate and scale the others so that the mean stays, with a generator of our own.
 
     Sixteen random bits decide each value, which meets the rate to 1 / 65536: making random numbers is what costs, and
     this takes a quarter of what one number for each value takes.
     """
     if x.device.type == "mps":  # it has no random integers of 64 bits
-        return x * (torch.rand(x.shape, generator=generator, device=x.device) >= rate).float().div_(1 - rate)
+        return x * (_each(torch.rand, x, generator) >= rate).float().div_(1 - rate)
     n_dropped = round(rate * 2**16)
-    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
-    bits = words.random_(-(2**63), None, generator=generator).view(torch.int16)[: x.numel()].view(x.shape)
+    members = generator if isinstance(generator, tuple) else (generator,)
+    size = x.numel() // len(members)
+    words = torch.empty(len(members), -(-size // 4), dtype=torch.int64, device=x.device)
+    for row, own in zip(words, members, strict=True):
+        row.random_(-(2**63), None, generator=own)
+    bits = words.view(torch.int16)[:, :size].reshape(x.shape)
     return x * (bits >= n_dropped - 2**15).float().mul_(2**16 / (2**16 - n_dropped))
+
+
+def normal(like: Tensor, generator: Random) -> Tensor:
+    """Standard normal numbers of the shape of another tensor."""
+    return _each(torch.randn, like, generator)
+
+
+def _each(draw: Callable[..., Tensor], like: Tensor, generator: Random) -> Tensor:
+    """Random numbers of the shape of another tensor, in a stack by each member's own generator."""
+    if not isinstance(generator, tuple):
+        return draw(like.shape, generator=generator, device=like.device)
+    return torch.stack([draw(like.shape[1:], generator=own, device=like.device) for own in generator])
+
+
+def rows(table: Tensor, index: Tensor) -> Tensor:
+    """Rows of a table: `[K, D]` and `[B]` -> `[B, D]`; in a stack `[M, K, D]` and `[M, B]` -> `[M, B, D]`."""
+    if table.dim() == 2:
+        return table[index]
+    first = torch.arange(len(table), device=table.device)[:, None] * table.shape[1]
+    return table.flatten(0, 1)[first + index]
+
+
+def widened(x: Tensor) -> Tensor:
+    """In float32 at least, after layers that may compute in bfloat16."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

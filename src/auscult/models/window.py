@@ -1,7 +1,7 @@
 """Models of windows: each window of `context` frames is scored on its own, and a clip by pooling its windows."""
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -27,6 +27,12 @@ class WindowModel(Model):
     """
 
     default_pooling: ClassVar[str | None] = "mean"
+    per_member: ClassVar[Mapping[str, int | None]] = {}
+    """Arguments by which members of a stack (`auscult.models.stacking`) may differ.
+
+    In the shell of the stack a tensor `[M, 1, ...]` with a number of axes of length 1 takes the argument's place, where
+    the loss uses it; none is given where it does not.
+    """
 
     def __init__(self, *, n_bins: int, context: int) -> None:
         super().__init__(n_bins=n_bins)
@@ -49,14 +55,23 @@ class WindowModel(Model):
         """Named errors `[B, context * F]` of windows `[B, context * F]`, the one that the score averages first."""
 
     def batches(self, frames: Tensor, bank: Bank, training: Training) -> Iterable[Any]:
-        """All windows of all clips in a random order: `[B, context * F]`."""
-        starts = window_starts(bank, self.context, device=frames.device)
-        order = torch.randperm(len(starts), generator=self.generator, device=frames.device)
-        windows = window_view(frames, self.context)
-        for first in range(0, len(order), training.batch_size):
-            chunk = starts[order[first : first + training.batch_size]]
-            if len(chunk) > 1:  # batch norm cannot learn from a single window; each epoch would leave out another
-                yield windows[chunk]
+        """See `draws` and `batch`."""
+        windows = self.windows(frames, bank)
+        for chunk in chunks(self.draws(bank, frames.device), training.batch_size):
+            yield self.batch(windows, *chunk)
+
+    def windows(self, frames: Tensor, bank: Bank) -> Tensor:
+        """All windows `[sum N - context + 1, context * F]`, of which batches are made; some lie across two clips."""
+        return window_view(frames, self.context)
+
+    def draws(self, bank: Bank, device: torch.device) -> tuple[Tensor, ...]:
+        """What an epoch consists of, drawn with `self.generator`: here the first frames of all windows `[W]`."""
+        starts = window_starts(bank, self.context, device=device)
+        return (starts[torch.randperm(len(starts), generator=self.generator, device=device)],)
+
+    def batch(self, windows: Tensor, starts: Tensor, *drawn: Tensor) -> Any:
+        """A batch for the loss, from a part of the draws: here the windows `[B, context * F]`."""
+        return windows[starts]
 
     def fit_scores(self, bank: Bank) -> None:
         """Mean and standard deviation of all training frames' scores, for the pooling `meancap`."""
@@ -91,6 +106,13 @@ class WindowModel(Model):
             total[position : position + count] += errors[:, position]
             weight[position : position + count] += 1
         return total / weight
+
+
+def chunks(draws: Sequence[Tensor], size: int) -> Iterator[tuple[Tensor, ...]]:
+    """Draws `[..., W]` in parts of a size; the last one is shorter."""
+    for chunk in zip(*(torch.split(draw, size, dim=-1) for draw in draws), strict=True):
+        if chunk[0].shape[-1] > 1:  # batch norm cannot learn from a single window; each epoch leaves out another
+            yield chunk
 
 
 def window_view(frames: Tensor, context: int) -> Tensor:
