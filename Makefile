@@ -2,16 +2,24 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.stamp
+CLUSTER := .venv/.stamp-cluster
 # Each test worker computes with one thread; two or more workers share the machine.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test test-all check format bench bench-alarms bench-denoised bench-denoiser bench-real docs clean
+.PHONY: setup setup-cluster demo test test-all check format bench bench-alarms bench-denoised bench-denoiser bench-real docs clean
 
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# Ray is large: only the slow tests and the benchmarks wait for it; without it the tests of clusters are skipped.
+setup-cluster: $(CLUSTER)
+
+$(CLUSTER): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,cluster]'
 	touch $@
 
 demo: setup
@@ -21,7 +29,7 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -n auto
 
-test-all: setup
+test-all: setup-cluster
 	$(BIN)/python -m pytest -n auto -m 'slow or not slow'
 
 check: setup
@@ -34,8 +42,10 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup
+bench: setup-cluster
 	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.bounds
+	$(BIN)/python -m benchmarks.projection
 	$(BIN)/python -m benchmarks.page
 
 bench-real: setup

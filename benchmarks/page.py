@@ -9,14 +9,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks import performance
+
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "benchmarks" / "results"
 PAGES = (
     PROJECT / "README.md",
-    *(PROJECT / "docs" / f"{name}.md" for name in ("benchmarks", "denoising", "thresholds")),
+    *(PROJECT / "docs" / f"{name}.md" for name in ("benchmarks", "denoising", "detector", "performance", "thresholds")),
 )
 
 Results = Mapping[str, Any]
+
+COSTS = {"training_seconds": 1, "window_milliseconds": 1}
+"""Costs in `practical.json`, with digits; those of windows are without their log-mel."""
 
 SYSTEMS = {
     "baseline": "baseline auto-encoder",
@@ -42,6 +47,8 @@ FIGURES = {
     "freak_score_vs_plain": "FREAK scoring clips of 10 s one by one, against the same layers from `torch.nn`",
     "freak_bf16_score_vs_plain_bf16": "the same, both in bfloat16 autocast",
     "freak_bf16_gain": 'FREAK training in float32, against bfloat16 autocast (`precision = "bf16"`)',
+    "run_efficiency": "a run of 40 small members with 2 workers: training in all, over twice the time of the run",
+    "ray_vs_local": "that run with 2 workers, against the same on a Ray cluster of two nodes of one processor",
     "search_3_members_s": "seconds to search 5,151 weight vectors of three members on 1,400 clips of four ids",
     "search_4_members_s": "seconds to search 176,851 weight vectors of four members on the same",
     "bootstrap_90_systems_s": "seconds for 1,000 bootstrap replicates of 90 systems on 8,400 clips of 24 ids each",
@@ -54,6 +61,11 @@ FIGURES = {
     "freak_train_of_matmul": "that over the GFLOP/s of a product of two matrices of 2,048 x 2,048",
     "freak_bf16_train_gflops": "arithmetic of FREAK's training in bfloat16, in GFLOP/s",
     "freak_bf16_train_of_matmul": "that over the GFLOP/s of such a product in bfloat16",
+    "score_efficiency": "three families score 2,000 files with two workers, per worker, over their stages alone",
+    "score_memory_growth_mb": "peak of the memory of all processes meanwhile, over that for 200 files, in MB",
+    "exponent_train": "slope of log cost against log clips: training, the family that grows fastest",
+    "exponent_score": "the same: scoring files",
+    "exponent_weights": "the same: the search of weights, whole and without each machine",
 }
 """Figures of `bench.json`, each a ratio unless it says otherwise; those of `FRONT_ENDS` have a table of their own."""
 
@@ -260,6 +272,34 @@ def denoised_sounds() -> str:
     return table(["", *(f"level {row['level']}" for row in results["sounds"])], rows)
 
 
+def practical() -> str:
+    """Members that were compared for the recipe `practical`."""
+    results = read("practical.json")
+    if results is None:
+        return _absent("practical.json", "python -m benchmarks.practical")
+    groups = list(results)
+    rows = []
+    for name, first in results[groups[0]].items():
+        figures = [f"{100 * results[group][name][key]:.1f}" for group in groups for key in ("auc", "pauc")]
+        costs = [f"{first[key]:.{digits}f}" if key in first else "" for key, digits in COSTS.items()]
+        rows.append([name, *figures, *costs])
+    head = [f"{group}: {key}, %" for group in groups for key in ("AUC", "pAUC")]
+    return table(["member or uniform ensemble", *head, "training, s", "window, ms"], rows)
+
+
+def detector_speed() -> str:
+    """What learning and a window cost with the recipe `practical`."""
+    results = read("detector_speed.json")
+    if results is None:
+        return _absent("detector_speed.json", "python -m benchmarks.detector_speed")
+    return (
+        f"From {results['normal_minutes']:g} minutes of recordings it learns in "
+        f"{results['learning_processor_seconds']:.0f} s of processor time; a window of 10 s then takes "
+        f"{results['window_milliseconds']:.1f} ms, so that at a step of 1 s "
+        f"the real-time factor is {results['real_time_factor']:.4f} on one core."
+    )
+
+
 def promise() -> str:
     """Alarms of new normal sound against what was promised, and against the prediction interval."""
     from benchmarks.false_alarms import SOURCES
@@ -334,8 +374,13 @@ BLOCKS = {
     "denoised_verdict": denoised_verdict,
     "denoised_real": denoised_real,
     "denoised_sounds": denoised_sounds,
+    "practical": practical,
+    "detector_speed": detector_speed,
     "promise": promise,
     "extrapolation": extrapolation,
+    "bounds": performance.bounds,
+    "exponents": performance.exponents,
+    "projection": performance.projection,
 }
 
 

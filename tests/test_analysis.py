@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import auscult.runs
-from auscult.errors import RunError
+from auscult.errors import ModelError, RunError
+from auscult.models import Spectral
 from auscult.recipe import parse_recipe
 from auscult.results import ResultRow, averaged, read_results, read_scores_of
 from auscult.runs import Run, run
@@ -192,6 +193,75 @@ def test_a_damaged_results_file_says_how_to_write_it_again(tmp_path: Path, damag
 def test_a_folder_without_results_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="so it is no finished run"):
         read_results(tmp_path)
+
+
+SMALL = "{ n_mels = 8, hop_length = 1024 }"
+FAILING = "{ m = 1, n_layers = 8, crop = 2000 }"
+"""A model that needs clips of more frames than there are."""
+
+
+def members(*lines: str) -> str:
+    return "".join(f"[[member]]\n{line}\nfeatures = {SMALL}\n" for line in lines)
+
+
+def test_a_result_without_a_finished_member_gives_its_place_to_the_one_before(factory: Path, tmp_path: Path) -> None:
+    text = 'name = "gone"\n' + members(
+        'name = "one"\nfamily = "spectral"',
+        'name = "two"\nfamily = "spectral"\nmodel = { ratio = 0.5 }',
+        f'name = "freak"\nfamily = "freak"\nmodel = {FAILING}',
+    )
+    text += '[[ensemble]]\nname = "both"\nmembers = ["one", "two"]\n'
+    text += '[[ensemble]]\nname = "last"\nmembers = ["freak"]\n'
+    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"])
+    results = read_results(done.folder)
+    assert results.headline == ("both", "uniform")
+    assert "last, the recipe's result, has no finished member: both stands in its place." in results.notes
+    assert (done.folder / "report.html").is_file()
+
+
+def test_a_run_whose_first_seed_failed_is_that_of_the_next(
+    factory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = Spectral.fit
+
+    def fails(self: Any, *args: Any, training: Any, **more: Any) -> Any:
+        if training.seed == 0:
+            raise ModelError("not today")
+        return fit(self, *args, training=training, **more)
+
+    monkeypatch.setattr(Spectral, "fit", fails)
+    text = 'name = "seeds"\nrepeats = 2\n' + members('name = "one"\nfamily = "spectral"')
+    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"])
+    assert [failure.label for failure in done.failures] == ["fan one"]
+    assert {row.seed for row in read_results(done.folder).development} == {1}
+    assert len(read_scores_of(done.folder, "one"))
+    assert "one" in (done.folder / "report.html").read_text()
+
+
+def test_labels_that_no_part_of_an_ensemble_scored_choose_nothing(factory: Path, tmp_path: Path) -> None:
+    text = 'name = "apart"\n' + members(
+        'name = "heard"\nfamily = "spectral"\ntrain_on = ["development"]',
+        'name = "one"\nfamily = "spectral"\ntrain_on = ["additional"]',
+        'name = "two"\nfamily = "spectral"\ntrain_on = ["additional"]\nmodel = { ratio = 0.5 }',
+    )
+    text += '[[ensemble]]\nname = "both"\nmembers = ["one", "two"]\nweights = "search"\n'
+    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"])
+    results = read_results(done.folder)
+    assert results.headline == ("both", "uniform")
+    assert {row.system for row in results.development} == {"heard"}
+    assert any(note.startswith("both scored no development test clip") for note in results.notes)
+
+
+def test_a_member_that_cannot_be_judged_leaves_a_report_without_its_surface(factory: Path, tmp_path: Path) -> None:
+    text = 'name = "four"\n' + members(
+        *(f'name = "m{place}"\nfamily = "spectral"\nmodel = {{ ratio = {place / 3} }}' for place in range(3)),
+        'name = "apart"\nfamily = "spectral"\ntrain_on = ["additional"]',
+    )
+    text += '[[ensemble]]\nname = "all"\nmembers = ["*"]\nweights = "search"\n'
+    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"])
+    paper = [item.choice for item in read_results(done.folder).choices if item.choice.protocol == "paper"]
+    assert [set(choice.weights) for choice in paper] == [{"m0", "m1", "m2"}]
+    assert not (done.folder / "figures" / "figure1_fan.svg").exists()
 
 
 def test_results_hold_nothing_but_json_numbers(finished: Run) -> None:

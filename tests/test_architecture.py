@@ -15,10 +15,10 @@ datasets
 denoising
 features
 models
-store recipe constructors denoiser_jobs plan jobs workers executors estimate scoring
+store recipe constructors denoiser_jobs plan jobs workers executors cluster estimate scoring
 scores metrics ensemble intervals results submission
 alarms calibration condition
-detector
+detector export
 analysis run_folder
 report
 runs learn pack

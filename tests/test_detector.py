@@ -118,6 +118,17 @@ def test_without_a_threshold_for_it_a_sound_is_unknown(
     assert reason in found.reason
 
 
+def test_silence_is_unknown_and_does_not_hide_what_is_around_it(detector: Detector) -> None:
+    silence = np.zeros(2 * RATE, dtype=np.float32)
+    found = detector.score(silence, sample_rate=RATE, machine_id="left")
+    assert (found.decision, found.p_value) == ("unknown", None)
+    assert "silence" in found.reason
+    around = np.concatenate([sound(1), silence, sound(2)])
+    found = detector.score(around, sample_rate=RATE, machine_id="left")
+    assert found.windows == 2
+    assert found.score == min(detector.window_scores(one, machine_id="left") for one in (sound(1), sound(2)))
+
+
 def test_the_evidence_is_of_the_member_with_the_greatest_weight(detector: Detector) -> None:
     found = detector.score(sound(1), sample_rate=RATE, machine_id="left")
     assert found.error_map is not None

@@ -374,3 +374,15 @@ def test_run_stops_for_want_of_clean_sounds_or_weights_before_any_training(
     assert done.code == 2
     assert words in done.error
     assert {path.name for path in (tmp_path / "run").glob("store/*") if path.is_dir()} <= {"locks"}
+
+
+def test_a_plan_names_the_members_for_which_clips_are_too_short(
+    command: Callable[..., Any], factory: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "long.toml"
+    model = "{ m = 1, n_layers = 8, crop = 2000 }"
+    recipe.write_text(f'name = "long"\n[[member]]\nname = "freak"\nfamily = "freak"\nmodel = {model}\n')
+    done = command("plan", recipe, "--data", factory, "--machine-type", "fan")
+    assert done.code == 1, done.err
+    assert "missing: fan: a clip has too few frames for freak (at least 1024)" in done.out
+    assert "estimate: about " in done.out

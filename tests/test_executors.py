@@ -19,7 +19,7 @@ import soundfile
 import auscult.workers
 from auscult.datasets import load_clips
 from auscult.errors import RunError
-from auscult.executors import Executor, Failure, LocalExecutor, SerialExecutor, _urgency, default_workers, executor_for
+from auscult.executors import Executor, Failure, LocalExecutor, SerialExecutor, default_workers, executor_for, urgency
 from auscult.jobs import DONE, is_finished, needs, steps_of
 from auscult.plan import Plan, make_plan
 from auscult.recipe import Recipe, parse_recipe
@@ -194,9 +194,9 @@ def test_what_is_finished_is_sent_to_no_worker(plan: Plan, store: Store, monkeyp
 def test_the_longest_job_of_a_kind_begins_first(factory: Path, store: Store) -> None:
     more = '[[member]]\nname = "long"\nfamily = "autoencoder"\ntraining = { epochs = 9 }\nfeatures = { n_mels = 24 }\n'
     plan = make_plan(small(RECIPE + more), load_clips(factory, machine_types=["fan"]), store, device="cpu")
-    labels = [job.label for job in sorted(jobs_of(plan), key=_urgency)]
+    labels = [job.label for job in sorted(jobs_of(plan), key=urgency)]
     assert labels[-3:] == ["fan long", "fan ae", "fan gauss"]
-    sizes = [len(job.clips) for job in sorted(plan.banks, key=_urgency)]
+    sizes = [len(job.clips) for job in sorted(plan.banks, key=urgency)]
     assert sizes == sorted(sizes, reverse=True)
 
 

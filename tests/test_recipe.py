@@ -217,6 +217,13 @@ def test_two_members_of_one_name_and_type_are_refused(types: str) -> None:
         parse(PLAIN + types + other)
 
 
+@pytest.mark.parametrize("ending", ["uniform", "leave-one-id-out", "paper", "seed-1"])
+def test_a_name_that_would_be_that_of_another_systems_file_is_refused(ending: str) -> None:
+    with pytest.raises(RecipeError, match=rf"the name 'ae\.{ending}' ends in '\.{ending}'"):
+        parse(PLAIN.replace('"ae"', f'"ae.{ending}"'))
+    assert parse(PLAIN.replace('"ae"', f'"{ending}"')).names == [ending]
+
+
 def test_one_name_may_stand_for_several_types() -> None:
     recipe = parse(TWO)
     assert [member.name for member in recipe.members_of("fan")] == ["ae", "hvae-0.5"]

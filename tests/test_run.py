@@ -697,3 +697,19 @@ def test_real_recordings_are_trained_on_and_scored(shared_data: Path, tmp_path: 
     assert len(read_scores_of(done.folder, "gauss")) == 16
     assert {row.machine_type for row in read_results(done.folder).development} == {"slider"}
     assert (done.folder / "report.html").stat().st_size > 10_000
+
+
+def test_a_run_that_is_left_without_any_member_is_refused(factory: Path, tmp_path: Path) -> None:
+    text = RECIPE.replace('name = "ae"', 'name = "ae"\nmachine_types = ["fan"]\ndenoise_level = 1')
+    text = text.replace('name = "gauss"', 'name = "gauss"\nmachine_types = ["valve"]')
+    with pytest.raises(RecipeError, match="for fan is left out; nothing is left to train"):
+        run(recipe(text), data=factory, out=tmp_path / "run", machine_types=["fan"], without=["denoiser"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_members_for_machine_types_that_a_run_leaves_out_are_no_slips(factory: Path, tmp_path: Path) -> None:
+    data = copy(factory, tmp_path / "data")
+    (data / "dev_data" / "valve").rename(data / "dev_data" / "compressor")
+    text = ALONE.replace("[[member]]", '[[member]]\nmachine_types = ["fan", "compressor"]')
+    done = run(recipe(text), data=data, out=tmp_path / "run", machine_types=["fan"])
+    assert done.plan.machine_types == ["fan"]

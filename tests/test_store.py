@@ -127,6 +127,18 @@ def test_what_a_broken_build_left_is_handed_to_the_next_one(store: Store, error:
     assert sorted(file.name for file in path.iterdir()) == ["facts.json", "model.safetensors"], "no checkpoint stays"
 
 
+def test_temporary_files_of_a_killed_build_are_no_part_of_the_artefact(store: Store) -> None:
+    def killed(working: Path) -> None:
+        (working / "scores").mkdir()
+        (working / "scores" / "fan.csv.123.tmp").write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.make("analysis", "k", {}, killed)
+    made = store.make("analysis", "k", {}, lambda working: None)
+    assert [path.name for path in made.rglob("*") if path.is_file()] == ["facts.json"]
+
+
 def test_a_killed_builder_leaves_its_lock_open_and_its_work_behind(store: Store) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED, str(store.folder)], check=False, timeout=60)
     assert killed.returncode == -9

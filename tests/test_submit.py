@@ -115,6 +115,14 @@ def test_a_protocol_that_lacks_a_type_is_no_default(made: Path) -> None:
     assert list(choose(read_run(made), protocol="paper").table.groups()) == ["valve"]
 
 
+def test_the_figures_are_of_the_seed_whose_scores_are_submitted(made: Path) -> None:
+    first = choose(read_run(made)).figures
+    content = json.loads((made / "results.json").read_text())
+    content["rows"] += [{**row, "seed": 1, "auc": 1.0, "pauc": 1.0} for row in content["rows"]]
+    (made / "results.json").write_text(json.dumps(content))
+    assert choose(read_run(made)).figures == first
+
+
 def test_a_type_without_ensemble_takes_the_plain_file(made: Path) -> None:
     for path in (made / "scores" / "fan").glob("final.*"):
         path.unlink()

@@ -62,3 +62,18 @@ def test_bad_rows_are_refused() -> None:
         Welford(4).merge(Welford(3))
     with pytest.raises(ModelError, match="more than 1 rows; 1 were given"):
         Welford(4).update(np.zeros((1, 4))).covariance()
+
+
+def test_statistics_of_a_bank_are_those_of_all_its_frames_at_once() -> None:
+    """Far from 0, in more blocks than one, the last of them short; and a bin that never changes."""
+    import torch
+
+    from auscult.models.layers import ROWS, standardisation
+
+    frames = torch.randn(3 * ROWS + 17, 5, generator=torch.Generator().manual_seed(0)) * 0.01 - 100
+    frames[:, 4] = 3.0
+    mean, deviation = standardisation(frames)
+    torch.testing.assert_close(mean, frames.double().mean(dim=0).float(), rtol=0, atol=0)
+    expected = frames.double().std(dim=0, correction=0).float()
+    expected[4] = 1.0
+    torch.testing.assert_close(deviation, expected, rtol=1e-6, atol=0)

@@ -49,8 +49,8 @@ class Analysis:
 
     @property
     def seed(self) -> int:
-        """The first seed: its clips and curves are shown."""
-        return self.recipe.seed
+        """The first seed of which a member is finished: its clips and curves are shown."""
+        return next(iter(self.leaves))
 
     @cached_property
     def results(self) -> list[ResultRow]:
@@ -112,7 +112,9 @@ def _notes_on_data(recipe: Recipe, plan: Plan, final: System) -> list[str]:
     notes += _missing_training(recipe, plan)
     if not len(final.development):
         scored = "evaluation clips" if len(final.evaluation) else "training clips"
-        notes.append(f"There is no development test clip: only the {scored} were scored.")
+        tested = any((bank.split, bank.subset) == ("test", "development") for job in plan.members for bank in job.test)
+        lacking = f"{final.name} scored no development test clip" if tested else "There is no development test clip"
+        notes.append(f"{lacking}: only the {scored} were scored.")
     tables = [final.development]
     if any(row.label for row in final.evaluation):
         tables.append(final.evaluation)
@@ -152,6 +154,8 @@ def _dropped(recipe: Recipe, plan: Plan, leaves: Leaves) -> list[str]:
             notes += [f"{machine_type}: {name} has no member and drops out of {node.name}." for name in gone]
             if there & set(node.members):
                 there.add(node.name)
+    if nodes and (result := headline_of(recipe, leaves)[0]) != nodes[-1].name:
+        notes.append(f"{nodes[-1].name}, the recipe's result, has no finished member: {result} stands in its place.")
     return notes
 
 
@@ -163,8 +167,8 @@ def _protocols(recipe: Recipe, leaves: Leaves) -> list[str]:
     if not without:
         return []
     return [
-        f"No machine of {', '.join(without)} has development test clips of both labels: nothing could be chosen there, "
-        "and every ensemble has equal weights."
+        f"No machine of {', '.join(without)} has development test clips of both labels that a part of an ensemble "
+        "scored: nothing could be chosen there, and every ensemble has equal weights."
     ]
 
 
@@ -192,7 +196,9 @@ def nodes_of(recipe: Recipe) -> list[Node]:
 
 def protocols_of(recipe: Recipe, leaves: Mapping[str, Scores]) -> list[str]:
     """The protocols of the ensembles of one machine type: all where something is chosen and there are labels."""
-    if not recipe.chooses or not labelled_ids(leaves):
+    inside = {name for node in nodes_of(recipe) for name in node.members}
+    judged = {name: scores for name, scores in leaves.items() if name in inside}
+    if not recipe.chooses or not labelled_ids(judged):
         return ["uniform"]
     return ["uniform", "leave-one-id-out", "paper"]
 
@@ -229,12 +235,23 @@ def systems_of(recipe: Recipe, leaves: Leaves, seed: int) -> tuple[list[System],
 
 def headline_of(recipe: Recipe, leaves: Leaves) -> tuple[str, str]:
     """The system that is the run's result, and the protocol whose figures stand first: never chosen by its figures."""
-    nodes = nodes_of(recipe)
-    if not nodes:
-        there = {name for scores in leaves.values() for name in scores}
+    there = {name for scores in leaves.values() for name in scores}
+    combined = there_of(recipe, there)
+    if not combined:
         return [member.name for member in recipe.member if member.name in there][-1], "none"
     everywhere = all("leave-one-id-out" in protocols_of(recipe, scores) for scores in leaves.values())
-    return nodes[-1].name, "leave-one-id-out" if everywhere else "uniform"
+    return combined[-1], "leave-one-id-out" if everywhere else "uniform"
+
+
+def there_of(recipe: Recipe, members: Iterable[str]) -> list[str]:
+    """The ensembles that have something to combine, children before parents."""
+    there = dict.fromkeys(members)
+    names = []
+    for node in nodes_of(recipe):
+        if any(name in there for name in node.members):
+            there[node.name] = None
+            names.append(node.name)
+    return names
 
 
 def _joined(name: str, protocol: str, seed: int, parts: Sequence[Scores]) -> System:

@@ -61,6 +61,10 @@ class DetectorError(AuscultError):
     """A detector's file is damaged or cannot be made, or a sound is not what it can score."""
 
 
+class ExportError(AuscultError):
+    """A detector cannot be exported: a member has no graph, a package is missing, or the graphs say something else."""
+
+
 class ScoreError(AuscultError):
     """A table of scores is damaged, or lacks what an evaluation needs."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from auscult.denoiser_jobs import DenoiserJob
+from auscult.errors import RunError
 from auscult.jobs import DONE, FAILED, NOT_RUN, Job, OnProgress, is_finished, needs, steps_of
 from auscult.plan import BankJob, MemberJob
 from auscult.store import Store
@@ -61,7 +62,7 @@ class SerialExecutor:
 
     def run(self, jobs: Sequence[Job], store: Store, on_progress: OnProgress) -> list[Failure]:
         """See `Executor`."""
-        schedule = _Schedule(jobs, store, on_progress)
+        schedule = Schedule(jobs, store, on_progress)
         while (job := schedule.start()) is not None:
             schedule.end(job, attempt(job, store, on_progress))
         return schedule.failures
@@ -81,7 +82,7 @@ class LocalExecutor:
 
     def run(self, jobs: Sequence[Job], store: Store, on_progress: OnProgress) -> list[Failure]:
         """See `Executor`."""
-        schedule = _Schedule(sorted(jobs, key=_urgency), store, on_progress)
+        schedule = Schedule(sorted(jobs, key=urgency), store, on_progress)
         with _Crew(min(self.workers, schedule.left)) as crew:
             while crew.give_out(schedule, store):
                 crew.listen(schedule, on_progress)
@@ -89,7 +90,13 @@ class LocalExecutor:
 
 
 def executor_for(workers: int) -> Executor:
-    """The executor for a number of jobs at a time."""
+    """The executor for a number of jobs at a time.
+
+    Raises:
+        RunError: if it is below 1.
+    """
+    if workers < 1:
+        raise RunError(f"{workers} workers can do nothing; give at least 1")
     return SerialExecutor() if workers == 1 else LocalExecutor(workers)
 
 
@@ -100,8 +107,17 @@ def default_workers(device: str) -> int:
     return int(cpu_count()) if device == "cpu" else 1
 
 
-class _Schedule:
-    """Which job is next: the first one that lacks nothing."""
+class Schedule:
+    """Which job is next: the first one that lacks nothing.
+
+    Args:
+        jobs: with all that they need, the most urgent first.
+        store: of the artefacts; what is finished there is not done again.
+        on_progress: told of each beginning and end.
+
+    Attributes:
+        failures: the jobs that were not done, in the order in which that was known.
+    """
 
     def __init__(self, jobs: Sequence[Job], store: Store, on_progress: OnProgress) -> None:
         self._on_progress = on_progress
@@ -167,14 +183,14 @@ class _Crew:
         for worker in self._workers:
             worker.close()
 
-    def give_out(self, schedule: _Schedule, store: Store) -> bool:
+    def give_out(self, schedule: Schedule, store: Store) -> bool:
         """Give the idle workers jobs; whether anybody is at work."""
         while self._idle and (job := self._again.pop() if self._again else schedule.start()):
             worker = self._idle.pop()
             self._busy[worker.submit(job, store)] = worker, job
         return bool(self._busy)
 
-    def listen(self, schedule: _Schedule, on_progress: OnProgress) -> None:
+    def listen(self, schedule: Schedule, on_progress: OnProgress) -> None:
         """Wait a moment; pass on what the workers tell, and note which jobs have ended."""
         ended, _ = wait(self._busy, timeout=LISTEN_SECONDS, return_when=FIRST_COMPLETED)
         for worker, _ in self._busy.values():
@@ -207,7 +223,7 @@ class _Crew:
         self._hire()
 
 
-def _urgency(job: Job) -> tuple[int, int]:
+def urgency(job: Job) -> tuple[int, int]:
     """What others need comes first, then what takes long, so that no worker is left alone with it at the end."""
     match job:
         case DenoiserJob():

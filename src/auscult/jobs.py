@@ -1,6 +1,7 @@
 """Jobs: what each kind does, what it needs, and the reading of what it made. One thread, so that bits repeat."""
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -130,13 +131,16 @@ def run_member(job: MemberJob, store: Store, on_progress: OnProgress) -> None:
     def fit(folder: Path) -> None:
         model: Model = MODELS[job.family](**job.arguments)
         _require_long_clips(job, model, store)
+        banks = load_banks(store, job.train)
+        started = time.perf_counter()
         model.fit(
-            load_banks(store, job.train),
+            banks,
             training=job.training,
             member=job.label,
             checkpoint=folder / "checkpoint.safetensors",
             on_epoch=lambda done, losses: on_progress(job.label, done, epochs, f"loss {losses['loss']:.4g}"),
         )
+        store.note("model", job.key, {"fit_seconds": time.perf_counter() - started})
         model.save(folder / "model.safetensors")
 
     def score(folder: Path) -> None:

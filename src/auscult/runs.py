@@ -9,14 +9,15 @@ from typing import Any
 
 from auscult import __version__
 from auscult.analysis import analyse
+from auscult.clips import MACHINE_TYPES
 from auscult.datasets import load_clips, require_training_clips
 from auscult.denoiser_jobs import needs_denoiser
 from auscult.errors import RunError
-from auscult.executors import Failure, executor_for
+from auscult.executors import Executor, Failure, executor_for
 from auscult.files import replacing, saving
 from auscult.jobs import Job, OnProgress, is_finished, needs, single_thread
 from auscult.plan import Plan, make_plan
-from auscult.recipe import Part, Recipe
+from auscult.recipe import Part, Recipe, types_left
 from auscult.report.collect import report_data
 from auscult.report.export import export_figures, export_tables, report_figures, report_tables
 from auscult.report.html import write_report
@@ -70,6 +71,7 @@ def run(
     store: Path | None = None,
     weights: Path | None = None,
     workers: int = 1,
+    executor: Executor | None = None,
     on_plan: Callable[[Plan], None] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
@@ -91,6 +93,7 @@ def run(
         store: folder of the artefacts, which runs may share; `out/store` if none is given.
         weights: folder of published weights, for features that need them.
         workers: jobs at the same time, each in a process with one thread; 1 is this process.
+        executor: where jobs run instead, for instance on a cluster; it decides how many at the same time.
         on_plan: called with the plan before the first job.
         on_progress: called as files are read for the plan, and as jobs advance.
 
@@ -100,19 +103,20 @@ def run(
     Raises:
         AuscultError: for anything wrong in recipe, data or folders that is found before the first job.
     """
-    if workers < 1:
-        raise RunError(f"{workers} workers can do nothing; give at least 1")
+    executor = executor or executor_for(workers)
     clips = load_clips(data, dataset=dataset, machine_types=machine_types, truth=truth)
     require_training_clips(clips, data)
-    left_out = recipe.left_out(without, list(dict.fromkeys(clip.machine_type for clip in clips)))
+    types = list(dict.fromkeys(clip.machine_type for clip in clips))
+    left_out = recipe.left_out(without, types)
     recipe, whole = recipe.without(without) if without else recipe, recipe
-    clips = [clip for clip in clips if recipe.members_of(clip.machine_type) or not whole.members_of(clip.machine_type)]
+    heard, types = clips, types_left(whole, recipe, types)
+    clips = [clip for clip in clips if clip.machine_type in types]
     identity = {"data": str(data.resolve()), "machine_types": sorted(set(machine_types)) if machine_types else "all"}
-    denoised = needs_denoiser(recipe, [clip.machine_type for clip in clips])
+    denoised = needs_denoiser(recipe, types)
     if denoised and clean is not None:
         identity["clean"] = str(clean.resolve())
-    heard = clips
-    if machine_types and denoised:  # the other types are the noise
+    others = {name for member in recipe.member for name in member.machine_types or ()} - {*types, *MACHINE_TYPES}
+    if machine_types and (denoised or others):  # the other types are the noise, or members are for them
         heard = load_clips(data, dataset=dataset, truth=truth)
     advance = on_progress or _silent
     with _taken(out, recipe, identity):
@@ -122,7 +126,7 @@ def run(
         _write_text(out / IDENTITY, json.dumps(identity, indent=1))
         if on_plan is not None:
             on_plan(plan)
-        failures = executor_for(workers).run((*plan.denoisers, *plan.banks, *plan.members), artefacts, advance)
+        failures = executor.run((*plan.denoisers, *plan.banks, *plan.members), artefacts, advance)
         labels = [job.label for jobs in (plan.denoisers, plan.banks, plan.members) for job in jobs]
         failures.sort(key=lambda failure: labels.index(failure.label))
         done = _finished(plan, artefacts)

@@ -73,11 +73,32 @@ class Store:
             working.mkdir(parents=True, exist_ok=True)
             build(working)
             (working / "facts.json").write_text(json.dumps(facts, indent=1, default=str))
-            for leftover in (*working.glob("checkpoint*"), *working.glob("*.tmp")):  # .tmp: of a killed run
+            for leftover in (*working.glob("checkpoint*"), *working.rglob("*.tmp")):  # .tmp: of a killed run
                 leftover.unlink()
             final.parent.mkdir(exist_ok=True)
             working.replace(final)
         return final
+
+    def note(self, kind: str, key: str, facts: Mapping[str, Any]) -> None:
+        """Keep what is worth knowing of how an artefact was made: beside it, part of no key, other in every run.
+
+        Raises:
+            RunError: if the disk is full or the store cannot be written to.
+        """
+        path = self._note(kind, key)
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(facts))
+
+    def noted(self, kind: str, key: str) -> dict[str, Any]:
+        """What was noted of an artefact; nothing if there is no note, or a damaged one."""
+        try:
+            return dict(json.loads(self._note(kind, key).read_text()))
+        except (OSError, ValueError, TypeError):
+            return {}
+
+    def _note(self, kind: str, key: str) -> Path:
+        return self.folder / "notes" / f"{kind}-{key}.json"
 
     def content_hashes(self, paths: list[Path]) -> list[str]:
         """SHA-256 of each file; remembered by path, size and time of change, so that a file is read once.

@@ -8,9 +8,10 @@ from cyclopts import App, CycloptsError
 from auscult import __version__
 from auscult.cli.data import download, inspect, synth
 from auscult.cli.denoising import denoise, train_denoiser
+from auscult.cli.deployment import export
 from auscult.cli.detector import info, learn, pack, score
 from auscult.cli.monitor import history, monitor
-from auscult.cli.planning import plan
+from auscult.cli.planning import bench, plan
 from auscult.cli.runs import evaluate, recipes, run
 from auscult.cli.submission import submit
 from auscult.errors import AuscultError
@@ -23,6 +24,7 @@ app = App(
 )
 for command in (
     plan,
+    bench,
     run,
     recipes,
     synth,
@@ -38,6 +40,7 @@ for command in (
     info,
     monitor,
     history,
+    export,
 ):
     app.command(command)
 

@@ -1,7 +1,8 @@
-"""The command on what a run would do: plan."""
+"""The commands on what a run would take: plan, and bench for the speed of each step."""
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,6 +31,7 @@ def plan(
     without: Without = None,
     store: Path | None = None,
     weights: Path | None = None,
+    rates: Path | None = None,
     no_estimate: Annotated[bool, Parameter(negative=())] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
@@ -48,14 +50,17 @@ def plan(
         without: Leave out members that need openl3 or a denoiser; may be repeated.
         store: Folder of artefacts that runs share; OUT/store by default.
         weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
+        rates: Output of `auscult bench --json`, whose rates stand in for those that would be measured now.
         no_estimate: Measure nothing and estimate no time.
         as_json: Print JSON: rows, missing, left_out, estimate; times in seconds, sizes in bytes.
     """
     from auscult.datasets import load_clips, require_training_clips
     from auscult.errors import RunError
+    from auscult.estimate import too_short
+    from auscult.estimate.stages import read_rates
     from auscult.executors import default_workers
     from auscult.plan import make_plan
-    from auscult.recipe import load_recipe
+    from auscult.recipe import load_recipe, types_left
     from auscult.store import NoStore, Store
     from auscult.training import choose_device
 
@@ -67,12 +72,14 @@ def plan(
     clips = load_clips(data, dataset=dataset, machine_types=machine_type)
     require_training_clips(clips, data)
     heard = load_clips(data, dataset=dataset) if machine_type else clips  # the other types are the denoisers' noise
+    types = list(dict.fromkeys(clip.machine_type for clip in clips))
+    left = types_left(whole, chosen, types)
     place = store or (out / "store" if out else None)
     there = Store(place) if place is not None and place.is_dir() else NoStore()
     missing: list[str] = []
     made = make_plan(
         chosen,
-        clips,
+        [clip for clip in clips if clip.machine_type in left],
         there,
         device=device,
         weights=weights,
@@ -80,20 +87,24 @@ def plan(
         all_clips=heard,
         missing=missing,
     )
-    times = None if no_estimate else _measured(made, there, workers or default_workers(device), quiet=as_json)
-    left_out = whole.left_out(without or (), list(dict.fromkeys(clip.machine_type for clip in clips)))
+    known = read_rates(rates) if rates is not None else {}
+    times = None if no_estimate else _measured(made, there, known, workers or default_workers(device), quiet=as_json)
+    left_out = whole.left_out(without or (), types)
+    missing += too_short(made)
     _show(made, there, times, missing=missing, left_out=left_out, title=chosen.name, as_json=as_json)
     return 1 if missing else 0
 
 
-def _measured(made: "Plan", store: "Store", workers: int, *, quiet: bool) -> "Estimate":
+def _measured(
+    made: "Plan", store: "Store", known: "Mapping[str, tuple[float, ...]]", workers: int, *, quiet: bool
+) -> "Estimate":
     from auscult.display import counting
     from auscult.estimate import estimate, measure_rates
 
     if quiet:
-        return estimate(made, measure_rates(made, store), store, workers=workers)
+        return estimate(made, measure_rates(made, store, known=known), store, workers=workers)
     with counting("measuring") as show:
-        return estimate(made, measure_rates(made, store, on_kind=show), store, workers=workers)
+        return estimate(made, measure_rates(made, store, known=known, on_kind=show), store, workers=workers)
 
 
 def _show(
@@ -135,3 +146,34 @@ def _show(
         lines.append(estimate_text(times, device))
     for line in lines:
         console.print(line, markup=False, soft_wrap=True, highlight=False)
+
+
+def bench(*, device: str = "auto", as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> None:
+    """Measure how fast each step is on this machine, in one process with one thread, on noise; write nothing.
+
+    Args:
+        device: auto, cpu, cuda, cuda:N or mps: where networks compute.
+        as_json: Print JSON: stages, and the rates that `auscult plan --rates` reads.
+    """
+    from rich.console import Console
+
+    from auscult.display import counting
+    from auscult.display.plan import stages_table
+    from auscult.estimate.stages import FORMAT, machine, measure_stages
+    from auscult.training import choose_device
+
+    device = choose_device(device)
+    if as_json:
+        stages, rates = measure_stages(device=device)
+        found = {"format": FORMAT, **machine(device), "stages": [asdict(stage) for stage in stages], "rates": rates}
+        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        return
+    with counting("measuring") as show:
+        stages, _ = measure_stages(device=device, on_stage=show)
+    console = Console()
+    console.print(stages_table(stages, ", ".join(machine(device).values())))
+    console.print(
+        "Clips of 10 s, one process with one thread; a training hears each clip once in an epoch.",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +12,7 @@ from cyclopts import Parameter
 from auscult.cli.options import Overrides, Types, Without
 
 if TYPE_CHECKING:
+    from auscult.executors import Executor
     from auscult.recipe import Recipe
     from auscult.results import Results
 
@@ -29,6 +32,8 @@ def run(
     store: Path | None = None,
     weights: Path | None = None,
     workers: int | None = None,
+    cluster: str | None = None,
+    gpus_per_job: float | None = None,
 ) -> int:
     """Train a recipe's models on normal clips, score the test clips, evaluate, write a report.
 
@@ -46,22 +51,24 @@ def run(
         store: Folder of artefacts that runs share; OUT/store by default.
         weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
         workers: Jobs at the same time, each a process with one thread; by default as many as processors, 1 on a GPU.
+        cluster: Do the jobs on a Ray cluster: auto for the one of this machine, or HOST:PORT of its head.
+        gpus_per_job: On a cluster, the part of a GPU that each job gets, for instance 0.25; 1 by default.
     """
     from rich.console import Console
 
     from auscult import runs
     from auscult.display import Display, print_failures
-    from auscult.executors import default_workers
     from auscult.recipe import load_recipe
-    from auscult.training import choose_device
 
     console = Console()
     chosen = load_recipe(recipe, override or ())
     if clean is not None and not any(member.level for member in chosen.member):
         note = f"note: no member of {chosen.name} has a denoiser; --clean is not used"
         Console(stderr=True, soft_wrap=True).print(note, markup=False)
-    device = choose_device(device)
-    with Display().shown() as (on_plan, on_progress):
+    with (
+        _place(device, workers, cluster, gpus_per_job) as (chosen_device, executor),
+        Display().shown() as (on_plan, on_progress),
+    ):
         finished = runs.run(
             chosen,
             data=data,
@@ -71,10 +78,10 @@ def run(
             machine_types=machine_type,
             truth=truth,
             clean=clean,
-            device=device,
+            device=chosen_device,
             store=store,
             weights=weights,
-            workers=default_workers(device) if workers is None else workers,
+            executor=executor,
             on_plan=on_plan,
             on_progress=on_progress,
         )
@@ -85,6 +92,27 @@ def run(
         print_failures(finished.failures)
         return 3
     return 0
+
+
+@contextmanager
+def _place(
+    device: str, workers: int | None, cluster: str | None, gpus_per_job: float | None
+) -> "Iterator[tuple[str, Executor]]":
+    """The device of a run and what runs its jobs there."""
+    from auscult.cluster import RayExecutor, cluster_device, connected
+    from auscult.errors import RunError
+    from auscult.executors import default_workers, executor_for
+    from auscult.training import choose_device
+
+    if cluster is not None:
+        executor = RayExecutor(cluster, gpus_per_job=1.0 if gpus_per_job is None else gpus_per_job, workers=workers)
+        with redirect_stdout(sys.stderr), connected(cluster):  # Ray tells on standard output what becomes of nodes
+            yield cluster_device(device), executor
+        return
+    if gpus_per_job is not None:
+        raise RunError("--gpus-per-job is for jobs on a cluster: give --cluster, or --workers instead")
+    device = choose_device(device)
+    yield device, executor_for(default_workers(device) if workers is None else workers)
 
 
 def _print_results(recipe: "Recipe", results: "Results") -> None:

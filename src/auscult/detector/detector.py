@@ -54,7 +54,7 @@ class Score:
             there is no calibration for such a sound.
         decision: "anomalous" if the score is above the threshold, "unknown" if there is no threshold for such a sound.
         reason: why the decision is unknown; else empty.
-        windows: that were scored.
+        windows: whose scores count: those that are no silence, clipped or with a drop-out in them, if there are such.
         start: of the window with the highest score, in seconds.
         seconds: length of that window.
         families: family -> standardised score of that window, the weighted mean of the family's members.

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.alarms import AlarmSettings
+from auscult.defects import is_sound
 from auscult.detector.sounds import Waveform
 from auscult.errors import AudioError
 from auscult.scoring import Part, Scored, Scorer
@@ -35,19 +36,9 @@ def score_sound(
     from auscult.detector.detector import Score
 
     rate = detector.sample_rate
-    scores: list[float] = []
-    worst: tuple[int, Waveform, Scored] | None = None
-    for start, waveform in windows:
-        scored = detector.scorer.score(waveform, machine.machine_id, sample_rate=rate)
-        scores.append(scored.score)
-        if worst is None or scored.score > worst[2].score:
-            worst = start, waveform.copy(), scored
-    if worst is None:
-        raise AudioError("the sound holds no samples; give a longer one")
-    start, waveform, scored = worst
+    scores, (start, waveform, scored) = _scores(detector, machine, windows)
     score = alarm_score(np.array(scores), detector.alarm)
-    whole = len(waveform) >= NEARLY * detector.samples(detector.window_seconds)
-    p_value, decision, reason = _judge(machine, score, len(scores), detector.window_seconds if not whole else None)
+    p_value, decision, reason = _judge(machine, score, len(scores), _flaw(detector, waveform))
     leading = max(detector.parts, key=lambda part: part.weight)
     frame_scores, error_map = _evidence(detector, leading, waveform, machine) if evidence else (None, None)
     return Score(
@@ -66,6 +57,33 @@ def score_sound(
         error_map=error_map,
         seconds_per_frame=1 / leading.front_end.features.frame_rate,
     )
+
+
+def _scores(
+    detector: "Detector", machine: "Machine", windows: Iterable[tuple[int, Waveform]]
+) -> tuple[list[float], tuple[int, Waveform, Scored]]:
+    """The scores of the windows that say something about the machine, or of all if none does; and the worst of them."""
+    scores: dict[bool, list[float]] = {True: [], False: []}
+    worst: dict[bool, tuple[int, Waveform, Scored]] = {}
+    for start, waveform in windows:
+        scored = detector.scorer.score(waveform, machine.machine_id, sample_rate=detector.sample_rate)
+        says = is_sound(waveform, sample_rate=detector.sample_rate)
+        scores[says].append(scored.score)
+        if says not in worst or scored.score > worst[says][2].score:
+            worst[says] = start, waveform.copy(), scored
+    if not worst:
+        raise AudioError("the sound holds no samples; give a longer one")
+    says = True in worst
+    return scores[says], worst[says]
+
+
+def _flaw(detector: "Detector", waveform: Waveform) -> str:
+    """Why there is no threshold for such a window; empty if there is."""
+    if not is_sound(waveform, sample_rate=detector.sample_rate):
+        return "the sound is silence, clipped, or has a drop-out: it says nothing about the machine"
+    if len(waveform) < NEARLY * detector.samples(detector.window_seconds):
+        return f"the sound is shorter than {detector.window_seconds:g} s, for which the threshold is"
+    return ""
 
 
 def alarm_score(scores: NDArray[np.float64], settings: AlarmSettings) -> float:
@@ -93,15 +111,13 @@ def family_scores(parts: Iterable[Part], scored: Scored) -> dict[str, float]:
     return {family: total / weight for family, (total, weight) in sums.items()}
 
 
-def _judge(
-    machine: "Machine", score: float, n_windows: int, shorter_than: float | None
-) -> tuple[float | None, "Decision", str]:
+def _judge(machine: "Machine", score: float, n_windows: int, flaw: str) -> tuple[float | None, "Decision", str]:
     """P-value, decision, and the reason of one that is unknown."""
     calibration = machine.calibration
     if calibration is None:
         return None, "unknown", f"nothing was calibrated for {machine.name}"
-    if shorter_than is not None:
-        return None, "unknown", f"the sound is shorter than {shorter_than:g} s, for which the threshold is"
+    if flaw:
+        return None, "unknown", flaw
     p_value = min(1.0, n_windows * calibration.p_value(score))
     return p_value, "anomalous" if score > calibration.threshold else "normal", ""
 

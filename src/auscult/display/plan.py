@@ -1,4 +1,4 @@
-"""What the terminal shows of a plan: its table and what stands below it."""
+"""What the terminal shows of a plan: its table and what stands below it; and the table of speeds."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
     from auscult.estimate import Estimate
     from auscult.estimate.overview import Row
+    from auscult.estimate.stages import Stage
 
 
 def plan_table(rows: "Sequence[Row]", title: str) -> "Table":
@@ -61,6 +62,28 @@ def estimate_text(estimate: "Estimate", device: str) -> str:
         "without tables and report. From rates measured just now on this machine, on noise, a fraction of a second for "
         "each kind of work; other programs, slow disks and workers that share the memory make it longer"
     )
+
+
+def stages_table(stages: "Sequence[Stage]", title: str) -> "Table":
+    """The speed of each step: clips of 10 s in a second, seconds of sound in a second, and its inverse."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in ("step", ""):
+        table.add_column(column, no_wrap=True)
+    for column in ("clips/s", "x real time", "real-time factor"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for index, stage in enumerate(stages):
+        first = index == 0 or stages[index - 1].name != stage.name
+        table.add_row(
+            Text(stage.name if first else ""),
+            Text(stage.what),
+            f"{stage.clips_per_second:,.3g}" if stage.clips_per_second < 100 else f"{stage.clips_per_second:,.0f}",
+            f"{1 / stage.seconds:,.3g}" if stage.seconds > 0.01 else f"{1 / stage.seconds:,.0f}",
+            f"{stage.seconds:.2g}",
+        )
+    return table
 
 
 def duration(seconds: float) -> str:

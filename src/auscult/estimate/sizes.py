@@ -11,7 +11,7 @@ from auscult.audio import AudioInfo, probe
 from auscult.clips import Clip
 from auscult.features import OUTLINES, Features
 from auscult.models import MODELS
-from auscult.plan import BankJob, MemberJob
+from auscult.plan import BankJob, MemberJob, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,28 @@ def sizes_of(banks: Iterable[BankJob]) -> dict[str, BankSize]:
             len(frames), sum(frames), min(frames), features.n_bins, first.sample_rate, first.channels
         )
     return found
+
+
+def too_short(plan: Plan) -> list[str]:
+    """A sentence for each machine type that has clips of fewer frames than a member needs; such a member would fail.
+
+    Raises:
+        AudioError: if a header cannot be read.
+    """
+    sizes, sentences = sizes_of(plan.banks), []
+    for machine_type in plan.machine_types:
+        needed: dict[str, int] = {}
+        for job in plan.members_of(machine_type):
+            frames = min(sizes[bank.key].shortest for bank in (*job.train, *job.test))
+            least = MODELS[job.family](**job.arguments).frame_context
+            if frames < least:
+                needed[job.name] = least
+        if needed:
+            names = ", ".join(f"{name} (at least {least})" for name, least in needed.items())
+            sentences.append(
+                f"{machine_type}: a clip has too few frames for {names}; a run would fail at these members"
+            )
+    return sentences
 
 
 def _headers(clips: Iterable[Clip]) -> list[AudioInfo]:

@@ -85,10 +85,10 @@ def _measure_denoiser(job: DenoiserJob) -> tuple[float, float]:
 
     rate, device = job.settings.sample_rate, job.training.device
     batch = _few(job, job.training.batch_size)
-    waves = WaveBank([_noise(round(FIXED_SECONDS * rate))], device=device)
+    waves = WaveBank([noise(round(FIXED_SECONDS * rate))], device=device)
     unet = UNet().to(device)
     mixer = Mixer(waves, waves, length=round(job.settings.seconds * rate))
-    clock, stamps = _clock(device), list[float]()
+    clock, stamps = clock_of(device), list[float]()
     train(
         unet,
         lambda epoch: mixer.batches(1, batch, generator_of("estimate", epoch, device=device)),
@@ -98,7 +98,7 @@ def _measure_denoiser(job: DenoiserJob) -> tuple[float, float]:
     )
     fixed = Mixer(waves, waves, length=round(FIXED_SECONDS * rate)).fixed(2, seed=0, name="estimate")
     validate = partial(gains, unet, fixed, bf16=job.training.precision == "bf16")
-    return min(np.diff(stamps)) / batch, _timed(validate, clock) / 2
+    return min(np.diff(stamps)) / batch, timed(validate, clock) / 2
 
 
 # Banks: frames
@@ -127,10 +127,10 @@ def _measure_bank(job: BankJob, size: BankSize) -> tuple[float]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "noise.wav"
         for seconds in (1.0, 10.0):
-            noise = _noise(round(seconds * size.sample_rate))
-            soundfile.write(path, np.repeat(noise[:, None], size.channels, axis=1), size.sample_rate)
+            sound = noise(round(seconds * size.sample_rate))
+            soundfile.write(path, np.repeat(sound[:, None], size.channels, axis=1), size.sample_rate)
             n_frames = len(front_end(path))
-            taken = _timed(lambda: front_end(path), _clock(*devices)) / n_frames
+            taken = timed(lambda: front_end(path), clock_of(*devices)) / n_frames
             if taken * n_frames > ENOUGH / 2:
                 break
     return (taken,)
@@ -152,14 +152,15 @@ def _member_work(job: MemberJob, sizes: Mapping[str, BankSize]) -> Work:
     train, test = ([sizes[bank.key] for bank in banks] for banks in (job.train, job.test))
     clips, frames = sum(size.n_clips for size in train), sum(size.n_frames for size in train)
     heard = 2 * frames + sum(size.n_frames for size in test)  # training clips are also scored at the training's end
-    crop = min(job.arguments.get("crop", 0), *(size.shortest for size in train))
+    context = MODELS[job.family](**job.arguments).frame_context
+    crop = min(job.arguments.get("crop", 0), *(max(size.shortest, context) for size in train))
     epoch = {
         "idcae": clips * job.arguments.get("windows_per_clip", 0),
         "freak": clips * crop,
         "spectral": frames,
     }.get(job.family, frames - clips * (job.arguments.get("context", 1) - 1))
     costly = {name: value for name, value in job.arguments.items() if name not in FREE[job.family]}
-    length = max(min(frames // clips, MOST_FRAMES), MODELS[job.family](**job.arguments).frame_context)
+    length = max(min(frames // clips, MOST_FRAMES), context)
     epochs = 1 if job.family == "spectral" else job.training.epochs
     kind = ("member", job.family, costly, crop, length, *_how(job))
     return Work(_text(kind), (epochs * epoch, heard), partial(_measure_member, job, crop, length))
@@ -168,7 +169,7 @@ def _member_work(job: MemberJob, sizes: Mapping[str, BankSize]) -> Work:
 def _measure_member(job: MemberJob, crop: int, length: int) -> tuple[float, float]:
     """Seconds for a window, or a frame of a crop, in training; and for a frame in scoring."""
     arguments, bank, units = _synthetic(job, crop, length)
-    model, clock, stamps = MODELS[job.family](**arguments), _clock(job.training.device), list[float]()
+    model, clock, stamps = MODELS[job.family](**arguments), clock_of(job.training.device), list[float]()
 
     def fit(epochs: int) -> None:
         stamps[:] = [clock()]
@@ -186,9 +187,9 @@ def _measure_member(job: MemberJob, crop: int, length: int) -> tuple[float, floa
             fit(2 + min(100, round(ENOUGH / step)))
             step = median(np.diff(stamps)[1:])
     else:
-        step = _timed(partial(fit, 1), clock)
+        step = timed(partial(fit, 1), clock)
     clips = bank_of([_frames(length, job), _frames(length, job)], ["id_00", "id_01"], frame_rate=bank.frame_rate)
-    return step / units, _timed(lambda: model.score_clips(clips), clock) / (2 * length)
+    return step / units, timed(lambda: model.score_clips(clips), clock) / (2 * length)
 
 
 def _synthetic(job: MemberJob, crop: int, length: int) -> "tuple[dict[str, Any], Bank, int]":
@@ -217,7 +218,8 @@ def _frames(n: int, job: MemberJob) -> Any:
 # For all
 
 
-def _noise(n: int) -> Any:
+def noise(n: int) -> Any:
+    """So many samples `[n]`, always the same."""
     return (0.1 * np.random.default_rng(n).standard_normal(n)).astype(np.float32)
 
 
@@ -229,12 +231,12 @@ def _how(job: DenoiserJob | MemberJob) -> tuple[object, ...]:
     return job.training.batch_size, job.training.precision, job.training.device
 
 
-def _clock(*devices: str) -> Callable[[], float]:
+def clock_of(*devices: str) -> Callable[[], float]:
     """Time of the processor for this process, which other programs do not prolong; of the wall where a GPU works."""
     return time.process_time if set(devices) <= {"cpu"} else time.perf_counter
 
 
-def _timed(work: Callable[[], object], clock: Callable[[], float]) -> float:
+def timed(work: Callable[[], object], clock: Callable[[], float]) -> float:
     """Seconds that some work takes: once if that is long, otherwise the least of some times."""
     times: list[float] = []
     while sum(times) < ENOUGH and len(times) < 20:

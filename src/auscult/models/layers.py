@@ -9,6 +9,9 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from auscult.errors import ModelError
 
+ROWS, ROWS_ON_GPU = 2**12, 2**18
+"""Frames whose statistics are taken at once."""
+
 
 def require_widths(family: str, hidden: Sequence[int], n_latent: int) -> None:
     """Check the widths of an auto-encoder's layers.
@@ -43,10 +46,21 @@ def fold_norms(network: nn.Sequential) -> nn.Sequential:
 
 
 def standardisation(frames: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation per bin `[F]` of frames `[N, F]`; a constant bin gets the deviation 1."""
+    """Mean and standard deviation per bin `[F]` of frames `[N, F]`; a constant bin gets the deviation 1.
+
+    In float64, block by block: all frames at once would fall out of the processor's cache, and fill the memory.
+    """
     device = frames.device
-    frames = frames.cpu().double() if device.type == "mps" else frames.double()
-    mean, deviation = frames.mean(dim=0), frames.std(dim=0, correction=0)
+    place = "cpu" if device.type == "mps" else device
+    mean = torch.zeros(frames.shape[1], dtype=torch.float64, device=place)
+    squares, n = torch.zeros_like(mean), 0  # sum of squared distances from the mean, over the first n frames
+    for block in torch.split(frames, ROWS if device.type == "cpu" else ROWS_ON_GPU):
+        variance, centre = torch.var_mean(block.to(place).double(), dim=0, correction=0)
+        step, before = centre - mean, n
+        n += len(block)
+        squares += len(block) * (variance + step.square() * (before / n))
+        mean += step * (len(block) / n)
+    deviation = (squares / n).sqrt()
     varies = deviation > 1e-6 * mean.abs()  # relative: linear spectrograms of quiet sounds are small throughout
     deviation = torch.where(varies, deviation, torch.ones_like(deviation))
     return mean.float().to(device), deviation.float().to(device)

@@ -127,6 +127,8 @@ def ranking_pooling(x: Tensor, ratio: float) -> Tensor:
     Returns:
         `[F]`: the mean over time for 1, the maximum for 0.
     """
-    ranks = torch.arange(len(x), dtype=x.dtype, device=x.device)
+    if ratio == 1:  # nothing needs to be sorted for a mean
+        return x.mean(dim=0)
+    ranks = torch.arange(x.shape[0], dtype=x.dtype, device=x.device)
     weights = torch.as_tensor(ratio, dtype=x.dtype, device=x.device) ** ranks  # 0 ** 0 is 1
     return (weights / weights.sum()) @ x.sort(dim=0, descending=True).values

@@ -1,6 +1,6 @@
 """Recipes: typed TOML that says which models to train on which features. Structure only; nothing here needs torch."""
 
-from auscult.recipe.leaving_out import Part
+from auscult.recipe.leaving_out import Part, types_left
 from auscult.recipe.reading import builtin_recipes, load_recipe, parse_recipe
 from auscult.recipe.resolved import COLUMNS, Recipe
 from auscult.recipe.tables import ENSEMBLE, DenoiserTable, Ensemble, Member, TrainingTable, TrainOn
@@ -18,4 +18,5 @@ __all__ = [
     "builtin_recipes",
     "load_recipe",
     "parse_recipe",
+    "types_left",
 ]

@@ -45,6 +45,26 @@ def without(recipe: "Recipe", parts: Collection[Part]) -> "Recipe":
     return changed.model_copy(update={"compare": compare})
 
 
+def types_left(whole: "Recipe", recipe: "Recipe", machine_types: Sequence[str]) -> list[str]:
+    """The machine types that are not left out with the last of their members.
+
+    Args:
+        whole: the recipe.
+        recipe: what `without` made of it.
+        machine_types: of the data; those without a member in the whole recipe are not left out by it.
+
+    Raises:
+        RecipeError: if nothing is left.
+    """
+    left = [name for name in machine_types if recipe.members_of(name) or not whole.members_of(name)]
+    if machine_types and not left:
+        raise RecipeError(
+            f"every member of the recipe {whole.name!r} for {', '.join(machine_types)} is left out; nothing is left to "
+            "train. Take another recipe or other machine types, or provide what the members need"
+        )
+    return left
+
+
 def _kept(members: Sequence[Member], parts: Collection[Part]) -> list[Member]:
     return [member for member in members if not any(needs(member, part) for part in parts)]
 

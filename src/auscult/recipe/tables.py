@@ -1,8 +1,9 @@
 """The tables of a recipe, with the types of their keys: training, denoiser, member, ensemble."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 TrainOn = Annotated[list[Literal["development", "additional"]], Field(min_length=1)]
 """Parts of the training data."""
@@ -10,7 +11,19 @@ TrainOn = Annotated[list[Literal["development", "additional"]], Field(min_length
 ENSEMBLE = "ensemble"
 """Name of the ensemble of all members, where a recipe lists none; no member can have it."""
 
-Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+ENDINGS = re.compile(r"\.(uniform|leave-one-id-out|paper|seed-\d+)$")
+"""What a run puts behind a name in the names of its files."""
+
+
+def _without_ending(name: str) -> str:
+    if ending := ENDINGS.search(name):
+        raise ValueError(
+            f"the name {name!r} ends in {ending[0]!r}, which a run puts behind names of its own files; rename it"
+        )
+    return name
+
+
+Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), AfterValidator(_without_ending)]
 """Of a member or an ensemble: also a file's name."""
 
 

@@ -39,6 +39,12 @@ class Choice(Protocol):
         """(AUC + pAUC) / 2, a fraction of 1, on the clips whose labels chose; `None` where none did."""
 
 
+ALL_IDS = (
+    "Under leave-one-id-out, the row without a held-out machine chose on all of them; it scores training and "
+    "evaluation clips, and machines that have no AUC."
+)
+
+
 def choices_table(choices: Sequence[Choice]) -> Table:
     """A row per machine type, ensemble, protocol and held-out id, folded away."""
     order = sort_machine_types(one.machine_type for one in choices)
@@ -51,6 +57,7 @@ def choices_table(choices: Sequence[Choice]) -> Table:
         name="choices",
         units={"mAUC": "%"},
         starts=[n for n in range(1, len(rows)) if rows[n].machine_type != rows[n - 1].machine_type],
+        note=ALL_IDS if any(one.protocol == "leave-one-id-out" for one in rows) else "",
         fold=f"{len(rows)} choices of members and weights",
     )
 

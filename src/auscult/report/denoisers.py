@@ -31,6 +31,7 @@ def _section(analysis: Analysis, job: DenoiserJob) -> Section:
     used = sorted(
         {bank.level for bank in analysis.plan.banks if bank.denoiser is not None and bank.denoiser.key == job.key}
     )
+    uses = f"The run uses level {', '.join(map(str, used))}." if used else "What it was to denoise is not finished."
     noisy, clean = read_example(folder)
     sounds = {"noisy": noisy, "clean": clean}
     sounds |= {f"level {one}": Denoiser.load(folder, one)(noisy) for one in SHOWN_LEVELS}
@@ -38,7 +39,7 @@ def _section(analysis: Analysis, job: DenoiserJob) -> Section:
         title=f"The denoiser of {machine_type}",
         paragraphs=[
             f"It learned from {len(job.clean)} clean sounds in the noise of {len(job.noise)} normal clips of other "
-            f"machine types. The run uses level {', '.join(map(str, used))}. The spectrograms show one mixture that "
+            f"machine types. {uses} The spectrograms show one mixture that "
             "neither trained the denoiser nor chose its levels."
         ],
         tables=[levels_table(levels.levels)],

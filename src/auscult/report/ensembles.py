@@ -86,8 +86,10 @@ def _weights(analysis: Analysis, nodes: Sequence[Node]) -> list[Section]:
     for place, node in enumerate(nodes):
         plots = []
         for machine_type, leaves in analysis.leaves[analysis.seed].items():
-            chosen = _chosen(choices, machine_type, node.name, "paper")
-            if node.weights != "search" or node.select or chosen is None or len(chosen.weights) != 3:
+            chosen, there = (_chosen(choices, machine_type, node.name, one) for one in ("paper", "uniform"))
+            if node.weights != "search" or node.select or chosen is None or there is None:
+                continue
+            if not len(chosen.weights) == len(there.weights) == 3:  # a member without development scores has no weight
                 continue
             weights, mauc = weight_surface(node, leaves, nodes=nodes[:place])
             first, second, third = chosen.weights

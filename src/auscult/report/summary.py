@@ -232,10 +232,11 @@ def _note(rows: Sequence[Sequence[Cell]], *, aside: bool = False) -> str:
     """What the small type, the bold type and the signs mean, as far as they occur."""
     cells = [cell for row in rows for cell in row]
     parts = []
+    seeds = any("sd" in cell.details for cell in cells)
     if any("low" in cell.details for cell in cells):
-        parts.append("Small: 95 % interval over resampled clips.")
-    if any("sd" in cell.details for cell in cells):
-        parts.append("\N{PLUS-MINUS SIGN}: standard deviation over seeds.")
+        parts.append(f"Small: 95 % interval over resampled clips{', of the first seed' if seeds else ''}.")
+    if seeds:
+        parts.append("Figures are means over seeds; \N{PLUS-MINUS SIGN}: standard deviation over them.")
     if aside:
         parts.append("Bold: the best, rows of the paper protocol aside, which chose on the labels that judge them.")
     if any(FEWER in cell.text for cell in cells):

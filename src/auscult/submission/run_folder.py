@@ -11,7 +11,7 @@ from auscult.ensemble import shares
 from auscult.errors import ModelError, RunError, nearest
 from auscult.metrics import Figures, mean_figures
 from auscult.recipe import Member, Recipe, load_recipe
-from auscult.results import Results, averaged, read_results
+from auscult.results import Results, read_results
 from auscult.scores import ScoreTable
 
 PLAIN = "none"
@@ -126,7 +126,7 @@ def choose(run: FinishedRun, *, system: str | None = None, protocol: str | None 
 
 def members_of(run: FinishedRun, choice: Choice, machine_type: str) -> list[Member]:
     """The members of a machine type that enter a system's evaluation scores with a weight above 0."""
-    seed = run.recipe.seed
+    seed = _first_seed(run.results)
     chosen = [
         item.choice
         for item in run.results.choices
@@ -202,11 +202,17 @@ def _score_files(folder: Path) -> dict[str, dict[str, dict[str, Path]]]:
     return files
 
 
+def _first_seed(results: Results) -> int:
+    """The first seed of which a member is finished; any where nothing was chosen and nothing judged."""
+    return min([*(row.seed for row in results.development), *(item.seed for item in results.choices)], default=0)
+
+
 def _development_mean(results: Results, machine_type: str, system: str, protocol: str) -> Figures | None:
-    wanted = machine_type, system, protocol
+    """Of the first seed, whose scores are submitted."""
+    wanted = _first_seed(results), machine_type, system, protocol
     figures: list[Figures] = [
         {"auc": row.auc, "pauc": row.pauc}
-        for row in averaged(results.development)
-        if (row.machine_type, row.system, row.protocol) == wanted
+        for row in results.development
+        if (row.seed, row.machine_type, row.system, row.protocol) == wanted
     ]
     return mean_figures(figures) if figures else None

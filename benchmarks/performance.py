@@ -1,0 +1,143 @@
+"""The tables of docs/performance.md: stages against their bounds, exponents of cost, the hours of the whole report."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+PLAIN = {
+    "reading": "`librosa.load`",
+    "resampling": "`librosa.resample`",
+    "log-mel": "librosa's mel spectrogram",
+    "OpenL3": "the network as it was trained, channels first",
+    "autoencoder scoring": "windows through a `DataLoader`",
+    "hvae scoring": "windows through a `DataLoader`",
+    "idcae scoring": "windows through a `DataLoader`",
+}
+"""What `benchmarks.bounds` measures beside a stage."""
+
+RATIOS = {
+    "denoiser": ("complex_conv_vs_native", "one layer against torch's complex convolution"),
+    "hvae training": ("hvae_train_vs_dataloader", "a `DataLoader` and a plain loop"),
+    "idcae training": ("idcae_train_vs_dataloader", "a `DataLoader` and a plain loop"),
+    "freak training": ("freak_vs_plain", "layers of `torch.nn`"),
+}
+"""Figures of `benchmarks/results/bench.json`, for the other stages."""
+
+
+def bounds() -> str:
+    """Each stage against a plain version, a matrix product and a copy."""
+    found, figures = _read("bounds.json"), _read("bench.json") or {}
+    if found is None:
+        return _absent("bounds.json", "python -m benchmarks.bounds")
+    peak, copy = found["matmul_fp32_gflops"], found["copy_gbytes"]
+    rows = []
+    for stage in found["stages"]:
+        seconds, gflop, gigabytes = stage["seconds"], stage["gflop"], stage["megabytes"] / 1000
+        arithmetic, traffic = gflop / peak / seconds, gigabytes / copy / seconds
+        kind = "arithmetic" if arithmetic >= traffic else "traffic"
+        where = ", ".join(f"`{name}` {100 * share:.0f} %" for name, share in stage["where"].items())
+        rows.append(
+            [
+                stage["name"],
+                stage["unit"],
+                _number(1000 * seconds),
+                _against(stage, figures),
+                _number(gflop / seconds) if gflop else "-",
+                _number(gigabytes / seconds),
+                f"{100 * max(arithmetic, traffic):.0f} % of {kind}",
+                where or "no torch",
+            ]
+        )
+    head = ["stage", "per", "ms", "times a plain version", "GFLOP/s", "GB/s", "of the bound", "where the time goes"]
+    return (
+        f"{found['processor']}, {found['torch']}, one thread. A matrix product: {peak:.0f} GFLOP/s in float32, "
+        f"{found['matmul_bf16_gflops']:.0f} in bfloat16; a copy: {copy:.1f} GB/s, read and write counted.\n\n"
+        f"{_table(head, rows, left=(0, 1, 3, 6, 7))}"
+    )
+
+
+def _against(stage: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
+    name = stage["name"]
+    if stage["plain"]:
+        return f"{stage['plain'] / stage['seconds']:.2f}, {PLAIN[name]}"
+    key, text = RATIOS.get(name, ("", ""))
+    return f"{figures[key]:.2f}, {text}" if key in figures else "-"
+
+
+def exponents() -> str:
+    """Slopes of the logarithms of cost, and the cost of a clip at each size."""
+    from benchmarks.scaling import exponent
+
+    found = _read("scaling.json")
+    if found is None:
+        return _absent("scaling.json", "python -m benchmarks.run scaling")
+    rows = []
+    for name, line in found.items():
+        costs = [1000 * cost / clips for clips, cost in zip(line["clips"], line["seconds"], strict=True)]
+        sizes = ", ".join(f"{clips:,.0f}" for clips in line["clips"])
+        rows.append([name, sizes, ", ".join(f"{cost:.2f}" for cost in costs), f"{exponent(line):.2f}"])
+    return _table(["what", "clips", "ms for each clip", "exponent"], rows, left=(0, 1, 2))
+
+
+def projection() -> str:
+    """Hours of `srpol`, on each device that was measured."""
+    found = {
+        name: read
+        for name, file in (("cpu", "projection.json"), ("cuda", "projection-cuda.json"))
+        if (read := _read(file)) is not None
+    }
+    if "cpu" not in found:
+        return _absent("projection.json", "python -m benchmarks.projection")
+    first = found["cpu"]
+    names = {
+        "denoisers": "denoisers",
+        **{kind: f"features: {kind.replace('_', '-')}" for kind in first["core_hours"] if kind.startswith("log_mel")},
+        **{kind: f"features: OpenL3{kind.removeprefix('openl3')}" for kind in first["core_hours"] if "openl3" in kind},
+    }
+    heads = {"cpu": "on the CPU, hours", "cuda": "on a GPU, hours"}
+    rows = [
+        [names.get(key, f"members: {key}"), *(_hours(one["core_hours"].get(key, 0.0)) for one in found.values())]
+        for key in first["core_hours"]
+    ]
+    rows += [
+        [
+            f"all, {workers} worker{'s' if workers != '1' else ''}",
+            *(_hours(one["hours"][workers]) for one in found.values()),
+        ]
+        for workers in first["hours"]
+    ]
+    jobs = first["jobs"]
+    where = "; ".join(
+        f"{one['processor'] if name == 'cpu' else one['device']}, {one['torch']}" for name, one in found.items()
+    )
+    gpu = "" if "cuda" in found else " No GPU was to be had, so there is no column for one: `--device cuda` adds it."
+    return (
+        f"{where}. {first['clips']:,} clips, {jobs['denoisers']} denoisers, {jobs['features']} banks of features, "
+        f"{jobs['members']} members. The upper rows are of one process with one thread.{gpu}\n\n"
+        f"{_table(['', *(heads[name] for name in found)], rows, left=(0,))}"
+    )
+
+
+def _hours(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+
+
+def _read(file: str) -> Any:
+    path = RESULTS / file
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _absent(file: str, command: str) -> str:
+    return f"Not measured yet: `{command}` writes `benchmarks/results/{file}`."
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> str:
+    rule = ["---" if place in left else "---:" for place in range(len(head))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))

@@ -1,0 +1,30 @@
+"""The command that takes a detector elsewhere: export."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def export(detector: Path, *, onnx: Annotated[Path, Parameter(name="--onnx")]) -> None:
+    """Export a detector as ONNX graphs with a runner that needs onnxruntime and numpy only.
+
+    Every graph is compared with torch before the folder appears.
+
+    Args:
+        detector: The detector's file.
+        onnx: Folder to make: a graph for each member, detector.json, run.py.
+    """
+    from rich.console import Console
+
+    from auscult.detector import Detector
+    from auscult.display import counting
+    from auscult.display.exported import exported_table
+    from auscult.export import export_detector
+
+    opened = Detector.load(detector)
+    with counting("exporting") as show:
+        members = export_detector(opened, onnx, on_member=lambda done, total: show(done, total, "members"))
+    console = Console()
+    console.print(exported_table(members))
+    console.print(f"exported: {onnx}; try it: python {onnx / 'run.py'} RECORDING.wav", markup=False, soft_wrap=True)

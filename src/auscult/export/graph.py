@@ -1,0 +1,234 @@
+"""A member as one graph: from a waveform to the score of a clip, in operations that ONNX has."""
+
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from auscult.errors import ExportError
+from auscult.export.freak import PlainNetwork
+from auscult.features.log_mel import EPS, LogMel
+from auscult.models import HVAE, IDCAE, Autoencoder, Freak, Model, Spectral
+from auscult.models.layers import fold_norms
+from auscult.models.spectral import ranking_pooling
+from auscult.models.window import WindowModel
+from auscult.pooling import CAP_DEVIATIONS, WINDOW_SECONDS
+from auscult.scoring import Part
+
+
+class LogMelGraph(nn.Module):
+    """What `LogMel` computes, with the Fourier transform as two products with matrices, in float64.
+
+    The matrices are made of one table of cosines and one of sines when the graph is loaded, so that the file is small.
+
+    Shape:
+        `[T]` -> `[N, F]`.
+    """
+
+    cosines: Tensor
+    sines: Tensor
+    window: Tensor
+    filters: Tensor
+
+    def __init__(self, features: LogMel) -> None:
+        super().__init__()
+        self.n_fft, self.hop_length, self.scale = features.n_fft, features.hop_length, features.scale
+        angles = 2 * math.pi / features.n_fft * torch.arange(features.n_fft, dtype=torch.float64)
+        self.register_buffer("cosines", angles.cos())
+        self.register_buffer("sines", angles.sin())
+        self.register_buffer("window", features._window.double())
+        self.register_buffer("filters", features._filters)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Frames of a waveform of at least `n_fft` samples."""
+        margin, within = self.n_fft // 2, torch.arange(self.n_fft)
+        n_frames = 1 + (waveform.shape[0] + 2 * margin - self.n_fft) // self.hop_length
+        padded = F.pad(waveform.double(), (margin, margin))
+        places = torch.arange(n_frames)[:, None] * self.hop_length + within  # [N, n_fft]
+        frames = padded[places] * self.window
+        turns = within[:, None] * torch.arange(self.n_fft // 2 + 1) % self.n_fft  # [n_fft, n_fft // 2 + 1]
+        power = (frames @ self.cosines[turns]).square() + (frames @ self.sines[turns]).square()
+        mel = power.float() @ self.filters
+        if self.scale == "log":
+            # The exporter takes EPS for 0 and drops it; divided by EPS, a power of two, the sum is the same number.
+            return (10 * (mel / EPS + 1).double().log10() + 10 * math.log10(EPS)).float()
+        return mel.sqrt() if self.scale == "sqrt" else mel
+
+
+class PartGraph(nn.Module):
+    """A member with its front end and its pooling.
+
+    Args:
+        part: the member.
+
+    Shape:
+        waveform `[T]` float32 at the rate of the features, place of the machine among the model's ids `[]` int64, which
+        only families that know ids read -> score `[]` float64, not standardised.
+
+    Raises:
+        ExportError: for a member that ONNX cannot express here; see `obstacle`.
+    """
+
+    def __init__(self, part: Part) -> None:
+        super().__init__()
+        if (reason := obstacle(part)) is not None:
+            raise ExportError(f"{part.name} cannot be exported: {reason}")
+        features = part.front_end.features
+        assert isinstance(features, LogMel)
+        self.front_end, self.model = LogMelGraph(features), plain(part.model)
+        self.pooling = part.pooling or part.model.default_pooling
+        self.window = max(1, round(WINDOW_SECONDS * features.frame_rate))
+
+    def forward(self, waveform: Tensor, machine: Tensor) -> Tensor:
+        """The score of a clip."""
+        frames = self.front_end(waveform)
+        model: Model = self.model
+        if isinstance(model, Spectral):
+            scores: Tensor = model.clip_density(ranking_pooling(model._standardised(frames), model.ratio)[None])
+            return scores[0]
+        if isinstance(model, Freak):
+            return _freak_score(model, frames)
+        assert isinstance(model, WindowModel)
+        return self._pooled(model, self._window_scores(model, frames, machine).double())
+
+    def _window_scores(self, model: WindowModel, frames: Tensor, machine: Tensor) -> Tensor:
+        """Scores `[N']` of the windows of frames `[N, F]`."""
+        if isinstance(model, IDCAE):
+            windows = windows_of(model._standardised(frames), model.context)
+            return model._error(model(windows, machine.expand(windows.shape[0])), windows).mean(dim=1)
+        windows = windows_of(frames, model.context)
+        if isinstance(model, HVAE):
+            return model._errors(windows)[model.score].mean(dim=1)
+        assert isinstance(model, Autoencoder)
+        difference: Tensor = model(windows)
+        return difference.square().mean(dim=1)
+
+    def _pooled(self, model: WindowModel, scores: Tensor) -> Tensor:
+        """The score of a clip from those of its windows `[N']`, as `auscult.pooling.pool`."""
+        if self.pooling == "mean":
+            return scores.mean()
+        if self.pooling == "median":
+            return quantile(scores, 0.5)
+        if self.pooling == "meancap":
+            margin = CAP_DEVIATIONS * model.frame_score_deviation
+            middle = model.frame_score_mean
+            return scores.clamp(middle - margin, middle + margin).mean()
+        return windowed_median(scores, self.window, sliding=self.pooling == "winmed-sliding")
+
+
+def plain(model: Model) -> Model:
+    """A copy that shares the weights, whose network does without what only makes torch faster."""
+    copied = copy(model)
+    copied._modules = dict(model._modules)
+    if isinstance(copied, Freak):
+        copied.network = PlainNetwork(copied.network)  # type: ignore[assignment]  # it computes the same
+    elif isinstance(copied, Autoencoder):
+        copied.network = fold_norms(copied.network)
+    return copied
+
+
+def obstacle(part: Part) -> str | None:
+    """Why a member cannot be exported; none if it can."""
+    features, pooling = part.front_end.features, part.pooling or part.model.default_pooling
+    if part.front_end.denoiser is not None:
+        return "its sound passes through a denoiser, which is not exported; leave such members out of the detector"
+    if not isinstance(features, LogMel):
+        return f"its features are {features.kind}, and only log_mel is exported; leave such members out of the detector"
+    if not isinstance(part.model, (Autoencoder, Freak, HVAE, IDCAE, Spectral)):
+        return f"the family {part.family} is not exported; leave such members out of the detector"
+    if pooling not in (None, "mean", "median", "winmed", "winmed-sliding", "meancap"):
+        return f"the pooling {pooling!r} is not exported; choose mean, median, winmed, winmed-sliding or meancap"
+    return None
+
+
+def least_samples(part: Part) -> int:
+    """The shortest waveform that a member scores, in samples."""
+    features = part.front_end.features
+    assert isinstance(features, LogMel)
+    return max(features.n_fft, (part.model.frame_context - 1) * features.hop_length + features.n_fft % 2)
+
+
+def windows_of(frames: Tensor, context: int) -> Tensor:
+    """All windows `[N - context + 1, context * F]` of frames `[N, F]`, frame by frame."""
+    places = torch.arange(frames.shape[0] - context + 1)[:, None] + torch.arange(context)
+    return frames[places].flatten(start_dim=1)
+
+
+def quantile(values: Tensor, share: float) -> Tensor:
+    """Quantile over the first axis, linear between ranks as numpy's: each rank weighs 1 less its distance, if above 0.
+
+    >>> float(quantile(torch.tensor([4.0, 1.0, 2.0, 3.0]), 0.5))
+    2.5
+    """
+    ranks = torch.arange(values.shape[0], dtype=values.dtype)
+    weights = F.relu(1 - (ranks - share * (values.shape[0] - 1)).abs())
+    return weights @ values.sort(dim=0).values
+
+
+def windowed_median(scores: Tensor, window: int, *, sliding: bool) -> Tensor:
+    """Mean of the medians of windows of scores `[N]`, as `auscult.pooling.winmed`.
+
+    Every window of every start is sorted, what lies behind the end as infinity; then those that count are averaged.
+    """
+    n = scores.shape[0]
+    starts, within = torch.arange(n), torch.arange(window)
+    places = starts[:, None] + within  # [N, window]
+    held = torch.where(places < n, scores[places.clamp(max=n - 1)], torch.inf).sort(dim=1).values
+    middle = (torch.clamp(n - starts, max=window) - 1).to(scores.dtype) / 2
+    weights = F.relu(1 - (within.to(scores.dtype) - middle[:, None]).abs())
+    medians = torch.where(weights > 0, held * weights, 0.0).sum(dim=1)
+    counts = (starts <= torch.clamp(starts[-1] + 1 - window, min=0)) if sliding else starts % window == 0
+    return torch.where(counts, medians, 0.0).sum() / counts.to(scores.dtype).sum()
+
+
+def _freak_score(model: Freak, frames: Tensor) -> Tensor:
+    """The score of a clip `[N, F]`."""
+    if model.score == "gaussian":
+        scores: Tensor = model.density(model._difference(frames))
+        return scores[0]
+    errors = model._errors(frames)
+    if model.score == "mse":
+        return errors.mean()
+    return quantile(quantile(errors, model.percentile / 100), model.percentile / 100)
+
+
+def write_graph(part: Part, path: Path) -> None:
+    """Write the graph of a member as one ONNX file with the inputs `waveform` and `machine` and the output `score`.
+
+    Raises:
+        ExportError: as `PartGraph`.
+    """
+    features = part.front_end.features
+    assert isinstance(features, LogMel)
+    graph = PartGraph(part).eval()
+    # The exporter takes a size that can be 1 for a constant; the graph is right for a single window all the same.
+    least = max(features.n_fft, features.hop_length * part.model.frame_context) + features.n_fft % 2
+    example = torch.zeros(2 * least + features.hop_length * 10), torch.tensor(0)
+    length = torch.export.Dim("samples", min=least)
+    with _quiet(), torch.no_grad():
+        program = torch.export.export(graph, example, dynamic_shapes={"waveform": {0: length}, "machine": None})
+        onnx = torch.onnx.export(program, input_names=["waveform", "machine"], output_names=["score"], verbose=False)
+    assert onnx is not None
+    onnx.save(path, external_data=False)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's notes on packages that it does not need and on torch's own old calls."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,62 @@
+"""Whether a graph says what torch says: the same sounds through both."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auscult.export.graph import least_samples
+from auscult.scoring import Part, Scorer
+
+SEED = 0
+
+
+def compare(part: Part, graph: Path, machine_ids: Sequence[str], *, window: int) -> tuple[float, float]:
+    """Greatest difference between a graph and torch over some sounds and all machines.
+
+    Args:
+        part: the member.
+        graph: its file.
+        machine_ids: by which the models know the machines.
+        window: samples of a window.
+
+    Returns:
+        The difference of standardised scores, divided by the score where that is greater than 1; and the seconds that
+        one window took in onnxruntime with one thread, the least of all.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    scorer, rate = Scorer([part]), part.front_end.features.sample_rate
+    difference, seconds = 0.0, float("inf")
+    for waveform in sounds(window, least_samples(part), sample_rate=rate):
+        for machine_id in machine_ids:
+            expected = scorer.score(waveform, machine_id, sample_rate=rate).score
+            place = part.model.ids.index(machine_id) if part.model.knows_ids else 0
+            start = time.perf_counter()
+            raw = session.run(["score"], {"waveform": waveform, "machine": np.array(place)})[0]
+            if len(waveform) == window:
+                seconds = min(seconds, time.perf_counter() - start)
+            found = (float(raw) - part.mean) / part.sd
+            difference = max(difference, float(abs(found - expected) / max(1.0, abs(expected))))
+            if not np.isfinite(found):
+                return float("inf"), seconds
+    return difference, seconds
+
+
+def sounds(window: int, least: int, *, sample_rate: int) -> list[NDArray[np.float32]]:
+    """Noise with tones, a louder one, noise that fades, silence; of a window, of other lengths, the shortest `[T]`."""
+    rng = np.random.default_rng(SEED)
+    found = []
+    for number, length in enumerate((window, max(least, window // 2 + 1), least)):
+        instants = np.arange(length) / sample_rate
+        tone = np.sin(2 * np.pi * 0.03 * sample_rate * instants + rng.random())
+        noise = rng.standard_normal(length)
+        found += [0.02 * noise + 0.1 * tone, 0.2 * noise]
+        if number == 0:
+            found += [0.1 * noise * np.linspace(1, 0, length) ** 4, np.zeros(length)]
+    return [sound.astype(np.float32) for sound in found]

@@ -1,0 +1,101 @@
+"""Score recordings with the detector beside this file; it needs numpy and onnxruntime only.
+
+python run.py [--machine NAME] FILE.wav ...     prints a JSON object in each line; exit code 3 if a file has no score
+"""
+
+import argparse
+import json
+import sys
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+FOLDER = Path(__file__).parent
+FACTS = json.loads((FOLDER / "detector.json").read_text(encoding="utf-8"))
+MACHINES: dict[str, dict[str, Any]] = {machine["name"]: machine for machine in FACTS["machines"]}
+OPTIONS = onnxruntime.SessionOptions()
+OPTIONS.intra_op_num_threads = 1
+SESSIONS = [
+    onnxruntime.InferenceSession(str(FOLDER / member["file"]), OPTIONS, providers=["CPUExecutionProvider"])
+    for member in FACTS["members"]
+]
+
+
+def windows(path: Path) -> Iterator[NDArray[np.float32]]:
+    """The windows of a file: float32 `[T]`, full scale is 1; of a short file, all of it."""
+    with wave.open(str(path)) as file:
+        rate, channels, width, total = file.getframerate(), file.getnchannels(), file.getsampwidth(), file.getnframes()
+        if rate != FACTS["sample_rate"]:
+            raise ValueError(f"its rate is {rate} Hz, the detector's {FACTS['sample_rate']} Hz; resample it")
+        if width not in (2, 4):
+            raise ValueError(f"its samples have {8 * width} bits; convert it to 16 or 32 bits, whole numbers")
+        if channels <= FACTS["channel"]:
+            raise ValueError(f"it has {channels} channels, the detector hears channel {FACTS['channel']}, from 0")
+        if total < FACTS["shortest_samples"]:
+            raise ValueError(f"it has {total} samples; the detector needs {FACTS['shortest_samples']}")
+        length = min(FACTS["window_samples"], total)
+        for start in range(0, total - length + 1, FACTS["step_samples"]):
+            file.setpos(start)
+            samples = np.frombuffer(file.readframes(length), f"<i{width}")
+            if len(samples) != length * channels:
+                raise ValueError("it is truncated; copy it again")
+            yield (samples[FACTS["channel"] :: channels] / 2 ** (8 * width - 1)).astype(np.float32)
+
+
+def window_score(waveform: NDArray[np.float32], machine_id: str) -> float:
+    """Weighted mean of the members' standardised scores."""
+    total = 0.0
+    for member, session in zip(FACTS["members"], SESSIONS, strict=True):
+        place = member["ids"].index(machine_id) if member["ids"] else 0
+        score = session.run(["score"], {"waveform": waveform, "machine": np.array(place)})[0]
+        total += member["weight"] * (float(score) - member["mean"]) / member["sd"]
+    return total
+
+
+def judged(path: Path, machine: dict[str, Any]) -> dict[str, Any]:
+    """What the detector says of a file: the k-th largest score of n windows on end, at the worst moment."""
+    scores, whole = [], True
+    for waveform in windows(path):
+        scores.append(window_score(waveform, machine["machine_id"]))
+        whole = len(waveform) >= FACTS["judged_samples"]
+    k, n = (min(FACTS["alarm"][name], len(scores)) for name in ("k", "n"))
+    score = max(sorted(scores[start : start + n])[n - k] for start in range(len(scores) - n + 1))
+    threshold, p_value, decision = machine["threshold"], None, "unknown"
+    if threshold is not None and whole:
+        greater = next((number for value, number in machine["reference"] if value < score), machine["references"])
+        p_value = min(1.0, len(scores) * (1 + greater) / (1 + machine["references"]))
+        decision = "anomalous" if score > threshold else "normal"
+    found = {"file": str(path), "machine_id": machine["name"], "score": score}
+    return found | {"threshold": threshold, "p_value": p_value, "decision": decision}
+
+
+def machine_of(path: Path) -> str:
+    """The only machine, or the one whose name is a folder of the path or stands in the file's name."""
+    found = [name for name in MACHINES if name in path.parts[:-1]]
+    found = (
+        list(MACHINES)
+        if len(MACHINES) == 1
+        else found or [name for name in MACHINES if f"_{name}_" in f"_{path.stem}_"]
+    )
+    if len(found) != 1:
+        raise ValueError(f"it does not say which machine made it, of {', '.join(MACHINES)}; name it with --machine")
+    return found[0]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Score recordings (wav) with the detector beside this file.")
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--machine", choices=MACHINES, help="which machine made them")
+    arguments, failed = parser.parse_args(), False
+    for path in arguments.files:
+        try:
+            print(json.dumps(judged(path, MACHINES[arguments.machine or machine_of(path)])), flush=True)
+        except (OSError, EOFError, ValueError, wave.Error) as error:
+            failed = True
+            print(f"error: {path}: {error}", file=sys.stderr)
+    sys.exit(3 if failed else 0)

@@ -1,0 +1,182 @@
+"""Writes the folder of an export: graphs, description, runner; whole or not at all."""
+
+import json
+import os
+import platform
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from auscult import __version__
+from auscult.detector import Detector
+from auscult.detector.listing import facts_of
+from auscult.detector.scoring import NEARLY
+from auscult.errors import ExportError
+from auscult.files import saving
+from auscult.scoring import Part
+
+FORMAT = 1
+"""Version of `detector.json`."""
+
+TOLERANCE = 1e-4
+"""Greatest difference between ONNX and torch, in standard deviations of normal scores; of greater scores, their share.
+"""
+
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+"""What an export needs beside auscult's own requirements."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedMember:
+    """A member as it was exported.
+
+    Attributes:
+        name: of the member.
+        file: its graph, in the folder.
+        megabytes: size of the file.
+        difference: greatest one between ONNX and torch, as `TOLERANCE`.
+        milliseconds: that onnxruntime takes for one window, with one thread.
+    """
+
+    name: str
+    file: str
+    megabytes: float
+    difference: float
+    milliseconds: float
+
+
+def export_detector(
+    detector: Detector, folder: Path, *, on_member: Callable[[int, int], None] | None = None
+) -> list[ExportedMember]:
+    """Write a detector as ONNX graphs, with `detector.json` and `run.py`, and compare every graph with torch.
+
+    Args:
+        detector: of members that are exported, see `auscult.export.graph.obstacle`.
+        folder: to be made.
+        on_member: called with the number of members done and of all.
+
+    Raises:
+        ExportError: if the folder is there already, a package is missing, a member cannot be exported, or a graph
+            differs from torch by more than `TOLERANCE`; then there is no folder.
+        RunError: if the disk is full or the folder cannot be written to.
+    """
+    require_packages()
+    if folder.exists():
+        raise ExportError(f"{folder} is there already; name another folder, or remove it")
+    require_exportable(detector)
+    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+    try:
+        with saving(folder):
+            temporary.mkdir(parents=True)
+        members = []
+        for place, part in enumerate(detector.parts):
+            members.append(_write_member(detector, part, temporary, f"{place}-{_plain(part.name)}.onnx"))
+            if on_member is not None:
+                on_member(place + 1, len(detector.parts))
+        with saving(folder):
+            text = json.dumps(description_of(detector, members), indent=1)
+            (temporary / "detector.json").write_text(f"{text}\n", encoding="utf-8")
+            shutil.copyfile(Path(__file__).with_name("runner.py"), temporary / "run.py")
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return members
+
+
+def require_packages() -> None:
+    """Refuse to begin what needs packages that are not there.
+
+    Raises:
+        ExportError: if one is missing.
+    """
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise ExportError(f"an export needs {', '.join(missing)}: pip install 'auscult[onnx]'")
+
+
+def require_exportable(detector: Detector) -> None:
+    """Refuse a detector one of whose members has no graph: without it scores and thresholds would be others.
+
+    Raises:
+        ExportError: naming each such member and the reason.
+    """
+    from auscult.export.graph import obstacle
+
+    reasons = []
+    for part in detector.parts:
+        rate = part.front_end.features.sample_rate
+        reason = obstacle(part)
+        if reason is None and rate != detector.sample_rate:
+            reason = (
+                f"it hears at {rate} Hz and others at {detector.sample_rate} Hz, and nothing is resampled in a graph"
+            )
+        if reason is not None:
+            reasons.append(f"{part.name}: {reason}")
+    if reasons:
+        raise ExportError(f"the detector cannot be exported: {'; '.join(reasons)}")
+
+
+def _write_member(detector: Detector, part: Part, folder: Path, name: str) -> ExportedMember:
+    from auscult.export.graph import write_graph
+    from auscult.export.parity import compare
+
+    with saving(folder / name):
+        write_graph(part, folder / name)
+    ids = sorted({machine.machine_id for machine in detector.machines.values()})
+    difference, seconds = compare(part, folder / name, ids, window=detector.samples(detector.window_seconds))
+    if not difference <= TOLERANCE:
+        raise ExportError(
+            f"the graph of {part.name} differs from torch by {difference:.2g}, and {TOLERANCE:g} is allowed; nothing "
+            "was written. Please report this with the recipe of the detector"
+        )
+    return ExportedMember(part.name, name, (folder / name).stat().st_size / 1e6, difference, 1e3 * seconds)
+
+
+def description_of(detector: Detector, members: Sequence[ExportedMember]) -> dict[str, Any]:
+    """All that the runner needs and people want to know, as JSON."""
+    from auscult.export.graph import least_samples
+
+    facts = facts_of(detector)
+    for machine, fact in zip(detector.machines.values(), facts["machines"], strict=True):
+        known = machine.calibration
+        fact |= {"reference": known and known.reference, "references": known and known.references}
+    return {
+        "format": FORMAT,
+        **facts,
+        "window_samples": detector.samples(detector.window_seconds),
+        "step_samples": detector.samples(detector.step_seconds),
+        "judged_samples": NEARLY * detector.samples(detector.window_seconds),
+        "shortest_samples": max(least_samples(part) for part in detector.parts),
+        "members": [
+            {
+                **fact,
+                "file": member.file,
+                "weight": float(weight),
+                "mean": part.mean,
+                "sd": part.sd,
+                "ids": list(part.model.ids) if part.model.knows_ids else None,
+            }
+            for part, fact, member, weight in zip(
+                detector.parts, facts["members"], members, detector.scorer.weights, strict=True
+            )
+        ],
+        "parity": {
+            "tolerance": TOLERANCE,
+            "differences": {member.name: member.difference for member in members},
+        },
+        "versions": {
+            "auscult": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "numpy", *PACKAGES)},
+        },
+    }
+
+
+def _plain(name: str) -> str:
+    """A name of which file systems and shells think nothing."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:60]
