@@ -1,4 +1,4 @@
-"""A real slider: learned from 60 of its 75 normal clips, monitored over the rest, two test normals and two anomalies."""
+"""A real slider: learned from 60 of its 75 normal clips, monitored over the others and its test clips."""
 
 import io
 import json
@@ -130,7 +130,9 @@ def summary(method: Method, rate: str, rows: list[dict[str, Any]]) -> dict[str, 
         "without_threshold": seeds - len(rows),
         "anomalies": len(delays),
         "detected": len(detected),
-        "by_clip": {name: sum(row["delays"][name] is not None for row in rows) for row in rows[:1] for name in row["delays"]},
+        "by_clip": {
+            name: sum(row["delays"][name] is not None for row in rows) for row in rows[:1] for name in row["delays"]
+        },
         "median_delay_seconds": float(np.median(detected)) if detected else None,
         "longest_delay_seconds": max(detected) if detected else None,
         "false_alarms": sum(row["false_alarms"] for row in rows),

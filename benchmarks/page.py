@@ -343,8 +343,8 @@ def monitored_factory() -> str:
     number, whole = len(found["machines"]), PLAN
     text = (
         f"{number} of 6 machines; each calibrated on {plan['calibration_hours']:g} h at {plan['rate']:g} an hour, then "
-        f"{plan['hours']:g} h of new normal sound, a window every {plan['step_seconds']:g} s. If all is well, all counts "
-        f"lie within with a chance of about {100 * 0.99**number:.0f} %."
+        f"{plan['hours']:g} h of new normal sound, a window every {plan['step_seconds']:g} s. If all is well, all "
+        f"counts lie within with a chance of about {100 * 0.99**number:.0f} %."
     )
     full = (6, whole.calibration_hours, whole.hours, whole.rate)
     if (number, plan["calibration_hours"], plan["hours"], plan["rate"]) != full:
