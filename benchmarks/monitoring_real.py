@@ -1,4 +1,4 @@
-"""A real slider: learned from 60 of its 75 normal clips, monitored over the rest, two test normals, two anomalies."""
+"""A real slider: learned from 60 of its 75 normal clips, monitored over the others and its test clips."""
 
 import io
 import json
