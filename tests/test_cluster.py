@@ -285,10 +285,11 @@ class Diary(Trap):
 
 @pytest.mark.slow
 def test_each_job_on_a_gpu_has_a_process_of_its_own(
-    cluster: Any, plan: Plan, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Any, factory: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that computed on one GPU would stay there, although Ray gave its next job another one."""
     monkeypatch.setattr(auscult.cluster.executor, "resources_of", lambda job, gpus: {"num_cpus": 0, "num_gpus": gpus})
+    plan = make_plan(small(), load_clips(factory, machine_types=["fan"]), store, device="cpu")
     jobs = [
         replace(job, arguments=Diary("", tmp_path / job.label, job.arguments)) if job in plan.members else job
         for job in jobs_of(plan)

@@ -83,7 +83,8 @@ def test_files_and_checkpoint_survive(tmp_path: Path) -> None:
     history.close()
     again = History(tmp_path)
     assert again.checkpoint() == {"a": 1}
-    assert again.heard_files() == {"x.wav": FileKey("x.wav", 2**40, 2**62)}
+    assert again.heard_file("x.wav") == FileKey("x.wav", 2**40, 2**62)
+    assert again.heard_file("y.wav") is None
     again.close()
 
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from auscult.errors import AudioError, AuscultError, MonitorError
 from auscult.live import folder as folder_module
 from auscult.live.folder import FolderSource
+from auscult.live.history import History
 from auscult.live.pcm import PcmDecoder, PcmSource
 from auscult.live.sound import End, FileKey, FileSource, Item, Problem, Solved, Sound, Start, Waiting
 from auscult.live.sources import SourceOptions, open_source
@@ -135,7 +136,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def watched(folder: Path, *, heard: dict[str, FileKey] | None = None, **options: Any) -> FolderSource:
     given = {"stable_seconds": 0.05, "give_up_seconds": 0.2, "stall_seconds": 10.0, **options}
-    return FolderSource(folder, sample_rate=1000, channel=0, heard=heard or {}, stop=threading.Event(), **given)
+    return FolderSource(folder, sample_rate=1000, channel=0, heard=(heard or {}).get, stop=threading.Event(), **given)
 
 
 def names(items: list[Item]) -> list[str]:
@@ -239,6 +240,30 @@ def test_a_folder_that_vanishes_is_reported_and_looked_for(tmp_path: Path, quick
     assert Solved("vanished") in seen
 
 
+def test_a_mount_that_comes_back_is_not_heard_again(tmp_path: Path, quick: None) -> None:
+    """Without its mount a folder is empty, not gone."""
+    for name in ("a.wav", "b.wav"):
+        write(tmp_path / "folder" / name, noise(1.0))
+    history, source, items = History(None), watched(tmp_path / "folder"), []
+    source._look_up, waits = history.heard_file, 0
+    for item in source:
+        items.append(item)
+        if isinstance(item, End):
+            history.record([], heard=item.key)
+        if not isinstance(item, Waiting) or len(names(items)) < 2:
+            continue
+        waits += 1
+        if waits == 2:
+            (tmp_path / "folder").rename(tmp_path / "device")
+            (tmp_path / "folder").mkdir()
+        elif waits == 5:
+            (tmp_path / "folder").rmdir()
+            (tmp_path / "device").rename(tmp_path / "folder")
+        elif waits == 15:
+            source.stop.set()
+    assert names(items) == ["a.wav", "b.wav"]
+
+
 def test_names_that_no_text_can_hold_do_no_harm(tmp_path: Path, quick: None) -> None:
     path = os.fsencode(tmp_path) + b"/a\xff.wav"
     try:
@@ -297,7 +322,9 @@ def device(monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
 
 
 def opened(text: str = "mic", **options: Any) -> Any:
-    return open_source(SourceOptions(text, **options), sample_rate=1000, heard={}, stop=threading.Event())
+    return open_source(
+        SourceOptions(text, **options), sample_rate=1000, heard=lambda name: None, stop=threading.Event()
+    )
 
 
 def test_a_microphone_gives_its_channel_and_says_what_it_lost(device: FakeDevice) -> None:

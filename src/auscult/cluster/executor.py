@@ -1,5 +1,6 @@
 """A Ray cluster as the executor: the same jobs on the processors and GPUs of many machines, through a shared store."""
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,6 +21,9 @@ TRIES = 3
 
 AHEAD = 2
 """Jobs given to the cluster for each processor: the next ones wait there, and a cluster that can grow sees them."""
+
+LOOK_SECONDS = 2.0
+"""Which nodes there are is asked this often."""
 
 DIED = (
     f"the process or machine on which it ran died {TRIES} times, perhaps because memory ran out; "
@@ -89,6 +93,8 @@ class _Tasks:
         self._running: dict[Any, Job] = {}
         self._again: list[Job] = []
         self._deaths: Counter[str] = Counter()
+        self._home = self._ray.get_runtime_context().get_node_id()
+        self._looked, self._known = -LOOK_SECONDS, 0
 
     def __enter__(self) -> "_Tasks":
         return self
@@ -100,13 +106,31 @@ class _Tasks:
 
     def give_out(self, schedule: Schedule, on_progress: OnProgress) -> bool:
         """Give the cluster jobs until it has enough; whether it has any."""
-        room = self._executor.workers or AHEAD * max(1, int(self._ray.cluster_resources().get("CPU", 0)))
+        processors = self._processors()
+        room = self._executor.workers or AHEAD * max(1, processors)
         while len(self._running) < room and (job := self._again.pop() if self._again else schedule.start()):
             on_progress(job.label, 0, steps_of(job), "waits for a place")
             resources = resources_of(job, self._executor.gpus_per_job)
             task = self._work_on_gpu if "num_gpus" in resources else self._work
             self._running[task.options(**resources, name=job.label).remote(job, self._site)] = job
         return bool(self._running)
+
+    def _processors(self) -> int:
+        """Of all nodes that are there, as known for at most `LOOK_SECONDS`.
+
+        Raises:
+            RunError: if this machine is no longer among them: no task would ever end.
+        """
+        if time.monotonic() - self._looked >= LOOK_SECONDS:
+            nodes = {node["NodeID"]: node["Resources"] for node in self._ray.nodes() if node["Alive"]}
+            if self._home not in nodes:
+                raise RunError(
+                    "this machine is no longer part of the Ray cluster: its Ray process has died. What was finished is "
+                    "kept; start Ray again, and the same command goes on"
+                )
+            self._known = int(sum(resources.get("CPU", 0) for resources in nodes.values()))
+            self._looked = time.monotonic()
+        return self._known
 
     def listen(self, schedule: Schedule, on_progress: OnProgress) -> None:
         """Wait a moment; pass on what the tasks tell, and note which jobs have ended."""

@@ -52,7 +52,7 @@ def window_score(waveform: NDArray[np.float32], machine_id: str) -> float:
     total = 0.0
     for member, session in zip(FACTS["members"], SESSIONS, strict=True):
         place = member["ids"].index(machine_id) if member["ids"] else 0
-        score = session.run(["score"], {"waveform": waveform, "machine": np.array(place)})[0]
+        score = session.run(["score"], {"waveform": waveform, "machine": np.array(place, dtype=np.int64)})[0]
         total += member["weight"] * (float(score) - member["mean"]) / member["sd"]
     return total
 

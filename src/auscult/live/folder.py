@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,7 +29,8 @@ class FolderSource:
         folder: to watch.
         sample_rate: of the scorer, in Hz.
         channel: counted from 0.
-        heard: files that were heard before, by name.
+        heard: gives a file of a name as it was heard before, or None. Those that are there are remembered, so that
+            memory is as large as the folder; others are asked for when they come back, as after a mount that failed.
         stop: ends the iteration when set.
         stall_seconds: without a new file.
         stable_seconds: see `STABLE_SECONDS`.
@@ -45,7 +46,7 @@ class FolderSource:
         *,
         sample_rate: int,
         channel: int,
-        heard: Mapping[str, FileKey],
+        heard: Callable[[str], FileKey | None],
         stop: threading.Event,
         stall_seconds: float,
         stable_seconds: float = STABLE_SECONDS,
@@ -55,7 +56,8 @@ class FolderSource:
         self.folder, self.sample_rate, self.channel, self.stop = folder, sample_rate, channel, stop
         self.stall_seconds, self.stable_seconds, self.give_up_seconds = stall_seconds, stable_seconds, give_up_seconds
         self.name, self.until_idle = str(folder), until_idle
-        self._heard = dict(heard)
+        self._look_up = heard
+        self._heard: dict[str, FileKey | None] = {}
         self._since: dict[FileKey, float] = {}  # when a file that was not heard was first seen like this
         self._gone = False
 
@@ -92,8 +94,7 @@ class FolderSource:
                         if path.is_file():
                             key = file_key(path, str(name))
                             there[key.name] = path, key
-        if self.folder.is_dir():
-            self._heard = {name: key for name, key in self._heard.items() if name in there}
+        self._heard = {name: self._heard.get(name) or self._look_up(name) for name in there}
         new = [(path, key) for name, (path, key) in there.items() if self._heard.get(name) != key]
         now = time.monotonic()
         self._since = {key: self._since.get(key, now) for _, key in new}

@@ -84,9 +84,11 @@ class History:
         rows = self._rows("SELECT json FROM checkpoint")
         return dict(json.loads(rows[0][0])) if rows else None
 
-    def heard_files(self) -> dict[str, FileKey]:
-        """Files that were heard to their ends, by name."""
-        return {row[0]: FileKey(*row) for row in self._rows("SELECT name, size, mtime_ns FROM files")}
+    def heard_file(self, name: str) -> FileKey | None:
+        """A file as it was heard to its end, or None."""
+        with self._mutex:
+            rows = self._rows("SELECT name, size, mtime_ns FROM files WHERE name = ?", name)
+            return self._files.get(name) or (FileKey(*rows[0]) if rows else None)
 
     def record(
         self,

@@ -139,7 +139,7 @@ def listen(
     # What can be refused comes first: nobody is told that a monitor is there before it is.
     history = History(state)
     try:
-        opened = open_source(source, sample_rate=scorer.sample_rate, heard=history.heard_files(), stop=signals.stop)
+        opened = open_source(source, sample_rate=scorer.sample_rate, heard=history.heard_file, stop=signals.stop)
         remote = outputs.remote(watch.machine_id)
         local: list[Output] = [screen] if isinstance(screen, JsonLines) else []
         history.deliver_to([output.name for output in (*local, *remote)])

@@ -1,7 +1,7 @@
 """From `--source` to a source: mic, a file, a folder to watch, or - for standard input."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def open_source(
     options: SourceOptions,
     *,
     sample_rate: int,
-    heard: Mapping[str, FileKey],
+    heard: Callable[[str], FileKey | None],
     stop: threading.Event,
     descriptor: int = STDIN,
 ) -> Source:
@@ -85,7 +85,7 @@ def open_source(
     Args:
         options: see there.
         sample_rate: of the scorer, in Hz.
-        heard: files of a folder that were heard before.
+        heard: gives a file of a folder as it was heard before, or None.
         stop: ends the source when set.
         descriptor: of standard input.
 

@@ -57,8 +57,21 @@ def _attempted(work: Callable[..., Made], *arguments: object) -> Made | Unscored
 
 
 def _scored(scorer: "Scorer", chunk: Chunk) -> list[Result]:
+    """Part by part, so that a network's weights stay in the cache from one file to the next."""
     with single_thread():
-        return [_attempted(scorer.score, path, machine_id) for path, machine_id in chunk]
+        sounds = [_attempted(scorer.frames, path) for path, _ in chunk]
+        members: list[dict[str, float] | Unscored] = [one if isinstance(one, Unscored) else {} for one in sounds]
+        for part in scorer.parts:
+            for place, (frames, (_, machine_id)) in enumerate(zip(sounds, chunk, strict=True)):
+                scores = members[place]
+                if isinstance(frames, Unscored) or isinstance(scores, Unscored):
+                    continue
+                score = _attempted(scorer.member_score, part, frames, machine_id)
+                if isinstance(score, Unscored):
+                    members[place] = score
+                else:
+                    scores[part.name] = score
+        return [one if isinstance(one, Unscored) else scorer.combined(one) for one in members]
 
 
 def _in_order(

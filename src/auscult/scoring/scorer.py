@@ -69,12 +69,17 @@ class Scorer:
         Raises:
             ModelError: if there are fewer frames than a model needs, or one does not know the machine.
         """
-        members: dict[str, float] = {}
-        for part in self.parts:
-            bank = bank_of(frames[part.name][None], [machine_id], frame_rate=part.front_end.features.frame_rate)
-            score = float(part.model.score_clips(bank, pooling=part.pooling)[0])
-            members[part.name] = (score - part.mean) / part.sd
-        return Scored(float(self.weights @ np.array(list(members.values()))), members)
+        return self.combined({part.name: self.member_score(part, frames, machine_id) for part in self.parts})
+
+    def member_score(self, part: Part, frames: Frames, machine_id: str) -> float:
+        """Score of one part for what `frames` gave, in standard deviations above its mean; errors of `score_frames`."""
+        bank = bank_of(frames[part.name][None], [machine_id], frame_rate=part.front_end.features.frame_rate)
+        score = float(part.model.score_clips(bank, pooling=part.pooling)[0])
+        return (score - part.mean) / part.sd
+
+    def combined(self, members: dict[str, float]) -> Scored:
+        """The system's score from those of all its parts."""
+        return Scored(float(self.weights @ np.array([members[part.name] for part in self.parts])), members)
 
     def score(self, sound: Path | Waveform, machine_id: str, *, sample_rate: int | None = None) -> Scored:
         """Score one sound; see `frames` for the arguments and errors.
