@@ -266,7 +266,7 @@ def test_tasks_end_with_their_run_and_the_same_command_goes_on(
     tasks = tasks_at_work()
     assert len(tasks) == 2
     process.send_signal(how)
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=300)
     assert process.returncode == (130 if how == signal.SIGINT else -how)
     assert (out, "Traceback" in errors) == ("", False)
     until(lambda: not any(alive(pid) for pid in tasks), seconds=20)

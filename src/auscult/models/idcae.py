@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from auscult.errors import ModelError
 from auscult.features.bank import Bank
-from auscult.models.layers import dense_block, rows, standardisation
+from auscult.models.layers import clip_standardisation, dense_block, rows, standardisation
 from auscult.models.window import WindowModel, window_view
 from auscult.training import Training
 
@@ -195,7 +195,7 @@ class IDCAE(WindowModel):
 
     def _standardised(self, frames: Tensor) -> Tensor:
         """Frames `[N, F]`, of one clip where each clip has its own statistics."""
-        mean, deviation = (self.mean, self.deviation) if self.standardise == "bank" else standardisation(frames)
+        mean, deviation = (self.mean, self.deviation) if self.standardise == "bank" else clip_standardisation(frames)
         return (frames - mean) / deviation
 
     def _conditioning(self) -> nn.Sequential:

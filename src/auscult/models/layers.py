@@ -62,10 +62,22 @@ def standardisation(frames: Tensor) -> tuple[Tensor, Tensor]:
         n += len(block)
         squares += len(block) * (variance + step.square() * (before / n))
         mean += step * (len(block) / n)
-    deviation = (squares / n).sqrt()
+    mean, deviation = _usable(mean, squares / n)
+    return mean.to(device), deviation.to(device)
+
+
+def clip_standardisation(frames: Tensor) -> tuple[Tensor, Tensor]:
+    """The same of one clip `[N, F]` in one step, whatever its length: what an exporter can follow."""
+    variance, mean = torch.var_mean(frames.double(), dim=0, correction=0)
+    return _usable(mean, variance)
+
+
+def _usable(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation in float32; the deviation of a constant bin is 1."""
+    deviation = variance.sqrt()
     varies = deviation > 1e-6 * mean.abs()  # relative: linear spectrograms of quiet sounds are small throughout
     deviation = torch.where(varies, deviation, torch.ones_like(deviation))
-    return mean.float().to(device), deviation.float().to(device)
+    return mean.float(), deviation.float()
 
 
 def dropout(x: Tensor, rate: float, generator: Random) -> Tensor:
