@@ -68,6 +68,8 @@ def standardisation(frames: Tensor) -> tuple[Tensor, Tensor]:
 
 def clip_standardisation(frames: Tensor) -> tuple[Tensor, Tensor]:
     """The same of one clip `[N, F]` in one step, whatever its length: what an exporter can follow."""
+    if frames.device.type == "mps":  # it has no float64
+        return standardisation(frames)
     variance, mean = torch.var_mean(frames.double(), dim=0, correction=0)
     return _usable(mean, variance)
 
