@@ -70,8 +70,9 @@ def clip_standardisation(frames: Tensor) -> tuple[Tensor, Tensor]:
     """The same of one clip `[N, F]` in one step, whatever its length: what an exporter can follow."""
     if frames.device.type == "mps":  # it has no float64
         return standardisation(frames)
-    variance, mean = torch.var_mean(frames.double(), dim=0, correction=0)
-    return _usable(mean, variance)
+    values = frames.double()
+    mean = values.mean(dim=0)
+    return _usable(mean, (values - mean).square().mean(dim=0))  # the exporter gets var_mean's float64 wrong
 
 
 def _usable(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
