@@ -18,7 +18,7 @@ from benchmarks.training import noise_bank
 GRID = list(product(range(4), (0.9, 0.75, 0.5), (0.0, 2.5, 5.0, 10.0)))
 """Seed, alpha and constant of 48 members."""
 
-SETTINGS = Training(epochs=1, decay=0.95)
+SETTINGS = Training(epochs=4, decay=0.95)
 THREADS = 2
 
 
@@ -55,7 +55,7 @@ def stacked_vs_workers() -> float:
         return side_by_side(
             lambda: list(processes.map(_share, range(THREADS))),
             lambda: list(threads.map(stacks, range(THREADS))),
-            repeats=5,
+            repeats=3,
         )
 
 

@@ -90,6 +90,8 @@ def stack_modules(modules: Sequence[nn.Module], *, before_norm: bool = False) ->
         return StackedLinear([cast(nn.Linear, module) for module in modules], before_norm=before_norm)
     if isinstance(first, nn.BatchNorm1d):
         return StackedBatchNorm([cast(nn.BatchNorm1d, module) for module in modules])
+    if isinstance(first, nn.ReLU):
+        return nn.ReLU()  # in place it would change a view, whose gradient takes copies
     if next(first.parameters(recurse=False), None) is not None:
         raise ModelError(f"{type(first).__name__} cannot be part of a stack; train these models one by one")
     shell = copy.copy(first)

@@ -1,8 +1,11 @@
 """Scoring many files: on several processors at once, in order, a bounded number of them in flight."""
 
+import pickle
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import Pipe
@@ -121,7 +124,7 @@ class _Crew:
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is not None:
             self._line.close()  # in the middle of their work, too
-        self._dismiss()
+        self._dismiss(idle=kind is None)
 
     def submit(self, chunk: Chunk) -> "Future[list[Result]]":
         """Start scoring some files."""
@@ -151,17 +154,31 @@ class _Crew:
         return future
 
     def _hire(self) -> None:
+        """Start all at once; with the system among the arguments each would wait until the one before had read it."""
         from joblib.externals.loky import ProcessPoolExecutor
+        from joblib.externals.loky.backend import get_context
 
         self._line, self._far_end = Pipe()
+        self._incoming, outgoing = Pipe(duplex=False)
+        turn = get_context("loky").Lock()
         self._pool: Any = ProcessPoolExecutor(
-            self._workers, initializer=_join, initargs=(self._scorer, self._far_end), env=ONE_THREAD
+            self._workers, initializer=_join, initargs=(self._incoming, turn, self._far_end), env=ONE_THREAD
         )
+        parcel = pickle.dumps(self._scorer)
+        threading.Thread(target=_deliver, args=(parcel, outgoing, self._workers), daemon=True).start()
 
-    def _dismiss(self) -> None:
-        self._pool.shutdown(wait=True)
-        self._line.close()
-        self._far_end.close()
+    def _dismiss(self, *, idle: bool = False) -> None:
+        """Wait until they have ended; idle ones need not tidy up."""
+        self._pool.shutdown(wait=True, kill_workers=idle)
+        for connection in (self._incoming, self._line, self._far_end):
+            connection.close()
+
+
+def _deliver(parcel: bytes, outgoing: Connection, count: int) -> None:
+    """Send as many copies, until nobody is left to take one."""
+    with suppress(OSError), outgoing:
+        for _ in range(count):
+            outgoing.send_bytes(parcel)
 
 
 # In a worker
@@ -177,10 +194,12 @@ class _Here:
 _here = _Here()
 
 
-def _join(scorer: "Scorer", connection: Connection) -> None:
-    """Become a worker."""
-    _here.scorer = scorer
-    end_with(connection)
+def _join(incoming: Connection, turn: AbstractContextManager[Any], line: Connection) -> None:
+    """Become a worker: take a copy of the system when it is this one's turn."""
+    end_with(line)
+    with turn:
+        parcel = incoming.recv_bytes()
+    _here.scorer = pickle.loads(parcel)
 
 
 def _score_here(chunk: Chunk) -> list[Result]:
