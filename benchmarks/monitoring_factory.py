@@ -188,7 +188,9 @@ def watch_over(machine_type: str, plan: Plan) -> dict[str, Any]:
 
 def _learned(factory: Factory, plan: Plan) -> Detector:
     """What `auscult learn` makes of one long recording; its own threshold is not used."""
-    settings = Settings(rate=plan.rate, step_seconds=plan.step_seconds, alarm=AlarmSettings(), adapt=False)
+    settings = Settings(
+        rate=plan.rate, step_seconds=plan.step_seconds, alarm=AlarmSettings(), adapt_window=False, adapt_cool_down=False
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{factory.machine_type}.wav")
         with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1) as file:

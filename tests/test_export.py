@@ -39,6 +39,7 @@ FREAK = {"m": 1, "n_layers": 1, "crop": 12}
 VARIANTS: dict[str, Callable[[], tuple[Model, str | None]]] = {
     "spectral": lambda: (Spectral(16), None),
     "spectral of ranks": lambda: (Spectral(16, ratio=0.9), None),
+    "spectral of all statistics": lambda: (Spectral(16, statistics=["mean", "deviation", "flux"]), None),
     "spectral of maxima, a mixture": lambda: (Spectral(16, ratio=0.0, n_components=2), None),
     "autoencoder, mean": lambda: (Autoencoder(16, **SMALL), "mean"),
     "autoencoder, standardised, winmed": lambda: (Autoencoder(16, standardise=True, **SMALL), "winmed"),

@@ -1,6 +1,7 @@
 """The yardstick: pooling between mean and maximum, densities of clips and frames."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,8 +48,42 @@ def test_the_score_is_ledoit_and_wolfs_likelihood(clips: np.ndarray) -> None:
     np.testing.assert_allclose(scores, expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"ratio": 0.9}, {"n_components": 2}])
-def test_a_louder_bin_scores_higher_and_is_seen_in_the_map(clips: np.ndarray, arguments: dict[str, float]) -> None:
+EVERYTHING: dict[str, Any] = {"statistics": ["mean", "deviation", "flux"]}
+
+
+def test_statistics_stand_side_by_side_and_their_units_do_not_matter(clips: np.ndarray) -> None:
+    scores = Spectral(6, **EVERYTHING).fit(clips, IDS).score_clips(clips, IDS)
+    x = ((clips - clips.mean(axis=(0, 1))) / clips.std(axis=(0, 1))).astype(np.float64)
+    pooled = np.hstack([x.mean(axis=1), x.std(axis=1), np.abs(np.diff(x, axis=1)).mean(axis=1)])
+    fitted = LedoitWolf().fit(pooled / pooled.std(axis=0))
+    deviations = pooled / pooled.std(axis=0) - fitted.location_
+    distances = np.einsum("ci,ij,cj->c", deviations, np.linalg.inv(fitted.covariance_), deviations)
+    np.testing.assert_allclose(np.diff(scores), 0.5 * np.diff(distances), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("statistic", "heard"), [("mean", False), ("deviation", True), ("flux", True)])
+def test_a_rhythm_of_the_same_mean_is_heard_by_the_statistics_of_change(
+    clips: np.ndarray, statistic: str, heard: bool
+) -> None:
+    model = Spectral(6, statistics=[statistic]).fit(clips, IDS)
+    rhythm = clips + 5 * np.array([1, -1] * 6, dtype=np.float32)[:, None]
+    rises = model.score_clips(rhythm, IDS) - model.score_clips(clips, IDS)
+    assert (rises > 10).all() if heard else (abs(rises) < 1e-3).all()
+
+
+def test_a_single_frame_has_no_change(clips: np.ndarray) -> None:
+    model = Spectral(6, **EVERYTHING).fit(clips, IDS)
+    assert np.isfinite(model.score_clips([clip[:1] for clip in clips], IDS)).all()
+
+
+@pytest.mark.parametrize("statistics", ["mean", [], ["mean", "variance"], ["flux", "flux"]])
+def test_statistics_are_a_list_of_known_names(statistics: Any) -> None:
+    with pytest.raises(ModelError, match="statistics is .*; (give a list|name each once)"):
+        Spectral(6, statistics=statistics)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"ratio": 0.9}, {"n_components": 2}, EVERYTHING])
+def test_a_louder_bin_scores_higher_and_is_seen_in_the_map(clips: np.ndarray, arguments: dict[str, Any]) -> None:
     model = Spectral(6, **arguments).fit(clips, IDS)
     odd = clips.copy()
     odd[:, :, 2] += 12

@@ -17,7 +17,6 @@ from auscult.export.freak import PlainNetwork
 from auscult.features.log_mel import EPS, LogMel
 from auscult.models import HVAE, IDCAE, Autoencoder, Freak, Model, Spectral
 from auscult.models.layers import fold_norms
-from auscult.models.spectral import ranking_pooling
 from auscult.models.window import WindowModel
 from auscult.pooling import CAP_DEVIATIONS, WINDOW_SECONDS
 from auscult.scoring import Part
@@ -91,7 +90,7 @@ class PartGraph(nn.Module):
         frames = self.front_end(waveform)
         model: Model = self.model
         if isinstance(model, Spectral):
-            scores: Tensor = model.clip_density(ranking_pooling(model._standardised(frames), model.ratio)[None])
+            scores: Tensor = model.clip_density(model._pooled(model._standardised(frames))[None])
             return scores[0]
         if isinstance(model, Freak):
             return _freak_score(model, frames)

@@ -1,4 +1,4 @@
-"""Spectral: a density of clips' pooled log-mels, the yardstick of every network.
+"""Spectral: a density of statistics of clips' log-mels, the yardstick of every network.
 
 References:
     Guan et al., Time-weighted frequency domain audio representation with GMM estimator for anomalous sound detection,
@@ -6,8 +6,8 @@ References:
     covariance matrices, 2004.
 """
 
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -24,14 +24,19 @@ from auscult.training import Training
 MIXTURE_FLOOR = 1e-3
 """Added to the variances of a mixture's components, in units of the standardised spectrogram."""
 
+Statistic = Literal["mean", "deviation", "flux"]
+
 
 class Spectral(Model):
-    """Pools a standardised spectrogram over time and asks how likely the result is among normal clips of all machines.
+    """Takes statistics of a standardised spectrogram over time and asks how likely they are among normal clips.
 
     Args:
         n_bins: width F of a frame.
-        ratio: r of the pooling: the weight of the n-th largest value of a bin is r^n, so that 1 is the mean over time
-            and 0 the maximum.
+        ratio: r of the mean: the weight of the n-th largest value of a bin is r^n, so that 1 is the mean over time and
+            0 the maximum.
+        statistics: of each bin, side by side in one vector: `"mean"` is global weighted ranking pooling, `"deviation"`
+            the standard deviation over time, `"flux"` the mean distance from one frame to the next. Steady sounds of
+            other loudness change the first, rhythms and blows the others.
         n_components: 1 is a normal density with Ledoit-Wolf covariance; more are a Gaussian mixture with full
             covariances.
     """
@@ -39,16 +44,28 @@ class Spectral(Model):
     family: ClassVar[str] = "spectral"
     default_training: ClassVar[Training] = Training(epochs=1)
 
-    def __init__(self, n_bins: int = 128, *, ratio: float = 1.0, n_components: int = 1) -> None:
+    def __init__(
+        self,
+        n_bins: int = 128,
+        *,
+        ratio: float = 1.0,
+        statistics: Sequence[Statistic] = ("mean",),
+        n_components: int = 1,
+    ) -> None:
         super().__init__(n_bins=n_bins)
         if not 0 <= ratio <= 1:
             raise ModelError(f"spectral: ratio is {ratio!r}; it must lie between 0, the maximum, and 1, the mean")
+        allowed = get_args(Statistic)
+        if isinstance(statistics, str) or not statistics or not set(statistics) <= set(allowed):
+            raise ModelError(f"spectral: statistics is {statistics!r}; give a list of some of {', '.join(allowed)}")
+        if len(set(statistics)) < len(statistics):
+            raise ModelError(f"spectral: statistics is {statistics!r}; name each once")
         if not isinstance(n_components, int) or n_components < 1:
             raise ModelError(f"spectral: n_components is {n_components!r}; it must be a whole number of at least 1")
-        self.ratio, self.n_components = ratio, n_components
+        self.ratio, self.statistics, self.n_components = ratio, tuple(statistics), n_components
         self.register_buffer("mean", torch.zeros(n_bins))
         self.register_buffer("deviation", torch.ones(n_bins))
-        self.clip_density = GaussianMixture(n_bins, n_components)
+        self.clip_density = GaussianMixture(n_bins * len(self.statistics), n_components)
         self.frame_density = GaussianMixture(n_bins)
 
     mean: Tensor
@@ -65,15 +82,28 @@ class Spectral(Model):
                 f"give at least {least}, or choose fewer components"
             )
         self.mean, self.deviation = standardisation(frames)
-        pooled = np.empty((bank.n_clips, self.n_bins))
-        statistics = Welford(self.n_bins)
+        pooled = np.empty((bank.n_clips, self.n_bins * len(self.statistics)))
+        seen = Welford(self.n_bins)
         for index, (clip, _) in enumerate(self._clips(bank)):
             x = self._standardised(clip)
-            pooled[index] = ranking_pooling(x, self.ratio).cpu().numpy()
-            statistics.update(x.cpu().numpy())
-        self.clip_density.set_components(*self._components(pooled))
-        covariance = shrunk_covariance(statistics.covariance(correction=0), statistics.n)
-        self.frame_density.set_components(statistics.mean[None], covariance[None])
+            pooled[index] = self._pooled(x).cpu().numpy()
+            seen.update(x.cpu().numpy())
+        scale = pooled.std(axis=0) if len(self.statistics) > 1 else np.ones(self.n_bins)
+        scale = np.where(scale > 1e-9 * scale.max(), scale, 1.0)  # statistics of different size are shrunk alike
+        means, covariances, weights = self._components(pooled / scale)
+        self.clip_density.set_components(means * scale, covariances * np.outer(scale, scale), weights)
+        self.frame_density.set_components(
+            seen.mean[None], shrunk_covariance(seen.covariance(correction=0), seen.n)[None]
+        )
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        """The statistics of standardised frames `[N, F]`, side by side."""
+        parts = {
+            "mean": lambda: ranking_pooling(x, self.ratio),
+            "deviation": lambda: (x - x.mean(dim=0)).square().mean(dim=0).sqrt(),
+            "flux": lambda: (x[1:] - x[:-1]).abs().sum(dim=0) / max(x.shape[0] - 1, 1),
+        }
+        return torch.cat([parts[name]() for name in self.statistics])
 
     def _components(self, pooled: Array) -> tuple[Array, Array, Array]:
         """Means `[K, F]`, covariances `[K, F, F]` and weights `[K]` of pooled clips `[C, F]`."""
@@ -110,7 +140,7 @@ class Spectral(Model):
                 f"spectral: the clip is pooled before it is scored, so pooling {pooling!r} cannot be applied; leave it "
                 "out, or choose the ratio"
             )
-        return float(self.clip_density(ranking_pooling(self._standardised(frames), self.ratio)[None]))
+        return float(self.clip_density(self._pooled(self._standardised(frames))[None]))
 
     def clip_maps(self, frames: Tensor, machine_id: str) -> dict[str, Tensor]:
         """Squared whitened deviation of each value `[N, F]`; a frame's sum is what its score grows with."""
