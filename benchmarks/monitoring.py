@@ -36,7 +36,7 @@ QUICK = 5
 """So many times fewer hours and more alarms an hour."""
 
 PLAN = factory.Plan(
-    learning_hours=1.0,
+    learning_hours=5.0,
     calibration_hours=20.0,
     hours=33.0,
     rate=1.0,

@@ -2,8 +2,8 @@
 
 Machines of a synthetic factory, one of each type, each learned on its own from 10 minutes of normal sound and tested on
 normal windows and all its faults: another factory than the one that `benchmarks.monitoring` hears. And four real toy
-cars, each learned on its own, where `../shared/data/toycar_logmel.npz` is there. `python -m benchmarks.practical` prints
-the table and writes `benchmarks/results/practical.json`; it takes about twenty minutes on one core.
+cars, each learned on its own, where `../shared/data/toycar_logmel.npz` is there. `python -m benchmarks.practical` takes
+about twenty minutes on one core, prints the table and writes `benchmarks/results/practical.json`.
 """
 
 import argparse
@@ -145,6 +145,8 @@ def _scores(task: Task, candidate: Candidate) -> tuple[NDArray[np.float64], dict
     """Standardised scores of the test windows, and what they cost."""
     from dataclasses import asdict
 
+    from auscult.features.bank import bank_of
+    from auscult.learn.members import normal_scores
     from auscult.models import MODELS
     from auscult.training import Training
 
@@ -154,7 +156,7 @@ def _scores(task: Task, candidate: Candidate) -> tuple[NDArray[np.float64], dict
     training = Training(**{**asdict(family.default_training), **candidate.training})
     model = family(**candidate.model).fit(task.train, ids, training=training)
     trained = time.perf_counter()
-    normal = model.score_clips(task.train, ids, pooling=candidate.pooling)
+    normal = normal_scores(model, bank_of(task.train, ids), pooling=candidate.pooling)
     begun = time.perf_counter()
     raw = np.array([model.score_clips(one[None], ["a"], pooling=candidate.pooling)[0] for one in task.test])
     cost = {

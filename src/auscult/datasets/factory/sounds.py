@@ -74,10 +74,12 @@ def harmonics(phase: Track, amplitudes: ArrayLike, rng: np.random.Generator) -> 
     spectrum[1 : n_partials + 1] = levels[:n_partials] * np.exp(1j * angles[:n_partials])
     table = np.fft.irfft(spectrum, n_table) * (n_table / 2)
     closed = np.append(table, table[0]).astype(np.float32)
-    position = (phase % 1.0) * n_table
-    left = position.astype(np.int64)
-    fraction = (position - left).astype(np.float32)
-    sound: Signal = closed[left] + fraction * (closed[left + 1] - closed[left])
+    position = phase - np.floor(phase)
+    position *= n_table
+    left = position.astype(np.intp)
+    sound: Signal = (position - left).astype(np.float32)
+    sound *= np.diff(closed).take(left)
+    sound += closed.take(left)
     return sound
 
 
