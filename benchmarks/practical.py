@@ -2,8 +2,8 @@
 
 Machines of a synthetic factory, one of each type, each learned on its own from 10 minutes of normal sound and tested on
 normal windows and all its faults: another factory than the one that `benchmarks.monitoring` hears. And four real toy
-cars, each learned on its own, where `../shared/data/toycar_logmel.npz` is there. `python -m benchmarks.practical` prints
-the table and writes `benchmarks/results/practical.json`; it takes about twenty minutes on one core.
+cars, each learned on its own, where `../shared/data/toycar_logmel.npz` is there. `python -m benchmarks.practical`
+prints the table and writes `benchmarks/results/practical.json`; it takes about twenty minutes on one core.
 """
 
 import argparse

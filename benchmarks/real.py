@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -231,7 +231,7 @@ def show(results: dict[str, dict[str, float]]) -> None:
     Console().print(table)
 
 
-def missed_targets(results: dict[str, dict[str, float]]) -> list[str]:
+def missed_targets(results: Mapping[str, Mapping[str, float]]) -> list[str]:
     """A line for each figure below its target."""
     missed = [
         f"{row}: {name} {results[row][name]:.4f} is below {target}"

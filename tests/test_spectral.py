@@ -78,7 +78,7 @@ def test_a_single_frame_has_no_change(clips: np.ndarray) -> None:
 
 @pytest.mark.parametrize("statistics", ["mean", [], ["mean", "variance"], ["flux", "flux"]])
 def test_statistics_are_a_list_of_known_names(statistics: Any) -> None:
-    with pytest.raises(ModelError, match="statistics is .*; (give a list|name each once)"):
+    with pytest.raises(ModelError, match=r"statistics is .*; (give a list|name each once)"):
         Spectral(6, statistics=statistics)
 
 
