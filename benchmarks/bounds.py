@@ -16,9 +16,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from math import log2
+from operator import matmul
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -113,7 +115,7 @@ def machine_rates() -> dict[str, float]:
     found = {}
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         a, b = (torch.randn(SIDE, SIDE).to(dtype) for _ in range(2))
-        found[f"matmul_{name}_gflops"] = 2 * SIDE**3 / seconds(lambda a=a, b=b: a @ b)[0] / 1e9
+        found[f"matmul_{name}_gflops"] = 2 * SIDE**3 / seconds(partial(matmul, a, b))[0] / 1e9
     source, target = torch.randn(COPIED), torch.empty(COPIED)
     found["copy_gbytes"] = 2 * 4 * COPIED / seconds(lambda: target.copy_(source))[0] / 1e9
     return found
@@ -248,7 +250,8 @@ def plain_scores(model: Any, clip: Any) -> float:
     windows = np.zeros((count, model.context * clip.shape[1]), dtype=np.float32)
     for position in range(model.context):
         windows[:, position * clip.shape[1] : (position + 1) * clip.shape[1]] = clip[position : position + count]
-    batches = torch.utils.data.DataLoader(torch.from_numpy(windows), batch_size=512)
+    dataset = cast("torch.utils.data.Dataset[torch.Tensor]", torch.from_numpy(windows))  # a tensor has what one needs
+    batches = torch.utils.data.DataLoader(dataset, batch_size=512)
     return float(torch.cat([model.window_scores(batch, "id_00") for batch in batches]).mean())
 
 

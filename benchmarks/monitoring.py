@@ -22,6 +22,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
+from auscult.datasets.factory.machine_types import TYPES
 from benchmarks import monitoring_factory as factory  # torch reads the variables above
 from benchmarks import monitoring_real as real
 
@@ -158,13 +159,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="measure these parts alone")
     parser.add_argument("--quick", action="store_true", help="one machine, a fifth of the hours, five times the rate")
-    parser.add_argument("--machines", nargs="*", default=None, choices=list(factory.TYPES))
+    parser.add_argument("--machines", nargs="*", default=None, choices=list(TYPES))
     parser.add_argument("--hours", type=float, default=None, help="of new sound of each machine")
     parser.add_argument("--workers", type=int, default=2, help="processes; each slider or machine is heard by one")
     parser.add_argument("--recipe", default=PLAN.recipe)
     parser.add_argument("--seeds", type=int, default=10, help="of the real slider's split")
     arguments = parser.parse_args()
-    machines = arguments.machines or (["fan"] if arguments.quick else list(factory.TYPES))
+    machines = arguments.machines or (["fan"] if arguments.quick else list(TYPES))
     plan = replace(PLAN, recipe=arguments.recipe, machines=len(machines))
     if arguments.quick:
         times = {name: getattr(plan, name) / QUICK for name in ("calibration_hours", "hours")}

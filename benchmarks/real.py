@@ -144,7 +144,7 @@ def run_member(member: Member, seed: int, precision: str) -> tuple[dict[str, Sco
     banks = {
         split: bank_of(log_mels, [machine_id(name) for name in names]) for split, (log_mels, names) in clips.items()
     }
-    model = MODELS[member.family](banks["train"].n_bins, **member.arguments)
+    model = MODELS[member.family](n_bins=banks["train"].n_bins, **member.arguments)
     training = replace(model.default_training, seed=seed, **{"precision": precision, **member.training})
     started = time.monotonic()
     model.fit(banks["train"], training=training)
@@ -152,7 +152,7 @@ def run_member(member: Member, seed: int, precision: str) -> tuple[dict[str, Sco
     scores = {}
     for row, score in member.rows.items():
         if score is not None:
-            model.score = score  # read while scoring only
+            model.score = score  # type: ignore[assignment]  # families with rows by score have it, read while scoring only
         scores[row] = (
             score_table(clips["test"][1], model.score_clips(banks["test"])),
             score_table(clips["train"][1], model.score_clips(banks["train"])),
@@ -196,7 +196,8 @@ def uniform_ensemble(members: list[Scores]) -> Scores:
     """Mean of scores standardised by those of the training clips; no label is looked at."""
     from auscult.ensemble import standardise, weighted_mean
 
-    return tuple(weighted_mean([standardise(pair[part], pair[1]) for pair in members]) for part in (0, 1))
+    test, train = (weighted_mean([standardise(pair[part], pair[1]) for pair in members]) for part in (0, 1))
+    return test, train
 
 
 def summary(tables: list[Any]) -> dict[str, float]:
