@@ -63,9 +63,6 @@ def sliders(recipe: str, seeds: int, workers: int) -> None:
 
 def speed(recipe: str) -> dict[str, float]:
     """Seconds of computing, and of the clock, for a second of sound: the live monitor on a long file, step 1 s."""
-    import soundfile
-
-    from auscult.datasets.factory.sounds import SAMPLE_RATE
     from auscult.learn import learn
     from auscult.learn.settings import Settings
     from auscult.live.session import Outputs, listen
@@ -73,13 +70,8 @@ def speed(recipe: str) -> dict[str, float]:
     from auscult.live.watch import DetectorScorer, watch_machine
     from auscult.recipe import load_recipe
 
-    machine = factory.Factory("fan", PLAN)
     with tempfile.TemporaryDirectory() as folder:
-        paths = {part: Path(folder, f"{part}.wav") for part in ("learning", "new")}
-        for part, hours in (("learning", 1 / 3), ("new", SPEED_HOURS)):
-            with soundfile.SoundFile(paths[part], "w", SAMPLE_RATE, 1) as file:
-                for sound in machine.hours(part, hours):
-                    file.write(sound)
+        paths = recordings(Path(folder))
         detector = learn(paths["learning"], recipe=load_recipe(recipe), settings=Settings()).detector
         watch, _ = watch_machine(detector, None, name="", threshold=factory.UNREACHED)
         wall, cpu = time.perf_counter(), time.process_time()
@@ -104,6 +96,21 @@ def speed(recipe: str) -> dict[str, float]:
     }
     print(found, flush=True)
     return found
+
+
+def recordings(folder: Path) -> dict[str, Path]:
+    """A healthy fan in two files, 20 minutes to learn from and what is new."""
+    import soundfile
+
+    from auscult.datasets.factory.sounds import SAMPLE_RATE
+
+    machine = factory.Factory("fan", PLAN)
+    paths = {part: folder / f"{part}.wav" for part in ("learning", "new")}
+    for part, hours in (("learning", 1 / 3), ("new", SPEED_HOURS)):
+        with soundfile.SoundFile(paths[part], "w", SAMPLE_RATE, 1) as file:
+            for sound in machine.hours(part, hours):
+                file.write(sound)
+    return paths
 
 
 def days(plan: factory.Plan, machines: list[str], workers: int) -> dict[str, Any]:
