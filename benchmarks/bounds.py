@@ -16,9 +16,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from math import log2
+from operator import matmul
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -113,7 +115,7 @@ def machine_rates() -> dict[str, float]:
     found = {}
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         a, b = (torch.randn(SIDE, SIDE).to(dtype) for _ in range(2))
-        found[f"matmul_{name}_gflops"] = 2 * SIDE**3 / seconds(lambda a=a, b=b: a @ b)[0] / 1e9
+        found[f"matmul_{name}_gflops"] = 2 * SIDE**3 / seconds(partial(matmul, a, b))[0] / 1e9
     source, target = torch.randn(COPIED), torch.empty(COPIED)
     found["copy_gbytes"] = 2 * 4 * COPIED / seconds(lambda: target.copy_(source))[0] / 1e9
     return found
@@ -124,58 +126,78 @@ def noise(rate: int) -> Any:
 
 
 def front_end_stages() -> list[Stage]:
+    from auscult.denoising.streaming import Denoiser
+    from auscult.denoising.unet import UNet
+
+    low, high, denoiser = noise(RATE), noise(OPENL3_RATE), Denoiser(UNet(), sample_rate=RATE)
+    size = 2 * low.nbytes / 1e6 + weights_mb(denoiser.unet)
+    return [
+        reading_stage(low),
+        resampling_stage(high),
+        log_mel_stage(low),
+        openl3_stage(high),
+        measured("denoiser", "clip", lambda: denoiser(low), megabytes=size),
+    ]
+
+
+def reading_stage(clip: Any) -> Stage:
+    """Of a file of 16 bits."""
     import librosa
     import soundfile
 
-    from auscult.audio import read_waveform, resample
-    from auscult.denoising.streaming import Denoiser
-    from auscult.denoising.unet import UNet
-    from auscult.features import LogMel
-
-    low, high, clip = noise(RATE), noise(OPENL3_RATE), "clip"
-    log_mel, denoiser = LogMel(RATE), Denoiser(UNet(), sample_rate=RATE)
-    n_frames, n_fft, n_mels = log_mel.n_frames(len(low)), log_mel.n_fft, log_mel.n_bins
-    transforms = n_frames * (2.5 * n_fft * log2(n_fft) + 2 * (n_fft // 2 + 1) * n_mels) / 1e9
-    size = len(low) * 4 / 1e6
-
-    def plain_log_mel() -> Any:
-        mel = librosa.feature.melspectrogram(
-            y=low, sr=RATE, n_fft=n_fft, hop_length=log_mel.hop_length, n_mels=n_mels, pad_mode="constant"
-        )
-        return 10 * np.log10(mel + np.finfo(np.float64).eps)
+    from auscult.audio import read_waveform
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "noise.wav"
-        soundfile.write(path, low, RATE)
-        reading = measured(
+        soundfile.write(path, clip, RATE)
+        return measured(
             "reading",
-            clip,
+            "clip",
             lambda: read_waveform(path, sample_rate=RATE),
             plain=lambda: librosa.load(path, sr=None),
-            megabytes=1.5 * size,
+            megabytes=1.5 * clip.nbytes / 1e6,
             gflop=0.0,
         )
-    return [
-        reading,
-        measured(
-            "resampling",
-            clip,
-            lambda: resample(high, OPENL3_RATE, RATE),
-            plain=lambda: librosa.resample(high, orig_sr=OPENL3_RATE, target_sr=RATE),
-            megabytes=4 * size,
-            gflop=0.0,
-        ),
-        measured(
-            "log-mel",
-            clip,
-            lambda: log_mel(low),
-            plain=plain_log_mel,
-            megabytes=size + n_frames * n_mels * 4 / 1e6,
-            gflop=transforms,
-        ),
-        openl3_stage(high),
-        measured("denoiser", clip, lambda: denoiser(low), megabytes=2 * size + weights_mb(denoiser.unet)),
-    ]
+
+
+def resampling_stage(clip: Any) -> Stage:
+    """From the rate of OpenL3 to that of the other stages."""
+    import librosa
+
+    from auscult.audio import resample
+
+    return measured(
+        "resampling",
+        "clip",
+        lambda: resample(clip, OPENL3_RATE, RATE),
+        plain=lambda: librosa.resample(clip, orig_sr=OPENL3_RATE, target_sr=RATE),
+        megabytes=clip.nbytes * (OPENL3_RATE + RATE) // OPENL3_RATE / 1e6,
+        gflop=0.0,
+    )
+
+
+def log_mel_stage(clip: Any) -> Stage:
+    import librosa
+
+    from auscult.features import LogMel
+
+    log_mel = LogMel(RATE)
+    n_frames, n_fft, n_mels = log_mel.n_frames(len(clip)), log_mel.n_fft, log_mel.n_bins
+
+    def plain() -> Any:
+        mel = librosa.feature.melspectrogram(
+            y=clip, sr=RATE, n_fft=n_fft, hop_length=log_mel.hop_length, n_mels=n_mels, pad_mode="constant"
+        )
+        return 10 * np.log10(mel + np.finfo(np.float64).eps)
+
+    return measured(
+        "log-mel",
+        "clip",
+        lambda: log_mel(clip),
+        plain=plain,
+        megabytes=clip.nbytes / 1e6 + n_frames * n_mels * 4 / 1e6,
+        gflop=n_frames * (2.5 * n_fft * log2(n_fft) + 2 * (n_fft // 2 + 1) * n_mels) / 1e9,
+    )
 
 
 def openl3_stage(clip: Any) -> Stage:
@@ -248,7 +270,8 @@ def plain_scores(model: Any, clip: Any) -> float:
     windows = np.zeros((count, model.context * clip.shape[1]), dtype=np.float32)
     for position in range(model.context):
         windows[:, position * clip.shape[1] : (position + 1) * clip.shape[1]] = clip[position : position + count]
-    batches = torch.utils.data.DataLoader(torch.from_numpy(windows), batch_size=512)
+    dataset = cast("torch.utils.data.Dataset[torch.Tensor]", torch.from_numpy(windows))  # a tensor has what one needs
+    batches = torch.utils.data.DataLoader(dataset, batch_size=512)
     return float(torch.cat([model.window_scores(batch, "id_00") for batch in batches]).mean())
 
 

@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from auscult.clips import Label
+
 IDS = ("id_00", "id_02", "id_04", "id_06")
-N_NORMALS, N_ANOMALIES = 100, 250
+KINDS: tuple[tuple[Label, int, float], ...] = (("normal", 100, 0.0), ("anomaly", 250, 1.0))
+"""Label, clips of an id, and the mean of their scores."""
 N_SYSTEMS = 90
 
 
@@ -36,11 +39,8 @@ def noise(seed: int, machine_types: Sequence[str]) -> Any:
         ScoreRow(machine_type, machine_id, f"{label}_{place}.wav", label, float(score))
         for machine_type in machine_types
         for machine_id in IDS
-        for label, scores in (
-            ("normal", rng.standard_normal(N_NORMALS)),
-            ("anomaly", rng.standard_normal(N_ANOMALIES) + 1),
-        )
-        for place, score in enumerate(scores)
+        for label, count, mean in KINDS
+        for place, score in enumerate(rng.standard_normal(count) + mean)
     )
 
 

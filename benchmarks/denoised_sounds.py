@@ -46,7 +46,8 @@ def spectrogram(sound: Wave) -> Power:
     """Power `[F, N]`."""
     import librosa
 
-    return np.square(np.abs(librosa.stft(sound, n_fft=N_FFT, hop_length=HOP)), dtype=np.float64)
+    power: Power = np.square(np.abs(librosa.stft(sound, n_fft=N_FFT, hop_length=HOP)), dtype=np.float64)
+    return power
 
 
 def compare(noisy: Wave, denoised: Wave, *, sample_rate: int) -> dict[str, float]:

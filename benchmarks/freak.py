@@ -63,8 +63,8 @@ def scored(bank: Bank) -> dict[str, float]:
     model.fitted = True
     model.eval()
     with torch.no_grad():
-        for parameter, theirs in zip(model.parameters(), other.parameters(), strict=True):
-            parameter.copy_(theirs.view(parameter.shape))
+        for parameter, source in zip(model.parameters(), other.parameters(), strict=True):
+            parameter.copy_(source.view(parameter.shape))
     clips = bank.frames.reshape(bank.n_clips, -1, 128)[:N_SCORED]
     ids = bank.ids[:N_SCORED]
     deviation, mean = model.deviation, model.mean
@@ -138,7 +138,8 @@ class PlainBlock(torch.nn.Module):
         y = framewise(self.norms[1], y)
         y = torch.sigmoid(self.gate(y)) * torch.relu(self.value(y))
         y = torch.relu(self.out(framewise(self.norms[2], y)))
-        return y + self.skip(x[..., -y.shape[-1] :])
+        skipped: torch.Tensor = self.skip(x[..., -y.shape[-1] :])
+        return y + skipped
 
 
 class PlainFreak(torch.nn.Module):

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def stage_seconds(scorer: "Scorer", paths: Sequence[Path]) -> dict[str, float]:
         found[f"log-mel {one.features.config()['n_fft']}"] = _median(one.features, waveforms)
     for part in scorer.parts:
         frames = [part.front_end.features(waveform)[None] for waveform in waveforms]
-        found[part.name] = _median(lambda clip, model=part.model: model.score_clips(clip, ["id_00"]), frames)
+        found[part.name] = _median(partial(part.model.score_clips, machine_ids=["id_00"]), frames)
     return found
 
 

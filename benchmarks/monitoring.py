@@ -22,6 +22,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
+from auscult.datasets.factory.machine_types import TYPES
 from benchmarks import monitoring_factory as factory  # torch reads the variables above
 from benchmarks import monitoring_real as real
 
@@ -62,9 +63,6 @@ def sliders(recipe: str, seeds: int, workers: int) -> None:
 
 def speed(recipe: str) -> dict[str, float]:
     """Seconds of computing, and of the clock, for a second of sound: the live monitor on a long file, step 1 s."""
-    import soundfile
-
-    from auscult.datasets.factory.sounds import SAMPLE_RATE
     from auscult.learn import learn
     from auscult.learn.settings import Settings
     from auscult.live.session import Outputs, listen
@@ -72,13 +70,8 @@ def speed(recipe: str) -> dict[str, float]:
     from auscult.live.watch import DetectorScorer, watch_machine
     from auscult.recipe import load_recipe
 
-    machine = factory.Factory("fan", PLAN)
     with tempfile.TemporaryDirectory() as folder:
-        paths = {part: Path(folder, f"{part}.wav") for part in ("learning", "new")}
-        for part, hours in (("learning", 1 / 3), ("new", SPEED_HOURS)):
-            with soundfile.SoundFile(paths[part], "w", SAMPLE_RATE, 1) as file:
-                for sound in machine.hours(part, hours):
-                    file.write(sound)
+        paths = recordings(Path(folder))
         detector = learn(paths["learning"], recipe=load_recipe(recipe), settings=Settings()).detector
         watch, _ = watch_machine(detector, None, name="", threshold=factory.UNREACHED)
         wall, cpu = time.perf_counter(), time.process_time()
@@ -103,6 +96,21 @@ def speed(recipe: str) -> dict[str, float]:
     }
     print(found, flush=True)
     return found
+
+
+def recordings(folder: Path) -> dict[str, Path]:
+    """A healthy fan in two files, 20 minutes to learn from and what is new."""
+    import soundfile
+
+    from auscult.datasets.factory.sounds import SAMPLE_RATE
+
+    machine = factory.Factory("fan", PLAN)
+    paths = {part: folder / f"{part}.wav" for part in ("learning", "new")}
+    for part, hours in (("learning", 1 / 3), ("new", SPEED_HOURS)):
+        with soundfile.SoundFile(paths[part], "w", SAMPLE_RATE, 1) as file:
+            for sound in machine.hours(part, hours):
+                file.write(sound)
+    return paths
 
 
 def days(plan: factory.Plan, machines: list[str], workers: int) -> dict[str, Any]:
@@ -158,13 +166,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="measure these parts alone")
     parser.add_argument("--quick", action="store_true", help="one machine, a fifth of the hours, five times the rate")
-    parser.add_argument("--machines", nargs="*", default=None, choices=list(factory.TYPES))
+    parser.add_argument("--machines", nargs="*", default=None, choices=list(TYPES))
     parser.add_argument("--hours", type=float, default=None, help="of new sound of each machine")
     parser.add_argument("--workers", type=int, default=2, help="processes; each slider or machine is heard by one")
     parser.add_argument("--recipe", default=PLAN.recipe)
     parser.add_argument("--seeds", type=int, default=10, help="of the real slider's split")
     arguments = parser.parse_args()
-    machines = arguments.machines or (["fan"] if arguments.quick else list(factory.TYPES))
+    machines = arguments.machines or (["fan"] if arguments.quick else list(TYPES))
     plan = replace(PLAN, recipe=arguments.recipe, machines=len(machines))
     if arguments.quick:
         times = {name: getattr(plan, name) / QUICK for name in ("calibration_hours", "hours")}

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -144,7 +144,7 @@ def run_member(member: Member, seed: int, precision: str) -> tuple[dict[str, Sco
     banks = {
         split: bank_of(log_mels, [machine_id(name) for name in names]) for split, (log_mels, names) in clips.items()
     }
-    model = MODELS[member.family](banks["train"].n_bins, **member.arguments)
+    model = MODELS[member.family](n_bins=banks["train"].n_bins, **member.arguments)
     training = replace(model.default_training, seed=seed, **{"precision": precision, **member.training})
     started = time.monotonic()
     model.fit(banks["train"], training=training)
@@ -152,7 +152,7 @@ def run_member(member: Member, seed: int, precision: str) -> tuple[dict[str, Sco
     scores = {}
     for row, score in member.rows.items():
         if score is not None:
-            model.score = score  # read while scoring only
+            model.score = score  # type: ignore[assignment]  # families with rows by score have it, read while scoring only
         scores[row] = (
             score_table(clips["test"][1], model.score_clips(banks["test"])),
             score_table(clips["train"][1], model.score_clips(banks["train"])),
@@ -196,7 +196,8 @@ def uniform_ensemble(members: list[Scores]) -> Scores:
     """Mean of scores standardised by those of the training clips; no label is looked at."""
     from auscult.ensemble import standardise, weighted_mean
 
-    return tuple(weighted_mean([standardise(pair[part], pair[1]) for pair in members]) for part in (0, 1))
+    test, train = (weighted_mean([standardise(pair[part], pair[1]) for pair in members]) for part in (0, 1))
+    return test, train
 
 
 def summary(tables: list[Any]) -> dict[str, float]:
@@ -231,7 +232,7 @@ def show(results: dict[str, dict[str, float]]) -> None:
     Console().print(table)
 
 
-def missed_targets(results: dict[str, dict[str, float]]) -> list[str]:
+def missed_targets(results: Mapping[str, Mapping[str, float]]) -> list[str]:
     """A line for each figure below its target."""
     missed = [
         f"{row}: {name} {results[row][name]:.4f} is below {target}"

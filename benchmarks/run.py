@@ -69,6 +69,28 @@ def in_turns(works: Mapping[str, Callable[[], object]], *, repeats: int = 9) -> 
 def main() -> int:
     import torch
 
+    arguments, device = sys.argv[1:], None
+    if arguments[:1] == ["--device"] and len(arguments) > 1:
+        _, device, *arguments = arguments
+    parts = measurements(device)
+    chosen = arguments or list(parts)
+    if unknown := [name for name in chosen if name not in parts]:
+        print(f"there is no benchmark {unknown[0]!r}; choose among {', '.join(parts)}", file=sys.stderr)
+        return 2
+    torch.set_num_threads(1)
+    results = RESULTS if device in (None, "cpu") else RESULTS.with_name(f"bench-{device}.json")
+    figures: dict[str, float] = json.loads(results.read_text()) if results.exists() else {}
+    for name in chosen:
+        figures |= parts[name]()
+        show(figures)
+    results.parent.mkdir(exist_ok=True)
+    results.write_text(json.dumps(dict(sorted(figures.items())), indent=1) + "\n")
+    print(f"written to {results}")
+    return 1 if any(missed(name, value) for name, value in figures.items()) else 0
+
+
+def measurements(device: str | None) -> dict[str, Callable[[], dict[str, float]]]:
+    """All by their names; where a device is named, those of training on it."""
     from benchmarks import (
         combining,
         denoising,
@@ -83,7 +105,10 @@ def main() -> int:
         training,
     )
 
-    parts: dict[str, Callable[[], dict[str, float]]] = {
+    if device is not None:
+        on_device = {"training": training, "freak": freak, "stacking": stacking}
+        return {name: functools.partial(module.figures, device) for name, module in on_device.items()}
+    return {
         "combining": combining.figures,
         "denoising": denoising.figures,
         "features": features.figures,
@@ -96,26 +121,6 @@ def main() -> int:
         "stacking": stacking.figures,
         "training": training.figures,
     }
-    arguments = sys.argv[1:]
-    device = "cpu"
-    if arguments[:1] == ["--device"] and len(arguments) > 1:
-        device, arguments = arguments[1], arguments[2:] or ["training", "freak", "stacking"]
-        on_device = {"training": training, "freak": freak, "stacking": stacking}
-        parts = {name: functools.partial(module.figures, device) for name, module in on_device.items()}
-    chosen = arguments or list(parts)
-    if unknown := [name for name in chosen if name not in parts]:
-        print(f"there is no benchmark {unknown[0]!r}; choose among {', '.join(parts)}", file=sys.stderr)
-        return 2
-    torch.set_num_threads(1)
-    results = RESULTS if device == "cpu" else RESULTS.with_name(f"bench-{device}.json")
-    figures: dict[str, float] = json.loads(results.read_text()) if results.exists() else {}
-    for name in chosen:
-        figures |= parts[name]()
-        show(figures)
-    results.parent.mkdir(exist_ok=True)
-    results.write_text(json.dumps(dict(sorted(figures.items())), indent=1) + "\n")
-    print(f"written to {results}")
-    return 1 if any(missed(name, value) for name, value in figures.items()) else 0
 
 
 def missed(name: str, value: float) -> bool:

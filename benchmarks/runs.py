@@ -70,7 +70,7 @@ def timed(folder: Path, out: str, data: Path, *words: str) -> float:
 def fit_seconds(folder: Path) -> float:
     """What all members of a store took to train, without reading, scoring and saving."""
     store = Store(folder)
-    return sum(store.noted("model", path.name)["fit_seconds"] for path in (folder / "model").iterdir())
+    return sum(float(store.noted("model", path.name)["fit_seconds"]) for path in (folder / "model").iterdir())
 
 
 def busy_seconds() -> float:

@@ -112,12 +112,13 @@ def scoring_line() -> Line:
 
 def weights_line() -> Line:
     """The search of three weights on the labels of n clips of four machines, whole and without each machine."""
+    from auscult.clips import LABELS
     from auscult.ensemble import Node, Scores, combine
     from auscult.scores import ScoreRow, ScoreTable
 
     def table(seed: int, n: int) -> ScoreTable:
         rng = np.random.default_rng(seed)
-        labels = [("normal", "anomaly")[rank % 2] for rank in range(n)]
+        labels = [LABELS[rank % 2] for rank in range(n)]
         return ScoreTable(
             ScoreRow("fan", f"id_{rank % 4:02d}", f"{rank}.wav", labels[rank // 4], float(rng.standard_normal()))
             for rank in range(n)

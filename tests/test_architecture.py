@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[1] / "src" / "auscult"
+PROJECT = Path(__file__).parents[1]
+SOURCE = PROJECT / "src" / "auscult"
 
 ORDER = """
 errors clips files
@@ -44,6 +45,7 @@ TABLES = {
 LONGEST = 320
 
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+BENCHMARKS = sorted((PROJECT / "benchmarks").glob("*.py"))
 
 
 def stage(path: Path) -> str:
@@ -90,7 +92,7 @@ def test_what_reads_only_tables_needs_no_torch(name: str) -> None:
         assert not {module for module in modules if module and module.split(".")[0] == "torch"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+@pytest.mark.parametrize("path", MODULES + BENCHMARKS, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_files_are_short_and_say_their_purpose_in_their_first_line(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= LONGEST

@@ -29,10 +29,9 @@ def test_tables_of_figures_are_those_of_the_results() -> None:
 def test_a_figure_that_was_not_measured_is_named_with_its_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmarks import page, performance
+    from benchmarks import page, page_tables
 
-    for module in (page, performance):
-        monkeypatch.setattr(module, "RESULTS", tmp_path)
+    monkeypatch.setattr(page_tables, "RESULTS", tmp_path)
     for name in page.BLOCKS.keys() - {"settings"}:
         text = page.BLOCKS[name]()
         assert text.startswith("Not measured yet: `")

@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from auscult.models.freak_stage import Folded, Norm, stage
+from auscult.models.freak_stage import Folded, Norm, for_scoring, stage
 
 PIECE_BYTES = 4 * 2**20
 """Size of one activation of the clips that a CPU works on at a time: about what stays in its caches."""
@@ -74,7 +74,11 @@ class Network(nn.Sequential):
         norm, last = cast(Affine, self[-2]), cast(nn.Conv2d, self[-1])
         stages = [*(block.folded() for block in self._blocks()), [fold(norm, last)]]
         weights = [[(weight.to(dtype), bias.to(dtype)) for weight, bias in folded] for folded in stages]
-        self._kept = (None, []) if torch.is_grad_enabled() else (version, weights)
+        if torch.is_grad_enabled():
+            self._kept = (None, [])
+            return weights
+        weights = [[(for_scoring(weight), bias) for weight, bias in folded] for folded in weights]
+        self._kept = (version, weights)
         return weights
 
 

@@ -231,6 +231,13 @@ def taps(weight: Tensor) -> Tensor:
     return weight.flatten(0, 1).mT[:, :, None]
 
 
+def for_scoring(weight: Tensor) -> Tensor:
+    """The same weight, in memory as a product reads it fastest: `[groups, kernel, C_in / groups, C_out / groups]`."""
+    if by_convolution(weight):
+        return weight
+    return weight.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+
+
 def by_convolution(x: Tensor) -> bool:
     """Whether torch's convolution is the faster product."""
     return x.dtype == torch.bfloat16 and x.device.type == "cpu"

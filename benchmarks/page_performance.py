@@ -1,11 +1,6 @@
 """The tables of docs/performance.md: stages against their bounds, exponents of cost, the hours of the whole report."""
 
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
-RESULTS = Path(__file__).resolve().parent / "results"
+from benchmarks.page_tables import Results, absent, read, table
 
 PLAIN = {
     "reading": "`librosa.load`",
@@ -29,9 +24,9 @@ RATIOS = {
 
 def bounds() -> str:
     """Each stage against a plain version, a matrix product and a copy."""
-    found, figures = _read("bounds.json"), _read("bench.json") or {}
+    found, figures = read("bounds.json"), read("bench.json") or {}
     if found is None:
-        return _absent("bounds.json", "python -m benchmarks.bounds")
+        return absent("bounds.json", "python -m benchmarks.bounds")
     peak, copy = found["matmul_fp32_gflops"], found["copy_gbytes"]
     rows = []
     for stage in found["stages"]:
@@ -55,11 +50,11 @@ def bounds() -> str:
     return (
         f"{found['processor']}, {found['torch']}, one thread. A matrix product: {peak:.0f} GFLOP/s in float32, "
         f"{found['matmul_bf16_gflops']:.0f} in bfloat16; a copy: {copy:.1f} GB/s, read and write counted.\n\n"
-        f"{_table(head, rows, left=(0, 1, 3, 6, 7))}"
+        f"{table(head, rows, left=(0, 1, 3, 6, 7))}"
     )
 
 
-def _against(stage: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
+def _against(stage: Results, figures: Results) -> str:
     name = stage["name"]
     if stage["plain"]:
         return f"{stage['plain'] / stage['seconds']:.2f}, {PLAIN[name]}"
@@ -71,26 +66,26 @@ def exponents() -> str:
     """Slopes of the logarithms of cost, and the cost of a clip at each size."""
     from benchmarks.scaling import exponent
 
-    found = _read("scaling.json")
+    found = read("scaling.json")
     if found is None:
-        return _absent("scaling.json", "python -m benchmarks.run scaling")
+        return absent("scaling.json", "python -m benchmarks.run scaling")
     rows = []
     for name, line in found.items():
         costs = [1000 * cost / clips for clips, cost in zip(line["clips"], line["seconds"], strict=True)]
         sizes = ", ".join(f"{clips:,.0f}" for clips in line["clips"])
         rows.append([name, sizes, ", ".join(f"{cost:.2f}" for cost in costs), f"{exponent(line):.2f}"])
-    return _table(["what", "clips", "ms for each clip", "exponent"], rows, left=(0, 1, 2))
+    return table(["what", "clips", "ms for each clip", "exponent"], rows, left=(0, 1, 2))
 
 
 def projection() -> str:
     """Hours of `srpol`, on each device that was measured."""
     found = {
-        name: read
+        name: one
         for name, file in (("cpu", "projection.json"), ("cuda", "projection-cuda.json"))
-        if (read := _read(file)) is not None
+        if (one := read(file)) is not None
     }
     if "cpu" not in found:
-        return _absent("projection.json", "python -m benchmarks.projection")
+        return absent("projection.json", "python -m benchmarks.projection")
     first = found["cpu"]
     names = {
         "denoisers": "denoisers",
@@ -117,7 +112,7 @@ def projection() -> str:
     return (
         f"{where}. {first['clips']:,} clips, {jobs['denoisers']} denoisers, {jobs['features']} banks of features, "
         f"{jobs['members']} members. The upper rows are of one process with one thread.{gpu}\n\n"
-        f"{_table(['', *(heads[name] for name in found)], rows, left=(0,))}"
+        f"{table(['', *(heads[name] for name in found)], rows)}"
     )
 
 
@@ -127,17 +122,3 @@ def _hours(value: float) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
-
-
-def _read(file: str) -> Any:
-    path = RESULTS / file
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
-def _absent(file: str, command: str) -> str:
-    return f"Not measured yet: `{command}` writes `benchmarks/results/{file}`."
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> str:
-    rule = ["---" if place in left else "---:" for place in range(len(head))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))

@@ -1,0 +1,35 @@
+"""What the tables of all pages share: the measured figures, the words where there are none, Markdown."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+Results = Mapping[str, Any]
+
+
+def read(name: str) -> Results | None:
+    """A file of results, or none where it was not measured."""
+    path = RESULTS / name
+    if not path.is_file():
+        return None
+    results: Results = json.loads(path.read_text(encoding="utf-8"))
+    return results
+
+
+def absent(file: str, command: str) -> str:
+    """What stands where a file of results was not measured."""
+    return f"Not measured yet: `{command}` writes `benchmarks/results/{file}`."
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,)) -> str:
+    """A table whose named columns, counted from 0, stand left, the others right."""
+    rule = ["---" if place in left else "---:" for place in range(len(head))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+
+
+def percent(figures: Results, name: str) -> str:
+    """A mean and its standard deviation, in per cent."""
+    return f"{100 * figures[name]:.1f} ± {100 * figures[f'{name}_sd']:.1f}"
