@@ -140,6 +140,18 @@ class Factory:
         """Healthy minutes."""
         return (self.minute(part, number) for number in range(round(60 * hours)))
 
+    def recorded(self, part: str, hours: float, folder: Path) -> Path:
+        """A file of healthy minutes."""
+        path = folder / f"{self.machine_type}.wav"
+        with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1) as file:
+            for sound in self.hours(part, hours):
+                file.write(sound)
+        return path
+
+    def broken(self, fault: str, number: int) -> Iterator[NDArray[np.float32]]:
+        """A healthy minute, then one with the fault."""
+        return (self.minute(f"fault/{fault}", 2 * number + k, fault=fault if k else None) for k in range(2))
+
 
 def resident_mb() -> float:
     """Resident memory of this process, from Linux."""
@@ -192,11 +204,8 @@ def _learned(factory: Factory, plan: Plan) -> Detector:
         rate=plan.rate, step_seconds=plan.step_seconds, alarm=AlarmSettings(), adapt_window=False, adapt_cool_down=False
     )
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"{factory.machine_type}.wav")
-        with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1) as file:
-            for sound in factory.hours("learning", plan.learning_hours):
-                file.write(sound)
-        return learn(path, recipe=load_recipe(plan.recipe), settings=settings).detector
+        sound = factory.recorded("learning", plan.learning_hours, Path(folder))
+        return learn(sound, recipe=load_recipe(plan.recipe), settings=settings).detector
 
 
 def _with(detector: Detector, calibration: Calibration) -> Detector:
@@ -232,9 +241,7 @@ def _series(seen: Seen, detector: Detector) -> WindowScores:
 def _broken(factory: Factory, detector: Detector, fault: str, plan: Plan) -> Iterator[dict[str, Any]]:
     """A healthy minute, then a minute with the fault: when the alarm comes, in seconds after its onset."""
     for number in range(plan.repeats):
-        part = f"fault/{fault}"
-        sounds = (factory.minute(part, 2 * number + k, fault=fault if k else None) for k in range(2))
-        seen, _ = _heard(detector, sounds, fault)
+        seen, _ = _heard(detector, factory.broken(fault, number), fault)
         after = [alarm - MINUTE for alarm in seen.alarms if alarm > MINUTE]
         yield {
             "fault": fault,

@@ -1,0 +1,149 @@
+"""What members of the recipe `practical` are worth as alarms: faults raised at one false alarm an hour.
+
+One machine of each type of a synthetic factory, another than the one that `benchmarks.monitoring` hears. Each is
+learned from one hour and from five; ten other hours set the threshold of each combination of members at one alarm an
+hour; then each fault comes at full strength after a healthy minute, six times, and counts as raised if an alarm comes
+within its minute. `python -m benchmarks.practical_alarms` takes about half an hour on two cores, prints the table and
+writes `benchmarks/results/practical_alarms.json`.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auscult.alarms import AlarmStatistic, WindowScores
+from auscult.calibration import Calibration, calibrate
+from auscult.datasets.factory.machine_types import TYPES
+from auscult.datasets.factory.sounds import SAMPLE_RATE
+from auscult.detector import Detector
+from auscult.learn import learn
+from auscult.learn.settings import Settings
+from auscult.recipe import load_recipe
+from auscult.scoring import Scorer
+from benchmarks.monitoring import PLAN as FULL_PLAN
+from benchmarks.monitoring_factory import MINUTE, Factory
+
+RESULTS = Path(__file__).parent / "results" / "practical_alarms.json"
+
+LEARNED_HOURS = (1, 5)
+"""Of each machine, at least one state a minute."""
+
+MEMBERS = {
+    "mean": "{ ratio = 1.0 }",
+    "r=0.98": "{ ratio = 0.98 }",
+    "mean, deviation": '{ statistics = ["mean", "deviation"] }',
+    "mean, flux": '{ statistics = ["mean", "flux"] }',
+    "mean, deviation, flux": '{ statistics = ["mean", "deviation", "flux"] }',
+}
+SYSTEMS = [
+    *((name,) for name in MEMBERS),
+    ("mean", "r=0.98"),
+    ("mean, deviation", "mean, flux"),
+    ("mean", "mean, deviation", "mean, flux"),
+    ("r=0.98", "mean, deviation", "mean, flux"),
+]
+
+PLAN = replace(FULL_PLAN, seed=1, calibration_hours=10.0, rate=1.0, repeats=6)
+
+Scores = Mapping[str, NDArray[np.float64]]
+"""Member -> standardised scores of the windows of some sound `[W]`."""
+
+
+def raised(machine_type: str, hours: int) -> dict[str, dict[str, int]]:
+    """System -> fault -> how often it was raised, of one machine that was learned from so many hours."""
+    import torch
+
+    torch.set_num_threads(1)
+    factory = Factory(machine_type, PLAN)
+    detector = _learned(factory, hours)
+    calibration = _scores(detector, factory.hours("calibration", PLAN.calibration_hours))
+    faults = {
+        fault: [_scores(detector, factory.broken(fault, number)) for number in range(PLAN.repeats)]
+        for fault in TYPES[machine_type].faults
+    }
+    found = {}
+    for members in SYSTEMS:
+        series = _series(calibration, members, detector)
+        calibrated = calibrate([series], PLAN.rate, settings=detector.alarm)
+        found[" + ".join(members)] = {
+            fault: sum(_is_raised(_series(sound, members, detector), calibrated) for sound in sounds)
+            for fault, sounds in faults.items()
+        }
+    return found
+
+
+def _learned(factory: Factory, hours: int) -> Detector:
+    """A detector of all members."""
+    settings = Settings(step_seconds=PLAN.step_seconds, adapt_window=False, adapt_cool_down=False)
+    features = 'family = "spectral"\nfeatures = { kind = "log_mel", n_fft = 1024, hop_length = 512, n_mels = 128 }\n'
+    members = (f'[[member]]\nname = "{name}"\n{features}model = {model}\n' for name, model in MEMBERS.items())
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = Path(folder, "members.toml")
+        recipe.write_text('name = "members"\n' + "".join(members), encoding="utf-8")
+        sound = factory.recorded("learning", hours, Path(folder))
+        return learn(sound, recipe=load_recipe(str(recipe)), settings=settings).detector
+
+
+def _scores(detector: Detector, minutes: Iterable[NDArray[np.float32]]) -> Scores:
+    """Each member's scores of the sliding windows of sound without a gap."""
+    scorer, machine_id = Scorer(detector.parts), next(iter(detector.machines.values())).machine_id
+    length, step = detector.samples(detector.window_seconds), detector.samples(detector.step_seconds)
+    found: list[dict[str, float]] = []
+    sound = np.zeros(0, dtype=np.float32)
+    for minute in minutes:
+        sound = np.concatenate([sound, minute])
+        while len(sound) >= length:
+            found.append(scorer.score(sound[:length], machine_id, sample_rate=SAMPLE_RATE).members)
+            sound = sound[step:]
+    return {name: np.array([one[name] for one in found]) for name in MEMBERS}
+
+
+def _series(scores: Scores, members: Sequence[str], detector: Detector) -> WindowScores:
+    """The scores of a uniform ensemble."""
+    mean = np.stack([scores[name] for name in members]).mean(axis=0, dtype=np.float64)
+    times = detector.window_seconds + detector.step_seconds * np.arange(len(mean))
+    return WindowScores(times, mean, detector.window_seconds, detector.step_seconds)
+
+
+def _is_raised(series: WindowScores, calibrated: Calibration) -> bool:
+    """Whether an alarm comes behind the healthy minute."""
+    statistic = AlarmStatistic(series, calibrated.settings)
+    places = statistic.raised(calibrated.threshold, spread=calibrated.spread)
+    return bool((series.times[statistic.places[places]] > MINUTE).any())
+
+
+def main() -> int:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, default=2, help="processes; each hears one machine")
+    arguments = parser.parse_args()
+    jobs = [(machine_type, hours) for hours in LEARNED_HOURS for machine_type in TYPES]
+    found: dict[str, dict[str, dict[str, dict[str, int]]]] = {}
+    with ProcessPoolExecutor(arguments.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for (machine_type, hours), systems in zip(jobs, pool.map(raised, *zip(*jobs, strict=True)), strict=True):
+            print(f"{machine_type}, {hours} h: {systems}", flush=True)
+            for name, faults in systems.items():
+                found.setdefault(f"{hours} h", {}).setdefault(name, {})[machine_type] = faults
+    for hours_, systems_ in found.items():
+        for name, machines in systems_.items():
+            counts = [count for faults in machines.values() for count in faults.values()]
+            print(f"{hours_}  {name:45} {sum(counts)} of {PLAN.repeats * len(counts)}")
+    facts = {"repeats": PLAN.repeats, "rate": PLAN.rate, "calibration_hours": PLAN.calibration_hours}
+    RESULTS.write_text(json.dumps({"plan": facts, "raised": found}, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
