@@ -32,6 +32,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "denoised_real": page_denoising.denoised_real,
     "denoised_sounds": page_denoising.denoised_sounds,
     "practical": page_detector.practical,
+    "practical_alarms": page_detector.practical_alarms,
     "detector_speed": page_detector.detector_speed,
     "promise": page_detector.promise,
     "extrapolation": page_detector.extrapolation,

@@ -1,5 +1,7 @@
 """Tables of docs/detector.md, docs/thresholds.md and docs/monitor.md: its members, its alarms, days of listening."""
 
+from collections import Counter
+
 from benchmarks.page_tables import absent, read, table
 
 COSTS = {"training_seconds": 1, "window_milliseconds": 1}
@@ -19,6 +21,22 @@ def practical() -> str:
         rows.append([name, *figures, *costs])
     head = [f"{group}: {key}, %" for group in groups for key in ("AUC", "pAUC")]
     return table(["member or uniform ensemble", *head, "training, s", "window, ms"], rows)
+
+
+def practical_alarms() -> str:
+    """Faults that single members and ensembles of them raise, by the hours that they learned from."""
+    results = read("practical_alarms.json")
+    if results is None:
+        return absent("practical_alarms.json", "python -m benchmarks.practical_alarms")
+    plan, found = results["plan"], results["raised"]
+    rows = []
+    for name in next(iter(found.values())):
+        counts = [
+            [count for faults in systems[name].values() for count in faults.values()] for systems in found.values()
+        ]
+        rows.append([name, *(f"{sum(one)} of {plan['repeats'] * len(one)}" for one in counts)])
+    head = ["member or uniform ensemble", *(f"raised, learned from {hours}" for hours in found)]
+    return table(head, rows)
 
 
 def detector_speed() -> str:
@@ -110,9 +128,11 @@ def monitored_factory() -> str:
         delays = [fault["delay_seconds"] for fault in row["faults"]]
         raised = [delay for delay in delays if delay is not None]
         slowest = f", slowest {max(raised):.0f} s" if raised else ""
+        silent = Counter(fault["fault"] for fault in row["faults"] if fault["delay_seconds"] is None)
+        missed = "".join(f"; {name} missed {count} times" for name, count in silent.items())
         memory = f"{growth(row):.1f}" if row["megabytes"] else ""
         counts = [str(row["alarms"]), f"{low} to {high}", str(row["triple_alarms"]), memory]
-        rows.append([row["machine"], *counts, f"{len(raised)} of {len(delays)}{slowest}"])
+        rows.append([row["machine"], *counts, f"{len(raised)} of {len(delays)}{slowest}{missed}"])
     head = ["machine", "alarms", "99 % interval", "at the triple rate's threshold", "memory, MB", "faults raised"]
     number, whole = len(found["machines"]), PLAN
     text = (

@@ -38,7 +38,7 @@ from benchmarks.monitoring_factory import MINUTE, Factory
 RESULTS = Path(__file__).parent / "results" / "practical_alarms.json"
 
 LEARNED_HOURS = (1, 5)
-"""Of each machine, at least one state a minute."""
+"""Each minute of them is another load, speed and noise."""
 
 MEMBERS = {
     "mean": "{ ratio = 1.0 }",
@@ -112,9 +112,9 @@ def _scores(detector: Detector, minutes: Iterable[NDArray[np.float32]]) -> Score
 
 def _series(scores: Scores, members: Sequence[str], detector: Detector) -> WindowScores:
     """The scores of a uniform ensemble."""
-    mean = np.stack([scores[name] for name in members]).mean(axis=0, dtype=np.float64)
+    mean = np.mean([scores[name] for name in members], axis=0)
     times = detector.window_seconds + detector.step_seconds * np.arange(len(mean))
-    return WindowScores(times, mean, detector.window_seconds, detector.step_seconds)
+    return WindowScores(np.asarray(times, dtype=np.float64), mean, detector.window_seconds, detector.step_seconds)
 
 
 def _is_raised(series: WindowScores, calibrated: Calibration) -> bool:
