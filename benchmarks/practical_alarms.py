@@ -42,17 +42,17 @@ LEARNED_HOURS = (1, 5)
 
 MEMBERS = {
     "mean": "{ ratio = 1.0 }",
-    "r=0.98": "{ ratio = 0.98 }",
-    "mean, deviation": '{ statistics = ["mean", "deviation"] }',
-    "mean, flux": '{ statistics = ["mean", "flux"] }',
-    "mean, deviation, flux": '{ statistics = ["mean", "deviation", "flux"] }',
+    "r0.98": "{ ratio = 0.98 }",
+    "mean-deviation": '{ statistics = ["mean", "deviation"] }',
+    "mean-flux": '{ statistics = ["mean", "flux"] }',
+    "mean-deviation-flux": '{ statistics = ["mean", "deviation", "flux"] }',
 }
 SYSTEMS = [
     *((name,) for name in MEMBERS),
-    ("mean", "r=0.98"),
-    ("mean, deviation", "mean, flux"),
-    ("mean", "mean, deviation", "mean, flux"),
-    ("r=0.98", "mean, deviation", "mean, flux"),
+    ("mean", "r0.98"),
+    ("mean-deviation", "mean-flux"),
+    ("mean", "mean-deviation", "mean-flux"),
+    ("r0.98", "mean-deviation", "mean-flux"),
 ]
 
 PLAN = replace(FULL_PLAN, seed=1, calibration_hours=10.0, rate=1.0, repeats=6)
