@@ -136,7 +136,8 @@ def monitored_factory() -> str:
     head = ["machine", "alarms", "99 % interval", "at the triple rate's threshold", "memory, MB", "faults raised"]
     number, whole = len(found["machines"]), PLAN
     text = (
-        f"{number} of 6 machines; each calibrated on {plan['calibration_hours']:g} h at {plan['rate']:g} an hour, then "
+        f"{number} of 6 machines; each learned from {plan['learning_hours']:.2g} h and calibrated on "
+        f"{plan['calibration_hours']:g} h at {plan['rate']:g} an hour, then "
         f"{plan['hours']:g} h of new normal sound, a window every {plan['step_seconds']:g} s. If all is well, all "
         f"counts lie within with a chance of about {100 * 0.99**number:.0f} %."
     )
