@@ -72,19 +72,18 @@ def thresholds_table(detector: "Detector") -> "Table":
     from auscult.calibration import format_rate
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("machine", "threshold", "false alarms", "promise", "true rate, 95 %", "calibrated on"):
-        table.add_column(column, no_wrap=True)
+    for column in ("machine", "threshold", "false alarms", "true rate, 95 %", "sound"):
+        table.add_column(column, overflow="fold")
     for machine in detector.machines.values():
         calibration = machine.calibration
         if calibration is None:
-            table.add_row(Text(machine.name), "none", "", "", "", "")
+            table.add_row(Text(machine.name), "none", "", "", "")
             continue
         low, high = (format_rate(bound, like=calibration.promised) for bound in calibration.rate_interval())
         table.add_row(
             Text(machine.name),
             f"{calibration.threshold:.4g}",
-            format_rate(calibration.promised),
-            "supported" if calibration.supported else "extrapolated",
+            f"{format_rate(calibration.promised)}, {'supported' if calibration.supported else 'extrapolated'}",
             f"{low} to {high}",
             f"{calibration.hours:.3g} h",
         )
