@@ -1,9 +1,10 @@
 """The page on what was learned: thresholds, the calibration's scores, its most abnormal moments, the members."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +15,18 @@ from auscult.calibration import format_rate
 from auscult.detector import Machine
 from auscult.files import replacing
 from auscult.learn.learning import Learned
-from auscult.learn.windows import Piece
+from auscult.learn.moments import Moment, evidence_cards, worst_moments
 from auscult.report.axes import Axis, area, axis_of, line, path, svg
 from auscult.report.data import Cell, Plot, Table
-from auscult.report.html import STYLE_SHEETS
+from auscult.report.evidence import Card
+from auscult.report.html import filled
 
 BINS = 50
+SHOWN = ("kind", "n_fft", "hop_length", "n_mels")
+"""What the page says of features."""
+
 POINTS = 400
 """Places along the time axis; each shows the highest score of its windows."""
-
-WORST = 8
-"""Moments in the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Part:
     name: str
     sentences: Sequence[str]
     plots: Sequence[Plot]
+    cards: Sequence[Card]
     worst: Table
 
 
@@ -50,14 +53,10 @@ def write_learned(learned: Learned, path: Path) -> None:
 
 def render(learned: Learned) -> str:
     """The page as one HTML document that needs nothing else."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((files("auscult.learn") / "template.html.j2").read_text(encoding="utf-8"))
     names = list(learned.pieces)
-    return template.render(
+    return filled(
+        (files("auscult.learn") / "template.html.j2").read_text(encoding="utf-8"),
         title=", ".join(names),
-        style="".join((files("auscult.report") / name).read_text(encoding="utf-8") for name in STYLE_SHEETS),
         verdict=verdict(learned),
         facts=_facts(learned),
         warnings=learned.warnings,
@@ -136,15 +135,26 @@ def _members(learned: Learned) -> Table:
         [
             Cell(part.name),
             Cell(part.family),
-            Cell(", ".join(f"{key} {value}" for key, value in part.front_end.features.config().items())),
+            Cell(_words(part.front_end.features.config(), SHOWN)),
+            Cell(_words(part.model.arguments, [name for name in part.model.arguments if name != "n_bins"])),
             Cell(f"{part.weight:.3g}"),
             Cell(f"{part.model.n_parameters:,}"),
         ]
         for part in learned.detector.parts
     ]
     return Table(
-        "The members, combined by weight", ("member", "family", "features", "weight", "parameters"), rows, texts=3
+        "The members, combined by weight",
+        ("member", "family", "features", "model", "weight", "parameters"),
+        rows,
+        texts=4,
     )
+
+
+def _words(facts: Mapping[str, Any], names: Sequence[str]) -> str:
+    def text(value: Any) -> str:
+        return " + ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+    return ", ".join(f"{name} {text(facts[name])}" for name in names if name in facts)
 
 
 def _part(learned: Learned, name: str) -> Part:
@@ -152,7 +162,8 @@ def _part(learned: Learned, name: str) -> Part:
     scores = _scored(series)
     sentences = [] if machine.calibration is None else machine.calibration.describe()
     plots = [_histogram(scores, machine), _trend(series, machine)] if len(scores) else []
-    return Part(name, sentences, plots, _worst(learned.pieces[name], series))
+    worst = worst_moments(learned.pieces[name], series)
+    return Part(name, sentences, plots, evidence_cards(learned.detector, machine, worst), _worst(worst))
 
 
 def _scored(series: Sequence[WindowScores]) -> NDArray[np.float64]:
@@ -203,29 +214,12 @@ def _trend(series: Sequence[WindowScores], machine: Machine) -> Plot:
     )
 
 
-def _worst(pieces: Sequence[Piece], series: Sequence[WindowScores]) -> Table:
-    """The windows with the highest scores, none of which share sound."""
-    moments = [
-        (float(score), float(time) - part.window_seconds, piece, part.window_seconds)
-        for piece, part in zip(pieces, series, strict=True)
-        for score, time in zip(part.scores[part.scored], part.times[part.scored], strict=True)
-    ]
-    kept: list[tuple[float, float, Piece, float]] = []
-    for moment in sorted(moments, key=lambda moment: -moment[0]):
-        if len(kept) == WORST:
-            break
-        if all(moment[2] is not other[2] or abs(moment[1] - other[1]) >= moment[3] for other in kept):
-            kept.append(moment)
+def _worst(moments: Sequence[Moment]) -> Table:
     rows = []
-    for score, start, piece, _ in kept:
-        file, second = piece.stretch.place(start)
-        rows.append([Cell(file.name), Cell(f"{second:.1f} s"), Cell(f"{score:.4g}")])
-    return Table(
-        "The most abnormal moments of the calibration sound",
-        ("recording", "from", "score"),
-        rows,
-        note="Listen to them: if one was no normal sound, remove the recording and learn again.",
-    )
+    for moment in moments:
+        file, second = moment.place
+        rows.append([Cell(file.name), Cell(f"{second:.1f} s"), Cell(f"{moment.score:.4g}")])
+    return Table("The most abnormal moments of the calibration sound", ("recording", "from", "score"), rows)
 
 
 def _logic(alarm: AlarmSettings) -> str:

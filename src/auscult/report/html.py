@@ -82,19 +82,12 @@ def write_report(data: ReportData, path: Path) -> None:
 
 def render(data: ReportData) -> str:
     """The page as one HTML document that needs nothing else."""
-    from jinja2 import Environment, StrictUndefined
-
-    folder = files("auscult.report")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent, "number": number}
-    template = environment.from_string((folder / "template.html.j2").read_text(encoding="utf-8"))
     types = machine_types(data)
     trainings = [plot for member, history in data.histories.items() if (plot := history_plot(member, history))]
-    return template.render(
+    return filled(
+        (files("auscult.report") / "template.html.j2").read_text(encoding="utf-8"),
         data=data,
         version=__version__,
-        style="".join((folder / name).read_text(encoding="utf-8") for name in STYLE_SHEETS),
-        script=(folder / "player.js").read_text(encoding="utf-8"),
         verdict=verdict(data),
         notes=[*data.notes, *few_clips(data)],
         overall=overall(data),
@@ -107,6 +100,21 @@ def render(data: ReportData) -> str:
         clips=data_table(data.data_summary),
         counts=_counts(data),
     )
+
+
+def filled(template: str, **values: object) -> str:
+    """A page from a template that knows the macros, `style` and `script`, besides its own values."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    def text(name: str) -> str:
+        return (files("auscult.report") / name).read_text(encoding="utf-8")
+
+    environment = Environment(
+        loader=FunctionLoader(text), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"percent": percent, "number": number}
+    style = "".join(text(name) for name in STYLE_SHEETS)
+    return environment.from_string(template).render(style=style, script=text("player.js"), **values)
 
 
 def machine_types(data: ReportData) -> list[MachineType]:
