@@ -239,7 +239,7 @@ def test_the_page_tells_thresholds_warnings_and_the_worst_moments(learned: Learn
         assert worst[0].score == max(part.scores[part.scored].max() for part in learned.series[machine])
         sound = worst[0].sound(sample_rate=learned.detector.sample_rate, channel=0)
         assert learned.detector.window_scores(sound, machine_id=machine) == pytest.approx(worst[0].score, rel=1e-6)
-    assert page.count("<audio controls") == page.count('class="card"') == 8
+    assert page.count("<audio controls") == page.count('class="card"') == 12
 
 
 def test_the_commands_learn_score_and_info(normals: Path, tmp_path: Path, command: Callable[..., Any]) -> None:

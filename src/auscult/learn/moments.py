@@ -14,7 +14,7 @@ from auscult.report.data import Evidence
 from auscult.report.evidence import Card, cards
 from auscult.scoring import Scorer
 
-WORST, SEEN = 8, 4
+WORST, SEEN = 8, 6
 """Moments that are named, and those that are shown."""
 
 
