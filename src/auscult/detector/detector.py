@@ -50,8 +50,8 @@ class Score:
         score: of the sound's one window; of a longer sound, what the alarm logic compares with the threshold at the
             worst moment: the k-th largest score of n windows on end (of all, if there are fewer than k).
         threshold: none without a calibration.
-        p_value: how likely a normal sound of so many windows has a window at least as abnormal, at most; none where
-            there is no calibration for such a sound.
+        p_value: how likely a normal sound of so many windows has such a score or a higher one, at most; none where there
+            is no calibration for such a sound.
         decision: "anomalous" if the score is above the threshold, "unknown" if there is no threshold for such a sound.
         reason: why the decision is unknown; else empty.
         windows: whose scores count: those that are no silence, clipped or with a drop-out in them, if there are such.

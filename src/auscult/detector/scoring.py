@@ -38,7 +38,8 @@ def score_sound(
     rate = detector.sample_rate
     scores, (start, waveform, scored) = _scores(detector, machine, windows)
     score = alarm_score(np.array(scores), detector.alarm)
-    p_value, decision, reason = _judge(machine, score, len(scores), _flaw(detector, waveform))
+    share = len(scores) / min(detector.alarm.k, len(scores))
+    p_value, decision, reason = _judge(machine, score, share, _flaw(detector, waveform))
     leading = max(detector.parts, key=lambda part: part.weight)
     frame_scores, error_map = _evidence(detector, leading, waveform, machine) if evidence else (None, None)
     return Score(
@@ -111,14 +112,21 @@ def family_scores(parts: Iterable[Part], scored: Scored) -> dict[str, float]:
     return {family: total / weight for family, (total, weight) in sums.items()}
 
 
-def _judge(machine: "Machine", score: float, n_windows: int, flaw: str) -> tuple[float | None, "Decision", str]:
-    """P-value, decision, and the reason of one that is unknown."""
+def _judge(machine: "Machine", score: float, share: float, flaw: str) -> tuple[float | None, "Decision", str]:
+    """P-value, decision, and the reason of one that is unknown.
+
+    Args:
+        machine: that made the sound.
+        score: the k-th largest of some windows.
+        share: windows over k. Where k are as high, the chance is at most the expected number of such, over k.
+        flaw: of the sound.
+    """
     calibration = machine.calibration
     if calibration is None:
         return None, "unknown", f"nothing was calibrated for {machine.name}"
     if flaw:
         return None, "unknown", flaw
-    p_value = min(1.0, n_windows * calibration.p_value(score))
+    p_value = min(1.0, share * calibration.p_value(score))
     return p_value, "anomalous" if score > calibration.threshold else "normal", ""
 
 

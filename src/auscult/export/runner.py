@@ -82,7 +82,7 @@ def judged(path: Path, machine: dict[str, Any]) -> dict[str, Any]:
     threshold, p_value, decision = machine["threshold"], None, "unknown"
     if threshold is not None and whole and heard[True]:
         greater = next((number for value, number in machine["reference"] if value < score), machine["references"])
-        p_value = min(1.0, len(scores) * (1 + greater) / (1 + machine["references"]))
+        p_value = min(1.0, len(scores) / k * (1 + greater) / (1 + machine["references"]))
         decision = "anomalous" if score > threshold else "normal"
     found = {"file": str(path), "machine_id": machine["name"], "score": score}
     return found | {"threshold": threshold, "p_value": p_value, "decision": decision}
