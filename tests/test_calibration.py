@@ -180,9 +180,9 @@ def test_ten_uneven_minutes_set_a_threshold_whose_interval_holds() -> None:
         found = calibrate([series(autoregressive(rng, 600))], 1 / 24, settings=settings)
         assert 5 <= found.tail_peaks <= 10
         low, high = found.rate_interval()
-        true = alarm_counts(
-            series(autoregressive(rng, 3600 * hours)), found.threshold, settings, spread=found.spread
-        )[0]
+        true = alarm_counts(series(autoregressive(rng, 3600 * hours)), found.threshold, settings, spread=found.spread)[
+            0
+        ]
         held.append(low - 1 / hours <= true / hours <= high)
     assert sum(held) >= machines - 2
 

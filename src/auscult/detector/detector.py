@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from auscult.alarms import AlarmSettings
+from auscult.audio import probe
 from auscult.calibration import Calibration
 from auscult.condition import Condition
 from auscult.detector.sounds import Waveform, rate_of, sound_blocks, windows_of
@@ -50,8 +51,8 @@ class Score:
         score: of the sound's one window; of a longer sound, what the alarm logic compares with the threshold at the
             worst moment: the k-th largest score of n windows on end (of all, if there are fewer than k).
         threshold: none without a calibration.
-        p_value: how likely a normal sound of so many windows has such a score or a higher one, at most; none where there
-            is no calibration for such a sound.
+        p_value: how likely a normal sound of so many windows has such a score or a higher one, at most; none where
+            there is no calibration for such a sound.
         decision: "anomalous" if the score is above the threshold, "unknown" if there is no threshold for such a sound.
         reason: why the decision is unknown; else empty.
         windows: whose scores count: those that are no silence, clipped or with a drop-out in them, if there are such.
@@ -186,7 +187,9 @@ class Detector:
         machine = self.machine(machine_id)
         blocks = sound_blocks(sound, sample_rate=self.sample_rate, given_rate=sample_rate, channel=self.channel)
         length, step = (self.samples(seconds) for seconds in (self.window_seconds, self.step_seconds))
-        return score_sound(self, machine, windows_of(blocks, length=length, step=step), evidence=evidence)
+        windows = windows_of(blocks, length=length, step=step)
+        given = probe(Path(sound)).sample_rate if isinstance(sound, (Path, str)) else sample_rate or 0
+        return score_sound(self, machine, windows, given_rate=given, evidence=evidence)
 
     def samples(self, seconds: float) -> int:
         """Samples at the detector's rate, at least 1."""

@@ -20,7 +20,12 @@ NEARLY = 0.99
 
 
 def score_sound(
-    detector: "Detector", machine: "Machine", windows: Iterable[tuple[int, Waveform]], *, evidence: bool
+    detector: "Detector",
+    machine: "Machine",
+    windows: Iterable[tuple[int, Waveform]],
+    *,
+    given_rate: int,
+    evidence: bool,
 ) -> "Score":
     """Score the windows of a sound, and decide.
 
@@ -28,6 +33,7 @@ def score_sound(
         detector: whose parts score.
         machine: that made the sound.
         windows: first samples and waveforms `[T]` at the detector's rate.
+        given_rate: of the sound before it was resampled, in Hz.
         evidence: also give frame scores and error map of the worst window.
 
     Raises:
@@ -39,7 +45,7 @@ def score_sound(
     scores, (start, waveform, scored) = _scores(detector, machine, windows)
     score = alarm_score(np.array(scores), detector.alarm)
     share = len(scores) / min(detector.alarm.k, len(scores))
-    p_value, decision, reason = _judge(machine, score, share, _flaw(detector, waveform))
+    p_value, decision, reason = _judge(machine, score, share, _flaw(detector, waveform, given_rate))
     leading = max(detector.parts, key=lambda part: part.weight)
     frame_scores, error_map = _evidence(detector, leading, waveform, machine) if evidence else (None, None)
     return Score(
@@ -78,12 +84,14 @@ def _scores(
     return scores[says], worst[says]
 
 
-def _flaw(detector: "Detector", waveform: Waveform) -> str:
+def _flaw(detector: "Detector", waveform: Waveform, given_rate: int) -> str:
     """Why there is no threshold for such a window; empty if there is."""
     if not is_sound(waveform, sample_rate=detector.sample_rate):
         return "the sound is silence, clipped, or has a drop-out: it says nothing about the machine"
     if len(waveform) < NEARLY * detector.samples(detector.window_seconds):
         return f"the sound is shorter than {detector.window_seconds:g} s, for which the threshold is"
+    if given_rate < detector.sample_rate:
+        return f"the sound has {given_rate} Hz: the upper bands of the detector's {detector.sample_rate} Hz are missing"
     return ""
 
 

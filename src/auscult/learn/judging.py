@@ -106,7 +106,8 @@ def on_recordings(recordings: Mapping[str, Sequence[Recording]], detector: Detec
     if rates[0] < detector.sample_rate:
         warnings.append(
             f"Recordings have {rates[0]} Hz and the detector hears at {detector.sample_rate} Hz: the highest "
-            f"frequencies are empty. Choose --override sample_rate={rates[0]}, or record at a higher rate."
+            "frequencies are empty, and decisions on such sound are unknown. Choose --override "
+            f"sample_rate={rates[0]}, or record at a higher rate."
         )
     if any(info.channels > 1 for info in infos):
         warnings.append(f"Of several channels the detector hears channel {detector.channel} alone, counted from 0.")
