@@ -307,6 +307,14 @@ def test_a_bad_file_does_not_stop_the_others(learned: Learned, tmp_path: Path, c
     assert "none.wav" in errors[1]
 
 
+def test_the_page_never_takes_the_place_of_the_detector(
+    normals: Path, tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    done = command("learn", normals, "-o", tmp_path / "x.html", "--recipe", "spectral")
+    assert (done.code, [*tmp_path.iterdir()]) == (2, [])
+    assert "both the detector and its page" in done.error
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

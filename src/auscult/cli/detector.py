@@ -261,6 +261,8 @@ def _require_new(paths: Sequence[Path], *, force: bool) -> None:
     from auscult.errors import DetectorError
     from auscult.files import saving
 
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise DetectorError(f"{paths[0]} would be both the detector and its page; give --out another ending than .html")
     for path in paths:
         with saving(path):
             path.parent.mkdir(parents=True, exist_ok=True)

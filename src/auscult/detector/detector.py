@@ -148,7 +148,9 @@ class Detector:
         known = ", ".join(self.machines)
         if name is None:
             if len(self.machines) != 1:
-                raise DetectorError(f"the detector knows the machines {known}; say which one made the sound")
+                raise DetectorError(
+                    f"the detector knows the machines {known}; say which one made the sound (--machine, machine_id)"
+                )
             return next(iter(self.machines.values()))
         if name not in self.machines:
             raise DetectorError(
