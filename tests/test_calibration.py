@@ -173,6 +173,20 @@ def test_a_tail_finds_the_law_it_is_given() -> None:
     assert low < middle < 0.01 < high
 
 
+def test_ten_uneven_minutes_set_a_threshold_whose_interval_holds() -> None:
+    rng, settings = np.random.default_rng(3), AlarmSettings(cool_down_seconds=15)
+    machines, hours, held = 20, 50, []
+    for _ in range(machines):
+        found = calibrate([series(autoregressive(rng, 600))], 1 / 24, settings=settings)
+        assert 5 <= found.tail_peaks <= 10
+        low, high = found.rate_interval()
+        true = alarm_counts(series(autoregressive(rng, 3600 * hours)), found.threshold, settings, spread=found.spread)[
+            0
+        ]
+        held.append(low - 1 / hours <= true / hours <= high)
+    assert sum(held) >= machines - 2
+
+
 def test_too_little_sound_and_impossible_rates_are_refused() -> None:
     rng = np.random.default_rng(5)
     short = [series(overlapping(rng, 60))]

@@ -118,6 +118,13 @@ def test_without_a_threshold_for_it_a_sound_is_unknown(
     assert reason in found.reason
 
 
+def test_a_lower_rate_lacks_bands_and_is_unknown(detector: Detector) -> None:
+    found = detector.score(sound(1)[::2].copy(), sample_rate=RATE // 2, machine_id="left")
+    assert (found.decision, found.p_value) == ("unknown", None)
+    assert "8000 Hz" in found.reason
+    assert detector.score(np.repeat(sound(1), 2), sample_rate=2 * RATE, machine_id="left").decision != "unknown"
+
+
 def test_silence_is_unknown_and_does_not_hide_what_is_around_it(detector: Detector) -> None:
     silence = np.zeros(2 * RATE, dtype=np.float32)
     found = detector.score(silence, sample_rate=RATE, machine_id="left")
@@ -145,7 +152,7 @@ def test_a_long_sound_has_the_score_of_the_alarm_logic_at_its_worst_moment(detec
     assert found.windows == len(windows) == 14
     assert found.score == max(sorted(windows[at : at + 3])[1] for at in range(12))  # 2 of 3
     assert found.start == int(np.argmax(windows))
-    assert found.p_value == pytest.approx(14 / 201)
+    assert found.p_value == pytest.approx(14 / 2 / 201)  # two windows of the 14 must be as high
 
 
 def test_a_file_scores_as_its_samples_at_any_rate(detector: Detector, tmp_path: Path) -> None:

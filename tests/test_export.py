@@ -226,12 +226,14 @@ def test_the_runner_says_what_it_cannot_score_and_goes_on(both: tuple[Path, Path
     (tmp_path / "left_text.wav").write_text("no sound")
     good = (tmp_path / "left_good.wav").read_bytes()
     (tmp_path / "left_cut.wav").write_bytes(good[: len(good) // 2])
-    names = ["left_fast", "left_24", "left_tiny", "which", "left_text", "left_cut", "left_none", "left_good"]
-    found = run(both[1], *(tmp_path / f"{name}.wav" for name in names))
+    (tmp_path / "left_empty.wav").write_bytes(b"")
+    names = ["fast", "24", "tiny", "text", "cut", "none", "empty", "good"]
+    paths = [tmp_path / f"left_{name}.wav" for name in names]
+    found = run(both[1], *paths, tmp_path / "which.wav")
     assert found.returncode == 3
     assert [row["machine_id"] for row in rows(found.stdout)] == ["left"]
     errors = found.stderr.splitlines()
-    expected = ["16000 Hz", "24 bits", "80 samples", "--machine", "RIFF", "truncated", "No such file"]
+    expected = ["16000 Hz", "24 bits", "80 samples", "RIFF", "truncated", "No such file", "it is empty", "--machine"]
     assert len(errors) == len(expected)
     assert [words for words, line in zip(expected, errors, strict=True) if words not in line] == []
     named = run(both[1], "--machine", "right", tmp_path / "which.wav")

@@ -191,6 +191,27 @@ def test_a_change_between_training_and_calibration_is_noticed(tmp_path: Path) ->
     assert any("12.0 dB louder" in line for line in louder.warnings)
 
 
+def test_short_recordings_and_silence_still_tell_how_the_sound_came(tmp_path: Path) -> None:
+    sound = hum(200, 0)
+    for start in range(0, 200, 5):
+        write(tmp_path / f"{start}.wav", sound[start * RATE : (start + 5) * RATE])
+    whole = learn(write(tmp_path / "whole" / "a.wav", sound), recipe=RECIPE, settings=SETTINGS)
+    sound[150 * RATE : 170 * RATE] = 0.0
+    silent = learn(write(tmp_path / "silent" / "a.wav", sound), recipe=RECIPE, settings=SETTINGS)
+    (tmp_path / "cut").mkdir()
+    for path in tmp_path.glob("*.wav"):
+        path.rename(tmp_path / "cut" / path.name)
+    cut = learn(tmp_path / "cut", recipe=RECIPE, settings=replace(SETTINGS, adapt_window=False))
+    known, *others = (
+        one.detector.machines[name].condition for one, name in ((whole, "a"), (cut, "cut"), (silent, "a"))
+    )
+    assert known is not None
+    for other in others:
+        assert other is not None
+        assert np.array(other.centre) == pytest.approx(known.centre, abs=1.0)
+        assert max(other.tolerance) < 2 * max(known.tolerance)
+
+
 @pytest.mark.parametrize(
     ("prepare", "words"),
     [
@@ -291,6 +312,14 @@ def test_a_bad_file_does_not_stop_the_others(learned: Learned, tmp_path: Path, c
     assert len(errors) == 2
     assert "broken.wav" in errors[0]
     assert "none.wav" in errors[1]
+
+
+def test_the_page_never_takes_the_place_of_the_detector(
+    normals: Path, tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    done = command("learn", normals, "-o", tmp_path / "x.html", "--recipe", "spectral")
+    assert (done.code, [*tmp_path.iterdir()]) == (2, [])
+    assert "both the detector and its page" in done.error
 
 
 @pytest.mark.parametrize(

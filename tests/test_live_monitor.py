@@ -152,6 +152,8 @@ def test_the_sound_that_changed_since_learning_is_a_trouble() -> None:
     seen = follow(recording(np.concatenate([noise(60.0), noise(60.0, level=0.3), noise(60.0)])), rule=rule)
     assert seen.named("trouble") == [("changed", "raised"), ("changed", "cleared")]
     assert "louder than when the detector learned" in seen.events[0].details["message"]
+    once = follow(recording(np.concatenate([noise(60.0), noise(20.0, level=0.3), noise(60.0)])), rule=rule)
+    assert once.named("trouble") == []
 
 
 class Clocks:

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from auscult.live.delivery import Delivery, DeliveryError
 from auscult.live.events import Event, dumps, iso
 from auscult.live.history import NAME, History, read_events
 from auscult.live.json_lines import JsonLines
-from auscult.live.monitor import Monitor
+from auscult.live.monitor import Monitor, Summary
 from auscult.live.mqtt import Mqtt, MqttAddress
 from auscult.live.sound import End, FileKey, Sound, Start
 from auscult.live.terminal import Terminal
@@ -458,6 +459,14 @@ def test_the_terminal_shows_a_trend(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ALARM raised: score" in text
     assert "TROUBLE: dropout, silence" in text
     assert "!" in shown(live=True, encoding="ascii")
+
+
+def test_where_nothing_was_scored_there_is_no_highest_score() -> None:
+    stream = io.StringIO()
+    refused: list[OSError] = []
+    screen = Terminal(stream, threshold=0.2, spread=0.02, name="pump", live=False, refused=refused.append)
+    screen.end({**asdict(Summary(windows=3)), "heard_seconds": 12.0})
+    assert stream.getvalue() == "0:00:12 heard, 0 of 3 windows scored, 0 alarms, 0 troubles\n"
 
 
 def test_without_a_terminal_there_are_plain_lines() -> None:

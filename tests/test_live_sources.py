@@ -92,7 +92,13 @@ def test_a_pipe_gives_all_its_samples_and_says_that_it_has_ended(pipe: tuple[int
     assert np.array_equal(sound_of(items), sound)
     assert isinstance(items[0], Start) and isinstance(items[-2], End) and isinstance(items[-1], Problem)
     assert "standard input has ended" in items[-1].message
-    assert "3 bytes of an incomplete sample" in items[-1].message
+    assert "incomplete sample was left over, 3 bytes long" in items[-1].message
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_that_are_none_are_decoded_without_a_word() -> None:
+    found = PcmDecoder("f32le", channels=1, channel=0)(b"\x01\x00\x80\x7f\x00\x00\x80\x3f")  # a signalling NaN, 1
+    assert np.isnan(found[0]) and found[1] == 1.0
 
 
 def test_a_pipe_that_stalls_is_a_new_recording_afterwards(pipe: tuple[int, int]) -> None:
@@ -325,6 +331,12 @@ def opened(text: str = "mic", **options: Any) -> Any:
     return open_source(
         SourceOptions(text, **options), sample_rate=1000, heard=lambda name: None, stop=threading.Event()
     )
+
+
+@pytest.mark.parametrize(("option", "value"), [("rate", 0), ("channels", 0), ("channel", -1), ("stall", 0.0)])
+def test_impossible_options_of_raw_samples_are_refused(option: str, value: float) -> None:
+    with pytest.raises(MonitorError, match=f"--{option} is {value}"):
+        opened("-", **{"rate": 1000, option: value})
 
 
 def test_a_microphone_gives_its_channel_and_says_what_it_lost(device: FakeDevice) -> None:

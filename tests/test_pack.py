@@ -1,5 +1,6 @@
 """Packing: a run's system becomes a detector with the run's own scores."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,27 @@ def test_a_packed_detector_is_calibrated_on_new_normals(
     record(tmp_path / "stranger" / "a.wav", seconds=90)
     with pytest.raises(AuscultError, match="stranger"):
         calibrate_detector(packed.detector, tmp_path, settings=settings)
+
+
+def test_clips_that_the_run_trained_on_do_not_calibrate(
+    finished: Path, factory: Path, record: Callable[..., Path], tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    record(tmp_path / "new" / "a.wav", seconds=30)
+    packed = pack(finished, machine_type="fan")
+    assert packed.require_unheard(tmp_path / "new") == []
+    test, train = (next((factory / "dev_data/fan" / part).glob("normal_*.wav")) for part in ("test", "train"))
+    shutil.copy(test, tmp_path / "new" / "b.wav")
+    assert packed.require_unheard(tmp_path / "new") == []
+    shutil.copy(train, tmp_path / "new" / "c.wav")
+    with pytest.raises(AuscultError, match=r"trained on 1 of the 3 recordings in .*c\.wav"):
+        packed.require_unheard(tmp_path / "new")
+    arguments = ("pack", finished, "-o", tmp_path / "a.auscult", "--machine-type", "fan", "--calibrate")
+    done = command(*arguments, tmp_path / "new", "--machine", next(iter(packed.detector.machines)))
+    assert done.code == 2
+    assert "c.wav" in done.err
+    assert not (tmp_path / "a.auscult").exists()
+    without = pack(finished, machine_type="fan", store=tmp_path)
+    assert "not checked" in without.require_unheard(tmp_path / "new")[0]
 
 
 def test_a_denoised_member_takes_its_denoiser_along(pumps: Path, record: Callable[..., Path], tmp_path: Path) -> None:

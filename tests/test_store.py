@@ -181,13 +181,13 @@ def test_content_hashes_are_those_of_the_contents_in_order(store: Store, tmp_pat
 
 def test_a_file_is_read_once_until_it_changes(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    original = auscult.store._sha256
+    original = auscult.store.content_hash
 
     def counted(path: Path) -> str:
         read.append(path.name)
         return original(path)
 
-    monkeypatch.setattr(auscult.store, "_sha256", counted)
+    monkeypatch.setattr(auscult.store, "content_hash", counted)
     paths = [tmp_path / "a.wav", tmp_path / "b.wav"]
     for path in paths:
         path.write_text(path.name)
@@ -213,7 +213,7 @@ def test_a_file_is_read_once_until_it_changes(store: Store, tmp_path: Path, monk
 def test_a_file_is_the_same_by_whatever_path(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.wav").write_text("sound")
     store.content_hashes([tmp_path / "a.wav"])
-    monkeypatch.setattr(auscult.store, "_sha256", refuse)
+    monkeypatch.setattr(auscult.store, "content_hash", refuse)
     monkeypatch.chdir(tmp_path)
     store.content_hashes([Path("a.wav"), tmp_path / "store" / ".." / "a.wav"])
 

@@ -1,7 +1,7 @@
 """From a finished run to a detector: the members of one of its systems, as they were trained."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ from auscult.detector.combining import member_scales
 from auscult.ensemble import PROTOCOLS, Choice, Scores
 from auscult.errors import DetectorError, RunError, nearest
 from auscult.features.front_end import FrontEnd
+from auscult.learn.recordings import find_recordings
 from auscult.models import load_model
 from auscult.recipe import Member, Recipe, load_recipe
 from auscult.results import PARTS, read_results, read_scores_of
 from auscult.scores import ScoreTable
 from auscult.scoring import Part
 from auscult.scoring.sound import key_of
+from auscult.store import content_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Packed:
         protocol: by which its members were combined; `"none"` for a single member.
         choices: the members and weights that count.
         warnings: what its user must know, a sentence each.
+        heard: SHA-256 of every clip that its models were trained on; none if the run's store does not say.
     """
 
     detector: Detector
@@ -40,6 +43,34 @@ class Packed:
     protocol: str
     choices: list[Choice]
     warnings: list[str]
+    heard: frozenset[str] | None
+
+    def require_unheard(self, normals: Path) -> list[str]:
+        """Refuse to calibrate on clips that the models were trained on; copies under other names are found as well.
+
+        Args:
+            normals: a recording, or a folder of such.
+
+        Returns:
+            A sentence if it cannot be checked.
+
+        Raises:
+            DetectorError: if there are such recordings.
+            AudioError, DatasetError: if there is none, or one cannot be read.
+        """
+        if self.heard is None:
+            return [
+                "Whether the run trained on the recordings of --calibrate was not checked, because its store is not "
+                "there (--store). If it did, the threshold is too low."
+            ]
+        found = find_recordings(normals, machine="any")["any"]
+        heard = [recording.path for recording in found if content_hash(recording.path) in self.heard]
+        if heard:
+            raise DetectorError(
+                f"the run trained on {len(heard)} of the {len(found)} recordings in {normals}, such as {heard[0]}: on "
+                "these its scores are too low, and so would the threshold be. Give others to --calibrate"
+            )
+        return []
 
 
 def pack(
@@ -112,7 +143,8 @@ def pack(
         "recipe": recipe.model_dump(mode="json", exclude_none=True),
     }
     detector = Detector(parts, machines, window_seconds, step_seconds, provenance=provenance, licence=licence)
-    return Packed(detector, system, protocol, choices, _warnings(recipe, protocol, choices))
+    heard = _heard(run, kind, [members[name] for name in scales], store or run / "store")
+    return Packed(detector, system, protocol, choices, _warnings(recipe, protocol, choices), heard)
 
 
 def _warnings(recipe: Recipe, protocol: str, choices: list[Choice]) -> list[str]:
@@ -181,18 +213,33 @@ def _front_end(
 
 def _denoiser_of(run: Path, machine_type: str, member: Member, store: Path) -> tuple[Path, int]:
     """Folder and level of the denoiser with which a member was trained: found by the member's own weights."""
+    banks = _banks_of(run, machine_type, member, store)
+    if not banks:
+        raise RunError(
+            f"member {member.name!r} has a denoiser, and {store} does not hold the one that it was trained with; give "
+            "the run's store with --store"
+        )
+    key, level = banks[0]["denoiser"]
+    return store / "denoiser" / str(key), int(level)
+
+
+def _heard(run: Path, machine_type: str, members: Sequence[Member], store: Path) -> frozenset[str] | None:
+    """SHA-256 of every clip that members were trained on; none if the store does not say so of each of them."""
+    banks = [_banks_of(run, machine_type, member, store) for member in members]
+    if not all(banks):
+        return None
+    return frozenset(str(content) for found in banks for bank in found for content, _ in bank.get("clips", ()))
+
+
+def _banks_of(run: Path, machine_type: str, member: Member, store: Path) -> list[Mapping[str, Any]]:
+    """Facts of the banks that a member was trained on, found by its weights; none if the store does not hold it."""
     content = _weights_file(run, machine_type, member).read_bytes()
     for path in sorted((store / "model").glob("*/model.safetensors")):
         if path.stat().st_size == len(content) and path.read_bytes() == content:
             facts = _facts(path.parent)
             if facts.get("member") == f"{machine_type} {member.name}":
-                bank = _facts(store / "bank" / str(facts["banks"][0]))
-                key, level = bank["denoiser"]
-                return store / "denoiser" / str(key), int(level)
-    raise RunError(
-        f"member {member.name!r} has a denoiser, and {store} does not hold the one that it was trained with; give the "
-        "run's store with --store"
-    )
+                return [_facts(store / "bank" / str(key)) for key in facts["banks"]]
+    return []
 
 
 def _facts(folder: Path) -> Mapping[str, Any]:

@@ -182,7 +182,7 @@ def _remembered_hashes(
     fresh = {one: path for one, path in zip(identities, paths, strict=True) if one not in found}
     try:
         for done, (one, path) in enumerate(fresh.items(), start=1):
-            found[one] = _sha256(path)
+            found[one] = content_hash(path)
             if on_read is not None:
                 on_read(done, len(fresh))
     finally:  # what was read before Ctrl-C is not read again
@@ -211,7 +211,12 @@ def _identity(path: Path) -> tuple[str, int, int]:
     return str(path.resolve()), status.st_size, status.st_mtime_ns
 
 
-def _sha256(path: Path) -> str:
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file.
+
+    Raises:
+        AudioError: if it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

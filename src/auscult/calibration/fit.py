@@ -16,6 +16,9 @@ from auscult.errors import CalibrationError
 FEWEST_PEAKS, MOST_PEAKS = 10, 60
 """Peaks that a tail is fitted to."""
 
+LEAST_PEAKS = 5
+"""That are enough where the sound has no more: the interval of the true rate is then very wide, and still holds it."""
+
 MOST_LEVELS = 200
 """Levels that are looked at below a threshold for the sake of the dispersion alone."""
 
@@ -119,10 +122,10 @@ def _from_tail(
     found: Exceedances, levels: NDArray[np.float64], rate: float, block_seconds: float
 ) -> tuple[float, Dispersions, NDArray[np.float64]]:
     """The same by extrapolation from the highest peaks."""
-    if len(levels) < FEWEST_PEAKS or levels[0] == levels[-1]:
+    if len(levels) < LEAST_PEAKS or levels[0] == levels[-1]:
         raise CalibrationError(
             f"{found.hours:.3g} hours of calibration sound have {len(set(levels))} different peaks of the alarm "
-            f"statistic, and a tail needs {FEWEST_PEAKS}: record more normal sound, in recordings longer than "
+            f"statistic, and a tail needs {LEAST_PEAKS}: record more normal sound, in recordings longer than "
             f"{found.settings.n} windows (or join short ones), or give a shorter cool-down"
         )
     dispersions = _dispersions(found, (levels[-1],), block_seconds)

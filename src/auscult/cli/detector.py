@@ -155,6 +155,7 @@ def pack(
     if calibrate is None:
         _warn(packed.warnings)
     else:
+        unchecked = packed.require_unheard(calibrate)
         with counting("calibrating") as show:
             learned = calibrate_detector(
                 detector,
@@ -166,7 +167,7 @@ def pack(
             )
         detector = learned.detector
         write_learned(learned, page)
-        _warn(packed.warnings[1:])
+        _warn([*packed.warnings[1:], *unchecked])
         _print_learned(learned)
     detector.save(out)
     _say(f"detector: {out}", *([f"report: {page}"] if calibrate else []))
@@ -260,6 +261,8 @@ def _require_new(paths: Sequence[Path], *, force: bool) -> None:
     from auscult.errors import DetectorError
     from auscult.files import saving
 
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise DetectorError(f"{paths[0]} would be both the detector and its page; give --out another ending than .html")
     for path in paths:
         with saving(path):
             path.parent.mkdir(parents=True, exist_ok=True)

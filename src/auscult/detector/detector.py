@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from auscult.alarms import AlarmSettings
+from auscult.audio import probe
 from auscult.calibration import Calibration
 from auscult.condition import Condition
 from auscult.detector.sounds import Waveform, rate_of, sound_blocks, windows_of
@@ -50,7 +51,7 @@ class Score:
         score: of the sound's one window; of a longer sound, what the alarm logic compares with the threshold at the
             worst moment: the k-th largest score of n windows on end (of all, if there are fewer than k).
         threshold: none without a calibration.
-        p_value: how likely a normal sound of so many windows has a window at least as abnormal, at most; none where
+        p_value: how likely a normal sound of so many windows has such a score or a higher one, at most; none where
             there is no calibration for such a sound.
         decision: "anomalous" if the score is above the threshold, "unknown" if there is no threshold for such a sound.
         reason: why the decision is unknown; else empty.
@@ -147,7 +148,9 @@ class Detector:
         known = ", ".join(self.machines)
         if name is None:
             if len(self.machines) != 1:
-                raise DetectorError(f"the detector knows the machines {known}; say which one made the sound")
+                raise DetectorError(
+                    f"the detector knows the machines {known}; say which one made the sound (--machine, machine_id)"
+                )
             return next(iter(self.machines.values()))
         if name not in self.machines:
             raise DetectorError(
@@ -186,7 +189,9 @@ class Detector:
         machine = self.machine(machine_id)
         blocks = sound_blocks(sound, sample_rate=self.sample_rate, given_rate=sample_rate, channel=self.channel)
         length, step = (self.samples(seconds) for seconds in (self.window_seconds, self.step_seconds))
-        return score_sound(self, machine, windows_of(blocks, length=length, step=step), evidence=evidence)
+        windows = windows_of(blocks, length=length, step=step)
+        given = probe(Path(sound)).sample_rate if isinstance(sound, (Path, str)) else sample_rate or 0
+        return score_sound(self, machine, windows, given_rate=given, evidence=evidence)
 
     def samples(self, seconds: float) -> int:
         """Samples at the detector's rate, at least 1."""

@@ -20,7 +20,12 @@ NEARLY = 0.99
 
 
 def score_sound(
-    detector: "Detector", machine: "Machine", windows: Iterable[tuple[int, Waveform]], *, evidence: bool
+    detector: "Detector",
+    machine: "Machine",
+    windows: Iterable[tuple[int, Waveform]],
+    *,
+    given_rate: int,
+    evidence: bool,
 ) -> "Score":
     """Score the windows of a sound, and decide.
 
@@ -28,6 +33,7 @@ def score_sound(
         detector: whose parts score.
         machine: that made the sound.
         windows: first samples and waveforms `[T]` at the detector's rate.
+        given_rate: of the sound before it was resampled, in Hz.
         evidence: also give frame scores and error map of the worst window.
 
     Raises:
@@ -38,7 +44,8 @@ def score_sound(
     rate = detector.sample_rate
     scores, (start, waveform, scored) = _scores(detector, machine, windows)
     score = alarm_score(np.array(scores), detector.alarm)
-    p_value, decision, reason = _judge(machine, score, len(scores), _flaw(detector, waveform))
+    share = len(scores) / min(detector.alarm.k, len(scores))
+    p_value, decision, reason = _judge(machine, score, share, _flaw(detector, waveform, given_rate))
     leading = max(detector.parts, key=lambda part: part.weight)
     frame_scores, error_map = _evidence(detector, leading, waveform, machine) if evidence else (None, None)
     return Score(
@@ -77,12 +84,14 @@ def _scores(
     return scores[says], worst[says]
 
 
-def _flaw(detector: "Detector", waveform: Waveform) -> str:
+def _flaw(detector: "Detector", waveform: Waveform, given_rate: int) -> str:
     """Why there is no threshold for such a window; empty if there is."""
     if not is_sound(waveform, sample_rate=detector.sample_rate):
         return "the sound is silence, clipped, or has a drop-out: it says nothing about the machine"
     if len(waveform) < NEARLY * detector.samples(detector.window_seconds):
         return f"the sound is shorter than {detector.window_seconds:g} s, for which the threshold is"
+    if given_rate < detector.sample_rate:
+        return f"the sound has {given_rate} Hz: the upper bands of the detector's {detector.sample_rate} Hz are missing"
     return ""
 
 
@@ -111,14 +120,21 @@ def family_scores(parts: Iterable[Part], scored: Scored) -> dict[str, float]:
     return {family: total / weight for family, (total, weight) in sums.items()}
 
 
-def _judge(machine: "Machine", score: float, n_windows: int, flaw: str) -> tuple[float | None, "Decision", str]:
-    """P-value, decision, and the reason of one that is unknown."""
+def _judge(machine: "Machine", score: float, share: float, flaw: str) -> tuple[float | None, "Decision", str]:
+    """P-value, decision, and the reason of one that is unknown.
+
+    Args:
+        machine: that made the sound.
+        score: the k-th largest of some windows.
+        share: windows over k. Where k are as high, the chance is at most the expected number of such, over k.
+        flaw: of the sound.
+    """
     calibration = machine.calibration
     if calibration is None:
         return None, "unknown", f"nothing was calibrated for {machine.name}"
     if flaw:
         return None, "unknown", flaw
-    p_value = min(1.0, n_windows * calibration.p_value(score))
+    p_value = min(1.0, share * calibration.p_value(score))
     return p_value, "anomalous" if score > calibration.threshold else "normal", ""
 
 

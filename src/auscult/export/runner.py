@@ -31,7 +31,7 @@ def windows(path: Path) -> Iterator[NDArray[np.float32]]:
     with wave.open(str(path)) as file:
         rate, channels, width, total = file.getframerate(), file.getnchannels(), file.getsampwidth(), file.getnframes()
         if rate != FACTS["sample_rate"]:
-            raise ValueError(f"its rate is {rate} Hz, the detector's {FACTS['sample_rate']} Hz; resample it")
+            raise ValueError(f"its rate is {rate} Hz, the detector's {FACTS['sample_rate']} Hz; record at that")
         if width not in (2, 4):
             raise ValueError(f"its samples have {8 * width} bits; convert it to 16 or 32 bits, whole numbers")
         if channels <= FACTS["channel"]:
@@ -82,7 +82,7 @@ def judged(path: Path, machine: dict[str, Any]) -> dict[str, Any]:
     threshold, p_value, decision = machine["threshold"], None, "unknown"
     if threshold is not None and whole and heard[True]:
         greater = next((number for value, number in machine["reference"] if value < score), machine["references"])
-        p_value = min(1.0, len(scores) * (1 + greater) / (1 + machine["references"]))
+        p_value = min(1.0, len(scores) / k * (1 + greater) / (1 + machine["references"]))
         decision = "anomalous" if score > threshold else "normal"
     found = {"file": str(path), "machine_id": machine["name"], "score": score}
     return found | {"threshold": threshold, "p_value": p_value, "decision": decision}
@@ -111,5 +111,6 @@ if __name__ == "__main__":
             print(json.dumps(judged(path, MACHINES[arguments.machine or machine_of(path)])), flush=True)
         except (OSError, EOFError, ValueError, wave.Error) as error:
             failed = True
-            print(f"error: {path}: {error}", file=sys.stderr)
+            hint = "; give a wav file of whole numbers" if isinstance(error, (EOFError, wave.Error)) else ""
+            print(f"error: {path}: {str(error) or 'it is empty, or ends too early'}{hint}", file=sys.stderr)
     sys.exit(3 if failed else 0)

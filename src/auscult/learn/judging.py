@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -80,13 +81,18 @@ def _condition(
     detector: Detector, training: Sequence[Piece], calibrating: Sequence[Piece], settings: Settings
 ) -> tuple[Condition | None, list[str]]:
     """How the sound of a machine came, and sentences on what changed between training and calibration."""
-    rate, channel = detector.sample_rate, detector.channel
-    later = level_blocks(calibrating, sample_rate=rate, channel=channel)
+    blocks = partial(
+        level_blocks,
+        sample_rate=detector.sample_rate,
+        channel=detector.channel,
+        window_seconds=detector.window_seconds,
+    )
+    later = blocks(calibrating)
     name = calibrating[0].machine
     try:
         if settings.method == "cross-fitted" or not training:
             return learn_condition(later), []
-        earlier = level_blocks(training, sample_rate=rate, channel=channel)
+        earlier = blocks(training)
         condition = learn_condition([*earlier, *later])
         found = changed(np.concatenate(later), learn_condition(earlier))
         return condition, [f"{name}, between the training and the calibration sound: {line}" for line in found[:-1]]
@@ -106,7 +112,8 @@ def on_recordings(recordings: Mapping[str, Sequence[Recording]], detector: Detec
     if rates[0] < detector.sample_rate:
         warnings.append(
             f"Recordings have {rates[0]} Hz and the detector hears at {detector.sample_rate} Hz: the highest "
-            f"frequencies are empty. Choose --override sample_rate={rates[0]}, or record at a higher rate."
+            "frequencies are empty, and decisions on such sound are unknown. Choose --override "
+            f"sample_rate={rates[0]}, or record at a higher rate."
         )
     if any(info.channels > 1 for info in infos):
         warnings.append(f"Of several channels the detector hears channel {detector.channel} alone, counted from 0.")

@@ -9,7 +9,7 @@ from auscult import __version__
 from auscult.alarms import WindowScores
 from auscult.calibration import Fold, Span, contiguous_folds
 from auscult.detector import Detector
-from auscult.errors import CalibrationError, DatasetError
+from auscult.errors import CalibrationError, DatasetError, DetectorError, nearest
 from auscult.jobs import single_thread
 from auscult.learn.judging import judge, on_recordings
 from auscult.learn.members import front_ends_of, members_for
@@ -140,7 +140,11 @@ def calibrate_detector(
     alone = next(iter(detector.machines)) if len(detector.machines) == 1 else None
     recordings = find_recordings(normals, machine=machine or alone)
     for name in recordings:
-        detector.machine(name)
+        if name not in detector.machines:
+            raise DetectorError(
+                f"{normals} holds recordings of {name!r}{nearest(name, detector.machines)}, and the detector knows "
+                f"{', '.join(detector.machines)}: give their folder one of these names, or say which with --machine"
+            )
     stretches, settings = _sound(recordings, settings, share=1.0)
     pieces = _pieces(stretches, {name: _whole(found) for name, found in stretches.items()})
     series = score_pieces(detector, pieces, workers=workers, label=CALIBRATION, advance=on_progress or _silent)

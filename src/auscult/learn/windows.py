@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from auscult.calibration import Span
-from auscult.condition import band_levels
+from auscult.condition import FRAME_SECONDS, band_levels
 from auscult.defects import is_sound
 from auscult.detector.sounds import Waveform, cut, windows_of
 from auscult.errors import DatasetError
@@ -139,12 +139,21 @@ def require_windows(n_windows: int, seconds: float) -> None:
         )
 
 
-def level_blocks(pieces: Sequence[Piece], *, sample_rate: int, channel: int) -> list[np.ndarray]:
-    """Levels of disjoint blocks of sound, of a minute each where there is enough, `[N, F]`."""
+def level_blocks(pieces: Sequence[Piece], *, sample_rate: int, channel: int, window_seconds: float) -> list[np.ndarray]:
+    """Levels of disjoint blocks of sound, of a minute each where there is enough, `[N, F]`.
+
+    As in the monitor, blocks are filled from windows that share no sound, and over the ends of recordings; windows that
+    are silence, clipped or with a drop-out are left out.
+    """
     seconds = min(BLOCK_SECONDS, sum(piece.seconds for piece in pieces) / FEWEST_LEVELS)
-    length = round(seconds * sample_rate)
-    return [
-        band_levels(waveform, sample_rate=sample_rate)
-        for piece in pieces
-        for _, waveform in piece.windows(sample_rate=sample_rate, channel=channel, length=length, step=length)
-    ]
+    length = round(max(min(window_seconds, seconds), FRAME_SECONDS) * sample_rate)
+    blocks: list[np.ndarray] = []
+    held: list[np.ndarray] = []
+    for piece in pieces:
+        for _, waveform in piece.windows(sample_rate=sample_rate, channel=channel, length=length, step=length):
+            if is_sound(waveform, sample_rate=sample_rate):
+                held.append(band_levels(waveform, sample_rate=sample_rate))
+            if sum(map(len, held)) * FRAME_SECONDS >= seconds:
+                blocks.append(np.concatenate(held))
+                held = []
+    return blocks

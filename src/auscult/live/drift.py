@@ -12,6 +12,9 @@ from auscult.live.stream import Window
 class Drift:
     """Collects band levels of windows that share no sound, and compares each full block with the learned condition.
 
+    One block in some hundreds strays though nothing has changed, and there are 1,440 minutes in a day: it takes two in
+    a row to say that something has, and two to take it back.
+
     Args:
         learned: the condition of the machine.
         sample_rate: of the windows, in Hz.
@@ -22,13 +25,17 @@ class Drift:
         self._parts: deque[NDArray[np.float64]] = deque()
         self._frames = 0
         self._next = 0
+        self._before = False  # whether the last block had strayed
 
     def restart(self) -> None:
         """A new recording begins, whose windows count from 0; the block goes on."""
         self._next = 0
 
     def update(self, window: Window) -> str | None:
-        """What has changed, in sentences, when a block is full: empty if nothing has, None within a block."""
+        """What has changed, in sentences, at the end of a block that agrees with the one before: empty if nothing has.
+
+        None within a block and after one that does not agree.
+        """
         if window.start < self._next or len(window.samples) < round(FRAME_SECONDS * self.sample_rate):
             return None
         levels = band_levels(window.samples, sample_rate=self.sample_rate)
@@ -40,4 +47,5 @@ class Drift:
         sentences = changed(np.concatenate(list(self._parts)), self.learned)
         self._parts.clear()
         self._frames = 0
-        return " ".join(sentences)
+        agrees, self._before = bool(sentences) == self._before, bool(sentences)
+        return " ".join(sentences) if agrees else None

@@ -54,7 +54,8 @@ class PcmDecoder:
         self._rest = data[whole:]
         samples = np.frombuffer(data[:whole], dtype=self._dtype).reshape(-1, self.channels)[:, self.channel]
         scale = 1.0 if self._dtype.kind == "f" else 2.0 ** (1 - 8 * self._dtype.itemsize)
-        return np.asarray(samples * np.float32(scale), dtype=np.float32)
+        with np.errstate(invalid="ignore"):  # bytes of another format may be signalling NaNs
+            return np.asarray(samples * np.float32(scale), dtype=np.float32)
 
 
 class PcmSource:
@@ -124,6 +125,7 @@ class PcmSource:
     def _ended(self, last: bytes | OSError) -> Iterator[Item]:
         yield End()
         why = f" ({last.strerror or last})" if isinstance(last, OSError) else ""
-        if self.decoder.rest:
-            why += f" {self.decoder.rest} bytes of an incomplete sample were left over; check --format and --channels."
-        yield Problem("ended", f"{self.name} has ended{why}; nobody listens to the machine any more", lasts=False)
+        message = f"{self.name} has ended{why}; nobody listens to the machine any more"
+        if rest := self.decoder.rest:
+            message += f". An incomplete sample was left over, {rest} bytes long: check --format and --channels"
+        yield Problem("ended", message, lasts=False)

@@ -66,6 +66,8 @@ class SourceOptions:
                 raise MonitorError(f"{option} is for --source {allowed}, not for {self.text}; leave it out")
         if self.rate is not None and self.rate < 1:
             raise MonitorError(f"--rate is {self.rate}; give the sample rate in Hz, such as 16000")
+        if self.channels is not None and self.channels < 1:
+            raise MonitorError(f"--channels is {self.channels}; give how many there are in the samples, at least 1")
         if self.stall is not None and not self.stall > 0:
             raise MonitorError(f"--stall is {self.stall}; give seconds above 0")
         if self.channel < 0:

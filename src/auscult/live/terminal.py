@@ -94,7 +94,7 @@ class Terminal:
 
     def end(self, facts: Mapping[str, Any]) -> None:
         """What was heard."""
-        highest = "" if facts["highest"] is None else f", highest score {facts['highest']:.3f}"
+        highest = f", highest score {facts['highest']:.3f}" if facts["scored"] else ""
         self._line(
             f"{duration(facts['heard_seconds'])} heard, {facts['scored']} of {facts['windows']} windows scored{highest}"
             f", {facts['alarms']} alarms, {facts['troubles']} troubles"
