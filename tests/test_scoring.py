@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from multiprocessing import Pipe
@@ -299,6 +300,19 @@ def test_any_number_of_processes_takes_a_copy_of_the_system_until_none_is_left()
         sender.join(10)
         assert not sender.is_alive()
         assert outgoing.closed
+
+
+def test_a_system_without_a_list_of_processes_ends_them_without_a_word(
+    scorer: Scorer, recordings: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Minimal containers have no `pgrep`, without which the pool can kill nobody."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", said.append)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(list(scorer.score_files(recordings, ["id_00"] * 10, workers=2))) == 10
+    assert said == []
 
 
 class Slow(LogMel):

@@ -1,16 +1,19 @@
 """Scoring many files: on several processors at once, in order, a bounded number of them in flight."""
 
 import pickle
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import islice
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from auscult.errors import AuscultError, RunError
@@ -169,9 +172,14 @@ class _Crew:
 
     def _dismiss(self, *, idle: bool = False) -> None:
         """Wait until they have ended; idle ones need not tidy up."""
-        self._pool.shutdown(wait=True, kill_workers=idle)
+        self._pool.shutdown(wait=True, kill_workers=idle and _can_kill())
         for connection in (self._incoming, self._line, self._far_end):
             connection.close()
+
+
+def _can_kill() -> bool:
+    """Whether the pool finds what it needs to end processes at once; minimal containers lack it."""
+    return sys.platform == "win32" or find_spec("psutil") is not None or which("pgrep") is not None
 
 
 def _deliver(parcel: bytes, outgoing: Connection) -> None:
