@@ -64,6 +64,27 @@ def test_the_headline_is_the_last_ensemble_without_a_look_at_the_judged_labels(f
     assert read_results(finished.folder).headline == ("final", "leave-one-id-out")
 
 
+def test_one_labelled_machine_chooses_nothing_for_itself_and_the_headline_says_so(
+    factory: Path, tmp_path: Path
+) -> None:
+    """Its weights are equal without it, so a headline under leave-one-id-out would claim a choice."""
+    import shutil
+
+    shutil.copytree(factory, tmp_path / "factory")
+    for clip in (tmp_path / "factory" / "dev_data" / "fan" / "test").glob("anomaly_id_00_*.wav"):
+        clip.unlink()
+    done = run(parse_recipe(RECIPE, "test"), data=tmp_path / "factory", out=tmp_path / "run", machine_types=["fan"])
+    results = read_results(done.folder)
+    assert results.headline == ("final", "uniform")
+    assert any(note.startswith("Only one machine of fan has development test clips") for note in results.notes)
+    tables = [
+        read_scores_of(done.folder, "final", protocol=protocol, machine_type="fan")
+        for protocol in ("uniform", "leave-one-id-out")
+    ]
+    own, held_out = ([row.score for row in table if row.machine_id == "id_02"] for table in tables)
+    assert own == held_out
+
+
 def test_choosing_on_the_judged_labels_is_never_worse_than_on_those_of_others(finished: Run) -> None:
     """What the paper protocol maximises, on the same standardised scores, cannot be beaten by any other weights."""
     results = read_results(finished.folder)

@@ -2,8 +2,11 @@
 
 import os
 import threading
+import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ from auscult.models import HVAE, Freak, Spectral, load_model
 from auscult.recipe import parse_recipe
 from auscult.runs import run
 from auscult.scoring import Part, Scored, Scorer, Unscored
-from auscult.scoring.files import AHEAD, CHUNK
+from auscult.scoring.files import AHEAD, CHUNK, _deliver
 from auscult.training import Training
 
 RECIPE = """
@@ -255,6 +258,80 @@ def test_a_file_at_which_a_process_dies_does_not_disturb_the_others(
     results = list(Scorer([part]).score_files(paths, ["id_00"] * len(paths), workers=2))
     assert [isinstance(result, Scored) for result in results] == [path != deadly for path in paths]
     assert str(deadly) in results[5].reason  # type: ignore[union-attr]  # it is unscored
+
+
+def test_a_system_of_classes_that_no_module_has_is_scored_by_processes_too(recordings: list[Path]) -> None:
+    """As those of a script or a notebook."""
+
+    class Own(LogMel):
+        pass
+
+    own, paths = Scorer([part_of("one", Own(16000, n_mels=16))]), recordings[:2]
+    expected = list(own.score_files(paths, ["id_00"] * 2))
+    assert list(own.score_files(paths, ["id_00"] * 2, workers=2)) == expected
+    assert all(isinstance(one, Scored) for one in expected)
+
+
+def refuse() -> None:
+    raise ImportError("no such thing in this process")
+
+
+class Unreadable(LogMel):
+    """What a process that lacks a module cannot read."""
+
+    def __reduce__(self) -> Any:
+        return refuse, ()
+
+
+def test_a_system_that_processes_cannot_read_is_an_error_that_says_why(recordings: list[Path]) -> None:
+    part = part_of("one", Unreadable(16000, n_mels=16))
+    with pytest.raises(ImportError, match="no such thing"):
+        list(Scorer([part]).score_files(recordings, ["id_00"] * 10, workers=2))
+
+
+def test_any_number_of_processes_takes_a_copy_of_the_system_until_none_is_left() -> None:
+    """The pool replaces a worker whose memory has grown; without one the sender ends, whatever the copy's size."""
+    for parcel in (b"system", bytes(10**6)):
+        incoming, outgoing = Pipe(duplex=False)
+        sender = threading.Thread(target=_deliver, args=(parcel, outgoing), daemon=True)
+        sender.start()
+        assert [incoming.recv_bytes() for _ in range(5)] == [parcel] * 5
+        incoming.close()
+        sender.join(10)
+        assert not sender.is_alive()
+        assert outgoing.closed
+
+
+def test_a_system_without_a_list_of_processes_ends_them_without_a_word(
+    scorer: Scorer, recordings: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Minimal containers have no `pgrep`, without which the pool can kill nobody."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", said.append)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(list(scorer.score_files(recordings, ["id_00"] * 10, workers=2))) == 10
+    assert said == []
+
+
+class Slow(LogMel):
+    """Takes its time."""
+
+    def __call__(self, waveform: Any) -> Any:
+        time.sleep(20)
+        return super().__call__(waveform)
+
+
+def test_results_that_nobody_wants_any_more_end_at_once(recordings: list[Path]) -> None:
+    """In the middle of a file; nobody waits until the processes have noticed."""
+    part = part_of("one", Slow(16000, n_mels=16))
+    paths = [recordings[0].with_name("nowhere.wav")] * CHUNK + recordings
+    results = Scorer([part]).score_files(paths, ["id_00"] * len(paths), workers=2)
+    assert isinstance(next(results), Unscored)
+    begun = time.monotonic()
+    results.close()  # type: ignore[attr-defined]  # it is a generator
+    assert time.monotonic() - begun < 1.5
 
 
 # Mistakes

@@ -86,10 +86,26 @@ def test_plan_takes_rates_for_what_they_hold_and_measures_the_rest(
     estimate = json.loads(command(*arguments, "--rates", rates).out)["estimate"]
     assert estimate["members"] == pytest.approx(1000 * work.units[0])
     assert 0 < estimate["features"] < 100
+    assert (estimate["kinds"], estimate["given"]) == (2, 1)
+    text = " ".join(command(*arguments[:-1], "--rates", rates).out.split())
+    assert "Rates of 1 of 2 kinds of work as given, the other 1 from rates measured just now" in text
+    assert "as given" not in command(*arguments[:-1]).out
+    rates.write_text(json.dumps({"format": FORMAT, "rates": {work.kind: [1.0]}}))
+    outcome = command(*arguments, "--rates", rates)
+    assert (outcome.code, "there are 1 rates, and not 2, of member" in outcome.error) == (2, True)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"format": 99, "rates": {}}', '{"format": 1, "rates": {"x": ["y"]}}']
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"format": 99, "rates": {}}',
+        '{"format": 1, "rates": {"x": ["y"]}}',
+        '{"format": 1, "rates": {"x": [NaN]}}',
+        '{"format": 1, "rates": {"x": [-1]}}',
+    ],
 )
 def test_a_file_without_rates_is_one_clear_line(
     command: Callable[..., Any], pumps: Path, tmp_path: Path, text: str

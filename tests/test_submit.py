@@ -18,7 +18,7 @@ from auscult.runs import run as run_recipe
 from auscult.scores import ScoreRow, ScoreTable
 from auscult.submission import metadata, read_submission, write_submission
 from auscult.submission.metadata import Author, Identity, metadata_text, parse_author, unfilled
-from auscult.submission.run_folder import choose, members_of, read_model_head, read_run
+from auscult.submission.run_folder import RunData, choose, data_of, members_of, read_model_head, read_run
 
 RECIPE = """
 name = "two"
@@ -390,6 +390,24 @@ def test_a_run_becomes_a_submission_with_the_run_s_own_figures(
     for extra in (["--data", factory], ["--truth", truth], ["--data", factory, "--truth", truth]):
         checked = command("submit", "--check", out, *extra)
         assert (checked.code, "fan id_01" in " ".join(checked.out.split())) == (0, True)
+
+
+def test_the_run_s_own_layout_and_ground_truth_list_are_used(
+    command: Callable[..., Any], factory: Path, tmp_path: Path
+) -> None:
+    data, truth = tmp_path / "data", tmp_path / "elsewhere.csv"
+    shutil.copytree(factory, data)
+    (data / "eval_data_list.csv").rename(truth)
+    recipe = parse_recipe(RECIPE.split('[[member]]\nname = "hvae"', maxsplit=1)[0], "test")
+    done = run_recipe(recipe, data=data, out=tmp_path / "run", dataset="dcase", truth=truth)
+    assert data_of(done.folder) == RunData(data, "dcase", truth)
+    outcome = command("submit", done.folder, "--out", tmp_path / "out")
+    assert outcome.code == 0
+    assert f"evaluated with {truth}:" in outcome.out
+    truth.unlink()
+    assert data_of(done.folder) == RunData(data, "dcase", None)
+    assert run_recipe(recipe, data=data, out=tmp_path / "run").failures == [], "the list is not part of the identity"
+    assert data_of(done.folder) == RunData(data, None, None)
 
 
 def test_scores_of_a_submission_are_those_of_the_run(real: Path, tmp_path: Path, factory: Path) -> None:

@@ -160,16 +160,22 @@ def _dropped(recipe: Recipe, plan: Plan, leaves: Leaves) -> list[str]:
 
 
 def _protocols(recipe: Recipe, leaves: Leaves) -> list[str]:
-    """A sentence where choices would need labels that are not there."""
+    """Sentences where choices would need labels that are not there."""
     if not recipe.chooses:
         return []
-    without = [kind for kind, scores in leaves.items() if protocols_of(recipe, scores) == ["uniform"]]
-    if not without:
-        return []
-    return [
-        f"No machine of {', '.join(without)} has development test clips of both labels that a part of an ensemble "
-        "scored: nothing could be chosen there, and every ensemble has equal weights."
-    ]
+    counts = {kind: len(choosing_ids(recipe, scores)) for kind, scores in leaves.items()}
+    notes = []
+    if without := [kind for kind, count in counts.items() if count == 0]:
+        notes.append(
+            f"No machine of {', '.join(without)} has development test clips of both labels that a part of an ensemble "
+            "scored: nothing could be chosen there, and every ensemble has equal weights."
+        )
+    if single := [kind for kind, count in counts.items() if count == 1]:
+        notes.append(
+            f"Only one machine of {', '.join(single)} has development test clips of both labels: without it nothing is "
+            "left to choose on, and under leave-one-id-out its own scores have equal weights."
+        )
+    return notes
 
 
 def leaves_of(jobs: Iterable[MemberJob], store: Store) -> Leaves:
@@ -196,11 +202,15 @@ def nodes_of(recipe: Recipe) -> list[Node]:
 
 def protocols_of(recipe: Recipe, leaves: Mapping[str, Scores]) -> list[str]:
     """The protocols of the ensembles of one machine type: all where something is chosen and there are labels."""
-    inside = {name for node in nodes_of(recipe) for name in node.members}
-    judged = {name: scores for name, scores in leaves.items() if name in inside}
-    if not recipe.chooses or not labelled_ids(judged):
+    if not recipe.chooses or not choosing_ids(recipe, leaves):
         return ["uniform"]
     return ["uniform", "leave-one-id-out", "paper"]
+
+
+def choosing_ids(recipe: Recipe, leaves: Mapping[str, Scores]) -> set[str]:
+    """The machines of one type whose labels can choose; leaving one out needs two."""
+    inside = {name for node in nodes_of(recipe) for name in node.members}
+    return labelled_ids({name: scores for name, scores in leaves.items() if name in inside})
 
 
 def labelled_ids(leaves: Mapping[str, Scores]) -> set[str]:
@@ -239,7 +249,7 @@ def headline_of(recipe: Recipe, leaves: Leaves) -> tuple[str, str]:
     combined = there_of(recipe, there)
     if not combined:
         return [member.name for member in recipe.member if member.name in there][-1], "none"
-    everywhere = all("leave-one-id-out" in protocols_of(recipe, scores) for scores in leaves.values())
+    everywhere = recipe.chooses and all(len(choosing_ids(recipe, scores)) > 1 for scores in leaves.values())
     return combined[-1], "leave-one-id-out" if everywhere else "uniform"
 
 

@@ -127,7 +127,8 @@ def run(
         plan = make_plan(recipe, clips, artefacts, device=device, weights=weights, clean=clean, all_clips=heard)
         plan = with_stacks(plan, stack)
         _write_text(out / RECIPE, recipe.to_toml())
-        _write_text(out / IDENTITY, json.dumps(identity, indent=1))
+        read_as = {"dataset": dataset, "truth": str(truth.resolve()) if truth else None}  # may change: new labels
+        _write_text(out / IDENTITY, json.dumps({**identity, **read_as}, indent=1))
         if on_plan is not None:
             on_plan(plan)
         jobs: list[Job] = [*plan.denoisers, *plan.banks, *stacks_of(plan), *plan.members]

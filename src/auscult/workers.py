@@ -125,17 +125,23 @@ def _join(connection: "Connection") -> None:
     end_with(connection)
 
 
-def end_with(connection: "Connection") -> None:
-    """End this process soon after the other end of a connection, on which nothing is ever said, has gone."""
-    threading.Thread(target=_end_at_hang_up, args=(connection,), daemon=True).start()
+def end_with(connection: "Connection", *, grace: float = GRACE_SECONDS) -> None:
+    """End this process soon after the other end of a connection, on which nothing is ever said, has gone.
+
+    Args:
+        connection: from the process without which this one is of no use.
+        grace: seconds for what is at work to clean up.
+    """
+    threading.Thread(target=_end_at_hang_up, args=(connection, grace), daemon=True).start()
 
 
-def _end_at_hang_up(connection: "Connection") -> None:
+def _end_at_hang_up(connection: "Connection", grace: float) -> None:
     """Nothing is ever said on this line but that it breaks: the run has ended, or was killed."""
     with suppress(EOFError, OSError):
         connection.recv()
-    _thread.interrupt_main(signal.SIGTERM)
-    time.sleep(GRACE_SECONDS)
+    if grace > 0:
+        _thread.interrupt_main(signal.SIGTERM)
+        time.sleep(grace)
     os._exit(1)
 
 

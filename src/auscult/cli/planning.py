@@ -92,29 +92,35 @@ def plan(
     )
     made = with_stacks(made, stack)
     known = read_rates(rates) if rates is not None else {}
-    times = None if no_estimate else _measured(made, there, known, workers or default_workers(device), quiet=as_json)
+    times, rests_on = None, dict[str, int]()
+    if not no_estimate:
+        times, rests_on = _measured(made, there, known, workers or default_workers(device), quiet=as_json)
     left_out = whole.left_out(without or (), types)
     missing += too_short(made)
-    _show(made, there, times, missing=missing, left_out=left_out, title=chosen.name, as_json=as_json)
+    _show(made, there, times, rests_on, missing=missing, left_out=left_out, title=chosen.name, as_json=as_json)
     return 1 if missing else 0
 
 
 def _measured(
     made: "Plan", store: "Store", known: "Mapping[str, tuple[float, ...]]", workers: int, *, quiet: bool
-) -> "Estimate":
+) -> "tuple[Estimate, dict[str, int]]":
+    """The estimate, and of how many kinds of work the rates were given."""
     from auscult.display import counting
     from auscult.estimate import estimate, measure_rates
 
     if quiet:
-        return estimate(made, measure_rates(made, store, known=known), store, workers=workers)
-    with counting("measuring") as show:
-        return estimate(made, measure_rates(made, store, known=known, on_kind=show), store, workers=workers)
+        rates = measure_rates(made, store, known=known)
+    else:
+        with counting("measuring") as show:
+            rates = measure_rates(made, store, known=known, on_kind=show)
+    return estimate(made, rates, store, workers=workers), {"kinds": len(rates), "given": len(rates.keys() & known)}
 
 
 def _show(
     made: "Plan",
     store: "Store",
     times: "Estimate | None",
+    rests_on: "Mapping[str, int]",
     *,
     missing: list[str],
     left_out: list[str],
@@ -138,7 +144,7 @@ def _show(
             "disk_bytes": sum(row.n_bytes for row in rows),
             "missing": missing,
             "left_out": left_out,
-            "estimate": times and {**asdict(times), "seconds": times.seconds},
+            "estimate": times and {**asdict(times), "seconds": times.seconds, **rests_on},
         }
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
         return
@@ -147,7 +153,7 @@ def _show(
     lines = [f"left out: {text}" for text in left_out]
     lines += [f"missing: {text}" for text in missing]
     if times is not None:
-        lines.append(estimate_text(times, device))
+        lines.append(estimate_text(times, device, **rests_on))
     for line in lines:
         console.print(line, markup=False, soft_wrap=True, highlight=False)
 

@@ -108,7 +108,8 @@ def _expected(data: Path | None, truth: Path | None, run: Path | None = None) ->
         return Expected.from_truth(read_truth(truth), truth), truth
     if run is not None and (own := data_of(run)) is not None:
         try:
-            return Expected.from_clips(load_clips(own), own), find_truth(own)
+            clips = load_clips(own.folder, dataset=own.dataset, truth=own.truth)
+            return Expected.from_clips(clips, own.folder), own.truth or find_truth(own.folder)
         except (DatasetError, ScoreError) as error:
             _say(f"note: the run's data cannot say which clips need a score: {error}")
     return Expected.of_the_challenge(), None

@@ -52,15 +52,20 @@ def plan_table(rows: "Sequence[Row]", title: str) -> "Table":
     return table
 
 
-def estimate_text(estimate: "Estimate", device: str) -> str:
-    """The time from start to end, and what it rests on."""
+def estimate_text(estimate: "Estimate", device: str, *, kinds: int, given: int = 0) -> str:
+    """The time from start to end, and what it rests on: of so many kinds of work the rates of some were given."""
     workers = "1 worker" if estimate.workers == 1 else f"{estimate.workers} workers"
     parts = {"denoisers": estimate.denoisers, "features": estimate.features, "members": estimate.members}
     shares = ", ".join(f"{name} {duration(seconds)}" for name, seconds in parts.items() if seconds)
+    measured = "rates measured just now on this machine, on noise, a fraction of a second for each kind of work"
+    source = f"From {measured}"
+    if given:
+        rest = f", the other {kinds - given} from {measured}" if given < kinds else ""
+        source = f"Rates of {given} of {kinds} kinds of work as given{rest}"
     return (
         f"estimate: about {duration(estimate.seconds)} with {workers} on {device} ({shares or 'nothing is left'}), "
-        "without tables and report. From rates measured just now on this machine, on noise, a fraction of a second for "
-        "each kind of work; other programs, slow disks and workers that share the memory make it longer"
+        f"without tables and report. {source}; other programs, slow disks and workers that share the memory "
+        "make it longer"
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from auscult.errors import RunError
 from auscult.estimate.sizes import sizes_of
 from auscult.estimate.work import Rates, Work, work_of
 from auscult.jobs import PlannedJob, is_finished, single_thread
@@ -52,12 +53,18 @@ def measure_rates(
 
     Raises:
         AudioError: if the header of a clip cannot be read.
+        RunError: if a known kind has not a rate for each of its parts.
     """
     kinds = {work.kind: work for work in _left(plan, store).values()}
     rates = dict[str, tuple[float, ...]]()
     with single_thread():
         for done, (kind, work) in enumerate(kinds.items(), start=1):
             rates[kind] = known[kind] if known and kind in known else work.measure()
+            if len(rates[kind]) != len(work.units):
+                raise RunError(
+                    f"there are {len(rates[kind])} rates, and not {len(work.units)}, of {kind}; write them with "
+                    "`auscult bench --json`"
+                )
             if on_kind is not None:
                 on_kind(done, len(kinds))
     return rates

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,10 @@ def read_rates(path: Path) -> dict[str, tuple[float, ...]]:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']}")
-        return {str(kind): tuple(float(value) for value in values) for kind, values in content["rates"].items()}
+        rates = {str(kind): tuple(float(value) for value in values) for kind, values in content["rates"].items()}
+        if wrong := [value for values in rates.values() for value in values if not (isfinite(value) and value >= 0)]:
+            raise ValueError(f"{wrong[0]} s is no time")
+        return rates
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
             f"{path} holds no rates ({error}); write them with `auscult bench --json > {path.name}`"

@@ -1,17 +1,20 @@
 """Scoring many files: on several processors at once, in order, a bounded number of them in flight."""
 
 import pickle
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import islice
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from shutil import which
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from auscult.errors import AuscultError, RunError
 from auscult.jobs import single_thread
@@ -156,28 +159,33 @@ class _Crew:
     def _hire(self) -> None:
         """Start all at once; with the system among the arguments each would wait until the one before had read it."""
         from joblib.externals.loky import ProcessPoolExecutor
-        from joblib.externals.loky.backend import get_context
+        from joblib.externals.loky.backend import get_context, reduction
 
+        parcel = bytes(reduction.dumps(self._scorer))  # also of classes that a script or a notebook defines
         self._line, self._far_end = Pipe()
         self._incoming, outgoing = Pipe(duplex=False)
         turn = get_context("loky").Lock()
         self._pool: Any = ProcessPoolExecutor(
             self._workers, initializer=_join, initargs=(self._incoming, turn, self._far_end), env=ONE_THREAD
         )
-        parcel = pickle.dumps(self._scorer)
-        threading.Thread(target=_deliver, args=(parcel, outgoing, self._workers), daemon=True).start()
+        threading.Thread(target=_deliver, args=(parcel, outgoing), daemon=True).start()
 
     def _dismiss(self, *, idle: bool = False) -> None:
         """Wait until they have ended; idle ones need not tidy up."""
-        self._pool.shutdown(wait=True, kill_workers=idle)
+        self._pool.shutdown(wait=True, kill_workers=idle and _can_kill())
         for connection in (self._incoming, self._line, self._far_end):
             connection.close()
 
 
-def _deliver(parcel: bytes, outgoing: Connection, count: int) -> None:
-    """Send as many copies, until nobody is left to take one."""
+def _can_kill() -> bool:
+    """Whether the pool finds what it needs to end processes at once; minimal containers lack it."""
+    return sys.platform == "win32" or find_spec("psutil") is not None or which("pgrep") is not None
+
+
+def _deliver(parcel: bytes, outgoing: Connection) -> None:
+    """Send copies until nobody is left to take one: the pool may replace a worker that has grown."""
     with suppress(OSError), outgoing:
-        for _ in range(count):
+        while True:
             outgoing.send_bytes(parcel)
 
 
@@ -186,8 +194,9 @@ def _deliver(parcel: bytes, outgoing: Connection, count: int) -> None:
 
 @dataclass
 class _Here:
-    """The system, once this process is a worker."""
+    """The system, once this process is a worker: as it came, and from its first files on as it scores."""
 
+    parcel: bytes = b""
     scorer: "Scorer | None" = None
 
 
@@ -196,12 +205,13 @@ _here = _Here()
 
 def _join(incoming: Connection, turn: AbstractContextManager[Any], line: Connection) -> None:
     """Become a worker: take a copy of the system when it is this one's turn."""
-    end_with(line)
+    end_with(line, grace=0)  # there is nothing to tidy up
     with turn:
-        parcel = incoming.recv_bytes()
-    _here.scorer = pickle.loads(parcel)
+        _here.parcel = incoming.recv_bytes()
 
 
 def _score_here(chunk: Chunk) -> list[Result]:
-    assert _here.scorer is not None
+    if _here.scorer is None:  # here, so that whoever asked hears of it if this process cannot read the system
+        _here.scorer = cast("Scorer", pickle.loads(_here.parcel))
+        _here.parcel = b""
     return _scored(_here.scorer, chunk)

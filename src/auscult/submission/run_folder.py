@@ -137,13 +137,32 @@ def members_of(run: FinishedRun, choice: Choice, machine_type: str) -> list[Memb
     return [member for member in run.recipe.members_of(machine_type) if member.name in taken]
 
 
-def data_of(folder: Path) -> Path | None:
-    """The data folder that a run was made with, if it says so and the folder is still there."""
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """The data of a run.
+
+    Attributes:
+        folder: that holds them.
+        dataset: the layout that was asked for, if any.
+        truth: the ground-truth list that was given, if any.
+    """
+
+    folder: Path
+    dataset: str | None
+    truth: Path | None
+
+
+def data_of(folder: Path) -> RunData | None:
+    """The data that a run was made with, if it says so and the folder is there; a list that is gone is left out."""
     try:
-        data = json.loads((folder / "run.json").read_text(encoding="utf-8"))["data"]
-    except (OSError, ValueError, KeyError, TypeError):
+        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        data, dataset, truth = facts["data"], facts.get("dataset"), facts.get("truth")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return Path(data) if isinstance(data, str) and Path(data).is_dir() else None
+    if not isinstance(data, str) or not Path(data).is_dir():
+        return None
+    there = isinstance(truth, str) and Path(truth).is_file()
+    return RunData(Path(data), dataset if isinstance(dataset, str) else None, Path(truth) if there else None)
 
 
 @dataclass(frozen=True, slots=True)
