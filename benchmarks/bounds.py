@@ -34,6 +34,8 @@ ENOUGH, LEAST = 1.0, 5
 """Seconds and repeats after which a stage is measured."""
 STEPS = 3
 """Training steps that are measured at once."""
+BFLOAT16 = "bfloat16"
+"""Behind the names of stages in that precision."""
 SHOWN = 3
 """Kinds of operations that are named."""
 
@@ -237,6 +239,7 @@ def families() -> dict[str, Any]:
 def family_stages(name: str, model: Any) -> list[Stage]:
     """A training step with the optimiser, and the score of a clip."""
     from auscult.training import Training
+    from benchmarks.freak import under
     from benchmarks.training import noise_bank, ours, prepared
 
     bank, found = noise_bank(), list[Stage]()
@@ -247,6 +250,9 @@ def family_stages(name: str, model: Any) -> list[Stage]:
         size, unit = values.numel() * 4 / 1e6 + 13 * weights_mb(model), f"batch of {len(values)}"
         steps = ours(model, bank, frames, steps=STEPS)
         found.append(measured(f"{name} training", unit, steps, megabytes=size, times=1 / STEPS))
+        if name == "freak":
+            half = ours(model, bank, frames, steps=STEPS, precision="bf16")
+            found.append(in_bfloat16(found[-1], half, times=1 / STEPS))
     model.fit(bank, training=Training(epochs=1))
     clip = bank.frames[:313]
     size = clip.nbytes / 1e6 + weights_mb(model)
@@ -260,7 +266,16 @@ def family_stages(name: str, model: Any) -> list[Stage]:
             megabytes=size,
         )
     )
+    if name == "freak":
+        half = under("bf16", lambda: model.score_clips(clip[None], ["id_00"]))
+        found.append(in_bfloat16(found[-1], half, times=1.0))
     return found
+
+
+def in_bfloat16(stage: Stage, work: Callable[[], object], *, times: float) -> Stage:
+    """The same arithmetic in half the precision; torch counts some of its convolutions double."""
+    name = f"{stage.name}, {BFLOAT16}"
+    return measured(name, stage.unit, work, megabytes=stage.megabytes, gflop=stage.gflop, times=times)
 
 
 @torch.no_grad()

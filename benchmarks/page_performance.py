@@ -18,18 +18,24 @@ RATIOS = {
     "hvae training": ("hvae_train_vs_dataloader", "a `DataLoader` and a plain loop"),
     "idcae training": ("idcae_train_vs_dataloader", "a `DataLoader` and a plain loop"),
     "freak training": ("freak_vs_plain", "layers of `torch.nn`"),
+    "freak training, bfloat16": ("freak_bf16_vs_plain_bf16", "these in bfloat16"),
+    "freak scoring": ("freak_score_vs_plain", "layers of `torch.nn`"),
+    "freak scoring, bfloat16": ("freak_bf16_score_vs_plain_bf16", "these in bfloat16"),
 }
 """Figures of `benchmarks/results/bench.json`, for the other stages."""
 
 
 def bounds() -> str:
     """Each stage against a plain version, a matrix product and a copy."""
+    from benchmarks.bounds import BFLOAT16
+
     found, figures = read("bounds.json"), read("bench.json") or {}
     if found is None:
         return absent("bounds.json", "python -m benchmarks.bounds")
-    peak, copy = found["matmul_fp32_gflops"], found["copy_gbytes"]
+    peaks, copy = {kind: found[f"matmul_{kind}_gflops"] for kind in ("fp32", "bf16")}, found["copy_gbytes"]
     rows = []
     for stage in found["stages"]:
+        peak = peaks["bf16" if stage["name"].endswith(BFLOAT16) else "fp32"]
         seconds, gflop, gigabytes = stage["seconds"], stage["gflop"], stage["megabytes"] / 1000
         arithmetic, traffic = gflop / peak / seconds, gigabytes / copy / seconds
         kind = "arithmetic" if arithmetic >= traffic else "traffic"
@@ -48,8 +54,8 @@ def bounds() -> str:
         )
     head = ["stage", "per", "ms", "times a plain version", "GFLOP/s", "GB/s", "of the bound", "where the time goes"]
     return (
-        f"{found['processor']}, {found['torch']}, one thread. A matrix product: {peak:.0f} GFLOP/s in float32, "
-        f"{found['matmul_bf16_gflops']:.0f} in bfloat16; a copy: {copy:.1f} GB/s, read and write counted.\n\n"
+        f"{found['processor']}, {found['torch']}, one thread. A matrix product: {peaks['fp32']:.0f} GFLOP/s in float32, "
+        f"{peaks['bf16']:.0f} in bfloat16; a copy: {copy:.1f} GB/s, read and write counted.\n\n"
         f"{table(head, rows, left=(0, 1, 3, 6, 7))}"
     )
 

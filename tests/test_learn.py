@@ -286,6 +286,8 @@ def test_the_commands_learn_score_and_info(normals: Path, tmp_path: Path, comman
     rows = list(csv.DictReader(io.StringIO(command("score", out, tmp_path / "left", "--csv", "--machine", "left").out)))
     assert float(rows[1]["score"]) == lines[0]["score"]
     assert "anomalous" in command("score", out, bad).out
+    assert command("score", out, good, bad, "--json", "--workers", 2).out == found.out
+    assert command("score", out, good, "--workers", 0).code == 2
     facts = json.loads(command("info", out, "--json").out)
     assert facts["licence"] == "CC0"
     assert [machine["name"] for machine in facts["machines"]] == ["left", "right"]

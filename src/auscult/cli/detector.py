@@ -181,6 +181,7 @@ def score(
     machine: str | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     as_csv: Annotated[bool, Parameter(name="--csv", negative=())] = False,
+    workers: int = 1,
 ) -> int:
     """Score recordings with a detector; the exit code is 3 if one could not be scored.
 
@@ -190,6 +191,7 @@ def score(
         machine: Which machine made them; by default the detector's only one, or the one that a path names.
         as_json: Print a JSON object in each line.
         as_csv: Print CSV.
+        workers: Processes that score; each takes a few seconds to start, so they pay for many files.
     """
     from auscult.detector import Detector
     from auscult.detector.listing import score_all, sounds_in
@@ -202,7 +204,7 @@ def score(
     opened = Detector.load(detector)
     failed = 0
     with writer_of("json" if as_json else "csv" if as_csv else "table") as write:
-        for file, found in score_all(opened, sounds_in(files), machine=machine):
+        for file, found in score_all(opened, sounds_in(files), machine=machine, workers=workers):
             if isinstance(found, str):
                 failed += 1
                 print_error(found)

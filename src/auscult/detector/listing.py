@@ -1,13 +1,15 @@
 """Many sounds and one detector: which files, which machine made each, and what the detector says of itself."""
 
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from auscult.audio import SUFFIXES
 from auscult.calibration import format_rate
 from auscult.detector.detector import Detector, Machine, Score
-from auscult.errors import AuscultError, DetectorError
+from auscult.errors import AuscultError, DetectorError, RunError
 from auscult.jobs import single_thread
 
 
@@ -43,29 +45,59 @@ def machine_of(detector: Detector, path: Path) -> str:
     return found[0]
 
 
-def score_all(detector: Detector, files: Iterable[Path], *, machine: str | None) -> Iterator[tuple[Path, Score | str]]:
-    """The score of each file, or the reason why it has none.
+def score_all(
+    detector: Detector, files: Iterable[Path], *, machine: str | None, workers: int = 1
+) -> Iterator[tuple[Path, Score | str]]:
+    """The score of each file, or the reason why it has none, in order; a few files are in flight.
 
     Args:
         detector: that scores.
         files: recordings.
         machine: that made all of them; `machine_of` if none is given.
+        workers: processes with one thread each; 1 is this one.
 
     Raises:
         DetectorError: if the detector does not know the machine.
+        RunError: if there is no worker.
     """
+    if workers < 1:
+        raise RunError(f"{workers} workers can do nothing; give at least 1")
     if machine is not None:
         detector.machine(machine)
-    for path in files:
-        try:
-            with single_thread():
-                found: Score | str = detector.score(
-                    path, machine_id=machine or machine_of(detector, path), evidence=False
-                )
-        except (AuscultError, OSError) as error:
-            text = str(error)
-            found = text if str(path) in text else f"{path}: {text}"
-        yield path, found
+    if workers == 1:
+        return ((path, _score(detector, path, machine)) for path in files)
+    return _apart(detector, files, machine, workers)
+
+
+def _score(detector: Detector, path: Path, machine: str | None) -> Score | str:
+    try:
+        with single_thread():
+            return detector.score(path, machine_id=machine or machine_of(detector, path), evidence=False)
+    except (AuscultError, OSError) as error:
+        text = str(error)
+        return text if str(path) in text else f"{path}: {text}"
+
+
+def _apart(
+    detector: Detector, files: Iterable[Path], machine: str | None, workers: int
+) -> Iterator[tuple[Path, Score | str]]:
+    from joblib import Parallel, delayed
+
+    with tempfile.TemporaryDirectory() as folder:
+        own = Path(folder, "scoring.auscult")
+        detector.save(own)
+        calls = (delayed(_score_by_file)(own, path, machine) for path in files)
+        yield from Parallel(n_jobs=workers, return_as="generator")(calls)
+
+
+def _score_by_file(own: Path, path: Path, machine: str | None) -> tuple[Path, Score | str]:
+    """In a worker, by the detector of a file."""
+    return path, _score(_loaded(own), path, machine)
+
+
+@lru_cache(maxsize=1)
+def _loaded(path: Path) -> Detector:
+    return Detector.load(path)
 
 
 def facts_of(detector: Detector) -> dict[str, Any]:
