@@ -54,8 +54,8 @@ def bounds() -> str:
         )
     head = ["stage", "per", "ms", "times a plain version", "GFLOP/s", "GB/s", "of the bound", "where the time goes"]
     return (
-        f"{found['processor']}, {found['torch']}, one thread. A matrix product: {peaks['fp32']:.0f} GFLOP/s in float32, "
-        f"{peaks['bf16']:.0f} in bfloat16; a copy: {copy:.1f} GB/s, read and write counted.\n\n"
+        f"{found['processor']}, {found['torch']}, one thread. A matrix product: {peaks['fp32']:.0f} GFLOP/s in float32 "
+        f"and {peaks['bf16']:.0f} in bfloat16; a copy: {copy:.1f} GB/s, read and write counted.\n\n"
         f"{table(head, rows, left=(0, 1, 3, 6, 7))}"
     )
 
