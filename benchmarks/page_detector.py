@@ -96,8 +96,13 @@ def monitored_slider() -> str:
         detected = f"{row['detected']} of {row['anomalies']}"
         false = f"{row['false_alarms']} in {row['normal_minutes']:.0f} min"
         place = [f"{row['method']}, {row['rate']}", f"{row['seeds'] - row['without_threshold']} of {row['seeds']}"]
+        above = sum(
+            score > one["highest_of_normals"] for one in row["each"] for score in one["highest_of_anomalies"].values()
+        )
+        place.append(f"{above} of {row['anomalies']}")
         rows.append([*place, detected, "" if delay is None else f"{delay:.0f}", false])
-    head = ["method, promise", "splits with a threshold", "anomalies raised", "median delay, s", "false alarms"]
+    heard = "anomalies above all normal sound"
+    head = ["method, promise", "splits with a threshold", heard, "anomalies raised", "median delay, s", "false alarms"]
     return f"{table(head, rows)}\n\nRecipe `{results['real']['recipe']}`."
 
 
