@@ -19,7 +19,7 @@ import pytest
 import auscult.cluster.executor
 import auscult.cluster.node
 from auscult.cluster import RayExecutor, cluster_device, connected
-from auscult.cluster.executor import TRIES, noted_interrupts, resources_of
+from auscult.cluster.executor import TRIES, resources_of
 from auscult.cluster.node import Site, site_of, work
 from auscult.datasets import load_clips
 from auscult.errors import RunError
@@ -244,7 +244,7 @@ def test_a_run_that_loses_a_node_ends_with_the_bytes_of_a_local_one(
     until(lambda: len(list(tmp_path.glob("ray/store/unfinished/model-*"))) == 3)  # each node is in a training
     cluster.remove_node(doomed, allow_graceful=False)
     assert process.poll() is None
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert "members 20/20" in errors
     assert "raylet" not in out, "what Ray says of its nodes stands on standard error"
@@ -253,17 +253,6 @@ def test_a_run_that_loses_a_node_ends_with_the_bytes_of_a_local_one(
     for part in ("scores/**/*.csv", "results.json", "tables/*", "weights/**/*"):
         assert contents(tmp_path / "local", part)
         assert contents(tmp_path / "ray", part) == contents(tmp_path / "local", part)
-
-
-def test_a_ctrl_c_that_ray_keeps_to_itself_is_noted() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with noted_interrupts() as interrupted:
-        assert not interrupted()
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(5)
-        assert interrupted()
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.slow
@@ -277,7 +266,7 @@ def test_tasks_end_with_their_run_and_the_same_command_goes_on(
     tasks = tasks_at_work()
     assert len(tasks) == 2
     process.send_signal(how)
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=300)
     assert process.returncode == (130 if how == signal.SIGINT else -how)
     assert (out, "Traceback" in errors) == ("", False)
     until(lambda: not any(alive(pid) for pid in tasks), seconds=20)

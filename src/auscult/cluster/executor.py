@@ -1,13 +1,10 @@
 """A Ray cluster as the executor: the same jobs on the processors and GPUs of many machines, through a shared store."""
 
-import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
-from types import FrameType
 from typing import Any
 
 from auscult import __version__
@@ -65,43 +62,16 @@ class RayExecutor:
         schedule = Schedule(sorted(jobs, key=urgency), store, on_progress)
         if not schedule.left:
             return schedule.failures
-        with (
-            connected(self.address),
-            site_of(store) as site,
-            noted_interrupts() as interrupted,
-            _Tasks(self, store, site) as tasks,
-        ):
+        with connected(self.address), site_of(store) as site, _Tasks(self, store, site) as tasks:
             try:
                 while tasks.give_out(schedule, on_progress):
                     tasks.listen(schedule, on_progress)
-                    if interrupted():
-                        raise KeyboardInterrupt
             except load_ray().exceptions.RayError as error:
                 raise RunError(
                     f"the Ray cluster is lost: {last_line(error)}. What was finished is kept; once the cluster is "
                     "there again, the same command goes on"
                 ) from error
         return schedule.failures
-
-
-@contextmanager
-def noted_interrupts() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C came meanwhile: Ray looks for signals within its calls, and sometimes keeps what it finds."""
-    before = signal.getsignal(signal.SIGINT)
-    came = threading.Event()
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield came.is_set
-        return
-
-    def note(number: int, frame: FrameType | None) -> object:
-        came.set()
-        return before(number, frame)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield came.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def resources_of(job: Job, gpus_per_job: float) -> dict[str, float]:
