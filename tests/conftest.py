@@ -2,12 +2,17 @@
 
 import hashlib
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 # One thread per test process, set before torch is imported: threads of several processes get in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell without job control starts what it puts into the background deaf to Ctrl-C, and so would be all that we start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np
 import pytest
