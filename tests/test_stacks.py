@@ -118,7 +118,7 @@ def test_the_device_decides_unless_somebody_does(
 
 def test_an_unknown_word_is_refused(factory: Path, store: Store) -> None:
     with pytest.raises(RunError, match="stack is 'yes'; choose auto, on or off"):
-        with_stacks(planned(SEEDS, factory, store), "yes")  # type: ignore[arg-type]
+        with_stacks(planned(SEEDS, factory, store), "yes")  # type: ignore[arg-type]  # no such word
 
 
 def test_a_stacked_member_has_keys_of_its_own_and_others_keep_theirs(factory: Path, store: Store) -> None:
@@ -146,7 +146,7 @@ def test_stacked_members_score_as_those_trained_alone(executor: Any, factory: Pa
     stores = {stacking: Store(tmp_path / stacking) for stacking in ("on", "off")}
     scores: dict[str, list[Any]] = {}
     for stacking, store in stores.items():
-        plan = with_stacks(planned(SEEDS, factory, store), stacking)  # type: ignore[arg-type]
+        plan = with_stacks(planned(SEEDS, factory, store), stacking)  # type: ignore[arg-type]  # one of the words, which pytest calls str
         assert executor.run(jobs_of(plan), store, silent) == []
         assert all(is_finished(job, store) for job in jobs_of(plan))
         scores[stacking] = [value for job in plan.members for value in read_scores(store, job).values()]
@@ -262,4 +262,4 @@ def test_a_run_with_stacks(factory: Path, tmp_path: Path, command: Callable[...,
 
 def test_a_run_refuses_an_unknown_word(factory: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="stack is"):
-        run(parse_recipe(SEEDS, "t"), data=factory, out=tmp_path / "out", stack="maybe")  # type: ignore[arg-type]
+        run(parse_recipe(SEEDS, "t"), data=factory, out=tmp_path / "out", stack="maybe")  # type: ignore[arg-type]  # no such word

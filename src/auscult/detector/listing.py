@@ -1,14 +1,14 @@
 """Many sounds and one detector: which files, which machine made each, and what the detector says of itself."""
 
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from auscult.audio import SUFFIXES
 from auscult.calibration import format_rate
 from auscult.detector.detector import Detector, Machine, Score
+from auscult.detector.processes import in_processes
 from auscult.errors import AuscultError, DetectorError, RunError
 from auscult.jobs import single_thread
 
@@ -65,39 +65,17 @@ def score_all(
     if machine is not None:
         detector.machine(machine)
     if workers == 1:
-        return ((path, _score(detector, path, machine)) for path in files)
-    return _apart(detector, files, machine, workers)
+        return (_scored(detector, path, machine) for path in files)
+    return in_processes(detector, partial(_scored, machine=machine), files, workers=workers)
 
 
-def _score(detector: Detector, path: Path, machine: str | None) -> Score | str:
+def _scored(detector: Detector, path: Path, machine: str | None) -> tuple[Path, Score | str]:
     try:
         with single_thread():
-            return detector.score(path, machine_id=machine or machine_of(detector, path), evidence=False)
+            return path, detector.score(path, machine_id=machine or machine_of(detector, path), evidence=False)
     except (AuscultError, OSError) as error:
         text = str(error)
-        return text if str(path) in text else f"{path}: {text}"
-
-
-def _apart(
-    detector: Detector, files: Iterable[Path], machine: str | None, workers: int
-) -> Iterator[tuple[Path, Score | str]]:
-    from joblib import Parallel, delayed
-
-    with tempfile.TemporaryDirectory() as folder:
-        own = Path(folder, "scoring.auscult")
-        detector.save(own)
-        calls = (delayed(_score_by_file)(own, path, machine) for path in files)
-        yield from Parallel(n_jobs=workers, return_as="generator")(calls)
-
-
-def _score_by_file(own: Path, path: Path, machine: str | None) -> tuple[Path, Score | str]:
-    """In a worker, by the detector of a file."""
-    return path, _score(_loaded(own), path, machine)
-
-
-@lru_cache(maxsize=1)
-def _loaded(path: Path) -> Detector:
-    return Detector.load(path)
+        return path, text if str(path) in text else f"{path}: {text}"
 
 
 def facts_of(detector: Detector) -> dict[str, Any]:

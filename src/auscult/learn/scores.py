@@ -1,16 +1,14 @@
 """The window scores of normal sound that was held out, by the very detector that is to be deployed."""
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from itertools import count
-from pathlib import Path
 
 import numpy as np
 
 from auscult.alarms import WindowScores
 from auscult.defects import is_sound
 from auscult.detector import Detector
+from auscult.detector.processes import in_processes
 from auscult.errors import RunError
 from auscult.jobs import single_thread
 from auscult.learn.windows import Piece
@@ -59,30 +57,19 @@ def _here(detector: Detector, pieces: Sequence[Piece], label: str, advance: OnPr
 def _apart(
     detector: Detector, pieces: Sequence[Piece], workers: int, label: str, advance: OnProgress
 ) -> list[WindowScores]:
-    from joblib import Parallel, delayed
-
     length, step = detector.window_seconds, detector.step_seconds
     cut = [
         piece.parts(min(2 * workers, 1 + int(piece.seconds / PIECE_SECONDS)), length=length, step=step)
         for piece in pieces
     ]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "learning.auscult")
-        detector.save(path)
-        calls = [delayed(score_piece_of_file)(path, part) for parts in cut for part in parts]
-        advance(label, 0, len(calls))
-        scores: list[WindowScores] = []
-        for one in Parallel(n_jobs=workers, return_as="generator")(calls):
-            scores.append(one)
-            advance(label, len(scores), len(calls))
+    flat = [part for parts in cut for part in parts]
+    advance(label, 0, len(flat))
+    scores: list[WindowScores] = []
+    for one in in_processes(detector, _score, flat, workers=workers):
+        scores.append(one)
+        advance(label, len(scores), len(flat))
     remaining = iter(scores)
     return [_one_behind_the_other([next(remaining) for _ in parts], length, step) for parts in cut]
-
-
-def score_piece_of_file(path: Path, piece: Piece) -> WindowScores:
-    """The scores of a piece, in a worker, by the detector of a file."""
-    with single_thread():
-        return _score(_loaded(path), piece)
 
 
 def _score(detector: Detector, piece: Piece, on_window: Callable[[], None] | None = None) -> WindowScores:
@@ -100,11 +87,6 @@ def _score(detector: Detector, piece: Piece, on_window: Callable[[], None] | Non
             on_window()
     shape = detector.window_seconds, detector.step_seconds
     return WindowScores(np.array(times), np.array(scores), *shape, np.array(valid, dtype=bool))
-
-
-@lru_cache(maxsize=1)
-def _loaded(path: Path) -> Detector:
-    return Detector.load(path)
 
 
 def _one_behind_the_other(parts: Sequence[WindowScores], length: float, step: float) -> WindowScores:
