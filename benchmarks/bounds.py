@@ -147,7 +147,7 @@ def reading_stage(clip: Any) -> Stage:
     import librosa
     import soundfile
 
-    from auscult.audio import read_waveform
+    from auscult.sound.audio import read_waveform
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "noise.wav"
@@ -166,7 +166,7 @@ def resampling_stage(clip: Any) -> Stage:
     """From the rate of OpenL3 to that of the other stages."""
     import librosa
 
-    from auscult.audio import resample
+    from auscult.sound.audio import resample
 
     return measured(
         "resampling",
@@ -291,8 +291,8 @@ def plain_scores(model: Any, clip: Any) -> float:
 
 
 def main() -> None:
-    from auscult.estimate.stages import machine
-    from auscult.jobs import single_thread
+    from auscult.processes import single_thread
+    from auscult.runs.estimate.stages import machine
 
     with single_thread():
         rates = machine_rates()

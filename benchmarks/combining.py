@@ -16,9 +16,9 @@ N_SYSTEMS = 90
 
 def figures() -> dict[str, float]:
     from auscult.clips import MACHINE_TYPES
-    from auscult.ensemble import Node, Scores, combine
-    from auscult.intervals import bootstrap
-    from auscult.scores import ScoreTable
+    from auscult.scores.ensemble import Node, Scores, combine
+    from auscult.scores.intervals import bootstrap
+    from auscult.scores.table import ScoreTable
 
     leaves = {f"m{place}": Scores(noise(place, ["fan"]), noise(place, ["fan"]), ScoreTable([])) for place in range(4)}
     names = tuple(leaves)
@@ -32,7 +32,7 @@ def figures() -> dict[str, float]:
 
 def noise(seed: int, machine_types: Sequence[str]) -> Any:
     """Scores of 350 clips of each of four ids; anomalies are a little higher."""
-    from auscult.scores import ScoreRow, ScoreTable
+    from auscult.scores.table import ScoreRow, ScoreTable
 
     rng = np.random.default_rng(seed)
     return ScoreTable(

@@ -67,7 +67,7 @@ def recipe(denoiser: dict[str, Any], hvae: dict[str, Any], *, seed: int, copies:
 def rows_of(finished: Any) -> list[Row]:
     """The figures of a run, and the gain that its denoisers measured of themselves."""
     from auscult.denoising.levels import read_levels
-    from auscult.jobs import denoiser_folder
+    from auscult.runs.jobs import denoiser_folder
 
     if finished.failures:
         raise RuntimeError(f"not every job was done: {finished.failures[0].label}: {finished.failures[0].reason}")
@@ -87,7 +87,7 @@ def rows_of(finished: Any) -> list[Row]:
 def synthetic(snr_db: float, seed: int, folder: Path) -> list[Row]:
     """Write one factory and run it."""
     from auscult.datasets.factory import write_factory
-    from auscult.runs import run
+    from auscult.runs.run import run
 
     data = folder / "factory"
     if not data.exists():
@@ -106,8 +106,8 @@ def synthetic(snr_db: float, seed: int, folder: Path) -> list[Row]:
 
 def real(data: Path, folder: Path) -> tuple[list[Row], list[Row]]:
     """Run the real sliders; their figures, and what an ear would notice in the test clips."""
-    from auscult.jobs import denoiser_folder
-    from auscult.runs import run
+    from auscult.runs.jobs import denoiser_folder
+    from auscult.runs.run import run
 
     finished = run(
         recipe(REAL, {**SLIDER_HVAE, "training": {"epochs": 10}}, seed=0, copies=COPIES),
@@ -124,7 +124,7 @@ def real(data: Path, folder: Path) -> tuple[list[Row], list[Row]]:
 
 def _progress(case: str) -> Any:
     """Say which jobs are done."""
-    from auscult.jobs import DONE
+    from auscult.runs.jobs import DONE
 
     started = time.monotonic()
 

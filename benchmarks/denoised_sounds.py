@@ -95,8 +95,8 @@ def listen(denoiser: Path, paths: Sequence[Path], levels: Sequence[int] = LEVELS
     """The figures of some recordings at some levels of a denoiser: one row for each level."""
     import torch
 
-    from auscult.audio import read_waveform
     from auscult.denoising.streaming import Denoiser
+    from auscult.sound.audio import read_waveform
 
     torch.set_num_threads(1)
     rows = []
@@ -135,9 +135,9 @@ def plot(target: Path, denoiser: Path, path: Path, levels: Sequence[int] = LEVEL
     """Spectrograms on one scale: a recording and the denoiser's held-out mixture, noisy, clean and at the levels."""
     import matplotlib.pyplot as plt
 
-    from auscult.audio import read_waveform
     from auscult.denoising.levels import read_example
     from auscult.denoising.streaming import Denoiser
+    from auscult.sound.audio import read_waveform
 
     strengths = {level: Denoiser.load(denoiser, level) for level in levels}
     rate = next(iter(strengths.values())).sample_rate

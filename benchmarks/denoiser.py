@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from auscult.audio import read_waveform
 from auscult.clips import MACHINE_TYPES
 from auscult.datasets import load_clips
 from auscult.datasets.factory.catalogue import DEVELOPMENT_IDS
@@ -31,7 +30,8 @@ from auscult.denoising.levels import INDEX, load_level, train_denoiser
 from auscult.denoising.mixtures import FIXED_SNR_DB, Mixer, WaveBank
 from auscult.denoising.quality import gains
 from auscult.denoising.sounds import Part, find_sounds, split_parts
-from auscult.jobs import single_thread
+from auscult.processes import single_thread
+from auscult.sound.audio import read_waveform
 
 RATE = 16000
 MACHINE_TYPE = "slider"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from auscult.detector import Detector
-    from auscult.detector.sounds import Waveform
+    from auscult.sound.windows import Waveform
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
@@ -45,7 +45,7 @@ def figures() -> dict[str, float]:
 
     from auscult.datasets.factory.hall import Hall
     from auscult.detector import Detector
-    from auscult.learn import Settings, learn
+    from auscult.detector.learn import LearnSettings, learn
     from auscult.recipe import load_recipe
 
     torch.set_num_threads(1)
@@ -56,7 +56,7 @@ def figures() -> dict[str, float]:
             soundfile.write(Path(folder, f"{index}.wav"), clip.mix, RATE)
         started = time.process_time()
         learned = learn(
-            Path(folder), recipe=load_recipe("practical"), settings=Settings(adapt_window=False), machine="fan"
+            Path(folder), recipe=load_recipe("practical"), settings=LearnSettings(adapt_window=False), machine="fan"
         )
         learning = time.process_time() - started
         learned.detector.save(Path(folder, "fan.auscult"))

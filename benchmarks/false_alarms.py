@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from auscult.alarms import AlarmSettings, WindowScores, alarm_counts
-from auscult.calibration import Calibration, calibrate, prediction_interval
-from auscult.calibration.exceedances import Exceedances
+from auscult.detector.alarms import AlarmSettings, WindowScores, alarm_counts
+from auscult.detector.calibration import Calibration, calibrate, prediction_interval
+from auscult.detector.calibration.exceedances import Exceedances
 
 RESULTS = Path(__file__).parent / "results" / "false_alarms.json"
 OLD_HOURS, NEW_HOURS, TRUTH_HOURS = 20, 33, 2000

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from auscult.scoring import Scorer
+    from auscult.detector.scorer import Scorer
 
 RATE, SECONDS = 16000, 10
 N_FILES, FEW = 2000, 200
@@ -56,10 +56,11 @@ def recordings(folder: Path, count: int) -> list[Path]:
 
 def three_families() -> "Scorer":
     """HVAE and IDCAE on one front end, FREAK on another, all of the report's sizes; fitted to a little noise."""
+    from auscult.detector.scorer import Scorer
     from auscult.features import LogMel
     from auscult.features.front_end import FrontEnd
+    from auscult.members.part import Part
     from auscult.models import HVAE, IDCAE, Freak, Model
-    from auscult.scoring import Part, Scorer
     from auscult.training import Training
 
     clips = np.random.default_rng(0).normal(-40, 5, size=(8, 60, 128)).astype(np.float32)
@@ -78,7 +79,7 @@ def three_families() -> "Scorer":
 
 def stage_seconds(scorer: "Scorer", paths: Sequence[Path]) -> dict[str, float]:
     """Time of a processor for each stage of a clip, measured alone: the median over clips."""
-    from auscult.audio import read_waveform
+    from auscult.sound.audio import read_waveform
 
     waveforms = [read_waveform(path, sample_rate=RATE) for path in paths]
     found = {"reading": _median(lambda path: read_waveform(path, sample_rate=RATE), paths)}
@@ -103,7 +104,7 @@ def _median(work: Callable[[Any], object], things: Sequence[Any]) -> float:
 
 def watched(scorer: "Scorer", paths: Sequence[Path]) -> tuple[float, float]:
     """Seconds that scoring takes, and the peak of the memory meanwhile, in MB."""
-    from auscult.scoring import Scored
+    from auscult.members.part import Scored
 
     peak, ended = memory_mb(), threading.Event()
 

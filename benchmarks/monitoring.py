@@ -63,8 +63,8 @@ def sliders(recipe: str, seeds: int, workers: int) -> None:
 
 def speed(recipe: str) -> dict[str, float]:
     """Seconds of computing, and of the clock, for a second of sound: the live monitor on a long file, step 1 s."""
-    from auscult.learn import learn
-    from auscult.learn.settings import Settings
+    from auscult.detector.learn import learn
+    from auscult.detector.learn.settings import LearnSettings
     from auscult.live.session import Outputs, listen
     from auscult.live.sources import SourceOptions
     from auscult.live.watch import DetectorScorer, watch_machine
@@ -72,7 +72,7 @@ def speed(recipe: str) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory() as folder:
         paths = recordings(Path(folder))
-        detector = learn(paths["learning"], recipe=load_recipe(recipe), settings=Settings()).detector
+        detector = learn(paths["learning"], recipe=load_recipe(recipe), settings=LearnSettings()).detector
         watch, _ = watch_machine(detector, None, name="", threshold=factory.UNREACHED)
         wall, cpu = time.perf_counter(), time.process_time()
         summary = listen(

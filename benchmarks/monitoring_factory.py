@@ -13,19 +13,19 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from auscult.alarms import AlarmSettings, WindowScores, alarm_counts
-from auscult.calibration import Calibration, calibrate, prediction_interval
 from auscult.datasets.factory.catalogue import DEVELOPMENT_IDS
 from auscult.datasets.factory.hall import Hall
 from auscult.datasets.factory.machine_types import TYPES
 from auscult.datasets.factory.sounds import SAMPLE_RATE
 from auscult.detector import Detector
-from auscult.learn import learn
-from auscult.learn.settings import Settings
+from auscult.detector.alarms import AlarmSettings, WindowScores, alarm_counts
+from auscult.detector.calibration import Calibration, calibrate, prediction_interval
+from auscult.detector.learn import learn
+from auscult.detector.learn.settings import LearnSettings
 from auscult.live.events import Event
 from auscult.live.history import History
 from auscult.live.monitor import Monitor
-from auscult.live.sound import End, Item, Sound, Start
+from auscult.live.sound import End, Item, Samples, Start
 from auscult.live.watch import DetectorScorer, watch_machine
 from auscult.recipe import load_recipe
 
@@ -80,7 +80,7 @@ class Minutes:
         yield Start(SAMPLE_RATE)
         for sound in self.sounds:
             for start in range(0, len(sound), BLOCK):
-                yield Sound(sound[start : start + BLOCK])
+                yield Samples(sound[start : start + BLOCK])
         yield End()
 
 
@@ -200,7 +200,7 @@ def watch_over(machine_type: str, plan: Plan) -> dict[str, Any]:
 
 def _learned(factory: Factory, plan: Plan) -> Detector:
     """What `auscult learn` makes of one long recording; its own threshold is not used."""
-    settings = Settings(
+    settings = LearnSettings(
         rate=plan.rate, step_seconds=plan.step_seconds, alarm=AlarmSettings(), adapt_window=False, adapt_cool_down=False
     )
     with tempfile.TemporaryDirectory() as folder:

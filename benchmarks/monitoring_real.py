@@ -10,9 +10,9 @@ import numpy as np
 import soundfile
 import torch
 
-from auscult.calibration import Method, parse_rate
-from auscult.learn import learn
-from auscult.learn.settings import Settings
+from auscult.detector.calibration import Method, parse_rate
+from auscult.detector.learn import learn
+from auscult.detector.learn.settings import LearnSettings
 from auscult.live.session import Outputs, listen
 from auscult.live.sources import SourceOptions
 from auscult.live.watch import DetectorScorer, watch_machine
@@ -55,7 +55,7 @@ def slider(seed: int, *, method: Method, rate: str, recipe: str) -> dict[str, An
             (normal_folder / f"{number:02d}.wav").symlink_to(trains[i])
         sounds = [soundfile.read(path, dtype="int16") for path in playlist]
         soundfile.write(file, np.concatenate([sound for sound, _ in sounds]), sounds[0][1])
-        found = _monitored(normal_folder, file, Settings(rate=parse_rate(rate), method=method), recipe)
+        found = _monitored(normal_folder, file, LearnSettings(rate=parse_rate(rate), method=method), recipe)
     if found is None:
         return {"seed": seed, "threshold": None}
     ends = np.cumsum([len(sound) / sample_rate for sound, sample_rate in sounds])
@@ -68,7 +68,7 @@ def _places(rng: np.random.Generator, total: int) -> tuple[int, int]:
     return pairs[rng.integers(len(pairs))]
 
 
-def _monitored(normals: Path, file: Path, settings: Settings, recipe: str) -> dict[str, Any] | None:
+def _monitored(normals: Path, file: Path, settings: LearnSettings, recipe: str) -> dict[str, Any] | None:
     """What `auscult learn` and `auscult monitor --json --windows` do; none if learning sets no threshold."""
     learned = learn(normals, recipe=load_recipe(recipe), settings=settings)
     if learned.detector.machine(None).calibration is None:

@@ -146,7 +146,7 @@ def _scores(task: Task, candidate: Candidate) -> tuple[NDArray[np.float64], dict
     from dataclasses import asdict
 
     from auscult.features.bank import bank_of
-    from auscult.learn.members import normal_scores
+    from auscult.members.fitting import normal_scores
     from auscult.models import MODELS
     from auscult.training import Training
 

@@ -23,15 +23,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.alarms import AlarmStatistic, WindowScores
-from auscult.calibration import Calibration, calibrate
 from auscult.datasets.factory.machine_types import TYPES
 from auscult.datasets.factory.sounds import SAMPLE_RATE
 from auscult.detector import Detector
-from auscult.learn import learn
-from auscult.learn.settings import Settings
+from auscult.detector.alarms import AlarmStatistic, WindowScores
+from auscult.detector.calibration import Calibration, calibrate
+from auscult.detector.learn import learn
+from auscult.detector.learn.settings import LearnSettings
+from auscult.detector.scorer import Scorer
 from auscult.recipe import load_recipe
-from auscult.scoring import Scorer
 from benchmarks.monitoring import PLAN as FULL_PLAN
 from benchmarks.monitoring_factory import MINUTE, Factory
 
@@ -86,7 +86,7 @@ def raised(machine_type: str, hours: int) -> dict[str, dict[str, int]]:
 
 def _learned(factory: Factory, hours: int) -> Detector:
     """A detector of all members."""
-    settings = Settings(step_seconds=PLAN.step_seconds, adapt_window=False, adapt_cool_down=False)
+    settings = LearnSettings(step_seconds=PLAN.step_seconds, adapt_window=False, adapt_cool_down=False)
     features = 'family = "spectral"\nfeatures = { kind = "log_mel", n_fft = 1024, hop_length = 512, n_mels = 128 }\n'
     members = (f'[[member]]\nname = "{name}"\n{features}model = {model}\n' for name, model in MEMBERS.items())
     with tempfile.TemporaryDirectory() as folder:

@@ -82,11 +82,11 @@ def links(sound: Path, folder: Path, name: str, count: int) -> None:
 def projected(device: str) -> dict[str, Any]:
     """Clips, jobs and hours by kind of job, in one process and in several."""
     from auscult.datasets import load_clips
-    from auscult.estimate import estimate, measure_rates
-    from auscult.estimate.stages import machine
-    from auscult.plan import make_plan
     from auscult.recipe import load_recipe
-    from auscult.store import NoStore
+    from auscult.runs.estimate import estimate, measure_rates
+    from auscult.runs.estimate.stages import machine
+    from auscult.runs.plan import make_plan
+    from auscult.runs.store import NoStore
 
     with tempfile.TemporaryDirectory() as folder:
         clips = load_clips(outline(Path(folder)), dataset="dcase")

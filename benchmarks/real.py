@@ -169,7 +169,7 @@ def keep_scores(folder: Path, seed: int, scores: dict[str, Scores]) -> None:
 
 def kept_scores(folder: Path, member: Member, seed: int) -> dict[str, Scores]:
     """What `keep_scores` wrote for a member, or nothing if any of it is missing."""
-    from auscult.scores import ScoreTable
+    from auscult.scores.table import ScoreTable
 
     paths = {row: [folder / f"{row}-{seed}-{part}.csv" for part in PARTS] for row in member.rows}
     if not all(path.is_file() for some in paths.values() for path in some):
@@ -184,7 +184,7 @@ def machine_id(name: str) -> str:
 
 def score_table(names: list[str], scores: Iterable[float]) -> Any:
     """Names say machine id and label."""
-    from auscult.scores import ScoreRow, ScoreTable
+    from auscult.scores.table import ScoreRow, ScoreTable
 
     return ScoreTable(
         ScoreRow(MACHINE_TYPE, machine_id(name), name, "normal" if name.startswith("normal") else "anomaly", score)
@@ -194,7 +194,7 @@ def score_table(names: list[str], scores: Iterable[float]) -> Any:
 
 def uniform_ensemble(members: list[Scores]) -> Scores:
     """Mean of scores standardised by those of the training clips; no label is looked at."""
-    from auscult.ensemble import standardise, weighted_mean
+    from auscult.scores.ensemble import standardise, weighted_mean
 
     test, train = (weighted_mean([standardise(pair[part], pair[1]) for pair in members]) for part in (0, 1))
     return test, train
@@ -204,7 +204,7 @@ def summary(tables: list[Any]) -> dict[str, float]:
     """Mean and standard deviation over seeds of the mean AUC and pAUC over machine ids."""
     from statistics import mean, stdev
 
-    from auscult.metrics import evaluate
+    from auscult.scores.metrics import evaluate
 
     figures = [evaluate(table)[MACHINE_TYPE]["mean"] for table in tables]
     columns = {name: [float(figure[name]) for figure in figures] for name in ("auc", "pauc")}

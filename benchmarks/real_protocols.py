@@ -23,7 +23,7 @@ def one_model(tables: Tables, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """The ensemble of one model of each family: mean and standard deviation over seeds, and the weights of each."""
     from statistics import mean, stdev
 
-    from auscult.ensemble import PROTOCOLS, Node, combine
+    from auscult.scores.ensemble import PROTOCOLS, Node, combine
 
     node = Node("ensemble", FAMILIES, weights="search")
     rows: list[dict[str, Any]] = []
@@ -42,8 +42,8 @@ def one_model(tables: Tables, seeds: Sequence[int]) -> list[dict[str, Any]]:
 
 def all_seeds(tables: Tables, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """Families of as many models as there are seeds, combined as in the report, with intervals over clips."""
-    from auscult.ensemble import PROTOCOLS, Node, combine
-    from auscult.intervals import bootstrap
+    from auscult.scores.ensemble import PROTOCOLS, Node, combine
+    from auscult.scores.intervals import bootstrap
 
     names = {family: tuple(f"{family}, seed {seed}" for seed in seeds) for family in FAMILIES}
     leaves = {
@@ -71,8 +71,8 @@ def all_seeds(tables: Tables, seeds: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def scores(tables: Tables, family: str, seed: int) -> Any:
-    from auscult.ensemble import Scores
-    from auscult.scores import ScoreTable
+    from auscult.scores.ensemble import Scores
+    from auscult.scores.table import ScoreTable
 
     test, training = tables[family, seed]
     return Scores(training, test, ScoreTable([]))
@@ -80,7 +80,7 @@ def scores(tables: Tables, family: str, seed: int) -> Any:
 
 def mean_figures(table: Any) -> dict[str, float]:
     """AUC and pAUC, means over the machine ids."""
-    from auscult.metrics import evaluate
+    from auscult.scores.metrics import evaluate
 
     return dict(evaluate(table)[MACHINE_TYPE]["mean"])
 

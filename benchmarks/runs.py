@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from auscult.datasets.factory import write_factory
-from auscult.store import Store
+from auscult.runs.store import Store
 
 MEMBERS = 20
 """For each of the two machine types."""

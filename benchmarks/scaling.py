@@ -89,9 +89,10 @@ def training_lines() -> dict[str, Line]:
 
 def scoring_line() -> Line:
     """All families as one system, from file to score."""
+    from auscult.detector.scorer import Scorer
     from auscult.features import LogMel
     from auscult.features.front_end import FrontEnd
-    from auscult.scoring import Part, Scorer
+    from auscult.members.part import Part
     from auscult.training import Training
     from benchmarks.inference import RATE, recordings
 
@@ -113,8 +114,8 @@ def scoring_line() -> Line:
 def weights_line() -> Line:
     """The search of three weights on the labels of n clips of four machines, whole and without each machine."""
     from auscult.clips import LABELS
-    from auscult.ensemble import Node, Scores, combine
-    from auscult.scores import ScoreRow, ScoreTable
+    from auscult.scores.ensemble import Node, Scores, combine
+    from auscult.scores.table import ScoreRow, ScoreTable
 
     def table(seed: int, n: int) -> ScoreTable:
         rng = np.random.default_rng(seed)

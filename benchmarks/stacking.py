@@ -10,7 +10,7 @@ import torch
 from auscult.features.bank import Bank
 from auscult.models import IDCAE
 from auscult.models.stacking import fit_stack
-from auscult.stacks import MOST_MEMBERS
+from auscult.runs.stacks import MOST_MEMBERS
 from auscult.training import Training
 from benchmarks.run import side_by_side
 from benchmarks.training import noise_bank

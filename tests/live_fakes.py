@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from auscult.alarms import AlarmSettings
+from auscult.detector.alarms import AlarmSettings
 from auscult.live.events import Event
 from auscult.live.sound import Item
 from auscult.live.watch import Watch

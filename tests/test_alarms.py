@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auscult.alarms import AlarmEvent, AlarmSettings, AlarmState, WindowScores, alarm_counts
+from auscult.detector.alarms import AlarmEvent, AlarmSettings, AlarmState, WindowScores, alarm_counts
 from auscult.errors import AlarmError
 
 PLAIN = AlarmSettings(k=2, n=3, release_k=1, cool_down_seconds=5.0, gap_seconds=10.0)

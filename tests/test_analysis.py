@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-import auscult.runs
+import auscult.runs.run
 from auscult.errors import ModelError, RunError
 from auscult.models import Spectral
 from auscult.recipe import parse_recipe
-from auscult.results import ResultRow, averaged, read_results, read_scores_of
-from auscult.runs import Run, run
-from auscult.scores import ScoreTable
+from auscult.runs.results import ResultRow, averaged, read_results, read_scores_of
+from auscult.runs.run import Run, run
+from auscult.scores.table import ScoreTable
 
 RECIPE = """
 name = "nested"
@@ -105,7 +105,7 @@ def test_choosing_on_the_judged_labels_is_never_worse_than_on_those_of_others(fi
 
 
 def test_the_figures_follow_from_the_score_tables_of_the_run_folder(finished: Run) -> None:
-    from auscult.metrics import evaluate
+    from auscult.scores.metrics import evaluate
 
     for protocol in PROTOCOLS:
         table = read_scores_of(finished.folder, "final", protocol=protocol)
@@ -151,8 +151,8 @@ def test_a_second_run_finds_everything_done_the_report_too(
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("what is finished is not done again")
 
-    monkeypatch.setattr(auscult.runs, "analyse", never)
-    monkeypatch.setattr(auscult.runs, "write_report", never)
+    monkeypatch.setattr(auscult.runs.run, "analyse", never)
+    monkeypatch.setattr(auscult.runs.run, "write_report", never)
     again = run(parse_recipe(RECIPE, "test"), data=factory, out=finished.folder)
     assert contents(finished.folder) == before
     assert {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*.csv")} == times

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from auscult.audio import probe, read_waveform, resample
 from auscult.errors import AudioError
+from auscult.sound.audio import probe, read_waveform, resample
 
 RATE = 16000
 

@@ -12,16 +12,16 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-import auscult.audio
 import auscult.files
+import auscult.sound.audio
 from auscult.datasets import load_clips
 from auscult.features import LogMel
 from auscult.features.bank import Bank
 from auscult.features.front_end import FrontEnd
-from auscult.plan import make_plan
 from auscult.recipe import load_recipe
-from auscult.scores import ScoreTable
-from auscult.store import Store
+from auscult.runs.plan import make_plan
+from auscult.runs.store import Store
+from auscult.scores.table import ScoreTable
 
 RECIPE = """
 name = "small"
@@ -328,7 +328,7 @@ def test_sounds_of_all_formats_are_the_same_sounds(
     path = path.with_name(name)
     stacked = waveform if channels == 1 else np.stack([waveform, other], axis=1)
     soundfile.write(path, stacked, 16000, **options)
-    assert auscult.audio.read_waveform(path, sample_rate=16000) == pytest.approx(waveform, abs=1.01 * tolerance)
+    assert auscult.sound.audio.read_waveform(path, sample_rate=16000) == pytest.approx(waveform, abs=1.01 * tolerance)
     assert f"test/anomaly/{name}" in {row.file for row in bench.succeed()}
 
 
@@ -338,7 +338,7 @@ def test_another_sample_rate_is_the_same_sound(bench: Bench) -> None:
     front_end = FrontEnd(LogMel(16000, n_mels=24, fmax=6000.0))
     before = front_end(path)
     soundfile.write(
-        path, auscult.audio.resample(samples(path).astype(np.float32), 16000, 44100), 44100, subtype="FLOAT"
+        path, auscult.sound.audio.resample(samples(path).astype(np.float32), 16000, 44100), 44100, subtype="FLOAT"
     )
     assert front_end(path)[2:-2] == pytest.approx(before[2:-2], abs=0.1), "decibels"
     bench.succeed()

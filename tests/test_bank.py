@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from auscult.audio import read_waveform
 from auscult.clips import Clip
 from auscult.errors import AudioError, FeatureError, ModelError
 from auscult.features import LogMel
 from auscult.features.bank import Bank, bank_of, build_bank, concatenate
 from auscult.features.front_end import FrontEnd
+from auscult.sound.audio import read_waveform
 
 N_BINS = 3
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from auscult.alarms import AlarmSettings, AlarmState, WindowScores, alarm_counts
-from auscult.calibration import (
+from auscult.detector.alarms import AlarmSettings, AlarmState, WindowScores, alarm_counts
+from auscult.detector.calibration import (
     Calibration,
     calibrate,
     contiguous_folds,
@@ -22,8 +22,8 @@ from auscult.calibration import (
     parse_rate,
     prediction_interval,
 )
-from auscult.calibration.exceedances import Exceedances
-from auscult.calibration.tail import Tail
+from auscult.detector.calibration.exceedances import Exceedances
+from auscult.detector.calibration.tail import Tail
 from auscult.errors import CalibrationError
 
 SETTINGS = AlarmSettings()
@@ -226,7 +226,7 @@ def test_p_values_of_new_normal_windows_are_uniform(hour: Calibration) -> None:
 
 @given(st.lists(st.integers(0, 5), min_size=60, max_size=300), st.floats(-1, 6))
 def test_p_values_are_the_conformal_formula_while_all_scores_are_kept(scores: list[int], score: float) -> None:
-    from auscult.calibration.fit import _reference
+    from auscult.detector.calibration.fit import _reference
 
     values = np.array(scores, dtype=float)
     pairs, number = _reference([series(values, window=1.0)])
@@ -278,7 +278,7 @@ def test_the_prediction_without_bursts_is_the_negative_binomial(hour: Calibratio
 
     from scipy.stats import gamma, nbinom
 
-    from auscult.calibration.result import PROBABILITIES
+    from auscult.detector.calibration.result import PROBABILITIES
 
     plain = replace(hour, dispersion=1.0, rate_quantiles=tuple(gamma.ppf(PROBABILITIES, 20) / 20))
     exact = nbinom(20, 20 / (20 + 33))

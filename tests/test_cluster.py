@@ -16,18 +16,18 @@ from typing import Any
 
 import pytest
 
-import auscult.cluster.executor
-import auscult.cluster.node
-from auscult.cluster import RayExecutor, cluster_device, connected
-from auscult.cluster.executor import TRIES, resources_of
-from auscult.cluster.node import Site, site_of, work
+import auscult.runs.cluster.executor
+import auscult.runs.cluster.node
 from auscult.datasets import load_clips
 from auscult.errors import RunError
-from auscult.executors import LocalExecutor, SerialExecutor
-from auscult.jobs import is_finished
-from auscult.plan import Plan, make_plan
-from auscult.runs import run
-from auscult.store import Store
+from auscult.runs.cluster import RayExecutor, cluster_device, connected
+from auscult.runs.cluster.executor import TRIES, resources_of
+from auscult.runs.cluster.node import Site, site_of, work
+from auscult.runs.executors import LocalExecutor, SerialExecutor
+from auscult.runs.jobs import is_finished
+from auscult.runs.plan import Plan, make_plan
+from auscult.runs.run import run
+from auscult.runs.store import Store
 from test_executors import LONG, Recorder, Trap, alive, interrupt, jobs_of, processes, silent, small, until
 
 MANY = "".join(
@@ -119,7 +119,7 @@ def test_a_node_that_is_not_like_the_others_does_nothing(
     plan: Plan, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(auscult.cluster.node, "SEEN_SECONDS", 0.2)
+    monkeypatch.setattr(auscult.runs.cluster.node, "SEEN_SECONDS", 0.2)
     with site_of(store) as site:
         older = replace(site, versions={**site.versions, "torch": "1.0"})
         assert re.match(r"torch is .* here, and 1\.0 where the run was started; install the same \(on ", reason(
@@ -288,7 +288,9 @@ def test_each_job_on_a_gpu_has_a_process_of_its_own(
     cluster: Any, factory: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that computed on one GPU would stay there, although Ray gave its next job another one."""
-    monkeypatch.setattr(auscult.cluster.executor, "resources_of", lambda job, gpus: {"num_cpus": 0, "num_gpus": gpus})
+    monkeypatch.setattr(
+        auscult.runs.cluster.executor, "resources_of", lambda job, gpus: {"num_cpus": 0, "num_gpus": gpus}
+    )
     plan = make_plan(small(), load_clips(factory, machine_types=["fan"]), store, device="cpu")
     jobs = [
         replace(job, arguments=Diary("", tmp_path / job.label, job.arguments)) if job in plan.members else job
@@ -307,7 +309,9 @@ def test_two_jobs_share_a_gpu_and_ctrl_c_frees_it(
     """The GPU is one by name only: the jobs compute on the CPU, and ask as if they did not."""
     import ray
 
-    monkeypatch.setattr(auscult.cluster.executor, "resources_of", lambda job, gpus: {"num_cpus": 0, "num_gpus": gpus})
+    monkeypatch.setattr(
+        auscult.runs.cluster.executor, "resources_of", lambda job, gpus: {"num_cpus": 0, "num_gpus": gpus}
+    )
     free: list[float] = []
 
     def watch(label: str, done: int, total: int, text: str) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from auscult.condition import ADVICE, Condition, band_levels, changed, learn_condition
 from auscult.errors import CalibrationError
+from auscult.sound.condition import ADVICE, Condition, band_levels, changed, learn_condition
 
 RATE = 16000
 
@@ -91,7 +91,7 @@ def test_a_bang_is_no_change(learned: Condition) -> None:
 
 
 def test_real_sounds_change_with_the_gain_only(shared_data: Path) -> None:
-    from auscult.audio import read_waveform
+    from auscult.sound.audio import read_waveform
 
     files = sorted((shared_data / "dcase2020_mini").rglob("slider/train/*.wav"))
     clips = [levels(read_waveform(file, sample_rate=RATE)) for file in files]

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from auscult.audio import read_waveform
 from auscult.datasets import load_clips
-from auscult.denoising.learn import Settings
+from auscult.denoising.learn import DenoiserSettings
 from auscult.denoising.levels import read_levels
 from auscult.denoising.streaming import Denoiser
 from auscult.errors import AuscultError, RecipeError
 from auscult.features.bank import Bank
-from auscult.plan import make_plan
 from auscult.recipe import Recipe, parse_recipe
-from auscult.runs import run
-from auscult.store import Store
+from auscult.runs.plan import make_plan
+from auscult.runs.run import run
+from auscult.runs.store import Store
+from auscult.sound.audio import read_waveform
 
 RECIPE = """
 name = "denoised"
@@ -80,7 +80,7 @@ def test_members_of_one_level_share_its_banks(finished: Any) -> None:
 
 
 def test_denoised_features_are_those_of_the_denoised_waveform(finished: Any) -> None:
-    from auscult.jobs import features_of
+    from auscult.runs.jobs import features_of
 
     bank = next(bank for bank in finished.plan.banks if bank.level == 10)
     denoiser = Denoiser.load(finished.store.path("denoiser", bank.denoiser.key), 10)
@@ -160,7 +160,7 @@ def test_the_command_says_in_one_line_what_is_missing(
 def test_the_commands_train_and_denoise(
     factory: Path, tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = Settings(steps=1, seconds=0.3, fixed=4)
+    small = DenoiserSettings(steps=1, seconds=0.3, fixed=4)
     monkeypatch.setattr("auscult.denoising.commands.Settings", lambda: small)
     learn = ("train-denoiser", factory, "--clean", factory / "clean", "--out", tmp_path / "fan", "--epochs", 1)
     done = command(*learn, "--machine-type", "fan")

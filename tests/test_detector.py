@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from auscult.alarms import AlarmSettings, WindowScores
-from auscult.calibration import Calibration, calibrate
-from auscult.condition import band_levels, learn_condition
 from auscult.denoising.streaming import Denoiser
 from auscult.denoising.unet import UNet
 from auscult.detector import Detector, Machine, Part
-from auscult.detector.sounds import windows_of
+from auscult.detector.alarms import AlarmSettings, WindowScores
+from auscult.detector.calibration import Calibration, calibrate
 from auscult.errors import AuscultError
 from auscult.features.bank import bank_of
 from auscult.features.front_end import FrontEnd
 from auscult.features.log_mel import LogMel
 from auscult.models import HVAE, IDCAE, MODELS, Autoencoder, Freak, Model, Spectral
+from auscult.sound.condition import band_levels, learn_condition
+from auscult.sound.windows import windows_of
 from auscult.training import Training
 
 RATE = 16000

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from auscult.alarms import AlarmSettings, WindowScores
-from auscult.calibration import calibrate
-from auscult.condition import band_levels, learn_condition
 from auscult.detector import Detector, Machine, Part
+from auscult.detector.alarms import AlarmSettings, WindowScores
+from auscult.detector.calibration import calibrate
 from auscult.errors import DetectorError
 from auscult.features.front_end import FrontEnd
 from auscult.features.log_mel import LogMel
 from auscult.models import HVAE, Spectral
+from auscult.sound.condition import band_levels, learn_condition
 from auscult.training import Training
 
 RATE = 16000

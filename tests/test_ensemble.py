@@ -5,12 +5,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from auscult.ensemble import Scores, correlations, mean_where_scored, standardise, weighted_mean
-from auscult.ensemble.areas import areas
-from auscult.ensemble.weights import MAX_VECTORS, Objective, best, simplex, steps_of, uniform, weighted
 from auscult.errors import ScoreError
-from auscult.metrics import auc, pauc
-from auscult.scores import ScoreRow, ScoreTable
+from auscult.scores.ensemble import Scores, correlations, mean_where_scored, standardise, weighted_mean
+from auscult.scores.ensemble.areas import areas
+from auscult.scores.ensemble.weights import MAX_VECTORS, Objective, best, simplex, steps_of, uniform, weighted
+from auscult.scores.metrics import auc, pauc
+from auscult.scores.table import ScoreRow, ScoreTable
 
 finite = st.floats(-1e6, 1e6)
 several = st.lists(finite, min_size=2, max_size=8)

@@ -12,16 +12,16 @@ import pytest
 
 from auscult.clips import Clip
 from auscult.datasets import load_clips
-from auscult.estimate import estimate, measure_rates, n_parameters, sizes_of, work_of
-from auscult.estimate.overview import overview
-from auscult.estimate.sizes import denoiser_parameters
-from auscult.estimate.work import FREE
-from auscult.jobs import load_banks, model_file
 from auscult.models import MODELS, load_model
-from auscult.plan import Plan, make_plan
 from auscult.recipe import parse_recipe
-from auscult.runs import run
-from auscult.store import NoStore, Store
+from auscult.runs.estimate import estimate, measure_rates, n_parameters, sizes_of, work_of
+from auscult.runs.estimate.overview import overview
+from auscult.runs.estimate.sizes import denoiser_parameters
+from auscult.runs.estimate.work import FREE
+from auscult.runs.jobs import load_banks, model_file
+from auscult.runs.plan import Plan, make_plan
+from auscult.runs.run import run
+from auscult.runs.store import NoStore, Store
 
 RECIPE = """
 name = "small"

@@ -16,16 +16,24 @@ import numpy as np
 import pytest
 import soundfile
 
-import auscult.workers
+import auscult.runs.workers
 from auscult.datasets import load_clips
 from auscult.errors import RunError
-from auscult.executors import Executor, Failure, LocalExecutor, SerialExecutor, default_workers, executor_for, urgency
-from auscult.jobs import DONE, is_finished, needs, steps_of
-from auscult.plan import Plan, make_plan
 from auscult.recipe import Recipe, parse_recipe
-from auscult.results import read_results
-from auscult.runs import run
-from auscult.store import Store
+from auscult.runs.executors import (
+    Executor,
+    Failure,
+    LocalExecutor,
+    SerialExecutor,
+    default_workers,
+    executor_for,
+    urgency,
+)
+from auscult.runs.jobs import DONE, is_finished, needs, steps_of
+from auscult.runs.plan import Plan, make_plan
+from auscult.runs.results import read_results
+from auscult.runs.run import run
+from auscult.runs.store import Store
 
 RECIPE = """
 name = "small"
@@ -187,7 +195,7 @@ def test_every_job_is_done_once_after_those_that_it_needs_and_its_bits_are_those
 
 def test_what_is_finished_is_sent_to_no_worker(plan: Plan, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     SerialExecutor().run(jobs_of(plan), store, silent)
-    monkeypatch.setattr(auscult.workers.Worker, "__init__", never)
+    monkeypatch.setattr(auscult.runs.workers.Worker, "__init__", never)
     assert LocalExecutor(2).run(jobs_of(plan), store, silent) == []
 
 
@@ -309,7 +317,7 @@ def test_by_default_there_are_as_many_workers_as_processors_for_this_process() -
         return
     code = (
         "import os; os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1]);"
-        "from auscult.executors import default_workers; print(default_workers('cpu'))"
+        "from auscult.runs.executors import default_workers; print(default_workers('cpu'))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert answer.stdout == "1\n"

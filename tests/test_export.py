@@ -11,13 +11,13 @@ import pytest
 import soundfile
 import torch
 
-from auscult.alarms import AlarmSettings, WindowScores
-from auscult.audio import read_waveform
-from auscult.calibration import calibrate
 from auscult.cli import main
 from auscult.denoising.streaming import Denoiser
 from auscult.denoising.unet import UNet
 from auscult.detector import Detector, Machine, Part
+from auscult.detector.alarms import AlarmSettings, WindowScores
+from auscult.detector.calibration import calibrate
+from auscult.detector.scorer import Scorer
 from auscult.errors import ExportError
 from auscult.export import export_detector, writing
 from auscult.export.graph import LogMelGraph, PartGraph, least_samples
@@ -26,7 +26,7 @@ from auscult.features.bank import bank_of
 from auscult.features.front_end import FrontEnd
 from auscult.features.log_mel import LogMel
 from auscult.models import HVAE, IDCAE, Autoencoder, Freak, Model, Spectral
-from auscult.scoring import Scorer
+from auscult.sound.audio import read_waveform
 from auscult.training import Training
 
 for package in writing.PACKAGES:

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auscult.errors import ScoreError
-from auscult.intervals import bootstrap, resampled
-from auscult.metrics import auc, evaluate, pauc
-from auscult.scores import ScoreRow, ScoreTable
+from auscult.scores.intervals import bootstrap, resampled
+from auscult.scores.metrics import auc, evaluate, pauc
+from auscult.scores.table import ScoreRow, ScoreTable
 
 values = st.lists(st.integers(-4, 4).map(lambda value: value / 3), min_size=1, max_size=12)
 seeds = st.integers(0, 2**32 - 1)

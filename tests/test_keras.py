@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from auscult.audio import read_waveform
 from auscult.errors import ModelError
 from auscult.features import LogMel
 from auscult.models.keras import load_keras_baseline
+from auscult.sound.audio import read_waveform
 
 
 def test_published_scores_of_real_clips_are_reproduced_from_wav(shared_data: Path) -> None:

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from auscult.alarms import AlarmSettings
 from auscult.detector import Detector
+from auscult.detector.alarms import AlarmSettings
+from auscult.detector.learn import Learned, LearnSettings, learn
+from auscult.detector.learn.recordings import find_recordings, stretches_of
+from auscult.detector.learn.windows import Piece
 from auscult.errors import AuscultError, DatasetError
-from auscult.learn import Learned, Settings, learn
-from auscult.learn.moments import worst_moments
-from auscult.learn.recordings import find_recordings, stretches_of
-from auscult.learn.report import render
-from auscult.learn.windows import Piece
 from auscult.recipe import load_recipe, parse_recipe
+from auscult.report.learned import render
+from auscult.report.moments import worst_moments
 
 RATE = 8000
-SETTINGS = Settings(
+SETTINGS = LearnSettings(
     rate=60.0, window_seconds=1.0, step_seconds=0.5, alarm=AlarmSettings(k=1, n=2, cool_down_seconds=1.0)
 )
 RECIPE = parse_recipe(
@@ -126,7 +126,7 @@ def test_what_cannot_be_promised_is_said(learned: Learned, normals: Path) -> Non
     few = learn(
         normals / "right",
         recipe=RECIPE,
-        settings=Settings(
+        settings=LearnSettings(
             rate=1.0,
             window_seconds=4.0,
             alarm=AlarmSettings(cool_down_seconds=60.0),
@@ -141,14 +141,14 @@ def test_what_cannot_be_promised_is_said(learned: Learned, normals: Path) -> Non
 
 
 def test_little_sound_gets_short_windows_and_cool_downs() -> None:
-    def shown(settings: Settings) -> tuple[float, float]:
+    def shown(settings: LearnSettings) -> tuple[float, float]:
         return settings.window_seconds, settings.alarm.cool_down_seconds
 
-    settings = Settings(rate=1.0)
+    settings = LearnSettings(rate=1.0)
     assert shown(settings.for_seconds(7200.0)) == (10.0, 60.0)
     assert shown(settings.for_seconds(300.0)) == (2.5, 5.0)
     assert shown(settings.for_seconds(10.0)) == (1.0, 0.0)
-    asked = Settings(rate=1.0, adapt_window=False, adapt_cool_down=False)
+    asked = LearnSettings(rate=1.0, adapt_window=False, adapt_cool_down=False)
     assert shown(asked.for_seconds(10.0)) == (10.0, 60.0)
 
 
@@ -162,7 +162,7 @@ def test_cross_fitting_uses_all_sound_and_says_what_that_costs(normals: Path) ->
 
 
 def test_workers_change_nothing(normals: Path, learned: Learned, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("auscult.learn.scores.PIECE_SECONDS", 20.0)
+    monkeypatch.setattr("auscult.detector.learn.scores.PIECE_SECONDS", 20.0)
     again = learn(normals, recipe=RECIPE, settings=SETTINGS, workers=2)
     for name in learned.series:
         for one, two in zip(learned.series[name], again.series[name], strict=True):
@@ -173,7 +173,7 @@ def test_workers_change_nothing(normals: Path, learned: Learned, monkeypatch: py
 
 @pytest.mark.parametrize("number", [1, 2, 3, 7, 1000])
 def test_the_parts_of_a_piece_have_its_windows(normals: Path, number: int) -> None:
-    from auscult.calibration import Span
+    from auscult.detector.calibration import Span
 
     (stretch,) = stretches_of(find_recordings(normals / "left")["left"], short_seconds=10.0)
     piece = Piece("left", stretch, Span(0, 3.5, 31.2))

@@ -17,17 +17,17 @@ import pytest
 import soundfile
 import soxr
 
-from auscult.alarms import AlarmSettings, WindowScores
-from auscult.calibration import calibrate
-from auscult.condition import band_levels, learn_condition
 from auscult.detector import Detector, Machine
-from auscult.detector.sounds import windows_of
+from auscult.detector.alarms import AlarmSettings, WindowScores
+from auscult.detector.calibration import calibrate
 from auscult.features.bank import bank_of
 from auscult.features.front_end import FrontEnd
 from auscult.features.log_mel import LogMel
 from auscult.live.history import read_events
+from auscult.members.part import Part
 from auscult.models import Spectral
-from auscult.scoring import Part
+from auscult.sound.condition import band_levels, learn_condition
+from auscult.sound.windows import windows_of
 from test_live_outputs import Hook, hook  # noqa: F401 - a fixture
 
 RATE = 16000

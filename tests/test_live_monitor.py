@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from auscult.alarms import WindowScores, alarm_counts
-from auscult.condition import band_levels, learn_condition
+from auscult.detector.alarms import WindowScores, alarm_counts
 from auscult.errors import FeatureError, MonitorError
 from auscult.live.history import History, read_events
 from auscult.live.monitor import Monitor
-from auscult.live.sound import End, FileKey, Item, Problem, Solved, Sound, Start, Waiting
+from auscult.live.sound import End, FileKey, Item, Samples, Solved, SourceProblem, Start, Waiting
 from auscult.live.watch import Watch
+from auscult.sound.condition import band_levels, learn_condition
 from live_fakes import Loudness, Script, Seen, faulty, noise, offline, watch
 
 SOUND = faulty(60, (10, 13), (30, 40), (50, 50.2))
@@ -27,7 +27,7 @@ KEY = FileKey("a.wav", 1, 2)
 
 
 def recording(sound: NDArray[np.float32], *, key: FileKey | None = None, size: int = 700) -> list[Item]:
-    parts = [Sound(sound[start : start + size]) for start in range(0, len(sound), size)]
+    parts = [Samples(sound[start : start + size]) for start in range(0, len(sound), size)]
     return [Start(1000, key), *parts, End(key)]
 
 
@@ -114,8 +114,8 @@ def test_a_stall_is_reported_and_ends_with_the_next_sound() -> None:
 
 
 def test_problems_of_the_source_are_events() -> None:
-    problem = Problem("vanished", "gone")
-    seen = follow([problem, problem, Solved("vanished"), Problem("file", "broken", lasts=False)])
+    problem = SourceProblem("vanished", "gone")
+    seen = follow([problem, problem, Solved("vanished"), SourceProblem("file", "broken", lasts=False)])
     assert seen.named("trouble") == [("vanished", "raised"), ("vanished", "cleared"), ("file", "noted")]
 
 
@@ -215,7 +215,7 @@ def test_a_folder_goes_on_within_a_file_after_a_crash(
     assert len({event["id"] for event in read_events(tmp_path / "killed")}) == 4
 
 
-class _Bomb(Sound):
+class _Bomb(Samples):
     """An item that cannot be taken."""
 
     def __init__(self) -> None:
@@ -230,7 +230,7 @@ def test_a_live_source_forgets_earlier_windows_after_a_long_rest(tmp_path: Path)
     for start in (first, faulty(1.6, (0, 2))):
         history = History(tmp_path / "s")
         seen = follow(
-            [Start(1000), Sound(start)],
+            [Start(1000), Samples(start)],
             rule=rule,
             history=history,
             live=True,

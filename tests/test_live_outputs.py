@@ -22,9 +22,9 @@ from auscult.live.delivery import Delivery, DeliveryError
 from auscult.live.events import Event, dumps, iso
 from auscult.live.history import NAME, History, read_events
 from auscult.live.json_lines import JsonLines
-from auscult.live.monitor import Monitor, Summary
+from auscult.live.monitor import Monitor, MonitorSummary
 from auscult.live.mqtt import Mqtt, MqttAddress
-from auscult.live.sound import End, FileKey, Sound, Start
+from auscult.live.sound import End, FileKey, Samples, Start
 from auscult.live.terminal import Terminal
 from auscult.live.webhook import Webhook
 from live_fakes import Loudness, Script, faulty, watch
@@ -443,7 +443,7 @@ def shown(*, live: bool, encoding: str = "utf-8") -> str:
     )
     sound = faulty(100, (30, 40))
     monitor = Monitor(Loudness(), watch(), history=History(None), screen=screen, wall=lambda: 1.7e9)
-    monitor.run(Script([Start(1000), Sound(sound), Sound(sound * 0), End()]))
+    monitor.run(Script([Start(1000), Samples(sound), Samples(sound * 0), End()]))
     screen.waiting("normal, waiting for sound")
     screen.end({"heard_seconds": 200.0, "windows": 3, "scored": 2, "highest": 0.5, "alarms": 1, "troubles": 0})
     stream.flush()
@@ -465,7 +465,7 @@ def test_where_nothing_was_scored_there_is_no_highest_score() -> None:
     stream = io.StringIO()
     refused: list[OSError] = []
     screen = Terminal(stream, threshold=0.2, spread=0.02, name="pump", live=False, refused=refused.append)
-    screen.end({**asdict(Summary(windows=3)), "heard_seconds": 12.0})
+    screen.end({**asdict(MonitorSummary(windows=3)), "heard_seconds": 12.0})
     assert stream.getvalue() == "0:00:12 heard, 0 of 3 windows scored, 0 alarms, 0 troubles\n"
 
 

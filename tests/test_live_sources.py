@@ -22,13 +22,13 @@ from auscult.live import folder as folder_module
 from auscult.live.folder import FolderSource
 from auscult.live.history import History
 from auscult.live.pcm import PcmDecoder, PcmSource
-from auscult.live.sound import End, FileKey, FileSource, Item, Problem, Solved, Sound, Start, Waiting
+from auscult.live.sound import End, FileKey, FileSource, Item, Samples, Solved, SourceProblem, Start, Waiting
 from auscult.live.sources import SourceOptions, open_source
 from live_fakes import faulty, noise, write
 
 
 def sound_of(items: list[Item]) -> np.ndarray[Any, Any]:
-    return np.concatenate([np.zeros(0, np.float32), *(item.samples for item in items if isinstance(item, Sound))])
+    return np.concatenate([np.zeros(0, np.float32), *(item.samples for item in items if isinstance(item, Samples))])
 
 
 @given(
@@ -90,7 +90,7 @@ def test_a_pipe_gives_all_its_samples_and_says_that_it_has_ended(pipe: tuple[int
     threading.Thread(target=feed, daemon=True).start()
     items = list(piped(pipe[0], stall_seconds=10))
     assert np.array_equal(sound_of(items), sound)
-    assert isinstance(items[0], Start) and isinstance(items[-2], End) and isinstance(items[-1], Problem)
+    assert isinstance(items[0], Start) and isinstance(items[-2], End) and isinstance(items[-1], SourceProblem)
     assert "standard input has ended" in items[-1].message
     assert "incomplete sample was left over, 3 bytes long" in items[-1].message
 
@@ -165,7 +165,7 @@ def test_a_folder_is_heard_once_in_the_order_of_change(tmp_path: Path, quick: No
         (tmp_path / name).write_bytes(b"no sound")
     items = list(watched(tmp_path, until_idle=True))
     assert names(items) == ["day/c.wav", "b.wav", "a.wav", "d.flac"]
-    assert not [item for item in items if isinstance(item, Problem)]
+    assert not [item for item in items if isinstance(item, SourceProblem)]
     keys = {item.key.name: item.key for item in items if isinstance(item, End) and item.key is not None}
     assert names(list(watched(tmp_path, heard=keys, until_idle=True))) == []
     write(tmp_path / "b.wav", noise(2.0))
@@ -219,7 +219,7 @@ def test_a_damaged_file_is_reported_and_passed_over(tmp_path: Path, quick: None)
         aged(tmp_path / name, age)
     items = list(watched(tmp_path, until_idle=True))
     assert names(items) == ["cut.wav", "empty.wav", "text.wav", "slow.wav", "whole.wav"]
-    problems = [item.message for item in items if isinstance(item, Problem)]
+    problems = [item.message for item in items if isinstance(item, SourceProblem)]
     assert ["truncated" in problems[0], "empty" in problems[1], "no audio" in problems[2], "500 Hz" in problems[3]] == [
         True
     ] * 4
@@ -242,7 +242,7 @@ def test_a_folder_that_vanishes_is_reported_and_looked_for(tmp_path: Path, quick
             seen.append(item)
         if isinstance(item, End):
             source.stop.set()
-    assert isinstance(seen[0], Problem) and seen[0].kind == "vanished"
+    assert isinstance(seen[0], SourceProblem) and seen[0].kind == "vanished"
     assert Solved("vanished") in seen
 
 
@@ -279,7 +279,7 @@ def test_names_that_no_text_can_hold_do_no_harm(tmp_path: Path, quick: None) -> 
         pytest.skip("this file system refuses such names")
     items = list(watched(tmp_path, until_idle=True))
     assert sorted(names(items)) == ["a\\udcff.wav", "b.wav"]
-    (problem,) = [item for item in items if isinstance(item, Problem)]
+    (problem,) = [item for item in items if isinstance(item, SourceProblem)]
     assert "rename the file" in problem.message.encode().decode()
 
 
@@ -350,12 +350,12 @@ def test_a_microphone_gives_its_channel_and_says_what_it_lost(device: FakeDevice
     assert np.array_equal(sound_of([next(items)]), sound[:, 1])
     device.give(sound, overflow=True)
     problem, start, block = next(items), next(items), next(items)
-    assert isinstance(problem, Problem) and problem.kind == "lost"
-    assert isinstance(start, Start) and isinstance(block, Sound)
+    assert isinstance(problem, SourceProblem) and problem.kind == "lost"
+    assert isinstance(start, Start) and isinstance(block, Samples)
     for _ in range(400):
         device.give(sound)
     problem, start = next(items), next(items)
-    assert isinstance(problem, Problem) and "10.0 s of sound were lost" in problem.message
+    assert isinstance(problem, SourceProblem) and "10.0 s of sound were lost" in problem.message
     assert start == Start(1000, lost_seconds=10.0)
 
 
@@ -371,10 +371,10 @@ def test_a_microphone_that_is_unplugged_is_opened_again(device: FakeDevice, monk
         device.there = device.looked != 1
         if device.looked >= 2 and len(seen) == 3:
             device.give(noise(0.1)[:, None])
-        if len([item for item in seen if isinstance(item, Sound)]) == 2:
+        if len([item for item in seen if isinstance(item, Samples)]) == 2:
             source.stop.set()
     kinds = [type(item) for item in seen]
-    assert kinds == [Start, Sound, Problem, Solved, Start, Sound]
+    assert kinds == [Start, Samples, SourceProblem, Solved, Start, Samples]
     assert len(device.opened) >= 2
 
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from auscult.defects import Levels, is_sound
 from auscult.errors import AudioError, MonitorError
-from auscult.live.stream import SlidingWindows, Stream
+from auscult.sound.defects import LevelMeter, is_sound
+from auscult.sound.stream import SlidingWindows, Stream
 from live_fakes import Loudness, noise, offline
 
 SOUND = noise(6.0)
@@ -75,9 +75,9 @@ def test_a_lower_rate_is_refused_with_what_to_do() -> None:
 def test_levels_do_not_depend_on_blocks(sizes: list[int]) -> None:
     sound = noise(6.0)
     sound[3000:3200] = 1.0
-    reference = Levels(1000, seconds=10)
+    reference = LevelMeter(1000, seconds=10)
     reference.feed(sound)
-    levels = Levels(1000, seconds=10)
+    levels = LevelMeter(1000, seconds=10)
     for part in blocks(sound, sizes):
         levels.feed(part)
     for start in (0.0, 0.25, 2.5, 4.9):
@@ -85,7 +85,7 @@ def test_levels_do_not_depend_on_blocks(sizes: list[int]) -> None:
 
 
 def problems(sound: NDArray[np.float32]) -> set[str]:
-    levels = Levels(1000, seconds=len(sound) / 1000)
+    levels = LevelMeter(1000, seconds=len(sound) / 1000)
     levels.feed(sound)
     return set(levels.between(0, len(sound) / 1000).problems())
 
@@ -116,14 +116,14 @@ def test_one_bang_is_not_clipping_and_a_short_pause_no_dropout() -> None:
 
 
 def test_the_level_is_that_of_the_sound_without_its_mean() -> None:
-    levels = Levels(1000, seconds=4)
+    levels = LevelMeter(1000, seconds=4)
     tone = (0.5 * np.sin(2 * np.pi * 50 * np.arange(4000) / 1000) + 0.3).astype(np.float32)
     levels.feed(tone)
     assert levels.between(0, 4).decibels == pytest.approx(10 * math.log10(0.125), abs=0.01)
 
 
 def test_levels_that_are_gone_are_not_guessed() -> None:
-    levels = Levels(1000, seconds=1)
+    levels = LevelMeter(1000, seconds=1)
     for _ in range(5):
         levels.feed(noise(1.0))
     with pytest.raises(AudioError, match="not known"):

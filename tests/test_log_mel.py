@@ -48,7 +48,7 @@ def test_parity_with_librosa(
 
 @pytest.mark.parametrize("n_fft", [1024, 2048])
 def test_parity_on_a_real_clip(shared_data, n_fft: int) -> None:
-    from auscult.audio import read_waveform
+    from auscult.sound.audio import read_waveform
 
     waveform = read_waveform(
         shared_data / "dcase2020_mini/dev_data/fan/test/normal_id_00_00000000.wav", sample_rate=16000

@@ -9,7 +9,7 @@ from auscult.datasets.factory.catalogue import DEVELOPMENT_IDS
 from auscult.datasets.factory.clean_sounds import CLEAN_SOUNDS, clean_sound
 from auscult.datasets.factory.hall import Hall
 from auscult.datasets.factory.machine_types import TYPES, build_machine
-from auscult.datasets.factory.machines import Run
+from auscult.datasets.factory.machines import Take
 from auscult.datasets.factory.sounds import (
     SAMPLE_RATE,
     Band,
@@ -31,7 +31,7 @@ N = SECONDS * SAMPLE_RATE
 @functools.cache
 def sound_of(machine_type: str, fault: str | None = None, *, strength: float = 1.0, seed: int = 3) -> np.ndarray:
     """A recording of one machine; the same but for the fault."""
-    run = Run(np.random.default_rng(seed), N, fault=fault, strength=strength)
+    run = Take(np.random.default_rng(seed), N, fault=fault, strength=strength)
     return TYPES[machine_type].sound(build_machine(machine_type, "id_02", seed=0), run)
 
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auscult.errors import ScoreError
-from auscult.metrics import auc, evaluate, incomplete_ids, pauc, roc, sort_machine_types
-from auscult.scores import ScoreRow, ScoreTable
+from auscult.scores.metrics import auc, evaluate, incomplete_ids, pauc, roc, sort_machine_types
+from auscult.scores.table import ScoreRow, ScoreTable
 
 LABELS = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
 SCORES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 0.25, 0.65, 0.95, 0.95, 1.1, 1.2]

@@ -13,12 +13,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from auscult.constructors import make_features
 from auscult.errors import FeatureError, RecipeError
 from auscult.features import OUTLINES, OpenL3
 from auscult.features import openl3_weights as weights
 from auscult.features.openl3_network import AudioNetwork, n_parameters
 from auscult.features.openl3_weights import OFFICIAL, file_name, git_sha1, read_state
+from auscult.members.making import make_features
 
 RATE = 48000
 LAYERS = ["norm 1"]

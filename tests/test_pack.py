@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from auscult.alarms import AlarmSettings
 from auscult.detector import Detector
-from auscult.ensemble.standard import mean_and_deviation
+from auscult.detector.alarms import AlarmSettings
+from auscult.detector.learn import LearnSettings, calibrate_detector
+from auscult.detector.pack import pack
 from auscult.errors import AuscultError
-from auscult.learn import Settings, calibrate_detector
-from auscult.pack import pack
 from auscult.recipe import parse_recipe
-from auscult.results import read_scores_of
-from auscult.runs import run
+from auscult.runs.results import read_scores_of
+from auscult.runs.run import run
+from auscult.scores.ensemble.standard import mean_and_deviation
 
 RECIPE = """
 name = "tree"
@@ -126,7 +126,7 @@ def test_a_packed_detector_is_calibrated_on_new_normals(
     packed = pack(finished, machine_type="fan", window_seconds=2.0)
     name = next(iter(packed.detector.machines))
     record(tmp_path / name / "a.wav", seconds=90)
-    settings = Settings(rate=60.0, alarm=AlarmSettings(k=1, n=2, cool_down_seconds=1.0))
+    settings = LearnSettings(rate=60.0, alarm=AlarmSettings(k=1, n=2, cool_down_seconds=1.0))
     learned = calibrate_detector(packed.detector, tmp_path, settings=settings)
     assert learned.detector.machines[name].threshold is not None
     assert [part.name for part in learned.detector.parts] == [part.name for part in packed.detector.parts]

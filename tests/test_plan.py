@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-import auscult.plan
+import auscult.runs.plan
 from auscult.clips import MACHINE_TYPES, Clip, Label, Split, Subset
-from auscult.constructors import make_features
 from auscult.errors import AudioError, AuscultError, RecipeError
 from auscult.features import openl3, openl3_weights
-from auscult.plan import MemberJob, Plan, make_plan
+from auscult.members.making import make_features
 from auscult.recipe import builtin_recipes, load_recipe, parse_recipe
-from auscult.store import NoStore, Store
+from auscult.runs.plan import MemberJob, Plan, make_plan
+from auscult.runs.store import NoStore, Store
 
 PARTS: list[tuple[Split, Subset, str, Label | None]] = [
     ("train", "development", "id_00", "normal"),
@@ -320,7 +320,7 @@ def test_what_does_not_exist_is_named_with_its_member_and_the_nearest(
         planned(member("mine", **{"family": "autoencoder", **keys}))
 
 
-@pytest.mark.parametrize("family", auscult.plan.MODELS)
+@pytest.mark.parametrize("family", auscult.runs.plan.MODELS)
 def test_every_family_can_be_planned_with_its_defaults_and_with_its_own_arguments(
     planned: Callable[..., Plan], family: str
 ) -> None:
@@ -378,7 +378,7 @@ def test_training_settings_are_the_familys_then_the_recipes_then_the_members(pla
         top="[training]\nepochs = 3\nlearning_rate = 0.5",
     )
     freak, own = plan.members_of("fan")
-    default = auscult.plan.MODELS["freak"].default_training
+    default = auscult.runs.plan.MODELS["freak"].default_training
     assert freak.training == replace(default, epochs=3, learning_rate=0.5)
     assert own.training == replace(default, epochs=5, learning_rate=0.5)
 
@@ -485,8 +485,8 @@ def test_the_device_and_the_libraries_versions_are_part_of_the_keys(
 ) -> None:
     before = keys(planned(member()))
     assert changes(before, keys(planned(member(), device="cuda"))) == WORK
-    newer = {**auscult.plan.environment(), "torch": "99.0"}
-    monkeypatch.setattr(auscult.plan, "environment", lambda: newer)
+    newer = {**auscult.runs.plan.environment(), "torch": "99.0"}
+    monkeypatch.setattr(auscult.runs.plan, "environment", lambda: newer)
     assert changes(before, keys(planned(member()))) == ALL
 
 

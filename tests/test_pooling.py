@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from auscult.errors import ModelError
-from auscult.pooling import POOLINGS, meancap, pool, winmed
+from auscult.scores.pooling import POOLINGS, meancap, pool, winmed
 
 FRAME_RATE = 10.0
 WINDOW = 30  # 3 s at 10 frames per second

@@ -7,10 +7,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from auscult.ensemble import PROTOCOLS, Choice, Node, Scores, combine, member_effects, weight_surface
 from auscult.errors import ScoreError
-from auscult.metrics import auc, evaluate, pauc
-from auscult.scores import ScoreRow, ScoreTable
+from auscult.scores.ensemble import PROTOCOLS, Choice, Node, Scores, combine, member_effects, weight_surface
+from auscult.scores.metrics import auc, evaluate, pauc
+from auscult.scores.table import ScoreRow, ScoreTable
 
 IDS = ("id_01", "id_02", "id_03", "id_04")
 CHOOSING = tuple(name for name in PROTOCOLS if name != "uniform")

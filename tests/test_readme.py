@@ -167,7 +167,7 @@ def test_every_command_and_every_recipe_is_listed() -> None:
 
 
 def test_every_pooling_is_described() -> None:
-    from auscult.pooling import POOLINGS
+    from auscult.scores.pooling import POOLINGS
 
     assert [name.strip("`") for name, _ in table("docs/method.md", "## Pooling")] == list(POOLINGS)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from auscult.recipe import load_recipe
-from auscult.results import read_results, read_scores_of
-from auscult.runs import run
+from auscult.runs.results import read_results, read_scores_of
+from auscult.runs.run import run
 
 pytestmark = pytest.mark.slow
 

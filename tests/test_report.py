@@ -12,7 +12,6 @@ import pytest
 import soundfile
 
 from auscult.errors import RunError
-from auscult.metrics import auc, evaluate
 from auscult.report import DataRow, Evidence, ReportData, Section, Table, write_report
 from auscult.report.axes import Axis, axis_of, dots, frequency_ticks, line, thin
 from auscult.report.data import Cell
@@ -20,8 +19,9 @@ from auscult.report.evidence import MAX_FRAMES, MAX_SECONDS, cards, flac, map_li
 from auscult.report.figures import histogram_plot, history_plot, roc_plot
 from auscult.report.html import machine_types, render, verdict
 from auscult.report.tables import NONE, machine_table, percent, ranking_table, results_section, summary_table
-from auscult.results import ResultRow
-from auscult.scores import ScoreRow, ScoreTable
+from auscult.runs.results import ResultRow
+from auscult.scores.metrics import auc, evaluate
+from auscult.scores.table import ScoreRow, ScoreTable
 
 VOID = {"meta", "img", "br", "link", "input"}
 

@@ -23,8 +23,8 @@ from auscult.report.members import FEW_MEMBERS, correlation_plot
 from auscult.report.reference import PrintedOptimum, printed_optima
 from auscult.report.standalone import standalone_svg
 from auscult.report.ternary import ASPECT, CORNERS, WeightSurface, place, ternary_plot
-from auscult.results import ResultRow
-from auscult.scores import ScoreRow, ScoreTable
+from auscult.runs.results import ResultRow
+from auscult.scores.table import ScoreRow, ScoreTable
 
 SVG = "{http://www.w3.org/2000/svg}"
 MINUS = "\N{MINUS SIGN}"

@@ -10,7 +10,6 @@ import pytest
 
 from auscult.clips import MACHINE_TYPES
 from auscult.errors import RecipeError, RunError
-from auscult.metrics import mean_figures
 from auscult.report import ReportData, Section
 from auscult.report.choices import choices_table, held_out_weights
 from auscult.report.comparison import comparison_tables
@@ -22,7 +21,8 @@ from auscult.report.members import MemberEffect, correlation_table, members_tabl
 from auscult.report.reference import COLUMNS, printed_optima, printed_table
 from auscult.report.summary import MANY, protocol_tables
 from auscult.report.tables import NONE, results_section
-from auscult.results import ResultRow
+from auscult.runs.results import ResultRow
+from auscult.scores.metrics import mean_figures
 
 PROTOCOLS = ("uniform", "leave-one-id-out", "paper")
 EVIL = '<b>|=1+1"'

@@ -16,19 +16,19 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-import auscult.jobs
-from auscult.analysis import analyse
+import auscult.runs.jobs
 from auscult.datasets import load_clips
 from auscult.errors import AuscultError, RecipeError, RunError
-from auscult.jobs import ENDS, load_banks
 from auscult.models import Model, load_model
 from auscult.models.saved import read_model_file
 from auscult.recipe import load_recipe, parse_recipe
 from auscult.report.collect import report_data
 from auscult.report.data import ReportData
-from auscult.results import read_results, read_scores_of
-from auscult.runs import Run, run
-from auscult.scores import ScoreTable
+from auscult.runs.analysis import analyse
+from auscult.runs.jobs import ENDS, load_banks
+from auscult.runs.results import read_results, read_scores_of
+from auscult.runs.run import Run, run
+from auscult.scores.table import ScoreTable
 
 RECIPE = """
 name = "small"
@@ -63,7 +63,7 @@ import os, signal, sys
 from pathlib import Path
 import auscult.training
 from auscult.recipe import load_recipe
-from auscult.runs import run
+from auscult.runs.run import run
 recipe, data, out, label, step = sys.argv[1:]
 auscult.training.CHECKPOINT_SECONDS = 0
 def kill(job, done, total, text):
@@ -339,7 +339,7 @@ def test_the_same_folder_continues_and_does_nothing_twice(
     before = contents(out)
     times = {path: path.stat().st_mtime_ns for path in out.glob("store/*/*/*") if path.is_file()}
     monkeypatch.setattr(Model, "fit", never)
-    monkeypatch.setattr(auscult.jobs, "build_bank", never)
+    monkeypatch.setattr(auscult.runs.jobs, "build_bank", never)
     run(recipe(), data=factory, out=out)
     assert (out / "results.json").exists()
     after = {name: hash_ for name, hash_ in contents(out).items() if name != "results.json"}
@@ -351,7 +351,7 @@ def test_runs_share_a_store(factory: Path, tmp_path: Path, monkeypatch: pytest.M
     store = tmp_path / "shared"
     first = run(recipe(), data=factory, out=tmp_path / "one", store=store)
     assert not (tmp_path / "one" / "store").exists()
-    monkeypatch.setattr(auscult.jobs, "build_bank", never)
+    monkeypatch.setattr(auscult.runs.jobs, "build_bank", never)
     with monkeypatch.context() as strict:
         strict.setattr(Model, "fit", never)
         second = run(recipe(), data=factory, out=tmp_path / "two", store=store)

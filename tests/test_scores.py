@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auscult.errors import ScoreError
-from auscult.scores import COLUMNS, ScoreRow, ScoreTable
+from auscult.scores.table import COLUMNS, ScoreRow, ScoreTable
 
 ROWS = [
     ScoreRow("valve", "id_02", "b.wav", "normal", 0.5),

@@ -18,15 +18,17 @@ import torch
 
 from auscult.denoising.streaming import Denoiser
 from auscult.denoising.unet import UNet
+from auscult.detector.files import AHEAD, CHUNK, _deliver
+from auscult.detector.scorer import Scorer
 from auscult.errors import AudioError, ModelError, RunError
 from auscult.features import LogMel
 from auscult.features.front_end import FrontEnd
-from auscult.jobs import front_end_of, model_file, read_scores, single_thread
+from auscult.members.part import Part, Scored, Unscored
 from auscult.models import HVAE, Freak, Spectral, load_model
+from auscult.processes import single_thread
 from auscult.recipe import parse_recipe
-from auscult.runs import run
-from auscult.scoring import Part, Scored, Scorer, Unscored
-from auscult.scoring.files import AHEAD, CHUNK, _deliver
+from auscult.runs.jobs import front_end_of, model_file, read_scores
+from auscult.runs.run import run
 from auscult.training import Training
 
 RECIPE = """
@@ -145,7 +147,7 @@ def test_what_members_share_is_made_once(recordings: list[Path], monkeypatch: py
 
         return call
 
-    monkeypatch.setattr("auscult.scoring.sound.read_waveform", counted("read", sound_module().read_waveform))
+    monkeypatch.setattr("auscult.features.heard.read_waveform", counted("read", sound_module().read_waveform))
     monkeypatch.setattr(LogMel, "__call__", counted("features", LogMel.__call__))
     monkeypatch.setattr(Denoiser, "__call__", counted("denoised", Denoiser.__call__))
     unet = UNet()
@@ -167,7 +169,7 @@ def test_what_members_share_is_made_once(recordings: list[Path], monkeypatch: py
 
 
 def sound_module() -> Any:
-    from auscult.scoring import sound
+    from auscult.features import heard as sound
 
     return sound
 

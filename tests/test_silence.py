@@ -15,9 +15,9 @@ from auscult.denoising.unet import UNet
 from auscult.features import LogMel
 from auscult.models import MODELS, Model
 from auscult.recipe import parse_recipe
-from auscult.results import read_results
-from auscult.runs import run
-from auscult.scores import ScoreTable
+from auscult.runs.results import read_results
+from auscult.runs.run import run
+from auscult.scores.table import ScoreTable
 from auscult.training import Training
 
 RATE = 16000

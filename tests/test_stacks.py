@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-import auscult.jobs
+import auscult.runs.jobs
 import auscult.training
 from auscult.datasets import load_clips
 from auscult.errors import RunError
-from auscult.executors import LocalExecutor, SerialExecutor
-from auscult.jobs import DONE, FAILED, is_finished, model_file, read_scores
 from auscult.models import IDCAE, load_model
-from auscult.plan import MemberJob, Plan, make_plan
 from auscult.recipe import parse_recipe
-from auscult.runs import run
-from auscult.stacks import MOST_MEMBERS, StackJob, stacks_of, with_stacks
-from auscult.store import Store
+from auscult.runs.executors import LocalExecutor, SerialExecutor
+from auscult.runs.jobs import DONE, FAILED, is_finished, model_file, read_scores
+from auscult.runs.plan import MemberJob, Plan, make_plan
+from auscult.runs.run import run
+from auscult.runs.stacks import MOST_MEMBERS, StackJob, stacks_of, with_stacks
+from auscult.runs.store import Store
 
 GRID = """
 name = "grid"
@@ -162,7 +162,7 @@ def test_what_is_finished_is_not_trained_again(factory: Path, store: Store, monk
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("what is finished is not done again")
 
-    monkeypatch.setattr(auscult.jobs, "fit_stack", never)
+    monkeypatch.setattr(auscult.runs.jobs, "fit_stack", never)
     events: list[tuple[str, str]] = []
     assert SerialExecutor().run(jobs_of(plan), store, lambda label, *rest: events.append((label, rest[-1]))) == []
     assert events == [(job.label, DONE) for job in jobs_of(plan)]
@@ -198,7 +198,7 @@ def test_members_of_a_stack_that_fails_train_alone(
     def too_large(*_: Any, **__: Any) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr(auscult.jobs, "fit_stack", too_large)
+    monkeypatch.setattr(auscult.runs.jobs, "fit_stack", too_large)
     plan = with_stacks(planned(SEEDS, factory, store), "on")
     ends: dict[str, str] = {}
     failures = SerialExecutor().run(jobs_of(plan), store, lambda label, *rest: ends.update({label: rest[-1]}))
@@ -234,7 +234,7 @@ def test_a_bank_that_fails_takes_stack_and_members_and_is_the_only_reason(
     def broken(*_: Any, **__: Any) -> Any:
         raise RunError("the disk is full")
 
-    monkeypatch.setattr(auscult.jobs, "build_bank", broken)
+    monkeypatch.setattr(auscult.runs.jobs, "build_bank", broken)
     plan = with_stacks(planned(SEEDS, factory, store), "on")
     failures = SerialExecutor().run(jobs_of(plan), store, silent)
     assert {failure.label for failure in failures} == {job.label for job in (*plan.banks, *plan.members)}

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from auscult.estimate import stages, work_of
-from auscult.estimate.stages import FORMAT, RECIPES, measure_stages, read_rates
 from auscult.recipe import load_recipe
+from auscult.runs.estimate import stages, work_of
+from auscult.runs.estimate.stages import FORMAT, RECIPES, measure_stages, read_rates
 
 FAMILIES = ("autoencoder", "spectral", "hvae", "idcae", "freak")
 
@@ -73,9 +73,9 @@ def test_plan_takes_rates_for_what_they_hold_and_measures_the_rest(
     command: Callable[..., Any], pumps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from auscult.datasets import load_clips
-    from auscult.estimate import sizes_of
-    from auscult.plan import make_plan
-    from auscult.store import NoStore
+    from auscult.runs.estimate import sizes_of
+    from auscult.runs.plan import make_plan
+    from auscult.runs.store import NoStore
 
     plan = make_plan(load_recipe("spectral"), load_clips(pumps), NoStore(), device="cpu")
     (job,) = plan.members

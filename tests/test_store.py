@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-import auscult.store
+import auscult.runs.store
 from auscult.errors import AudioError, RunError
-from auscult.store import LIBRARIES, Store, environment, key_of
+from auscult.runs.store import LIBRARIES, Store, environment, key_of
 
 FACTS = {"features": {"kind": "log_mel", "n_mels": 128}, "clips": [["0f", "id_00"]]}
 
 BUILDER = """
 import sys, time
 from pathlib import Path
-from auscult.store import Store, key_of
+from auscult.runs.store import Store, key_of
 folder, name, other = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 def build(working):
     with (folder / "builds").open("a") as file:
@@ -36,7 +36,7 @@ print((store.make("bank", "k", {}, build) / "data").read_text())
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from auscult.store import Store
+from auscult.runs.store import Store
 def build(working):
     (working / "checkpoint.safetensors").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -74,7 +74,7 @@ def test_a_key_changes_with_the_kind_every_fact_and_the_format(monkeypatch: pyte
         ("bank", {**FACTS, "features": {"kind": "log_mel", "n_mels": "128"}}),
     ]
     keys = [key_of(*facts) for facts in [("bank", FACTS), *changed]]
-    monkeypatch.setattr(auscult.store, "FORMAT", auscult.store.FORMAT + 1)
+    monkeypatch.setattr(auscult.runs.store, "FORMAT", auscult.runs.store.FORMAT + 1)
     assert len({*keys, key_of("bank", FACTS)}) == len(changed) + 2
 
 
@@ -181,13 +181,13 @@ def test_content_hashes_are_those_of_the_contents_in_order(store: Store, tmp_pat
 
 def test_a_file_is_read_once_until_it_changes(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    original = auscult.store.content_hash
+    original = auscult.runs.store.content_hash
 
     def counted(path: Path) -> str:
         read.append(path.name)
         return original(path)
 
-    monkeypatch.setattr(auscult.store, "content_hash", counted)
+    monkeypatch.setattr(auscult.runs.store, "content_hash", counted)
     paths = [tmp_path / "a.wav", tmp_path / "b.wav"]
     for path in paths:
         path.write_text(path.name)
@@ -213,7 +213,7 @@ def test_a_file_is_read_once_until_it_changes(store: Store, tmp_path: Path, monk
 def test_a_file_is_the_same_by_whatever_path(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.wav").write_text("sound")
     store.content_hashes([tmp_path / "a.wav"])
-    monkeypatch.setattr(auscult.store, "content_hash", refuse)
+    monkeypatch.setattr(auscult.runs.store, "content_hash", refuse)
     monkeypatch.chdir(tmp_path)
     store.content_hashes([Path("a.wav"), tmp_path / "store" / ".." / "a.wav"])
 
@@ -236,8 +236,8 @@ def test_a_store_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_a_store_of_another_version_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch, there: int) -> None:
     store.make("bank", "k", FACTS, write("frames"))
     with monkeypatch.context() as other:
-        other.setattr(auscult.store, "FORMAT", there)
-        other.setattr(auscult.store, "__version__", "9.9")
+        other.setattr(auscult.runs.store, "FORMAT", there)
+        other.setattr(auscult.runs.store, "__version__", "9.9")
         (store.folder / "format.json").unlink()
         Store(store.folder)
     with pytest.raises(

@@ -8,10 +8,10 @@ import pytest
 import soundfile
 import torch
 
-from auscult.audio import blocks_of, read_waveform
 from auscult.denoising.streaming import Denoiser
 from auscult.denoising.unet import UNet
 from auscult.errors import AudioError, ModelError
+from auscult.sound.audio import blocks_of, read_waveform
 
 RATE = 16000
 Array = np.ndarray[tuple[int], np.dtype[np.float32]]
@@ -76,7 +76,7 @@ def test_a_file_is_denoised_as_its_waveform(unet: UNet, tmp_path: Path, record: 
 def test_blocks_of_a_file_are_its_waveform(
     tmp_path: Path, record: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("auscult.audio._BLOCK", 3000)
+    monkeypatch.setattr("auscult.sound.audio._BLOCK", 3000)
     path = record(tmp_path / "a.wav", seconds=2, sample_rate=22050)
     for rate, tolerance in ((22050, 0.0), (RATE, 1e-6)):
         joined = np.concatenate(list(blocks_of(path, sample_rate=rate)))

@@ -10,7 +10,7 @@ from auscult.clips import Label
 from auscult.datasets import load_clips
 from auscult.datasets.dcase import read_truth
 from auscult.errors import ScoreError
-from auscult.metrics import evaluate
+from auscult.scores.metrics import evaluate
 from auscult.submission import Expected, check_submission, read_submission
 
 FIGURES_2020 = {  # published AUC and pAUC of the submission in the shared data

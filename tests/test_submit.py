@@ -14,8 +14,8 @@ import pytest
 from auscult.clips import Label
 from auscult.errors import AuscultError, ModelError, RunError, ScoreError
 from auscult.recipe import parse_recipe
-from auscult.runs import run as run_recipe
-from auscult.scores import ScoreRow, ScoreTable
+from auscult.runs.run import run as run_recipe
+from auscult.scores.table import ScoreRow, ScoreTable
 from auscult.submission import metadata, read_submission, write_submission
 from auscult.submission.metadata import Author, Identity, metadata_text, parse_author, unfilled
 from auscult.submission.run_folder import RunData, choose, data_of, members_of, read_model_head, read_run

@@ -31,8 +31,8 @@ def synth(
     """
     from rich.console import Console
 
+    from auscult.cli.display import counting
     from auscult.datasets.factory import write_factory
-    from auscult.display import counting
 
     with counting(f"writing {out}") as show:
         write_factory(

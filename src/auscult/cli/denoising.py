@@ -33,8 +33,8 @@ def train_denoiser(
     """
     from rich.console import Console
 
+    from auscult.cli.display import counting, levels_table
     from auscult.denoising.commands import learn_from_folders
-    from auscult.display import counting, levels_table
     from auscult.training import choose_device
 
     given = {"epochs": epochs, "precision": precision, "seed": seed, "device": choose_device(device)}
@@ -70,9 +70,9 @@ def denoise(
     """
     from rich.console import Console
 
+    from auscult.cli.display import counting
     from auscult.denoising.commands import denoise_files
     from auscult.denoising.streaming import Denoiser
-    from auscult.display import counting
     from auscult.training import choose_device
 
     chosen = Denoiser.load(denoiser, level, device=choose_device(device))

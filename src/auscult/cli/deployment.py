@@ -17,9 +17,9 @@ def export(detector: Path, *, onnx: Annotated[Path, Parameter(name="--onnx")]) -
     """
     from rich.console import Console
 
+    from auscult.cli.display import counting
+    from auscult.cli.display.exported import exported_table
     from auscult.detector import Detector
-    from auscult.display import counting
-    from auscult.display.exported import exported_table
     from auscult.export import export_detector
 
     opened = Detector.load(detector)

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from auscult.cli.options import Overrides
 
 if TYPE_CHECKING:
-    from auscult.learn import Learned, Settings
+    from auscult.detector.learn import Learned, LearnSettings
 
 Output = Annotated[Path, Parameter(name=["--out", "-o"])]
 Flag = Annotated[bool, Parameter(negative=())]
@@ -59,11 +59,11 @@ def learn(
         report: HTML page on what was learned; beside the detector, with the ending .html, by default.
         force: Replace a file that is there.
     """
-    from auscult import learn as learning
-    from auscult.display import counting
-    from auscult.executors import default_workers
-    from auscult.learn.report import write_learned
+    from auscult.cli.display import counting
+    from auscult.detector import learn as learning
     from auscult.recipe import load_recipe
+    from auscult.report.learned import write_learned
+    from auscult.runs.executors import default_workers
     from auscult.training import choose_device
 
     page = report or out.with_suffix(".html")
@@ -131,11 +131,11 @@ def pack(
         report: With --calibrate, HTML page on the thresholds; beside the detector, with the ending .html, by default.
         force: Replace a file that is there.
     """
-    from auscult.display import counting
-    from auscult.executors import default_workers
-    from auscult.learn import calibrate_detector
-    from auscult.learn.report import write_learned
-    from auscult.pack import pack as make
+    from auscult.cli.display import counting
+    from auscult.detector.learn import calibrate_detector
+    from auscult.detector.pack import pack as make
+    from auscult.report.learned import write_learned
+    from auscult.runs.executors import default_workers
 
     page = report or out.with_suffix(".html")
     _require_new([out, page] if calibrate else [out], force=force)
@@ -193,10 +193,10 @@ def score(
         as_csv: Print CSV.
         workers: Processes that score; each takes a few seconds to start, so they pay for many files.
     """
+    from auscult.cli.display.messages import print_error
+    from auscult.cli.display.scores import writer_of
     from auscult.detector import Detector
     from auscult.detector.listing import score_all, sounds_in
-    from auscult.display.messages import print_error
-    from auscult.display.scores import writer_of
     from auscult.errors import DetectorError
 
     if as_json and as_csv:
@@ -222,23 +222,23 @@ def info(detector: Path, *, as_json: Annotated[bool, Parameter(name="--json", ne
     """
     import json
 
+    from auscult.cli.display.scores import info_lines
     from auscult.detector import Detector
     from auscult.detector.listing import facts_of
-    from auscult.display.scores import info_lines
 
     facts = facts_of(Detector.load(detector))
     sys.stdout.write(f"{json.dumps(facts, indent=1)}\n" if as_json else info_lines(facts))
 
 
-def _settings(rate: str, *, alarm: str | None, cool_down: float | None, **windows: Any) -> "Settings":
-    from auscult.alarms import AlarmSettings
-    from auscult.calibration import parse_rate
-    from auscult.learn.settings import WINDOW_SECONDS, Settings
+def _settings(rate: str, *, alarm: str | None, cool_down: float | None, **windows: Any) -> "LearnSettings":
+    from auscult.detector.alarms import AlarmSettings
+    from auscult.detector.calibration import parse_rate
+    from auscult.detector.learn.settings import WINDOW_SECONDS, LearnSettings
 
     usual = AlarmSettings()
     k, n = (usual.k, usual.n) if alarm is None else k_of_n(alarm)
     seconds = usual.cool_down_seconds if cool_down is None else cool_down
-    return Settings(
+    return LearnSettings(
         rate=parse_rate(rate),
         window_seconds=WINDOW_SECONDS if windows["window"] is None else windows["window"],
         step_seconds=windows["step"],
@@ -277,7 +277,7 @@ def _require_new(paths: Sequence[Path], *, force: bool) -> None:
 def _print_learned(learned: "Learned") -> None:
     from rich.console import Console
 
-    from auscult.display.scores import thresholds_table
+    from auscult.cli.display.scores import thresholds_table
 
     Console().print(thresholds_table(learned.detector))
     _warn(learned.warnings)

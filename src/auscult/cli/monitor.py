@@ -60,8 +60,8 @@ def monitor(
     import torch
 
     from auscult.cli.detector import k_of_n
+    from auscult.cli.display import print_warning
     from auscult.detector import Detector
-    from auscult.display import print_warning
     from auscult.live.history import file_hash
     from auscult.live.session import Outputs, listen
     from auscult.live.sources import SourceOptions

@@ -12,9 +12,9 @@ from cyclopts import Parameter
 from auscult.cli.options import Overrides, Stack, Types, Without
 
 if TYPE_CHECKING:
-    from auscult.estimate import Estimate
-    from auscult.plan import Plan
-    from auscult.store import Store
+    from auscult.runs.estimate import Estimate
+    from auscult.runs.plan import Plan
+    from auscult.runs.store import Store
 
 
 def plan(
@@ -58,13 +58,13 @@ def plan(
     """
     from auscult.datasets import load_clips, require_training_clips
     from auscult.errors import RunError
-    from auscult.estimate import too_short
-    from auscult.estimate.stages import read_rates
-    from auscult.executors import default_workers
-    from auscult.plan import make_plan
     from auscult.recipe import load_recipe, types_left
-    from auscult.stacks import with_stacks
-    from auscult.store import NoStore, Store
+    from auscult.runs.estimate import too_short
+    from auscult.runs.estimate.stages import read_rates
+    from auscult.runs.executors import default_workers
+    from auscult.runs.plan import make_plan
+    from auscult.runs.stacks import with_stacks
+    from auscult.runs.store import NoStore, Store
     from auscult.training import choose_device
 
     if workers is not None and workers < 1:
@@ -105,8 +105,8 @@ def _measured(
     made: "Plan", store: "Store", known: "Mapping[str, tuple[float, ...]]", workers: int, *, quiet: bool
 ) -> "tuple[Estimate, dict[str, int]]":
     """The estimate, and of how many kinds of work the rates were given."""
-    from auscult.display import counting
-    from auscult.estimate import estimate, measure_rates
+    from auscult.cli.display import counting
+    from auscult.runs.estimate import estimate, measure_rates
 
     if quiet:
         rates = measure_rates(made, store, known=known)
@@ -129,8 +129,8 @@ def _show(
 ) -> None:
     from rich.console import Console
 
-    from auscult.display.plan import estimate_text, plan_table
-    from auscult.estimate.overview import overview
+    from auscult.cli.display.plan import estimate_text, plan_table
+    from auscult.runs.estimate.overview import overview
 
     rows = overview(made, store, times)
     device = made.members[0].training.device
@@ -167,9 +167,9 @@ def bench(*, device: str = "auto", as_json: Annotated[bool, Parameter(name="--js
     """
     from rich.console import Console
 
-    from auscult.display import counting
-    from auscult.display.plan import stages_table
-    from auscult.estimate.stages import FORMAT, machine, measure_stages
+    from auscult.cli.display import counting
+    from auscult.cli.display.plan import stages_table
+    from auscult.runs.estimate.stages import FORMAT, machine, measure_stages
     from auscult.training import choose_device
 
     device = choose_device(device)

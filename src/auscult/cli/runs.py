@@ -12,9 +12,9 @@ from cyclopts import Parameter
 from auscult.cli.options import Overrides, Stack, Types, Without
 
 if TYPE_CHECKING:
-    from auscult.executors import Executor
     from auscult.recipe import Recipe
-    from auscult.results import Results
+    from auscult.runs.executors import Executor
+    from auscult.runs.results import Results
 
 
 def run(
@@ -58,9 +58,10 @@ def run(
     """
     from rich.console import Console
 
-    from auscult import runs
-    from auscult.display import Display, print_failures
+    from auscult.cli.display import Display, print_failures
     from auscult.recipe import load_recipe
+    from auscult.report.run import write_pages
+    from auscult.runs.run import run as run_recipe
 
     console = Console()
     chosen = load_recipe(recipe, override or ())
@@ -71,7 +72,7 @@ def run(
         _place(device, workers, cluster, gpus_per_job) as (chosen_device, executor),
         Display().shown() as (on_plan, on_progress),
     ):
-        finished = runs.run(
+        finished = run_recipe(
             chosen,
             data=data,
             out=out,
@@ -85,6 +86,7 @@ def run(
             weights=weights,
             executor=executor,
             stack=stack,
+            pages=write_pages,
             on_plan=on_plan,
             on_progress=on_progress,
         )
@@ -102,9 +104,9 @@ def _place(
     device: str, workers: int | None, cluster: str | None, gpus_per_job: float | None
 ) -> "Iterator[tuple[str, Executor]]":
     """The device of a run and what runs its jobs there."""
-    from auscult.cluster import RayExecutor, cluster_device, connected
     from auscult.errors import RunError
-    from auscult.executors import default_workers, executor_for
+    from auscult.runs.cluster import RayExecutor, cluster_device, connected
+    from auscult.runs.executors import default_workers, executor_for
     from auscult.training import choose_device
 
     if cluster is not None:
@@ -121,8 +123,8 @@ def _place(
 def _print_results(recipe: "Recipe", results: "Results") -> None:
     from rich.console import Console
 
-    from auscult.display import results_tables
-    from auscult.results import averaged
+    from auscult.cli.display import results_tables
+    from auscult.runs.results import averaged
 
     console = Console()
     nodes = recipe.ensembles()
@@ -140,7 +142,7 @@ def recipes() -> None:
     """List the built-in recipes."""
     from rich.console import Console
 
-    from auscult.display import recipes_table
+    from auscult.cli.display import recipes_table
     from auscult.recipe import builtin_recipes
 
     Console().print(recipes_table(builtin_recipes()))
@@ -158,15 +160,15 @@ def evaluate(
     """
     from rich.console import Console
 
-    from auscult import metrics
+    from auscult.cli.display import figures_table
     from auscult.datasets.dcase import read_truth
-    from auscult.display import figures_table
+    from auscult.scores.metrics import evaluate as figures_of
     from auscult.submission import read_submission
 
     table, ignored = read_submission(folder, truth=read_truth(truth) if truth else None)
     for path in ignored:
         Console(stderr=True, soft_wrap=True).print(f"ignored: {path}", markup=False)
-    figures = metrics.evaluate(table)
+    figures = figures_of(table)
     if as_json:
         sys.stdout.write(json.dumps(figures, indent=1) + "\n")
     else:

@@ -138,9 +138,9 @@ def _check(folder: Path, expected: "Expected", truth: Path | None) -> int:
 def _evaluate(folder: Path, truth: Path) -> None:
     from rich.console import Console
 
-    from auscult import metrics
+    from auscult.cli.display import figures_table
     from auscult.datasets.dcase import read_truth
-    from auscult.display import figures_table
+    from auscult.scores import metrics
     from auscult.submission import read_submission
 
     table, _ = read_submission(folder, truth=read_truth(truth))

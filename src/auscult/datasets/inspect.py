@@ -7,10 +7,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auscult.audio import AudioInfo, probe, read_waveform
 from auscult.clips import SPLITS, Clip, Label, Split, Subset
 from auscult.datasets import Problem, read_dataset
 from auscult.errors import AudioError
+from auscult.sound.audio import AudioInfo, probe, read_waveform
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from auscult.audio import SUFFIXES
 from auscult.clips import SPLITS, Clip
+from auscult.sound.audio import SUFFIXES
 
 ANOMALY_FOLDERS = ("anomaly", "abnormal", "anomalous")
 """Folder names, in lower case, that say their recordings are anomalous."""

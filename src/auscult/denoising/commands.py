@@ -6,14 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from auscult.audio import SUFFIXES
 from auscult.datasets import load_clips
-from auscult.denoising.learn import Settings, choose_clean, choose_noise, denoiser_training, learn_denoiser
+from auscult.denoising.learn import DenoiserSettings, choose_clean, choose_noise, denoiser_training, learn_denoiser
 from auscult.denoising.levels import INDEX, Levels, read_levels
 from auscult.denoising.sounds import find_sounds
 from auscult.denoising.streaming import Denoiser
 from auscult.errors import AudioError, DatasetError, RunError, nearest
 from auscult.files import replacing, saving
+from auscult.sound.audio import SUFFIXES
 
 _FACTS = "training.json"
 
@@ -25,7 +25,7 @@ def learn_from_folders(
     machine_type: str,
     out: Path,
     dataset: str | None = None,
-    settings: Settings | None = None,
+    settings: DenoiserSettings | None = None,
     training: dict[str, Any] | None = None,
     on_epoch: Callable[[int, int, str], None] | None = None,
 ) -> Levels:
@@ -50,7 +50,7 @@ def learn_from_folders(
     if machine_type not in known:
         near = nearest(machine_type, known)
         raise DatasetError(f"{data} has no machine type {machine_type!r}{near}; it has {', '.join(known)}")
-    settings, chosen = settings or Settings(), denoiser_training(**(training or {}))
+    settings, chosen = settings or DenoiserSettings(), denoiser_training(**(training or {}))
     sounds, noise = choose_clean(find_sounds(clean)), choose_noise(clips, machine_type)
     facts = [machine_type, str(data.resolve()), str(clean.resolve()), asdict(settings), asdict(chosen)]
     if _is_finished(out, json.dumps(facts)):

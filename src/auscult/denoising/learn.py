@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.audio import read_waveform
 from auscult.clips import Clip
-from auscult.denoising.sounds import Item, Part, Sound, split_parts
+from auscult.denoising.sounds import CleanSound, Item, Part, split_parts
 from auscult.errors import DatasetError
+from auscult.sound.audio import read_waveform
 from auscult.training import Training
 
 MOST_NOISE, MOST_CLEAN = 720, 2000
@@ -25,7 +25,7 @@ FINAL_RATE = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class DenoiserSettings:
     """How a denoiser is trained, besides `Training`.
 
     Attributes:
@@ -52,7 +52,7 @@ def denoiser_training(**differences: Any) -> Training:
     )
 
 
-def choose_clean(sounds: Sequence[Sound]) -> tuple[Sound, ...]:
+def choose_clean(sounds: Sequence[CleanSound]) -> tuple[CleanSound, ...]:
     """The clean sounds to use.
 
     Raises:
@@ -89,12 +89,12 @@ def choose_noise(clips: Sequence[Clip], machine_type: str) -> tuple[Clip, ...]:
 
 
 def learn_denoiser(
-    clean: Sequence[Sound],
+    clean: Sequence[CleanSound],
     noise: Sequence[Clip],
     *,
     folder: Path,
     machine_type: str,
-    settings: Settings,
+    settings: DenoiserSettings,
     training: Training,
     on_epoch: Callable[[int, str], None] | None = None,
 ) -> None:
@@ -138,7 +138,7 @@ def learn_denoiser(
     )
 
 
-def read_clean(clean: Sequence[Sound], *, sample_rate: int) -> dict[Part, list[NDArray[np.float32]]]:
+def read_clean(clean: Sequence[CleanSound], *, sample_rate: int) -> dict[Part, list[NDArray[np.float32]]]:
     """The clean waveforms `[T]` of each part, silent ends cut off; silent sounds are left out.
 
     Raises:
@@ -158,7 +158,7 @@ def read_clean(clean: Sequence[Sound], *, sample_rate: int) -> dict[Part, list[N
     return {part: [wave for _, wave in some] for part, some in parts.items()}
 
 
-def _silent(waves: Sequence[tuple[Sound, NDArray[np.float32]]]) -> Path:
+def _silent(waves: Sequence[tuple[CleanSound, NDArray[np.float32]]]) -> Path:
     return next(sound.path for sound, wave in waves if not len(wave))
 
 

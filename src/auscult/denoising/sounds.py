@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from auscult.audio import SUFFIXES
 from auscult.errors import DatasetError
+from auscult.sound.audio import SUFFIXES
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test", "train", "train", "train")
@@ -78,7 +78,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class CleanSound:
     """A clean sound.
 
     Attributes:
@@ -92,7 +92,7 @@ class Sound:
     recording: str
 
 
-def find_sounds(folder: Path) -> list[Sound]:
+def find_sounds(folder: Path) -> list[CleanSound]:
     """The clean sounds of a folder: of ESC-50, of a piece of AudioSet, or any others.
 
     - `meta/esc50.csv` and `audio/`: the mechanical classes of ESC-50 (`ESC50`).
@@ -120,7 +120,7 @@ def find_sounds(folder: Path) -> list[Sound]:
     return sounds
 
 
-def audioset_sounds(segments: Path, folder: Path) -> list[Sound]:
+def audioset_sounds(segments: Path, folder: Path) -> list[CleanSound]:
     """The mechanical sounds of an AudioSet segment list, of those whose clips are there.
 
     A clip is the ten seconds of its segment. Its name is the video's id, or begins with the id and the start of the
@@ -151,7 +151,9 @@ def audioset_sounds(segments: Path, folder: Path) -> list[Sound]:
             if not mechanical:
                 continue
             sounds += [
-                Sound(path, mechanical[0], video) for path in files.get(video, []) if _begins_at(path, video, start)
+                CleanSound(path, mechanical[0], video)
+                for path in files.get(video, [])
+                if _begins_at(path, video, start)
             ]
     return sounds
 
@@ -170,20 +172,20 @@ def split_parts(items: Sequence[Item], group: Callable[[Item], Hashable]) -> dic
     return parts
 
 
-def _esc50(folder: Path) -> list[Sound]:
+def _esc50(folder: Path) -> list[CleanSound]:
     with (folder / "meta" / "esc50.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row.get("category") in ESC50]
     rows.sort(key=lambda row: (row["category"], row["filename"]))
     paths = [folder / "audio" / row["filename"] for row in rows]
     if missing := [path for path in paths if not path.is_file()]:
         raise DatasetError(f"{folder}: {len(missing)} files of meta/esc50.csv are missing, such as {missing[0]}")
-    return [Sound(path, row["category"], row["src_file"]) for path, row in zip(paths, rows, strict=True)]
+    return [CleanSound(path, row["category"], row["src_file"]) for path, row in zip(paths, rows, strict=True)]
 
 
-def _plain(path: Path, folder: Path) -> Sound:
+def _plain(path: Path, folder: Path) -> CleanSound:
     label = path.parent.name if path.parent != folder else ""
     esc50 = _ESC50_NAME.fullmatch(path.stem)
-    return Sound(path, label, f"{label}/{esc50[1] if esc50 else path.stem}")
+    return CleanSound(path, label, f"{label}/{esc50[1] if esc50 else path.stem}")
 
 
 def _audio_files(folder: Path) -> list[Path]:

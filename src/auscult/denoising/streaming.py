@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from auscult.audio import Block, blocks_of
 from auscult.denoising.levels import load_level, read_levels
 from auscult.denoising.unet import UNet
 from auscult.errors import ModelError
 from auscult.files import replacing
+from auscult.sound.audio import Block, blocks_of
 
 CHUNK_SECONDS = 20.0
 """What is denoised at once, without the overlap."""

@@ -1,6 +1,6 @@
 """The deployable: what was learned about some machines, in one file that scores their sounds."""
 
 from auscult.detector.detector import Detector, Machine, Score
-from auscult.scoring import Part
+from auscult.members.part import Part
 
 __all__ = ["Detector", "Machine", "Part", "Score"]

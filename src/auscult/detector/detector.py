@@ -9,13 +9,14 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from auscult.alarms import AlarmSettings
-from auscult.audio import probe
-from auscult.calibration import Calibration
-from auscult.condition import Condition
-from auscult.detector.sounds import Waveform, rate_of, sound_blocks, windows_of
+from auscult.detector.alarms import AlarmSettings
+from auscult.detector.calibration import Calibration
+from auscult.detector.scorer import Scorer
 from auscult.errors import DetectorError, nearest
-from auscult.scoring import Part, Scorer
+from auscult.members.part import Part
+from auscult.sound.audio import probe
+from auscult.sound.condition import Condition
+from auscult.sound.windows import Waveform, sound_blocks, windows_of
 
 Decision = Literal["normal", "anomalous", "unknown"]
 
@@ -132,7 +133,7 @@ class Detector:
     @cached_property
     def sample_rate(self) -> int:
         """At which sounds are read, in Hz: the highest of its front ends."""
-        return max(rate_of(part.front_end) for part in self.parts)
+        return max(part.front_end.sample_rate for part in self.parts)
 
     @property
     def channel(self) -> int:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from auscult import __version__
-from auscult.alarms import AlarmSettings
-from auscult.calibration import Calibration
-from auscult.condition import Condition
+from auscult.detector.alarms import AlarmSettings
 from auscult.detector.archive import ADVICE, read_archive, write_archive
+from auscult.detector.calibration import Calibration
 from auscult.detector.description import FORMAT, Description, MachineEntry
-from auscult.detector.rebuilding import front_end_of, model_of
 from auscult.errors import AuscultError, DetectorError, WeightsError
 from auscult.features.front_end import FrontEnd
-from auscult.pooling import POOLINGS
-from auscult.scoring import Part
+from auscult.members.part import Part
+from auscult.members.rebuilding import front_end_of, model_of
+from auscult.scores.pooling import POOLINGS
+from auscult.sound.condition import Condition
 
 if TYPE_CHECKING:
     from auscult.detector.detector import Detector, Machine

@@ -5,12 +5,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from auscult.audio import SUFFIXES
-from auscult.calibration import format_rate
+from auscult.detector.calibration import format_rate
 from auscult.detector.detector import Detector, Machine, Score
 from auscult.detector.processes import in_processes
 from auscult.errors import AuscultError, DetectorError, RunError
-from auscult.jobs import single_thread
+from auscult.processes import single_thread
+from auscult.sound.audio import SUFFIXES
 
 
 def sounds_in(places: Sequence[Path]) -> Iterator[Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from auscult.detector.detector import Detector
-from auscult.jobs import single_thread
+from auscult.processes import single_thread
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.alarms import AlarmSettings
-from auscult.defects import is_sound
-from auscult.detector.sounds import Waveform
+from auscult.detector.alarms import AlarmSettings
+from auscult.detector.scorer import Scorer
 from auscult.errors import AudioError
-from auscult.scoring import Part, Scored, Scorer
+from auscult.members.part import Part, Scored
+from auscult.sound.defects import is_sound
+from auscult.sound.windows import Waveform
 
 if TYPE_CHECKING:
     from auscult.detector.detector import Decision, Detector, Machine, Score

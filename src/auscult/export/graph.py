@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from auscult.errors import ExportError
 from auscult.export.freak import PlainNetwork
 from auscult.features.log_mel import EPS, LogMel
+from auscult.members.part import Part
 from auscult.models import HVAE, IDCAE, Autoencoder, Freak, Model, Spectral
 from auscult.models.layers import fold_norms
 from auscult.models.window import WindowModel
-from auscult.pooling import CAP_DEVIATIONS, WINDOW_SECONDS
-from auscult.scoring import Part
+from auscult.scores.pooling import CAP_DEVIATIONS, WINDOW_SECONDS
 
 
 class LogMelGraph(nn.Module):
@@ -110,7 +110,7 @@ class PartGraph(nn.Module):
         return difference.square().mean(dim=1)
 
     def _pooled(self, model: WindowModel, scores: Tensor) -> Tensor:
-        """The score of a clip from those of its windows `[N']`, as `auscult.pooling.pool`."""
+        """The score of a clip from those of its windows `[N']`, as `auscult.scores.pooling.pool`."""
         if self.pooling == "mean":
             return scores.mean()
         if self.pooling == "median":
@@ -172,7 +172,7 @@ def quantile(values: Tensor, share: float) -> Tensor:
 
 
 def windowed_median(scores: Tensor, window: int, *, sliding: bool) -> Tensor:
-    """Mean of the medians of windows of scores `[N]`, as `auscult.pooling.winmed`.
+    """Mean of the medians of windows of scores `[N]`, as `auscult.scores.pooling.winmed`.
 
     Every window of every start is sorted, what lies behind the end as infinity; then those that count are averaged.
     """

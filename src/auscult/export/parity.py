@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from auscult.detector.scorer import Scorer
 from auscult.export.graph import least_samples
-from auscult.scoring import Part, Scorer
+from auscult.members.part import Part
 
 SEED = 0
 

@@ -12,13 +12,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from auscult import __version__, defects
+from auscult import __version__
 from auscult.detector import Detector
 from auscult.detector.listing import facts_of
 from auscult.detector.scoring import NEARLY
 from auscult.errors import ExportError
 from auscult.files import saving
-from auscult.scoring import Part
+from auscult.members.part import Part
+from auscult.sound import defects
 
 FORMAT = 1
 """Version of `detector.json`."""

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.audio import read_waveform, resample
 from auscult.denoising.streaming import Denoiser
 from auscult.errors import FeatureError
 from auscult.features.base import Features
+from auscult.sound.audio import read_waveform, resample
 
 
 class FrontEnd:
@@ -27,6 +27,11 @@ class FrontEnd:
         self.features = features
         self.channel = channel
         self.denoiser = denoiser
+
+    @property
+    def sample_rate(self) -> int:
+        """At which sounds are read, in Hz."""
+        return self.features.sample_rate if self.denoiser is None else self.denoiser.sample_rate
 
     def waveform(self, path: Path) -> NDArray[np.float32]:
         """What the features are computed of: one channel of a file at their rate `[T]`, denoised.

@@ -5,8 +5,8 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.condition import FRAME_SECONDS, Condition, band_levels, changed
-from auscult.live.stream import Window
+from auscult.sound.condition import FRAME_SECONDS, Condition, band_levels, changed
+from auscult.sound.stream import Window
 
 
 class Drift:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from auscult.audio import SUFFIXES, probe
 from auscult.errors import AudioError, MonitorError
-from auscult.live.sound import POLL_SECONDS, End, FileKey, Item, Problem, Solved, Waiting, file_key, hear_file
+from auscult.live.sound import POLL_SECONDS, End, FileKey, Item, Solved, SourceProblem, Waiting, file_key, hear_file
+from auscult.sound.audio import SUFFIXES, probe
 
 STABLE_SECONDS = 2.0
 """A file that has not changed for so long, and whose header promises no more than is there, is complete."""
@@ -125,7 +125,7 @@ class FolderSource:
                     return
                 yield item
         except (AudioError, MonitorError, OSError) as error:
-            yield Problem("file", f"not heard, or not to its end: {error}", lasts=False)
+            yield SourceProblem("file", f"not heard, or not to its end: {error}", lasts=False)
             yield End(key)
         self._heard[key.name] = key
         self._since.pop(key, None)
@@ -133,7 +133,7 @@ class FolderSource:
     def _folder_problems(self) -> Iterator[Item]:
         gone = not self.folder.is_dir()
         if gone and not self._gone:
-            yield Problem("vanished", f"{self.folder} is gone; mount or create it again, it is looked for")
+            yield SourceProblem("vanished", f"{self.folder} is gone; mount or create it again, it is looked for")
         elif self._gone and not gone:
             yield Solved("vanished")
         self._gone = gone

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from auscult.errors import MonitorError
-from auscult.live.sound import POLL_SECONDS, Item, Problem, Solved, Sound, Start, Waiting
-from auscult.live.stream import require_rate
+from auscult.live.sound import POLL_SECONDS, Item, Samples, Solved, SourceProblem, Start, Waiting
+from auscult.sound.stream import require_rate
 
 BLOCK_SECONDS = 0.1
 QUEUED_SECONDS = 30
@@ -81,14 +81,14 @@ class Microphone:
                         problem, tried = self._reopen(), time.monotonic()
                         if problem and not vanished:
                             vanished = True
-                            yield Problem("vanished", problem)
+                            yield SourceProblem("vanished", problem)
                     continue
                 if vanished:
                     vanished = False
                     yield Solved("vanished")
                 silent, last = time.monotonic() - last, time.monotonic()
                 yield from self._losses(silent)
-                yield Sound(samples)
+                yield Samples(samples)
         finally:
             self._close()
 
@@ -99,7 +99,9 @@ class Microphone:
         if lost or overrun:
             seconds = lost / self.source_rate
             reason = f"{seconds:.1f} s of sound were" if lost else "sound was"
-            yield Problem("lost", f"{reason} lost: the computer is too slow, or busy with something else", lasts=False)
+            yield SourceProblem(
+                "lost", f"{reason} lost: the computer is too slow, or busy with something else", lasts=False
+            )
             yield Start(self.source_rate, lost_seconds=seconds)
         elif silent >= min(self.stall_seconds, REOPEN_SECONDS):
             yield Start(self.source_rate, lost_seconds=silent)

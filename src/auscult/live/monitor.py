@@ -11,17 +11,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.alarms import AlarmState
-from auscult.defects import Level
+from auscult.detector.alarms import AlarmState
 from auscult.errors import AuscultError, MonitorError
 from auscult.live.delivery import Delivery
 from auscult.live.drift import Drift
 from auscult.live.events import Event
 from auscult.live.history import History
-from auscult.live.sound import End, FileKey, Item, Problem, Solved, Sound, Source, Start, Waiting
-from auscult.live.stream import Stream, Window
+from auscult.live.sound import End, FileKey, Item, Samples, Solved, Source, SourceProblem, Start, Waiting
 from auscult.live.troubles import Change, Troubles
 from auscult.live.watch import Watch, WindowScorer
+from auscult.sound.defects import SoundLevel
+from auscult.sound.stream import Stream, Window
 
 CHECKPOINT_SECONDS = 10.0
 """How often the monitor writes down where it is, besides at every event."""
@@ -48,7 +48,7 @@ class Screen(Protocol):
 
 
 @dataclass(slots=True)
-class Summary:
+class MonitorSummary:
     """What a monitor did: windows, those with a score, alarms raised, troubles raised or noted."""
 
     windows: int = 0
@@ -90,7 +90,7 @@ class Monitor:
     ) -> None:
         self.scorer, self.watch, self.history = scorer, watch, history
         self.deliveries, self.screen = deliveries, screen
-        self.summary = Summary()
+        self.summary = MonitorSummary()
         self._wall, self._monotonic = wall, monotonic
         self._drift = Drift(watch.condition, sample_rate=scorer.sample_rate) if watch.condition else None
         self._heard = 0.0  # seconds before the recording that is being heard
@@ -108,7 +108,7 @@ class Monitor:
         if saved is not None:
             self._resume(saved)
 
-    def run(self, source: Source) -> Summary:
+    def run(self, source: Source) -> MonitorSummary:
         """Listen until the source ends or is stopped; the state is written down, however it ends."""
         if source.live:
             self._heard += min(max(self._down, 0.0), self.watch.settings.gap_seconds)
@@ -135,7 +135,7 @@ class Monitor:
         match item:
             case Start():
                 self._start(item)
-            case Sound():
+            case Samples():
                 self._emit(self.troubles.end("stalled"))
                 self._hear(item.samples)
             case End():
@@ -146,7 +146,7 @@ class Monitor:
                     self._emit(self.troubles.begin("stalled", message))
                 if self.screen is not None:
                     self.screen.waiting(f"{self.state()}, waiting for sound")
-            case Problem():
+            case SourceProblem():
                 lasting = self.troubles.begin if item.lasts else self.troubles.note
                 self._emit(lasting(item.kind, item.message))
             case Solved():
@@ -191,7 +191,7 @@ class Monitor:
         self._key, self._done = None, 0
         self.history.record([], checkpoint=self._checkpoint(), heard=item.key)
 
-    def _window(self, window: Window, level: Level) -> None:
+    def _window(self, window: Window, level: SoundLevel) -> None:
         if window.index < self._done:  # heard before a restart
             return
         self._done = window.index + 1

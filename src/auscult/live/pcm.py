@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.errors import MonitorError
-from auscult.live.sound import POLL_SECONDS, End, Item, Problem, Sound, Start, Waiting
-from auscult.live.stream import require_rate
+from auscult.live.sound import POLL_SECONDS, End, Item, Samples, SourceProblem, Start, Waiting
+from auscult.sound.stream import require_rate
 
 PcmFormat = Literal["s16le", "s32le", "f32le"]
 
@@ -109,7 +109,7 @@ class PcmSource:
             if stalled:
                 yield Start(self.source_rate, lost_seconds=time.monotonic() - last)
             last, stalled = time.monotonic(), False
-            yield Sound(self.decoder(data))
+            yield Samples(self.decoder(data))
 
     def _read(self) -> None:
         while not self.stop.is_set():
@@ -128,4 +128,4 @@ class PcmSource:
         message = f"{self.name} has ended{why}; nobody listens to the machine any more"
         if rest := self.decoder.rest:
             message += f". An incomplete sample was left over, {rest} bytes long: check --format and --channels"
-        yield Problem("ended", message, lasts=False)
+        yield SourceProblem("ended", message, lasts=False)

@@ -14,7 +14,7 @@ from auscult.errors import MonitorError
 from auscult.live.delivery import Delivery, Output
 from auscult.live.history import History
 from auscult.live.json_lines import JsonLines
-from auscult.live.monitor import Monitor, Summary
+from auscult.live.monitor import Monitor, MonitorSummary
 from auscult.live.mqtt import Mqtt, MqttAddress
 from auscult.live.sources import SourceOptions, open_source
 from auscult.live.terminal import Terminal
@@ -107,7 +107,7 @@ def listen(
     outputs: Outputs,
     warn: Callable[[str], None],
     stdout: TextIO | None = None,
-) -> Summary:
+) -> MonitorSummary:
     """Monitor until the source ends, or a signal ends it.
 
     Args:

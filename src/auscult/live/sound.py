@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.audio import blocks_of, probe
-from auscult.live.stream import require_rate
+from auscult.sound.audio import blocks_of, probe
+from auscult.sound.stream import require_rate
 
 POLL_SECONDS = 0.2
 """A source says something at least about this often."""
@@ -41,7 +41,7 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class Samples:
     """The next samples `[T]` of the recording."""
 
     samples: NDArray[np.float32]
@@ -62,7 +62,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class SourceProblem:
     """Something is wrong with the source.
 
     Args:
@@ -83,7 +83,7 @@ class Solved:
     kind: str
 
 
-Item = Start | Sound | End | Waiting | Problem | Solved
+Item = Start | Samples | End | Waiting | SourceProblem | Solved
 
 
 class Source(Protocol):
@@ -116,7 +116,7 @@ def file_key(path: Path, name: str) -> FileKey:
     return FileKey(name.encode("utf-8", "backslashreplace").decode(), status.st_size, status.st_mtime_ns)
 
 
-def hear_file(path: Path, key: FileKey, *, sample_rate: int, channel: int) -> Iterator[Start | Sound | End]:
+def hear_file(path: Path, key: FileKey, *, sample_rate: int, channel: int) -> Iterator[Start | Samples | End]:
     """One file, at its own rate.
 
     Args:
@@ -133,7 +133,7 @@ def hear_file(path: Path, key: FileKey, *, sample_rate: int, channel: int) -> It
     require_rate(str(path), rate, sample_rate)
     yield Start(rate, key)
     for block in blocks_of(path, sample_rate=rate, channel=channel):
-        yield Sound(block)
+        yield Samples(block)
     yield End(key)
 
 

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.alarms import AlarmSettings
-from auscult.calibration.rates import format_rate
-from auscult.condition import Condition
 from auscult.detector import Detector
+from auscult.detector.alarms import AlarmSettings
+from auscult.detector.calibration.rates import format_rate
 from auscult.errors import MonitorError
+from auscult.sound.condition import Condition
 
 
 class WindowScorer(Protocol):

@@ -186,7 +186,7 @@ class Model(nn.Module, ABC):
         Args:
             features: a bank, or clips `[C, N, F]`, or a sequence of `[N, F]`.
             machine_ids: `[C]`; a bank has its own.
-            pooling: name of the pooling of frame scores (`auscult.pooling.POOLINGS`), for families that pool.
+            pooling: name of the pooling of frame scores (`auscult.scores.pooling.POOLINGS`), for families that pool.
 
         Returns:
             `[C]` float64.

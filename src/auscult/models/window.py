@@ -11,7 +11,7 @@ from torch import Tensor
 from auscult.errors import ModelError
 from auscult.features.bank import Bank
 from auscult.models.base import Model
-from auscult.pooling import pool
+from auscult.scores.pooling import pool
 from auscult.training import Training
 
 

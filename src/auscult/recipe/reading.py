@@ -59,7 +59,7 @@ def parse_recipe(text: str, source: str, overrides: Sequence[str] = (), *, folde
 
 
 def _builtin_names() -> list[str]:
-    folder = resources.files("auscult") / "recipes"
+    folder = resources.files("auscult") / "recipe" / "builtin"
     return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
 
 
@@ -77,7 +77,7 @@ def _text(name: str, folder: Path) -> tuple[str, str]:
             f"there is no recipe {name!r}{nearest(name, names)}; "
             f"give a TOML file (its name ends in .toml) or one of {', '.join(names)}"
         )
-    return name, (resources.files("auscult") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+    return name, (resources.files("auscult") / "recipe" / "builtin" / f"{name}.toml").read_text(encoding="utf-8")
 
 
 def _finder(folder: Path) -> Find:

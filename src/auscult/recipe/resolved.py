@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from auscult.errors import nearest
 from auscult.recipe.ensembles import resolve_ensembles
 from auscult.recipe.leaving_out import Part, left_out, without
-from auscult.recipe.tables import ENSEMBLE, DenoiserTable, Ensemble, Member, Table, TrainingTable, TrainOn
+from auscult.recipe.tables import ENSEMBLE, DenoiserTable, Ensemble, Member, RecipeTable, TrainingTable, TrainOn
 
 COLUMNS = {
     "table3": ("baseline", "dev", "dev+add"),
@@ -17,7 +17,7 @@ COLUMNS = {
 """Columns of the report's tables of results, beside which a run's own figures can stand."""
 
 
-class Recipe(Table):
+class Recipe(RecipeTable):
     """What to train.
 
     Attributes:

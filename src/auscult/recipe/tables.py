@@ -27,13 +27,13 @@ Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$
 """Of a member or an ensemble: also a file's name."""
 
 
-class Table(BaseModel):
+class RecipeTable(BaseModel):
     """Keys that are known, values that do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TrainingTable(Table):
+class TrainingTable(RecipeTable):
     """Differences from a family's default training (`auscult.training.Training`)."""
 
     epochs: int | None = Field(None, ge=1)
@@ -49,7 +49,7 @@ class TrainingTable(Table):
         return self.model_dump(exclude_none=True)
 
 
-class DenoiserTable(Table):
+class DenoiserTable(RecipeTable):
     """Differences from a denoiser's default training (`auscult.denoising.learn`); one denoiser for each machine type.
 
     Attributes:
@@ -73,7 +73,7 @@ class DenoiserTable(Table):
     fixed: int | None = Field(None, ge=1)
 
 
-class Member(Table):
+class Member(RecipeTable):
     """One model, trained once for each of its machine types.
 
     Attributes:
@@ -104,7 +104,7 @@ class Member(Table):
         return 0 if self.denoise_level == "-" else self.denoise_level
 
 
-class Ensemble(Table):
+class Ensemble(RecipeTable):
     """Members and other ensembles whose scores are combined, for each machine type those that it has.
 
     Attributes:

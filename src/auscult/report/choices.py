@@ -6,12 +6,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.metrics import sort_machine_types
 from auscult.report.data import Cell, Table
 from auscult.report.tables import NONE, exact
+from auscult.scores.metrics import sort_machine_types
 
 
-class Choice(Protocol):
+class ChoiceLike(Protocol):
     """What one protocol chose for one ensemble of one machine type."""
 
     @property
@@ -45,7 +45,7 @@ ALL_IDS = (
 )
 
 
-def choices_table(choices: Sequence[Choice]) -> Table:
+def choices_table(choices: Sequence[ChoiceLike]) -> Table:
     """A row per machine type, ensemble, protocol and held-out id, folded away."""
     order = sort_machine_types(one.machine_type for one in choices)
     rows = sorted(choices, key=lambda one: order.index(one.machine_type))
@@ -63,7 +63,7 @@ def choices_table(choices: Sequence[Choice]) -> Table:
 
 
 def held_out_weights(
-    choices: Sequence[Choice], *, machine_type: str, ensemble: str, names: Sequence[str]
+    choices: Sequence[ChoiceLike], *, machine_type: str, ensemble: str, names: Sequence[str]
 ) -> NDArray[np.float64]:
     """The weights that an ensemble got without each machine id, `[I, len(names)]`; members without any have 0."""
     found = [
@@ -74,7 +74,7 @@ def held_out_weights(
     return np.array(found, dtype=np.float64).reshape(-1, len(names))
 
 
-def _row(choice: Choice) -> list[Cell]:
+def _row(choice: ChoiceLike) -> list[Cell]:
     weights = ", ".join(f"{name} {weight:g}" for name, weight in choice.weights.items() if weight)
     return [
         Cell(choice.machine_type),

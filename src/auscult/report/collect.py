@@ -9,20 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult import __version__
-from auscult.analysis import Analysis
-from auscult.audio import read_waveform
 from auscult.clips import Clip
-from auscult.jobs import features_of, front_end_of, load_banks, model_file
 from auscult.models import Model, load_model
-from auscult.plan import BankJob, MemberJob
 from auscult.report.data import Cell, DataRow, Evidence, ReportData, Section, Table
 from auscult.report.denoisers import denoiser_sections
 from auscult.report.ensembles import ensemble_sections, intervals_of, spreads_of
 from auscult.report.summary import protocol_tables
 from auscult.report.tables import results_section
-from auscult.results import PROTOCOLS, System, averaged, only
-from auscult.scores import ScoreRow
-from auscult.store import environment
+from auscult.runs.analysis import Analysis
+from auscult.runs.jobs import features_of, front_end_of, load_banks, model_file
+from auscult.runs.plan import BankJob, MemberJob
+from auscult.runs.results import PROTOCOLS, System, averaged, only
+from auscult.runs.store import environment
+from auscult.scores.table import ScoreRow
+from auscult.sound.audio import read_waveform
 
 SHOWN = 3
 """Clips with evidence per machine type: the highest scores of the run's final system, whatever their labels."""

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.clips import Label
-from auscult.results import ResultRow
-from auscult.scores import ScoreTable
+from auscult.runs.results import ResultRow
+from auscult.scores.table import ScoreTable
 
 
 @dataclass(frozen=True, slots=True)

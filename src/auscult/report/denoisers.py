@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.analysis import Analysis
-from auscult.denoiser_jobs import DenoiserJob
 from auscult.denoising.levels import Level, Levels, Validation, read_example, read_levels
 from auscult.denoising.streaming import Denoiser
 from auscult.features.log_mel import LogMel
-from auscult.jobs import denoiser_folder
 from auscult.report.axes import Axis, axis_of, dots, frequency_ticks, line, path, svg, tick_text, true_minus
 from auscult.report.data import Cell, Plot, Section, Table
 from auscult.report.evidence import SOUND, gradient, image
+from auscult.runs.analysis import Analysis
+from auscult.runs.denoisers import DenoiserJob
+from auscult.runs.jobs import denoiser_folder
 
 SHOWN_LEVELS = (1, 4, 7, 10)
 """Levels of which a spectrogram is shown."""

@@ -5,11 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from auscult.analysis import Analysis, nodes_of
 from auscult.clips import MACHINE_TYPES
-from auscult.ensemble import Choice, Node, Scores, correlations, member_effects, shares, weight_surface
-from auscult.intervals import bootstrap
-from auscult.metrics import MEAN, Figures, mean_figures
+from auscult.members.ensembles import nodes_of
 from auscult.report.choices import choices_table, held_out_weights
 from auscult.report.comparison import comparison_tables
 from auscult.report.data import Intervals, Section, Spreads
@@ -17,7 +14,11 @@ from auscult.report.members import MemberEffect, by_family, correlation_plot, co
 from auscult.report.reference import printed_optima
 from auscult.report.tables import by_system, type_means
 from auscult.report.ternary import WeightSurface, ternary_plot
-from auscult.results import averaged
+from auscult.runs.analysis import Analysis
+from auscult.runs.results import averaged
+from auscult.scores.ensemble import Choice, Node, Scores, correlations, member_effects, shares, weight_surface
+from auscult.scores.intervals import bootstrap
+from auscult.scores.metrics import MEAN, Figures, mean_figures
 
 CHALLENGE_CLIPS = 200
 """Every machine of the challenge's development set has more test clips than this; a small imitation has fewer."""

@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from auscult.files import replacing, saving
-from auscult.metrics import sort_machine_types
 from auscult.report.data import Key, Plot, ReportData, Table
 from auscult.report.figures import overview_plot, roc_plot, system_styles
 from auscult.report.formats import table_csv, table_latex, table_markdown
 from auscult.report.standalone import standalone_svg
 from auscult.report.tables import headline_figures, machine_table, percent, summary_table
-from auscult.results import ResultRow
-from auscult.scores import ScoreTable
+from auscult.runs.results import ResultRow
+from auscult.scores.metrics import sort_machine_types
+from auscult.scores.table import ScoreTable
 
 
 def export_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.metrics import mean_figures, roc, sort_machine_types
 from auscult.report.axes import Axis, area, axis_of, dots, line, path, svg, thin, tick_text
 from auscult.report.data import Plot, ReportData, Tick
 from auscult.report.tables import by_system, headline_figures, number, percent, type_means
-from auscult.scores import ScoreTable
+from auscult.scores.metrics import mean_figures, roc, sort_machine_types
+from auscult.scores.table import ScoreTable
 
 STYLES = 8
 """The style sheet has this many line styles for systems beside the final one; more systems share them."""

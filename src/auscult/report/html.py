@@ -9,7 +9,6 @@ import numpy as np
 
 from auscult import __version__
 from auscult.files import replacing
-from auscult.metrics import Figures, mean_figures, sort_machine_types
 from auscult.report.data import DataRow, Plot, ReportData, Table
 from auscult.report.evidence import Card, cards
 from auscult.report.figures import histogram_plot, history_plot, overview_plot, roc_plot, system_styles
@@ -23,7 +22,8 @@ from auscult.report.tables import (
     summary_table,
     type_means,
 )
-from auscult.scores import ScoreTable
+from auscult.scores.metrics import Figures, mean_figures, sort_machine_types
+from auscult.scores.table import ScoreTable
 
 FEW_NORMALS = 20
 """Below this, one normal clip moves an AUC by up to five points or more."""
@@ -36,7 +36,7 @@ STYLE_SHEETS = ("style.css", "marks.css")
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class MachineSection:
     """Curves of one machine id: ROC (`None` without labels) and histogram of the final system."""
 
     machine_id: str
@@ -45,7 +45,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class MachineType:
+class TypeSection:
     """What the page says about one machine type.
 
     Attributes:
@@ -62,7 +62,7 @@ class MachineType:
     name: str
     mean: Figures | None
     table: Table | None
-    machines: Sequence[Machine]
+    machines: Sequence[MachineSection]
     others: Mapping[str, Sequence[Plot]]
     ranking: Table | None
     labelled: bool
@@ -117,7 +117,7 @@ def filled(template: str, **values: object) -> str:
     return environment.from_string(template).render(style=style, script=text("player.js"), **values)
 
 
-def machine_types(data: ReportData) -> list[MachineType]:
+def machine_types(data: ReportData) -> list[TypeSection]:
     """The page's parts, one per machine type of the score tables, results or evidence."""
     tables = {system: table.groups() for system, table in data.tables.items()}
     names = [name for groups in tables.values() for name in groups]
@@ -179,11 +179,11 @@ def few_clips(data: ReportData) -> list[str]:
 
 def _machine_type(
     data: ReportData, name: str, tables: Mapping[str, Mapping[str, ScoreTable]], evidence: Sequence[Card]
-) -> MachineType:
+) -> TypeSection:
     """One part of the page, from system -> machine id -> scores of the clips of this type."""
     figures = headline_figures(data).get(name, {})
     results = [row for row in data.results if row.machine_type == name]
-    return MachineType(
+    return TypeSection(
         name=name,
         mean=mean_figures(figures.values()) if figures else None,
         table=machine_table(results, data.headline, name, clips=data.data_summary) if results else None,
@@ -202,7 +202,7 @@ def _machine_type(
     )
 
 
-def _machines(data: ReportData, name: str, tables: Mapping[str, Mapping[str, ScoreTable]]) -> list[Machine]:
+def _machines(data: ReportData, name: str, tables: Mapping[str, Mapping[str, ScoreTable]]) -> list[MachineSection]:
     """The curves of each machine of a type."""
     styles, figures = system_styles(data), headline_figures(data).get(name, {})
     found = []
@@ -215,7 +215,7 @@ def _machines(data: ReportData, name: str, tables: Mapping[str, Mapping[str, Sco
         if data.headline in own:
             title = "Scores" if curve else machine_id
             histogram = histogram_plot(own[data.headline], machine=f"{name} {machine_id}", title=title)
-        found.append(Machine(machine_id, curve, histogram))
+        found.append(MachineSection(machine_id, curve, histogram))
     return found
 
 

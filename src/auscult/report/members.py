@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.metrics import Figures
 from auscult.report.axes import line, path, svg, true_minus
 from auscult.report.data import Cell, Interval, Plot, Table, Tick, Word
 from auscult.report.evidence import SIGNED, gradient
 from auscult.report.pictures import picture
 from auscult.report.summary import figure_cells, sort_protocols
 from auscult.report.tables import NONE, UNITS, exact
+from auscult.scores.metrics import Figures
 
 FEW_MEMBERS = 14
 """Up to this many, the squares of the heat map hold their number."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
-from auscult.metrics import MEAN, Figures
+from auscult.scores.metrics import MEAN, Figures
 
 FAMILIES = ("hvae", "idcae", "freak")
 """The corners of Figure 1, in the order of its printed weights."""

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from auscult.metrics import Figures, mean_figures, sort_machine_types
 from auscult.report.axes import true_minus
 from auscult.report.data import Cell, DataRow, ReportData, Section, System, Table
-from auscult.results import ResultRow
-from auscult.scores import ScoreRow, ScoreTable
+from auscult.runs.results import ResultRow
+from auscult.scores.metrics import Figures, mean_figures, sort_machine_types
+from auscult.scores.table import ScoreRow, ScoreTable
 
 NONE = "\N{EN DASH}"
 FEWER = "†"

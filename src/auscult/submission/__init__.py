@@ -1,6 +1,6 @@
 """The challenge's submission folder: score files and metadata, read, written from a run, and checked."""
 
-from auscult.submission.check import Checked, Expected, Problem, check_submission
+from auscult.submission.check import Checked, Expected, SubmissionProblem, check_submission
 from auscult.submission.read import SCORE_FILE, Truth, read_submission
 from auscult.submission.write import write_submission
 
@@ -8,7 +8,7 @@ __all__ = [
     "SCORE_FILE",
     "Checked",
     "Expected",
-    "Problem",
+    "SubmissionProblem",
     "Truth",
     "check_submission",
     "read_submission",

@@ -18,7 +18,7 @@ _EVALUATION_CLIP = re.compile(r"id_\d\d_\d{8}\.wav")
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class SubmissionProblem:
     """What is wrong with a file, or with one of its lines, counted from 1; a line of `None` is the whole file."""
 
     path: Path
@@ -90,7 +90,7 @@ class Checked:
         clips: number of scores in them.
     """
 
-    problems: list[Problem]
+    problems: list[SubmissionProblem]
     ignored: list[Path]
     to_fill: list[str]
     machines: int
@@ -111,7 +111,7 @@ def check_submission(folder: Path, expected: Expected) -> Checked:
         entries = sorted(folder.iterdir())
     except OSError as error:
         raise ScoreError(f"cannot read the submission {folder}: {error.strerror}") from error
-    problems: list[Problem] = []
+    problems: list[SubmissionProblem] = []
     ignored: list[Path] = []
     metadata: list[Path] = []
     seen: set[tuple[str, str]] = set()
@@ -129,7 +129,7 @@ def check_submission(folder: Path, expected: Expected) -> Checked:
             metadata.append(path)
         elif path.suffix == ".csv" or path.name.startswith("anomaly_score"):
             shape = "anomaly_score_<machine type>_id_<nn>.csv"
-            problems.append(Problem(path, None, f"is no name of a score file; it must be {shape}"))
+            problems.append(SubmissionProblem(path, None, f"is no name of a score file; it must be {shape}"))
         else:
             ignored.append(path)
     problems += _missing_machines(folder, seen, expected)
@@ -144,32 +144,34 @@ def _grouped(names: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, froze
     return {kind: {id_: frozenset(some) for id_, some in ids.items()} for kind, ids in files.items()}
 
 
-def _check_file(path: Path, machine_type: str, machine_id: str, expected: Expected) -> tuple[list[Problem], int]:
+def _check_file(
+    path: Path, machine_type: str, machine_id: str, expected: Expected
+) -> tuple[list[SubmissionProblem], int]:
     """The problems of a score file, and the number of its clips."""
     ids = expected.clips.get(machine_type)
     if ids is None:
         known = list(expected.clips)
         text = f"there is no machine type {machine_type!r}{nearest(machine_type, known)}, only {', '.join(known)}"
-        return [Problem(path, None, text)], 0
+        return [SubmissionProblem(path, None, text)], 0
     if machine_id not in ids:
         text = f"{machine_type} has no evaluation machine {machine_id}, only {', '.join(sorted(ids))}"
-        return [Problem(path, None, text)], 0
+        return [SubmissionProblem(path, None, text)], 0
     try:
         content = path.read_text(encoding="utf-8")
         lines = list(_numbered(content))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        return [Problem(path, None, f"cannot be read: {error}")], 0
+        return [SubmissionProblem(path, None, f"cannot be read: {error}")], 0
     problems = []
     if content.startswith("\ufeff"):
-        problems.append(Problem(path, 1, "starts with a byte order mark; save the file without one"))
+        problems.append(SubmissionProblem(path, 1, "starts with a byte order mark; save the file without one"))
     if not any(fields for _, fields in lines):
-        return [*problems, Problem(path, None, "is empty; write a line per clip")], 0
+        return [*problems, SubmissionProblem(path, None, "is empty; write a line per clip")], 0
     first: dict[str, int] = {}
     for number, fields in lines:
         for text in _check_line(number, fields, machine_id, ids[machine_id], first):
-            problems.append(Problem(path, number, text))
+            problems.append(SubmissionProblem(path, number, text))
     missing = sorted((ids[machine_id] or frozenset()) - set(first))
-    problems += [Problem(path, None, f"{file} has no score") for file in missing]
+    problems += [SubmissionProblem(path, None, f"{file} has no score") for file in missing]
     return problems, len(first)
 
 
@@ -219,23 +221,25 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _missing_machines(folder: Path, seen: set[tuple[str, str]], expected: Expected) -> Iterator[Problem]:
+def _missing_machines(folder: Path, seen: set[tuple[str, str]], expected: Expected) -> Iterator[SubmissionProblem]:
     for machine_type, ids in expected.clips.items():
         lacking = [id_ for id_ in sorted(ids) if (machine_type, id_) not in seen]
         if len(lacking) == len(ids):
             text = f"the machine type {machine_type} is missing; needed are the ids {', '.join(lacking)}"
-            yield Problem(folder, None, text)
+            yield SubmissionProblem(folder, None, text)
             continue
         for machine_id in lacking:
-            yield Problem(folder / f"anomaly_score_{machine_type}_{machine_id}.csv", None, "is missing")
+            yield SubmissionProblem(folder / f"anomaly_score_{machine_type}_{machine_id}.csv", None, "is missing")
 
 
-def _check_metadata(folder: Path, found: list[Path]) -> tuple[list[str], list[Problem]]:
+def _check_metadata(folder: Path, found: list[Path]) -> tuple[list[str], list[SubmissionProblem]]:
     """The fields to fill in, and what is wrong with the metadata."""
     if not found:
-        return [], [Problem(folder, None, f"the metadata file <label>{METADATA_SUFFIX} is missing")]
-    problems = [Problem(path, None, f"is a second metadata file beside {found[0].name}") for path in found[1:]]
+        return [], [SubmissionProblem(folder, None, f"the metadata file <label>{METADATA_SUFFIX} is missing")]
+    problems = [
+        SubmissionProblem(path, None, f"is a second metadata file beside {found[0].name}") for path in found[1:]
+    ]
     try:
         return unfilled(found[0].read_text(encoding="utf-8")), problems
     except (OSError, UnicodeDecodeError) as error:
-        return [], [*problems, Problem(found[0], None, f"cannot be read: {error}")]
+        return [], [*problems, SubmissionProblem(found[0], None, f"cannot be read: {error}")]

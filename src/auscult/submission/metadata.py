@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from auscult.errors import ScoreError
-from auscult.metrics import sort_machine_types
 from auscult.recipe import Member
-from auscult.submission.run_folder import PLAIN, Choice, FinishedRun, ModelFile, members_of, read_model_head
+from auscult.scores.metrics import sort_machine_types
+from auscult.submission.run_folder import PLAIN, FinishedRun, ModelFile, SubmittedSystem, members_of, read_model_head
 
 METADATA_SUFFIX = ".meta.yaml"
 PLACEHOLDER = "FILL IN"
@@ -96,7 +96,7 @@ def parse_author(text: str) -> Author:
     return Author(*(part or PLACEHOLDER for part in parts))
 
 
-def metadata_text(run: FinishedRun, choice: Choice, identity: Identity) -> tuple[str, list[str]]:
+def metadata_text(run: FinishedRun, choice: SubmittedSystem, identity: Identity) -> tuple[str, list[str]]:
     """The text of the metadata file, and sentences on what could not be counted in it.
 
     Args:
@@ -145,7 +145,7 @@ def unfilled(text: str) -> list[str]:
     return list(dict.fromkeys(fields))
 
 
-def _submission(run: FinishedRun, choice: Choice, identity: Identity) -> dict[str, Any]:
+def _submission(run: FinishedRun, choice: SubmittedSystem, identity: Identity) -> dict[str, Any]:
     protocol = "" if choice.protocol == PLAIN else f", {choice.protocol}"
     authors = [
         {
@@ -166,7 +166,7 @@ def _submission(run: FinishedRun, choice: Choice, identity: Identity) -> dict[st
 
 
 def _description(
-    run: FinishedRun, choice: Choice, models: list[tuple[Member, ModelFile]], members: dict[str, list[Member]]
+    run: FinishedRun, choice: SubmittedSystem, models: list[tuple[Member, ModelFile]], members: dict[str, list[Member]]
 ) -> dict[str, Any]:
     entering = [member for some in members.values() for member in some]
     largest = max((len(some) for some in members.values()), default=0)
@@ -197,7 +197,7 @@ def _external_datasets(members: dict[str, list[Member]]) -> dict[str, Any]:
     return {}
 
 
-def _results(choice: Choice) -> dict[str, Any] | None:
+def _results(choice: SubmittedSystem) -> dict[str, Any] | None:
     return {
         machine_type: {
             "averaged_auc": 100 * choice.figures[machine_type]["auc"],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from auscult.clips import Label
 from auscult.errors import ScoreError
-from auscult.scores import ScoreRow, ScoreTable
+from auscult.scores.table import ScoreRow, ScoreTable
 
 Truth = Mapping[str, Mapping[str, Label]]
 """Machine type -> file name of the clip -> label."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from auscult.ensemble import shares
 from auscult.errors import ModelError, RunError, nearest
-from auscult.metrics import Figures, mean_figures
 from auscult.recipe import Member, Recipe, load_recipe
-from auscult.results import Results, read_results
-from auscult.scores import ScoreTable
+from auscult.runs.results import Results, read_results
+from auscult.scores.ensemble import shares
+from auscult.scores.metrics import Figures, mean_figures
+from auscult.scores.table import ScoreTable
 
 PLAIN = "none"
 """The protocol of a single model, whose score file names none."""
@@ -47,7 +47,7 @@ class FinishedRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SubmittedSystem:
     """The system of a run that is submitted.
 
     Attributes:
@@ -84,7 +84,7 @@ def read_run(folder: Path) -> FinishedRun:
     return FinishedRun(folder, load_recipe(str(folder / "recipe.toml")), results, files)
 
 
-def choose(run: FinishedRun, *, system: str | None = None, protocol: str | None = None) -> Choice:
+def choose(run: FinishedRun, *, system: str | None = None, protocol: str | None = None) -> SubmittedSystem:
     """Find a system's scores under a protocol.
 
     Args:
@@ -121,10 +121,10 @@ def choose(run: FinishedRun, *, system: str | None = None, protocol: str | None 
         if mean := _development_mean(run.results, machine_type, name, of_type):
             figures[machine_type] = mean
     others = [one for one in there if one not in (protocol, PLAIN)]
-    return Choice(name, protocol, others, ScoreTable(rows), figures)
+    return SubmittedSystem(name, protocol, others, ScoreTable(rows), figures)
 
 
-def members_of(run: FinishedRun, choice: Choice, machine_type: str) -> list[Member]:
+def members_of(run: FinishedRun, choice: SubmittedSystem, machine_type: str) -> list[Member]:
     """The members of a machine type that enter a system's evaluation scores with a weight above 0."""
     seed = _first_seed(run.results)
     chosen = [

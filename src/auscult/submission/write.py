@@ -6,7 +6,7 @@ from pathlib import Path
 
 from auscult.errors import RunError, ScoreError
 from auscult.files import saving
-from auscult.scores import ScoreTable
+from auscult.scores.table import ScoreTable
 from auscult.submission.metadata import METADATA_SUFFIX
 from auscult.submission.read import SCORE_FILE
 

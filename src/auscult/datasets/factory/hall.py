@@ -7,7 +7,7 @@ import numpy as np
 
 from auscult.clips import Label, Split
 from auscult.datasets.factory.machine_types import TYPES, build_machine
-from auscult.datasets.factory.machines import Machine, Run
+from auscult.datasets.factory.machines import FactoryMachine, Take
 from auscult.datasets.factory.sounds import SAMPLE_RATE, Band, Mode, Signal, blows, harmonics, noise, ring, rms, turns
 
 LEVEL = 0.02
@@ -18,7 +18,7 @@ REFERENCES = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class HallRecording:
     """What the microphone hears, in its two parts.
 
     Attributes:
@@ -50,7 +50,7 @@ class Hall:
         self._level = functools.cache(self._measure_level)
         self._neighbour = functools.cache(self._record_neighbour)
 
-    def _machine(self, machine_type: str, machine_id: str) -> Machine:
+    def _machine(self, machine_type: str, machine_id: str) -> FactoryMachine:
         return build_machine(machine_type, machine_id, seed=self.seed)
 
     def anomaly(self, machine_type: str, machine_id: str, index: int) -> tuple[str, float]:
@@ -62,7 +62,7 @@ class Hall:
 
     def record(
         self, machine_type: str, machine_id: str, split: Split, label: Label, index: int, *, n_samples: int
-    ) -> Recording:
+    ) -> HallRecording:
         """One clip, decided by the seed and these arguments alone.
 
         Args:
@@ -86,15 +86,15 @@ class Hall:
         n_samples: int,
         fault: str | None = None,
         strength: float = 0.0,
-    ) -> Recording:
+    ) -> HallRecording:
         """A recording that the random numbers decide, with a fault of a chosen strength (0 to 1) if one is named."""
         machine = self.machine(machine_type, machine_id)
-        run = Run(rng.spawn(1)[0], n_samples, fault=fault, strength=strength)
+        run = Take(rng.spawn(1)[0], n_samples, fault=fault, strength=strength)
         gain = LEVEL * 10 ** (rng.normal(0.0, 0.5) / 20)
         sound = TYPES[machine_type].sound(machine, run) * np.float32(gain / self._level(machine))
         background = self.background(rng, n_samples, without=machine_type)
         noise_gain = gain * 10 ** ((rng.normal(0.0, 1.0) - self.snr_db) / 20)
-        return Recording(sound, background * np.float32(noise_gain))
+        return HallRecording(sound, background * np.float32(noise_gain))
 
     def background(self, rng: np.random.Generator, n_samples: int, *, without: str) -> Signal:
         """The hall's noise `[T]`, root mean square 1: broadband and mains hum, distant blows, other machines."""
@@ -115,10 +115,10 @@ class Hall:
     def _rng(self, *names: str) -> np.random.Generator:
         return np.random.default_rng([self.seed, *"/".join(names).encode()])
 
-    def _measure_level(self, machine: Machine) -> float:
+    def _measure_level(self, machine: FactoryMachine) -> float:
         """Root mean square of a machine when healthy and under middling load, over many short recordings."""
         rngs = self._rng("level", machine.machine_type, machine.machine_id).spawn(REFERENCES)
-        runs = [Run(rng, SAMPLE_RATE // 4, load=0.0) for rng in rngs]
+        runs = [Take(rng, SAMPLE_RATE // 4, load=0.0) for rng in rngs]
         return float(np.sqrt(np.mean([rms(TYPES[machine.machine_type].sound(machine, run)) ** 2 for run in runs])))
 
     def _record_neighbour(self, machine_type: str) -> Signal:
@@ -127,7 +127,7 @@ class Hall:
 
         rng = self._rng("neighbour", machine_type)
         machine = build_machine(machine_type, "id_99", seed=self.seed)
-        near = TYPES[machine_type].sound(machine, Run(rng, NEIGHBOUR_SECONDS * SAMPLE_RATE))
+        near = TYPES[machine_type].sound(machine, Take(rng, NEIGHBOUR_SECONDS * SAMPLE_RATE))
         echoes = noise(rng, SAMPLE_RATE // 2, Band(350, 1.2, 1.0))
         echoes *= np.exp(-np.arange(len(echoes)) / (0.12 * SAMPLE_RATE)).astype(np.float32)
         far: Signal = oaconvolve(near, echoes)[: len(near)]

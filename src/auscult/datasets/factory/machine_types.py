@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auscult.datasets.factory.machines import Machine, Run
+from auscult.datasets.factory.machines import FactoryMachine, Take
 from auscult.datasets.factory.sounds import (
     SAMPLE_RATE,
     Band,
@@ -23,7 +23,7 @@ from auscult.datasets.factory.sounds import (
 from auscult.errors import DatasetError
 
 
-def fan(machine: Machine, run: Run) -> Signal:
+def fan(machine: FactoryMachine, run: Take) -> Signal:
     """Blade-pass tones over the turbulence of the blades.
 
     Imbalance raises the line at the rotation and beats all else with it. Clogging throttles the flow: its bright noise
@@ -48,7 +48,7 @@ def fan(machine: Machine, run: Run) -> Signal:
     return run.casing(sound, machine) + run.pitting(machine, phase) + hum
 
 
-def pump(machine: Machine, run: Run) -> Signal:
+def pump(machine: FactoryMachine, run: Take) -> Signal:
     """Vane-pass pulsation, flow in the pipes, motor hum.
 
     Leakage adds the hiss of a jet and takes pressure from the pulsation; contamination is grit that strikes the casing;
@@ -76,7 +76,7 @@ def pump(machine: Machine, run: Run) -> Signal:
     return run.casing(sound, machine) + extra + 0.8 * run.pitting(machine, phase) + hum
 
 
-def slider(machine: Machine, run: Run) -> Signal:
+def slider(machine: FactoryMachine, run: Take) -> Signal:
     """A carriage that runs to and fro: whine and rolling noise follow its speed, a clunk at each reversal.
 
     Rail damage is a knock wherever the carriage passes the damaged place, both ways. A slipping belt slaps after each
@@ -109,7 +109,7 @@ def slider(machine: Machine, run: Run) -> Signal:
     return run.casing(sound, machine)
 
 
-def valve(machine: Machine, run: Run) -> Signal:
+def valve(machine: FactoryMachine, run: Take) -> Signal:
     """A solenoid valve: a click as it opens, hum and flow while it is open, a harder click as it closes.
 
     Contamination keeps the plunger from seating: it bounces and grates. Leakage hisses while the valve is closed. Low
@@ -143,7 +143,7 @@ def valve(machine: Machine, run: Run) -> Signal:
     return run.casing(sound, machine)
 
 
-def toy_car(machine: Machine, run: Run) -> Signal:
+def toy_car(machine: FactoryMachine, run: Take) -> Signal:
     """A small motor, its gears, and wheels that roll on the spot.
 
     Imbalance of the rotor raises the line at the rotation and puts side bands on the gear mesh. Gear damage is a knock,
@@ -168,7 +168,7 @@ def toy_car(machine: Machine, run: Run) -> Signal:
     return run.casing(sound, machine)
 
 
-def toy_conveyor(machine: Machine, run: Run) -> Signal:
+def toy_conveyor(machine: FactoryMachine, run: Take) -> Signal:
     """A belt that rumbles over its rollers, its seam that thumps, and the geared motor that pulls it.
 
     A slipping belt lets go again and again: the motor races and the belt squeals. Contamination is a lump on the belt
@@ -208,11 +208,11 @@ class MachineType:
         sound: makes a recording.
         faults: that it can have.
         rotation_hz: lowest and highest, as are the next two.
-        cycle_hz: see `Machine`.
-        elements: see `Machine`.
+        cycle_hz: see `FactoryMachine`.
+        elements: see `FactoryMachine`.
     """
 
-    sound: Callable[[Machine, Run], Signal]
+    sound: Callable[[FactoryMachine, Take], Signal]
     faults: tuple[str, ...]
     rotation_hz: tuple[float, float]
     cycle_hz: tuple[float, float]
@@ -232,7 +232,7 @@ TYPES = {
 """The six machine types, with the faults that they can have in the order in which test clips show them."""
 
 
-def build_machine(machine_type: str, machine_id: str, *, seed: int) -> Machine:
+def build_machine(machine_type: str, machine_id: str, *, seed: int) -> FactoryMachine:
     """The individual with this id in the factory with this seed.
 
     The speeds of successive ids are spread evenly over their range (by the golden section), so that no two are alike.
@@ -255,7 +255,7 @@ def build_machine(machine_type: str, machine_id: str, *, seed: int) -> Machine:
         Mode(hz * 2 ** float(rng.uniform(-0.6, 0.6)), decay, float(rng.uniform(0.6, 3.0)))
         for hz, decay in ((350, 0.012), (900, 0.006), (2100, 0.004))
     )
-    return Machine(
+    return FactoryMachine(
         machine_type=machine_type,
         machine_id=machine_id,
         rotation_hz=between(kind.rotation_hz, golden[0]),

@@ -22,7 +22,7 @@ from auscult.datasets.factory.sounds import (
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class FactoryMachine:
     """One individual machine; its id and the factory's seed decide everything about it.
 
     Attributes:
@@ -53,7 +53,7 @@ class Machine:
         return 0.4 * self.balls * self.rotation_hz
 
 
-class Run:
+class Take:
     """One recording of a machine: its length, its random numbers, and the fault if there is one.
 
     The fault's random numbers are drawn from a generator of their own, so that a recording with a fault is the
@@ -103,7 +103,7 @@ class Run:
         varied = (Band(band.hz, band.octaves, band.level * level) for band, level in zip(bands, levels, strict=True))
         return noise(self.rng, self.n_samples, *varied)
 
-    def casing(self, sound: Signal, machine: Machine) -> Signal:
+    def casing(self, sound: Signal, machine: FactoryMachine) -> Signal:
         """The sound `[T]` as the casing passes it on; warmth and mounting shift its resonances a little."""
         modes = [
             Mode(mode.hz * (1 + 0.01 * self.rng.normal()), mode.decay, mode.level * self.rng.lognormal(0.0, 0.2))
@@ -116,7 +116,7 @@ class Run:
         ratio = 1 + spread * self.rng.normal() + drift * wander(self.rng, self.n_samples, hz=1.5)
         return hz * self.voltage * np.maximum(ratio, 0.5)
 
-    def pitting(self, machine: Machine, phase: Track) -> Signal:
+    def pitting(self, machine: FactoryMachine, phase: Track) -> Signal:
         """A pit in the outer ring of the bearing: blows `[T]` of uneven height at the defect frequency, which ring."""
         strength = self.of("bearing pitting")
         if not strength:

@@ -1,0 +1,32 @@
+"""Messages on the terminal's standard error."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from auscult.runs.executors import Failure
+
+
+def print_error(message: str) -> None:
+    """One line on standard error."""
+    _complain("error: ", message)
+
+
+def print_warning(message: str) -> None:
+    """One line on standard error; the command goes on."""
+    _complain("warning: ", message)
+
+
+def print_failures(failures: "Sequence[Failure]") -> None:
+    """A line on standard error for each job that was not done, and one on what to do."""
+    for failure in failures:
+        _complain(f"{failure.kind}: ", f"{failure.label}: {failure.reason}")
+    which = "1 job was" if len(failures) == 1 else f"{len(failures)} jobs were"
+    _complain("", f"{which} not done; what was finished is kept, and the same command tries the rest again")
+
+
+def _complain(kind: str, message: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True, soft_wrap=True).print(Text(kind, style="bold red") + Text(message))

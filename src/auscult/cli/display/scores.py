@@ -1,0 +1,117 @@
+"""What the terminal shows of a detector: scores in three forms, thresholds, facts."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from auscult.detector import Detector, Score
+
+COLUMNS = ("file", "machine_id", "score", "threshold", "p_value", "decision")
+
+Write = Callable[[Path, "Score"], None]
+
+
+@contextmanager
+def writer_of(form: str) -> Iterator[Write]:
+    """Gives `write(file, score)`, which prints to standard output as `"json"` lines, `"csv"`, or a `"table"`."""
+    match form:
+        case "json":
+            yield lambda file, score: _line(json.dumps(_fields(file, score)))
+        case "csv":
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            yield lambda file, score: writer.writerow(
+                "" if value is None else repr(value) if isinstance(value, float) else value
+                for value in _fields(file, score).values()
+            )
+        case _:
+            yield _Lines()
+
+
+def _fields(file: Path, score: "Score") -> dict[str, Any]:
+    values = (str(file), score.machine, score.score, score.threshold, score.p_value, score.decision)
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _line(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+class _Lines:
+    """Prints a line for each score as it comes; the head stands before the first."""
+
+    def __init__(self) -> None:
+        self._begun = False
+        self._reasons: set[str] = set()
+
+    def __call__(self, file: Path, score: "Score") -> None:
+        if not self._begun:
+            _line(f"{'score':>9} {'threshold':>9} {'p-value':>8}  {'decision':<9}  machine  file")
+            self._begun = True
+        threshold, p_value = ("" if value is None else value for value in (score.threshold, score.p_value))
+        shown = (f"{threshold:9.4g}" if threshold != "" else " " * 9, f"{p_value:8.2g}" if p_value != "" else " " * 8)
+        _line(f"{score.score:9.4g} {shown[0]} {shown[1]}  {score.decision:<9}  {score.machine}  {file}")
+        if score.reason and score.reason not in self._reasons:
+            self._reasons.add(score.reason)
+            sys.stderr.write(f"note: unknown: {score.reason}\n")
+
+
+def thresholds_table(detector: "Detector") -> "Table":
+    """A row for each machine: its threshold, the promise and how far it is supported."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from auscult.detector.calibration import format_rate
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("machine", "threshold", "false alarms", "true rate, 95 %", "sound"):
+        table.add_column(column, overflow="fold")
+    for machine in detector.machines.values():
+        calibration = machine.calibration
+        if calibration is None:
+            table.add_row(Text(machine.name), "none", "", "", "")
+            continue
+        low, high = (format_rate(bound, like=calibration.promised) for bound in calibration.rate_interval())
+        table.add_row(
+            Text(machine.name),
+            f"{calibration.threshold:.4g}",
+            f"{format_rate(calibration.promised)}, {'supported' if calibration.supported else 'extrapolated'}",
+            f"{low} to {high}",
+            f"{calibration.hours:.3g} h",
+        )
+    return table
+
+
+def info_lines(facts: Mapping[str, Any]) -> str:
+    """The facts of a detector as lines for people."""
+    alarm, provenance = facts["alarm"], facts["provenance"]
+    lines = [
+        f"made by: {provenance.get('made_by', 'unknown')}, auscult {provenance.get('auscult', 'unknown')}",
+        f"hears: {facts['window_seconds']:g} s every {facts['step_seconds']:g} s, at {facts['sample_rate']} Hz",
+        f"alarm: {alarm['k']} of {alarm['n']} windows above the threshold, {alarm['cool_down_seconds']:g} s cool-down",
+    ]
+    if facts["licence"]:
+        lines.append(f"licence of the training data: {facts['licence']}")
+    lines.append("members:")
+    lines += [
+        f"  {member['name']}: {member['family']}, weight {member['weight']:.3g}, "
+        f"{member['parameters']:,} trained parameters{', denoised' if member['denoised'] else ''}"
+        for member in facts["members"]
+    ]
+    lines.append("machines:")
+    for machine in facts["machines"]:
+        if machine["calibration"] is None:
+            lines.append(f"  {machine['name']}: no threshold; its decisions are unknown")
+            continue
+        promised = machine["calibration"]["promised"]
+        lines.append(f"  {machine['name']}: threshold {machine['threshold']:.6g} for at most {promised}")
+        lines += [f"    {sentence}" for sentence in machine["calibration"]["description"]]
+    return "\n".join([*lines, ""])

@@ -1,0 +1,149 @@
+"""Tables on the terminal: results, levels of denoisers, recipes."""
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from auscult.denoising.levels import Levels
+    from auscult.recipe import Recipe
+    from auscult.runs.results import ResultRow
+
+SYSTEMS = 6
+"""More columns than this do not fit 80 characters."""
+
+
+def results_tables(
+    rows: "Sequence[ResultRow]", headline: tuple[str, str], title: str, *, inside: Collection[str] = ()
+) -> "list[Table]":
+    """AUC and pAUC in percent: a table of all machines, or, where there are several protocols, one of means for each.
+
+    Args:
+        rows: one per machine, system and protocol; the mean over seeds.
+        headline: name and protocol of the run's result, whose table is the last.
+        title: of the tables.
+        inside: members of ensembles, which are left out where there are too many systems; of the others as many as fit.
+    """
+    names = list(dict.fromkeys(row.system for row in rows))
+    if len(names) > SYSTEMS:
+        names = [name for name in names if name not in inside]
+        combined = {row.system for row in rows if row.protocol != "none"}
+        alone = [name for name in names if name not in combined][: max(0, SYSTEMS - len(combined))]
+        names = [name for name in names if name in combined or name in alone]
+        rows = [row for row in rows if row.system in names]
+    protocols = list(dict.fromkeys(row.protocol for row in rows if row.protocol != "none"))
+    if len(protocols) < 2:
+        return [_table(rows, names, title, every_id=True)]
+    protocols.sort(key=lambda protocol: protocol == headline[1])
+    return [
+        _table(
+            [row for row in rows if row.protocol in ("none", one)], names, f"{title}, protocol {one}", every_id=False
+        )
+        for one in protocols
+    ]
+
+
+def _table(rows: "Sequence[ResultRow]", systems: Sequence[str], title: str, *, every_id: bool) -> "Table":
+    """A row per machine, if it is asked for, and per type; a column per system; means over ids and over types."""
+    from rich.text import Text
+
+    from auscult.scores.metrics import MEAN, mean_figures, sort_machine_types
+
+    cells = {(row.machine_type, row.machine_id, row.system): row for row in rows}
+    table = _grid(title, systems, ids=every_id)
+    types = sort_machine_types(row.machine_type for row in rows)
+    means: dict[tuple[str, str], Any] = {}
+    for machine_type in types:
+        name = Text(machine_type)
+        for machine_id in sorted({row.machine_id for row in rows if row.machine_type == machine_type}):
+            if every_id:
+                found = [cells.get((machine_type, machine_id, system)) for system in systems]
+                table.add_row(name, Text(machine_id), *(_cell(row.auc, row.pauc) if row else "-" for row in found))
+                name = Text()
+        for system in systems:
+            mine = [row for row in rows if (row.machine_type, row.system) == (machine_type, system)]
+            if mine:
+                means[machine_type, system] = mean_figures({"auc": row.auc, "pauc": row.pauc} for row in mine)
+        style = "bold" if every_id else None
+        heads = [name, MEAN] if every_id else [name]
+        table.add_row(*heads, *_mean_cells(means, machine_type, systems), style=style, end_section=every_id)
+    if len(types) > 1:
+        for system in systems:
+            if all((kind, system) in means for kind in types):
+                means[MEAN, system] = mean_figures(means[kind, system] for kind in types)
+        table.add_row(*([MEAN, ""] if every_id else [MEAN]), *_mean_cells(means, MEAN, systems), style="bold")
+    return table
+
+
+def levels_table(levels: "Levels") -> "Table":
+    """What each level of a denoiser gains."""
+    from rich.table import Table
+
+    title = f"{levels.machine_type}: gain in dB on mixtures that neither trained nor chose the levels"
+    table = Table("level", "epoch", "SNR", "SI-SDR", title=title)
+    for one in levels.levels:
+        figures = (f"{one.gain.snr_db:+.2f}", f"{one.gain.si_sdr_db:+.2f}")
+        table.add_row(str(one.level), str(one.epoch), *figures)
+    return table
+
+
+def figures_table(figures: dict[str, Any], title: str) -> "Table":
+    """What `auscult.scores.metrics.evaluate` gives, as a table in percent."""
+    from rich.text import Text
+
+    from auscult.scores.metrics import MEAN
+
+    table = _grid(title, ["AUC / pAUC"])
+    for machine_type, ids in figures.items():
+        if machine_type == MEAN:
+            table.add_row(MEAN, "", _exact(**ids), style="bold")
+            continue
+        for machine_id, values in ids.items():
+            last = machine_id == MEAN
+            names = Text(machine_type), Text(machine_id)
+            table.add_row(*names, _exact(**values), style="bold" if last else None, end_section=last)
+    return table
+
+
+def recipes_table(recipes: "dict[str, Recipe]") -> "Table":
+    """The built-in recipes."""
+    from rich.table import Table
+
+    table = Table(box=None)
+    for column in ("recipe", "members", "description"):
+        table.add_column(column)
+    for name, recipe in recipes.items():
+        table.add_row(name, str(len(recipe.member)), recipe.description)
+    return table
+
+
+def _grid(title: str, columns: Sequence[str], *, ids: bool = True) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    # Nothing but one space between columns: six systems fit 80 characters.
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("machine", no_wrap=True)
+    if ids:
+        table.add_column("id", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _cell(auc: float, pauc: float) -> str:
+    return f"{_percent(auc)} {_percent(pauc):>4}"
+
+
+def _exact(auc: float, pauc: float) -> str:
+    return f"{100 * auc:.2f} / {100 * pauc:.2f}"
+
+
+def _percent(fraction: float) -> str:
+    """At most four characters, as a table of six systems demands."""
+    return "100" if fraction >= 0.9995 else f"{100 * fraction:.1f}"
+
+
+def _mean_cells(means: dict[tuple[str, str], Any], kind: str, systems: Sequence[str]) -> list[str]:
+    return [_cell(**means[kind, system]) if (kind, system) in means else "-" for system in systems]

@@ -1,0 +1,144 @@
+"""The alarm logic over a whole series of window scores, for any number of thresholds."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from auscult.detector.alarms.logic import AlarmSettings, whole
+from auscult.errors import AlarmError
+
+CHUNK = 1 << 16
+"""Windows that are sorted at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowScores:
+    """Scores of the sliding windows of one contiguous recording of one machine.
+
+    Args:
+        times: `[W]`, of the windows' ends, in seconds.
+        scores: `[W]`; not looked at where a window is not valid.
+        window_seconds: length of a window.
+        step_seconds: distance of the windows.
+        valid: `[W]`; False for windows that are reported but not scored. All are valid if none are given.
+
+    Raises:
+        AlarmError: if shapes differ, a time or a valid score is not finite, or a length is not positive.
+    """
+
+    times: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    window_seconds: float
+    step_seconds: float
+    valid: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("times", "scores"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
+        given = np.ones(self.scores.shape, bool) if self.valid is None else np.asarray(self.valid, dtype=bool)
+        object.__setattr__(self, "valid", given)
+        if self.times.ndim != 1 or not self.times.shape == self.scores.shape == given.shape:
+            shapes = self.times.shape, self.scores.shape, given.shape
+            raise AlarmError(f"times, scores and validity have the shapes {shapes}; give one of each per window")
+        if not np.isfinite(self.times).all() or not np.isfinite(self.scores[given]).all():
+            raise AlarmError(
+                "a window has a time or a score that is not finite; mark what cannot be scored as not valid"
+            )
+        if not (0 < self.step_seconds < 1e9 and 0 < self.window_seconds < 1e9):
+            lengths = f"{self.window_seconds} s every {self.step_seconds} s"
+            raise AlarmError(f"windows of {lengths} make no series; give positive lengths")
+
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        """Which windows `[W]` have a score."""
+        return np.ones(self.scores.shape, bool) if self.valid is None else self.valid
+
+    @property
+    def hours(self) -> float:
+        """Hours of sound that was scored: valid windows times their step."""
+        return float(np.count_nonzero(self.scored)) * self.step_seconds / 3600
+
+
+class AlarmStatistic:
+    """What the alarm logic sees in a series, for any threshold: computed once, then each threshold is fast.
+
+    Attributes:
+        level: `[S]`, the k-th largest of the last n scores at each scored window; an alarm needs it above the
+            threshold.
+        calm: `[S]`, the release_k-th largest; infinite until there are n, so that nothing is cleared before.
+        listened: `[S]`, microseconds listened until then.
+        places: `[S]`, the scored windows' places in the series.
+    """
+
+    def __init__(self, series: WindowScores, settings: AlarmSettings) -> None:
+        self.settings = settings
+        self.places = np.flatnonzero(series.scored)
+        steps = np.clip(np.diff(series.times, prepend=series.times[:1]), 0.0, settings.gap_seconds)
+        self.listened = np.cumsum(np.rint(steps * 1e6).astype(np.int64))[self.places]
+        silent = np.diff(self.listened, prepend=0) >= whole(settings.gap_seconds)
+        starts = [0, *np.flatnonzero(silent[1:]) + 1, len(self.places)] if len(self.places) else [0]
+        scores = series.scores[self.places]
+        parts = [_largest(scores[a:b], settings) for a, b in pairwise(starts)]
+        self.level = np.concatenate([np.empty(0), *(level for level, _ in parts)])
+        self.calm = np.concatenate([np.empty(0), *(calm for _, calm in parts)])
+
+    def raised(self, threshold: float, *, spread: float) -> NDArray[np.int64]:
+        """Places in the scored windows where alarms are raised at a threshold."""
+        above: list[int] = np.flatnonzero(self.level > threshold).tolist()
+        release = self.settings.release_level(threshold, spread=spread)
+        cool_down = whole(self.settings.cool_down_seconds)
+        raised, start = [], 0
+        while (place := bisect_left(above, start)) < len(above):
+            raised.append(above[place])
+            cleared = _first_at_most(self.calm, release, above[place])
+            if cleared is None:
+                break
+            start = max(cleared + 1, int(np.searchsorted(self.listened, self.listened[cleared] + cool_down)))
+        return np.array(raised, dtype=np.int64)
+
+
+def alarm_counts(
+    series: WindowScores, thresholds: ArrayLike, settings: AlarmSettings, *, spread: float
+) -> NDArray[np.int64]:
+    """How many alarms `AlarmState` raises over a series, for each threshold.
+
+    Args:
+        series: windows of one recording.
+        thresholds: `[K]`.
+        settings: the alarm logic.
+        spread: of normal scores, the unit of the release margin.
+
+    Returns:
+        `[K]`. The count need not fall as the threshold rises: at a low one, alarms merge.
+    """
+    statistic = AlarmStatistic(series, settings)
+    values: Sequence[float] = np.atleast_1d(np.asarray(thresholds, dtype=np.float64)).tolist()
+    return np.array([len(statistic.raised(threshold, spread=spread)) for threshold in values], dtype=np.int64)
+
+
+def _largest(scores: NDArray[np.float64], settings: AlarmSettings) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The k-th and the release_k-th largest of the last n scores at each score of `[S]`."""
+    n, places = settings.n, [settings.n - settings.k, settings.n - settings.release_k]
+    padded = np.concatenate([np.full(n - 1, -np.inf), scores])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, n)
+    level, calm = np.empty(len(scores)), np.empty(len(scores))
+    for start in range(0, len(scores), CHUNK):
+        part = slice(start, start + CHUNK)
+        level[part], calm[part] = np.partition(windows[part], places, axis=1)[:, places].T
+    calm[: n - 1] = np.inf
+    return level, calm
+
+
+def _first_at_most(values: NDArray[np.float64], limit: float, start: int) -> int | None:
+    """The first place from `start` on whose value is at most the limit."""
+    width = 64
+    while start < len(values):
+        found = np.flatnonzero(values[start : start + width] <= limit)
+        if len(found):
+            return start + int(found[0])
+        start, width = start + width, 4 * width
+    return None

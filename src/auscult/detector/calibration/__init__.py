@@ -1,0 +1,19 @@
+"""Thresholds that keep a promised rate of alarms: rates, folds, calibration, predictions."""
+
+from auscult.detector.calibration.fit import calibrate
+from auscult.detector.calibration.folds import Fold, Span, contiguous_folds, joined
+from auscult.detector.calibration.rates import format_rate, parse_rate
+from auscult.detector.calibration.result import Calibration, Method, prediction_interval
+
+__all__ = [
+    "Calibration",
+    "Fold",
+    "Method",
+    "Span",
+    "calibrate",
+    "contiguous_folds",
+    "format_rate",
+    "joined",
+    "parse_rate",
+    "prediction_interval",
+]

@@ -1,0 +1,122 @@
+"""From scores of held-out normal sound to thresholds and conditions, or to sentences on why there are none."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from auscult.detector import Detector, Machine
+from auscult.detector.alarms import WindowScores
+from auscult.detector.calibration import Calibration, calibrate, format_rate
+from auscult.detector.learn.recordings import Recording
+from auscult.detector.learn.scores import Pieces
+from auscult.detector.learn.settings import LearnSettings
+from auscult.detector.learn.windows import Piece, level_blocks
+from auscult.errors import CalibrationError
+from auscult.sound.condition import Condition, changed, learn_condition
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A detector with thresholds, and what its user must know, a sentence each."""
+
+    detector: Detector
+    warnings: list[str]
+
+
+def judge(
+    detector: Detector,
+    training: Pieces,
+    pieces: Pieces,
+    series: Mapping[str, Sequence[WindowScores]],
+    settings: LearnSettings,
+) -> Judged:
+    """Set the thresholds and conditions of a detector's machines.
+
+    Args:
+        detector: without thresholds, or with old ones.
+        training: machine -> what it trained on; empty where that is not known.
+        pieces: machine -> what calibrates it; machines that are not among them stay as they are.
+        series: machine -> the scores of these pieces.
+        settings: whose alarm logic is complete.
+    """
+    machines, warnings = dict(detector.machines), []
+    for name in pieces:
+        calibration, lines = _calibration(name, series[name], settings)
+        condition, more = _condition(detector, training.get(name, ()), pieces[name], settings)
+        machines[name] = Machine(name, machines[name].machine_id, calibration, condition)
+        warnings += [*_left_out(name, series[name]), *lines, *more]
+    return Judged(replace(detector, machines=machines, alarm=settings.alarm), warnings)
+
+
+def _left_out(name: str, series: Sequence[WindowScores]) -> list[str]:
+    """A sentence if windows were no sound."""
+    total = sum(len(part.scored) for part in series)
+    left_out = total - sum(int(part.scored.sum()) for part in series)
+    if not left_out:
+        return []
+    return [
+        f"{name}: {left_out:,} of {total:,} calibration windows are silence, clipped or with a drop-out, and were left "
+        "out, as the monitor will leave out such; look after the recorder."
+    ]
+
+
+def _calibration(
+    name: str, series: Sequence[WindowScores], settings: LearnSettings
+) -> tuple[Calibration | None, list[str]]:
+    try:
+        calibration = calibrate(series, settings.rate, settings=settings.alarm, method=settings.method)
+    except CalibrationError as error:
+        return None, [f"{name} has no threshold, and its decisions are unknown: {error}."]
+    if calibration.supported:
+        return calibration, []
+    low, high = (format_rate(bound, like=settings.rate) for bound in calibration.rate_interval())
+    return calibration, [
+        f"{name}: {format_rate(settings.rate)} cannot be promised from {calibration.hours:.3g} hours of calibration "
+        f"sound; the threshold extrapolates, and the true rate may be {low} to {high}. "
+        f"{calibration.more_hours:.3g} more hours would support the promise."
+    ]
+
+
+def _condition(
+    detector: Detector, training: Sequence[Piece], calibrating: Sequence[Piece], settings: LearnSettings
+) -> tuple[Condition | None, list[str]]:
+    """How the sound of a machine came, and sentences on what changed between training and calibration."""
+    blocks = partial(
+        level_blocks,
+        sample_rate=detector.sample_rate,
+        channel=detector.channel,
+        window_seconds=detector.window_seconds,
+    )
+    later = blocks(calibrating)
+    name = calibrating[0].machine
+    try:
+        if settings.method == "cross-fitted" or not training:
+            return learn_condition(later), []
+        earlier = blocks(training)
+        condition = learn_condition([*earlier, *later])
+        found = changed(np.concatenate(later), learn_condition(earlier))
+        return condition, [f"{name}, between the training and the calibration sound: {line}" for line in found[:-1]]
+    except CalibrationError as error:
+        return None, [f"{name}: a change of microphone or gain will not be noticed: {error}."]
+
+
+def on_recordings(recordings: Mapping[str, Sequence[Recording]], detector: Detector) -> list[str]:
+    """Sentences on rates and channels of recordings."""
+    infos = [recording.info for found in recordings.values() for recording in found]
+    rates = sorted({info.sample_rate for info in infos})
+    warnings = []
+    if len(rates) > 1:
+        warnings.append(
+            f"The recordings have several rates, {', '.join(map(str, rates))} Hz; record as you will listen."
+        )
+    if rates[0] < detector.sample_rate:
+        warnings.append(
+            f"Recordings have {rates[0]} Hz and the detector hears at {detector.sample_rate} Hz: the highest "
+            "frequencies are empty, and decisions on such sound are unknown. Choose --override "
+            f"sample_rate={rates[0]}, or record at a higher rate."
+        )
+    if any(info.channels > 1 for info in infos):
+        warnings.append(f"Of several channels the detector hears channel {detector.channel} alone, counted from 0.")
+    return warnings

@@ -1,0 +1,114 @@
+"""The recordings of normal sound: which machine made them, how long they are, and the stretches that they make."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from auscult.datasets.tree import ANOMALY_FOLDERS
+from auscult.errors import DatasetError
+from auscult.sound.audio import SUFFIXES, AudioInfo, blocks_of, probe
+from auscult.sound.windows import Waveform
+
+MOST_JOINED_SECONDS = 3600.0
+"""Of short recordings that are laid end to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One file of normal sound."""
+
+    path: Path
+    info: AudioInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Sound without a gap: one recording, or short ones laid end to end."""
+
+    recordings: tuple[Recording, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Length."""
+        return sum(recording.info.duration for recording in self.recordings)
+
+    def blocks(self, *, sample_rate: int, channel: int) -> Iterator[Waveform]:
+        """The sound in parts `[T]` at a rate in Hz."""
+        for recording in self.recordings:
+            yield from blocks_of(recording.path, sample_rate=sample_rate, channel=channel)
+
+    def place(self, seconds: float) -> tuple[Path, float]:
+        """The file that holds a moment of the stretch, and the moment in it."""
+        for recording in self.recordings[:-1]:
+            if seconds < recording.info.duration:
+                return recording.path, seconds
+            seconds -= recording.info.duration
+        return self.recordings[-1].path, seconds
+
+
+def find_recordings(normals: Path, *, machine: str | None = None) -> dict[str, list[Recording]]:
+    """Machine -> its recordings, in the natural order of their names, which is taken for the order of time.
+
+    Args:
+        normals: a file; or a folder of one machine's recordings; or one with a folder for each machine. Folders below
+            these, one for each day for instance, are allowed.
+        machine: all recordings are of this machine.
+
+    Raises:
+        DatasetError: if there are none, or a name says that a recording is no normal one.
+        AudioError: if one cannot be read.
+    """
+    if not normals.exists():
+        raise DatasetError(f"{normals} does not exist; give a recording of normal sound, or a folder of such")
+    files = [normals] if normals.is_file() else _sound_files(normals)
+    if not files:
+        raise DatasetError(f"{normals} holds no recording; give a folder with {', '.join(SUFFIXES)} files")
+    found: dict[str, list[Recording]] = {}
+    for path in files:
+        inside = path.relative_to(normals).parts if path != normals else (path.name,)
+        if wrong := next((part for part in inside if _says_anomaly(part)), None):
+            raise DatasetError(
+                f"{path}: {wrong!r} is the name of anomalous sound, and learning is from normal sound alone; move it "
+                "elsewhere or rename it"
+            )
+        name = machine or (inside[0] if len(inside) > 1 else normals.resolve().stem or "machine")
+        found.setdefault(name, []).append(Recording(path, probe(path)))
+    flat = [path for path in files if normals in (path, path.parent)]
+    if machine is None and flat and len(flat) < len(files):
+        raise DatasetError(
+            f"{normals} holds recordings ({flat[0].name}, ...) beside folders of recordings: give each machine a "
+            "folder, or say with --machine NAME that all are of one machine"
+        )
+    return found
+
+
+def stretches_of(recordings: Sequence[Recording], *, short_seconds: float) -> list[Stretch]:
+    """Recordings as stretches: those shorter than `short_seconds` are laid end to end with their short neighbours."""
+    groups: list[list[Recording]] = []
+    for recording in recordings:
+        last = groups[-1] if groups else []
+        if (
+            last
+            and max(recording.info.duration, last[-1].info.duration) < short_seconds
+            and sum(one.info.duration for one in last) < MOST_JOINED_SECONDS
+        ):
+            last.append(recording)
+        else:
+            groups.append([recording])
+    return [Stretch(tuple(group)) for group in groups]
+
+
+def _sound_files(folder: Path) -> list[Path]:
+    found = [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
+    visible = [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    return sorted(visible, key=lambda path: [_natural(part) for part in path.relative_to(folder).parts])
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    """A key by which 9 comes before 10."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
+
+
+def _says_anomaly(name: str) -> bool:
+    return not {*ANOMALY_FOLDERS}.isdisjoint(re.split(r"[^a-z]+", name.lower()))

@@ -1,0 +1,159 @@
+"""Windows of spans of normal sound: frames to train on, levels to compare with."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from auscult.detector.calibration import Span
+from auscult.detector.learn.recordings import Stretch
+from auscult.errors import DatasetError
+from auscult.features.bank import Bank, bank_of
+from auscult.features.front_end import FrontEnd
+from auscult.features.heard import HeardSound, key_of
+from auscult.sound.condition import FRAME_SECONDS, band_levels
+from auscult.sound.defects import is_sound
+from auscult.sound.windows import Waveform, cut, windows_of
+
+FEWEST_WINDOWS = 8
+"""That can be trained on."""
+
+MOST_WINDOWS = 1500
+"""That are trained on, of all machines together: they lie in memory."""
+
+TRAINING_OVERLAP = 2
+"""Windows to train on begin every window's length over this, where there is not more sound than needed."""
+
+BLOCK_SECONDS = 60.0
+"""Length of the blocks whose levels are learned, where there is enough sound."""
+
+FEWEST_LEVELS = 8
+"""Blocks that even little sound is cut into."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Sound of one machine without a gap: a span of a stretch."""
+
+    machine: str
+    stretch: Stretch
+    span: Span
+
+    @property
+    def seconds(self) -> float:
+        """Length."""
+        return self.span.end - self.span.start
+
+    def windows(self, *, sample_rate: int, channel: int, length: int, step: int) -> Iterator[tuple[int, Waveform]]:
+        """Whole windows with their first samples in the stretch; length and step in samples at a rate in Hz."""
+        first, last = round(self.span.start * sample_rate), round(self.span.end * sample_rate)
+        blocks = cut(self.stretch.blocks(sample_rate=sample_rate, channel=channel), first=first, last=last)
+        for start, waveform in windows_of(blocks, length=length, step=step):
+            if len(waveform) == length:
+                yield first + start, waveform
+
+    def n_windows(self, *, length: float, step: float) -> int:
+        """Whole windows, of lengths in seconds."""
+        return max(0, 1 + math.floor((self.seconds - length) / step + 1e-9))
+
+    def parts(self, number: int, *, length: float, step: float) -> "list[Piece]":
+        """Pieces that have the same windows, in seconds, one behind the other."""
+        count = self.n_windows(length=length, step=step)
+        if not count:
+            return []
+        edges = np.linspace(0, count, min(number, count) + 1).round().astype(int)
+        found = []
+        for first, last in pairwise(edges.tolist()):
+            start = self.span.start + first * step
+            end = self.span.end if last == count else start + (last - first - 1) * step + length
+            found.append(Piece(self.machine, self.stretch, Span(self.span.recording, start, end)))
+        return found
+
+
+def training_banks(
+    pieces: Sequence[Piece],
+    front_ends: Mapping[str, FrontEnd],
+    *,
+    seconds: float,
+    sample_rate: int,
+    on_window: Callable[[int, int], None],
+) -> dict[str, Bank]:
+    """Member -> bank of the windows that it trains on, each a clip of its own.
+
+    Args:
+        pieces: to train on, of all machines.
+        front_ends: of the members.
+        seconds: length of a window.
+        sample_rate: at which sounds are read, in Hz.
+        on_window: called with the windows done and those expected.
+
+    Raises:
+        DatasetError: if there are too few windows.
+    """
+    keys = {name: key_of(front_end) for name, front_end in front_ends.items()}
+    found: dict[str, list[np.ndarray]] = {name: [] for name in front_ends}
+    ids: list[str] = []
+    steps = _training_steps(pieces, seconds)
+    expected = sum(max(0, 1 + int((piece.seconds - seconds) / steps[piece.machine])) for piece in pieces)
+    length = round(seconds * sample_rate)
+    channel = next(iter(front_ends.values())).channel
+    for piece in pieces:
+        step = round(steps[piece.machine] * sample_rate)
+        for _, waveform in piece.windows(sample_rate=sample_rate, channel=channel, length=length, step=step):
+            if not is_sound(waveform, sample_rate=sample_rate):
+                continue
+            sound = HeardSound(waveform, sample_rate)
+            for name, front_end in front_ends.items():
+                found[name].append(sound.frames(front_end, keys[name]))
+            ids.append(piece.machine)
+            on_window(len(ids), max(expected, len(ids)))
+    require_windows(len(ids), seconds)
+    return {
+        name: bank_of(found[name], ids, frame_rate=front_end.features.frame_rate)
+        for name, front_end in front_ends.items()
+    }
+
+
+def _training_steps(pieces: Sequence[Piece], seconds: float) -> dict[str, float]:
+    """Machine -> seconds from one window to train on to the next."""
+    sums: dict[str, float] = {}
+    for piece in pieces:
+        sums[piece.machine] = sums.get(piece.machine, 0.0) + piece.seconds
+    return {
+        machine: max(seconds / TRAINING_OVERLAP, total * len(sums) / MOST_WINDOWS) for machine, total in sums.items()
+    }
+
+
+def require_windows(n_windows: int, seconds: float) -> None:
+    """Refuse to learn from next to nothing.
+
+    Raises:
+        DatasetError: if there are too few windows to train on.
+    """
+    if n_windows < FEWEST_WINDOWS:
+        raise DatasetError(
+            f"there are {n_windows} windows of {seconds:g} s to train on, without silence, clipping and drop-outs, and "
+            f"{FEWEST_WINDOWS} are the least; record more normal sound, or choose shorter windows with --window"
+        )
+
+
+def level_blocks(pieces: Sequence[Piece], *, sample_rate: int, channel: int, window_seconds: float) -> list[np.ndarray]:
+    """Levels of disjoint blocks of sound, of a minute each where there is enough, `[N, F]`.
+
+    As in the monitor, blocks are filled from windows that share no sound, and over the ends of recordings; windows that
+    are silence, clipped or with a drop-out are left out.
+    """
+    seconds = min(BLOCK_SECONDS, sum(piece.seconds for piece in pieces) / FEWEST_LEVELS)
+    length = round(max(min(window_seconds, seconds), FRAME_SECONDS) * sample_rate)
+    blocks: list[np.ndarray] = []
+    held: list[np.ndarray] = []
+    for piece in pieces:
+        for _, waveform in piece.windows(sample_rate=sample_rate, channel=channel, length=length, step=length):
+            if is_sound(waveform, sample_rate=sample_rate):
+                held.append(band_levels(waveform, sample_rate=sample_rate))
+            if sum(map(len, held)) * FRAME_SECONDS >= seconds:
+                blocks.append(np.concatenate(held))
+                held = []
+    return blocks

@@ -1,0 +1,320 @@
+"""The plan: a recipe and clips become jobs with keys. What can be wrong is found here, before any training."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from auscult.clips import MACHINE_TYPES, Clip, Split, Subset
+from auscult.errors import RecipeError, nearest, noting
+from auscult.features import Features
+from auscult.members.making import make_features, model_arguments
+from auscult.models import MODELS
+from auscult.recipe import Member, Recipe, builtin_recipes
+from auscult.runs.denoisers import DenoiserJob, plan_denoisers
+from auscult.runs.store import Store, environment, key_of
+from auscult.training import Training
+
+
+@dataclass(frozen=True, slots=True)
+class BankJob:
+    """Compute the features of the clips of one machine type, split and subset."""
+
+    machine_type: str
+    split: Split
+    subset: Subset
+    clips: tuple[Clip, ...]
+    features: dict[str, Any]
+    channel: int
+    denoiser: DenoiserJob | None
+    level: int
+    facts: dict[str, Any]
+    key: str
+
+    @property
+    def label(self) -> str:
+        """Name for progress bars; the key's first digits tell banks of the same clips apart."""
+        return f"{self.machine_type} {self.subset} {self.split}: {self.features['kind']} {self.key[:4]}"
+
+
+@dataclass(frozen=True, slots=True)
+class MemberJob:
+    """Train one member for one machine type, then score its training and test clips."""
+
+    machine_type: str
+    name: str
+    family: str
+    arguments: dict[str, Any]
+    training: Training
+    pooling: str | None
+    train: tuple[BankJob, ...]
+    test: tuple[BankJob, ...]
+    facts: dict[str, Any]
+    key: str
+    scores_facts: dict[str, Any]
+    scores_key: str
+
+    @property
+    def label(self) -> str:
+        """Name for progress bars and messages, with the seed behind the first: also part of the member's seeds."""
+        return str(self.facts["member"])
+
+    @property
+    def seed(self) -> int:
+        """Of everything random in the training."""
+        return self.training.seed
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All jobs of a run, in three waves; members that share a front end share its banks."""
+
+    denoisers: tuple[DenoiserJob, ...]
+    banks: tuple[BankJob, ...]
+    members: tuple[MemberJob, ...]
+
+    @property
+    def machine_types(self) -> list[str]:
+        """In the order of the jobs."""
+        return list(dict.fromkeys(job.machine_type for job in self.members))
+
+    @property
+    def seeds(self) -> list[int]:
+        """Of the repeated trainings, the recipe's own first."""
+        return list(dict.fromkeys(job.seed for job in self.members))
+
+    def members_of(self, machine_type: str, seed: int | None = None) -> list[MemberJob]:
+        """The jobs of one machine type and one seed, or all seeds one behind the other, in the recipe's order."""
+        return [job for job in self.members if job.machine_type == machine_type and seed in (None, job.seed)]
+
+
+def make_plan(
+    recipe: Recipe,
+    clips: Sequence[Clip],
+    store: Store,
+    *,
+    device: str,
+    weights: Path | None = None,
+    clean: Path | None = None,
+    all_clips: Sequence[Clip] | None = None,
+    missing: list[str] | None = None,
+) -> Plan:
+    """Plan a run.
+
+    Args:
+        recipe: what to train.
+        clips: from one dataset; all machine types among them are planned for.
+        store: remembers the files' content hashes.
+        device: on which to train.
+        weights: folder of published weights, for kinds of features that need them.
+        clean: folder of clean sounds, for members that are denoised.
+        all_clips: of all machine types of the data, also those that the run leaves out: the noise of the denoisers, and
+            the types that members may be for besides the challenge's. If none are given, these are not checked.
+        missing: a list that takes down what a run would stop at for want of it: weights, clean sounds, noise, machine
+            types without a member. The plan then holds all jobs nevertheless, and is to be looked at, not run.
+
+    Raises:
+        DatasetError: if sounds that a denoiser needs are missing.
+        RecipeError: if a family, kind of features, argument, pooling or machine type does not exist, or a machine type
+            has no member or a member no training clips.
+    """
+    if all_clips is not None:
+        _check_members_types(recipe, all_clips)
+    types = _planned_types(recipe, clips, missing)
+    denoisers = plan_denoisers(
+        recipe, types, clean=clean, clips=all_clips or clips, store=store, device=device, missing=missing
+    )
+    versions = environment()
+    banks = _Banks(clips, store, channel=recipe.channel, denoisers=denoisers, versions=versions)
+    members: list[MemberJob] = []
+    for machine_type in types:
+        for member in recipe.members_of(machine_type):
+            features = make_features(
+                member.features,
+                sample_rate=recipe.sample_rate,
+                weights=weights,
+                device=device,
+                where=f"member {member.name!r}",
+                missing=missing,
+            )
+            arguments = model_arguments(member, features)
+            train_on = member.train_on or recipe.train_on
+            jobs = banks.wanted(machine_type, train_on, features, level=member.level)
+            if not any(job.split == "train" for job in jobs):
+                raise RecipeError(
+                    f"member {member.name!r} trains on {' and '.join(train_on)} data; {machine_type} has none. "
+                    "Give the data or change train_on"
+                )
+            _check_ids(member, jobs)
+            members += _member_jobs(recipe, member, machine_type, arguments, jobs, device=device, versions=versions)
+    members.sort(key=lambda job: job.seed)
+    return Plan(tuple(denoisers.values()), tuple({job.key: job for job in banks.jobs}.values()), tuple(members))
+
+
+def _planned_types(recipe: Recipe, clips: Sequence[Clip], missing: list[str] | None) -> list[str]:
+    """The machine types of the clips; those without a member are an error, or are taken down if any has one."""
+    types = list(dict.fromkeys(clip.machine_type for clip in clips))
+    there = [machine_type for machine_type in types if recipe.members_of(machine_type)]
+    with noting(missing if there else None):
+        if len(there) < len(types):
+            raise RecipeError(_no_member(recipe, [machine_type for machine_type in types if machine_type not in there]))
+    return there
+
+
+def _no_member(recipe: Recipe, types: Sequence[str]) -> str:
+    known = sorted({name for member in recipe.member for name in member.machine_types or ()})
+    for_all = [
+        name
+        for name, other in builtin_recipes().items()
+        if all(member.machine_types is None for member in other.member)
+    ]
+    return (
+        f"the recipe {recipe.name!r} has no member for the machine type {', '.join(types)}; its members are for "
+        f"{', '.join(known)}. Choose among these with --machine-type, or take a recipe that is for every machine type "
+        f"({', '.join(for_all)}), or copy this one and add a member"
+    )
+
+
+def _check_members_types(recipe: Recipe, clips: Sequence[Clip]) -> None:
+    """Refuse members for machine types that are neither in the data nor the challenge's: slips of the pen."""
+    there = dict.fromkeys(clip.machine_type for clip in clips)
+    known = [*there, *(name for name in MACHINE_TYPES if name not in there)]
+    for member in recipe.member:
+        for name in member.machine_types or ():
+            if name not in known:
+                raise RecipeError(
+                    f"member {member.name!r} is for the machine type {name!r}{nearest(name, known)}, which is neither "
+                    f"in the data ({', '.join(there)}) nor one of the challenge's ({', '.join(MACHINE_TYPES)})"
+                )
+
+
+def _check_ids(member: Member, jobs: Sequence[BankJob]) -> None:
+    """Refuse test clips of machines that the member would not know."""
+    if not MODELS[member.family].knows_ids:
+        return
+    trained = {clip.machine_id for job in jobs if job.split == "train" for clip in job.clips}
+    if len(trained) < 2:
+        raise RecipeError(
+            f"member {member.name!r}: {jobs[0].machine_type} has training clips of {', '.join(trained)} alone, and "
+            f"{member.family} learns from the differences of at least two machine ids. Give clips of another machine "
+            "of the type, or take a recipe without this family"
+        )
+    for job in jobs:
+        unknown = sorted({clip.machine_id for clip in job.clips} - trained)
+        if unknown:
+            raise RecipeError(
+                f"member {member.name!r}: {job.machine_type} has {job.subset} test clips of {', '.join(unknown)} and "
+                f"no training clips of them, and {member.family} scores only ids that it was trained on. Give training "
+                "clips of every id, leave out these test clips, or choose another family"
+            )
+
+
+class _Banks:
+    """The banks of a plan, each made once however many members read it."""
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        store: Store,
+        *,
+        channel: int,
+        denoisers: Mapping[str, DenoiserJob],
+        versions: dict[str, str],
+    ) -> None:
+        self._channel, self._denoisers, self._versions = channel, denoisers, versions
+        self._parts: dict[tuple[str, Split, Subset], list[tuple[Clip, str]]] = {}
+        for clip, content in zip(clips, store.content_hashes([clip.path for clip in clips]), strict=True):
+            self._parts.setdefault((clip.machine_type, clip.split, clip.subset), []).append((clip, content))
+        self._made: dict[tuple[str, ...], BankJob] = {}
+
+    @property
+    def jobs(self) -> list[BankJob]:
+        """All that were wanted, in that order."""
+        return list(self._made.values())
+
+    def wanted(self, machine_type: str, train_on: Sequence[Subset], features: Features, *, level: int) -> list[BankJob]:
+        """The banks that one member needs, training first.
+
+        Evaluation clips are machines of their own, known from the additional training data alone: only members that
+        train on it score them, and none where it is missing.
+        """
+        parts: list[tuple[Split, Subset]] = [("train", subset) for subset in sorted(set(train_on))]
+        if "development" in train_on:
+            parts.append(("test", "development"))
+        if "additional" in train_on and (machine_type, "train", "additional") in self._parts:
+            parts.append(("test", "evaluation"))
+        return [
+            self._bank(machine_type, split, subset, features, level)
+            for split, subset in parts
+            if (machine_type, split, subset) in self._parts
+        ]
+
+    def _bank(self, machine_type: str, split: Split, subset: Subset, features: Features, level: int) -> BankJob:
+        config, denoiser = features.config(), self._denoisers[machine_type] if level else None
+        place = (machine_type, split, subset, json.dumps(config, sort_keys=True), str(level))
+        if place not in self._made:
+            clips, hashes = zip(*self._parts[machine_type, split, subset], strict=True)
+            facts: dict[str, Any] = {
+                "split": split,
+                "subset": subset,
+                "features": config,
+                "channel": self._channel,
+                "clips": [[content, clip.machine_id] for clip, content in zip(clips, hashes, strict=True)],
+                "libraries": self._versions,
+            }
+            if denoiser is not None:
+                facts["denoiser"] = [denoiser.key, level]
+            arguments, key = features.arguments(), key_of("bank", facts)
+            self._made[place] = BankJob(
+                machine_type, split, subset, clips, arguments, self._channel, denoiser, level, facts, key
+            )
+        return self._made[place]
+
+
+def _member_jobs(
+    recipe: Recipe,
+    member: Member,
+    machine_type: str,
+    arguments: dict[str, Any],
+    banks: Sequence[BankJob],
+    *,
+    device: str,
+    versions: dict[str, str],
+) -> list[MemberJob]:
+    """One job for each seed."""
+    defaults = asdict(MODELS[member.family].default_training)
+    settings = {**defaults, **recipe.training_of(member), "device": device}
+    train = tuple(job for job in banks if job.split == "train")
+    test = tuple(job for job in banks if job.split == "test")
+    jobs = []
+    for repeat in range(recipe.repeats):
+        training = Training(**{**settings, "seed": recipe.seed + repeat})
+        facts = {
+            "member": f"{machine_type} {member.name}" + (f" seed {training.seed}" if repeat else ""),
+            "family": member.family,
+            "arguments": arguments,
+            "training": asdict(training),
+            "banks": [job.key for job in train],
+            "threads": 1,
+            "libraries": versions,
+        }
+        key = key_of("model", facts)
+        scores_facts = {"model": key, "banks": [job.key for job in (*train, *test)], "pooling": member.pooling}
+        jobs.append(
+            MemberJob(
+                machine_type=machine_type,
+                name=member.name,
+                family=member.family,
+                arguments=arguments,
+                training=training,
+                pooling=member.pooling,
+                train=train,
+                test=test,
+                facts=facts,
+                key=key,
+                scores_facts=scores_facts,
+                scores_key=key_of("scores", scores_facts),
+            )
+        )
+    return jobs

@@ -1,0 +1,196 @@
+"""Results: systems and their figures under each protocol, and the files of a run folder that hold them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Literal
+
+from auscult.errors import RunError, nearest
+from auscult.scores.ensemble import Choice
+from auscult.scores.metrics import MEAN, evaluate
+from auscult.scores.table import ScoreTable
+
+RESULTS = "results.json"
+
+PART_FILES = {"train": "train", "development": "test", "evaluation": "evaluation"}
+"""Part of the data -> how score tables of it are called."""
+
+PROTOCOLS = {
+    "none": "A single model, trained as the recipe says: auscult chose nothing on this data.",
+    "uniform": "Members are combined with equal weights, standardised by training clips: combining used no label.",
+    "leave-one-id-out": (
+        "Members and weights are chosen on the labels of the development test clips, for each machine on those of the "
+        "other machines of its type alone: what a machine without any labelled anomaly can expect."
+    ),
+    "paper": (
+        "Members and weights are chosen on the labels of the same development test clips that the figure is computed "
+        "on, as in the report: an upper limit, not an estimate."
+    ),
+}
+"""Which data the choices of a system saw."""
+
+Part = Literal["train", "development", "evaluation"]
+PARTS: tuple[Part, ...] = ("train", "development", "evaluation")
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """The scores of a member or an ensemble, over all machine types that it covers.
+
+    Attributes:
+        name: for instance `"hvae"`.
+        protocol: a key of `PROTOCOLS`.
+        seed: of its members.
+        train: scores of the training clips.
+        development: scores of the development test clips.
+        evaluation: scores of the evaluation clips; empty where there are none.
+    """
+
+    name: str
+    protocol: str
+    seed: int
+    train: ScoreTable
+    development: ScoreTable
+    evaluation: ScoreTable
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Name and protocol."""
+        return self.name, self.protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    """AUC and pAUC, fractions of 1, of one machine under one system.
+
+    Attributes:
+        machine_type: for instance `"fan"`.
+        machine_id: for instance `"id_00"`.
+        system: a member or an ensemble.
+        protocol: which data the system's choices saw, a key of `PROTOCOLS`.
+        auc: area under the ROC curve.
+        pauc: the part of it below a false positive rate of 0.1, rescaled by McClish.
+        seed: of the system's members.
+    """
+
+    machine_type: str
+    machine_id: str
+    system: str
+    protocol: str
+    auc: float
+    pauc: float
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SeedChoice:
+    """What a protocol chose for the ensembles of one seed."""
+
+    seed: int
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What `results.json` says.
+
+    Attributes:
+        headline: name and protocol of the system that is the run's result.
+        development: a row per machine, system and seed.
+        evaluation: likewise for the evaluation clips, where their labels are known.
+        choices: what each protocol chose for each ensemble and seed.
+        failures: label and reason of each job that is not finished.
+        notes: what a reader must know, a sentence each.
+    """
+
+    headline: tuple[str, str]
+    development: list[ResultRow]
+    evaluation: list[ResultRow]
+    choices: list[SeedChoice]
+    failures: list[dict[str, str]]
+    notes: list[str]
+
+
+def only(table: ScoreTable, machine_type: str) -> ScoreTable:
+    """The rows of one machine type."""
+    return ScoreTable(row for row in table if row.machine_type == machine_type)
+
+
+def result_rows(system: System, table: ScoreTable) -> list[ResultRow]:
+    """The figures of every machine that has clips of both labels in a table of a system's scores."""
+    if not len(table):
+        return []
+    return [
+        ResultRow(machine_type, machine_id, *system.key, figures["auc"], figures["pauc"], system.seed)
+        for machine_type, ids in evaluate(table, incomplete="skip").items()
+        if machine_type != MEAN
+        for machine_id, figures in ids.items()
+        if machine_id != MEAN
+    ]
+
+
+def averaged(rows: Sequence[ResultRow]) -> list[ResultRow]:
+    """The mean over seeds of every machine's figures; the row keeps its first seed."""
+    found: dict[tuple[str, str, str, str], list[ResultRow]] = {}
+    for row in rows:
+        found.setdefault((row.machine_type, row.machine_id, row.system, row.protocol), []).append(row)
+    return [
+        ResultRow(*key, fmean(row.auc for row in same), fmean(row.pauc for row in same), same[0].seed)
+        for key, same in found.items()
+    ]
+
+
+def read_results(run: Path) -> Results:
+    """Read `results.json` of a run folder.
+
+    Raises:
+        RunError: if there is none, or it is damaged or of another version.
+    """
+    path = run / RESULTS
+    if not path.is_file():
+        raise RunError(f"{run} holds no {RESULTS}, so it is no finished run; give the folder that `auscult run` wrote")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, list[ResultRow]] = {"development": [], "evaluation": []}
+        for row in content["rows"]:
+            found[row.pop("subset")].append(ResultRow(**row))
+        headline = content["headline"]
+        return Results(
+            headline=(headline["system"], headline["protocol"]),
+            choices=[SeedChoice(item.pop("seed"), Choice(**item)) for item in content["choices"]],
+            failures=content["failures"],
+            notes=content["notes"],
+            **found,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{path} is damaged or of another version ({error}); the same `auscult run` command writes it again"
+        ) from error
+
+
+def read_scores_of(
+    run: Path, system: str, *, protocol: str = "none", part: str = "development", machine_type: str | None = None
+) -> ScoreTable:
+    """The scores that a run folder holds of one system, of the run's first seed.
+
+    Args:
+        run: the run folder.
+        system: a member or an ensemble.
+        protocol: `"none"` for members.
+        part: `"train"`, `"development"` or `"evaluation"`.
+        machine_type: only this one; all if none is given.
+
+    Raises:
+        RunError: if there are no such scores.
+    """
+    suffix = f"{'' if protocol == 'none' else f'.{protocol}'}.{PART_FILES[part]}.csv"
+    paths = sorted((run / "scores").glob(f"{machine_type or '*'}/{system}{suffix}"))
+    if not paths:
+        there = sorted(path.name.removesuffix(suffix) for path in (run / "scores").glob(f"*/*{suffix}"))
+        raise RunError(
+            f"{run} has no {part} scores of {system!r} under the protocol {protocol!r}{nearest(system, there)}"
+            + (f"; it has those of {', '.join(dict.fromkeys(there))}" if there else "")
+        )
+    return ScoreTable(row for path in paths for row in ScoreTable.read(path))

@@ -1,0 +1,1 @@
+"""Scores: tables, pooling, metrics, intervals, ensembles. Nothing here needs torch."""

@@ -1,0 +1,84 @@
+"""AUC and pAUC of many score vectors of the same clips at once, equal to those of `auscult.scores.metrics`."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auscult.scores.metrics import MAX_FPR
+
+Floats = NDArray[np.float64]
+
+
+def areas(scores: Floats, anomaly: NDArray[np.bool_], *, max_fpr: float = MAX_FPR) -> tuple[Floats, Floats]:
+    """Areas under the ROC curves of the rows of `scores`: AUC `[W]`, and pAUC `[W]` rescaled by McClish.
+
+    The curve has one corner per distinct score: ties are crossed along a straight line, as scikit-learn does.
+
+    Args:
+        scores: `[W, C]`, finite.
+        anomaly: `[C]`, with clips of both kinds.
+        max_fpr: the false positive rate up to which pAUC looks, in (0, 1].
+    """
+    descending = np.argsort(-scores, axis=1)
+    ordered = np.take_along_axis(scores, descending, axis=1)
+    is_corner = np.ones(scores.shape, dtype=np.bool_)
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=is_corner[:, :-1])
+    kinds = anomaly[descending]
+    auc, area = _without_ties(kinds, max_fpr)
+    tied = ~is_corner.all(axis=1)
+    if tied.any():
+        auc[tied], area[tied] = _with_ties(kinds[tied], is_corner[tied], max_fpr)
+    return auc, mcclish(area, max_fpr)
+
+
+def _without_ties(anomaly: NDArray[np.bool_], max_fpr: float) -> tuple[Floats, Floats]:
+    """Areas of rows that list the clips from the highest score to the lowest: all, and below `max_fpr`.
+
+    At each normal clip the curve takes one step to the right, as high as the anomalies before it.
+    """
+    n_rows, n_clips = anomaly.shape
+    n_normals = n_clips - int(np.count_nonzero(anomaly[0]))
+    steps = np.arange(n_normals)
+    above = np.flatnonzero(~anomaly).reshape(n_rows, n_normals) % n_clips - steps
+    inside = np.clip(max_fpr * n_normals - steps, 0, 1)  # what of each step lies below max_fpr
+    inside = inside[inside > 0]
+    pairs = n_normals * (n_clips - n_normals)
+    return above.sum(axis=1) / pairs, (above[:, : len(inside)] * inside).sum(axis=1) / pairs
+
+
+def _with_ties(anomaly: NDArray[np.bool_], is_corner: NDArray[np.bool_], max_fpr: float) -> tuple[Floats, Floats]:
+    """The same where `is_corner` says which clips are the last of their score: a straight line crosses the others."""
+    n_clips, n_anomalies = anomaly.shape[1], int(np.count_nonzero(anomaly[0]))
+    n_normals = n_clips - n_anomalies
+    # Corners of all rows, one behind the other: true positives, false positives, and their values one corner before.
+    corners = np.flatnonzero(is_corner)
+    true = np.cumsum(anomaly, axis=1, dtype=np.int64).ravel()[corners]
+    false = corners % n_clips + 1 - true
+    first = np.concatenate([[0], np.cumsum(np.count_nonzero(is_corner, axis=1))[:-1]])
+    true_before, false_before = _before(true, first), _before(false, first)
+    width, height = false - false_before, true - true_before
+    inside = np.clip(max_fpr * n_normals - false_before, 0, width)  # of the width, what lies below max_fpr
+    below = inside * (true_before + height * inside / (2 * np.maximum(width, 1)))
+    pairs = n_normals * n_anomalies
+    auc = np.add.reduceat(width * (true + true_before), first) / (2 * pairs)
+    return auc, np.add.reduceat(below, first) / pairs
+
+
+def mcclish(area: Floats, max_fpr: float = MAX_FPR) -> Floats:
+    """The area under the ROC curve up to `max_fpr`, rescaled so that chance is 0.5 and the best is 1.
+
+    >>> mcclish(np.array([0.005, 0.1])).tolist()
+    [0.5, 1.0]
+    """
+    chance = max_fpr**2 / 2
+    return 0.5 * (1 + (area - chance) / (max_fpr - chance))
+
+
+def both_kinds(anomaly: NDArray[np.bool_]) -> bool:
+    """Whether there are anomalies and normal clips, so that there is a ROC curve."""
+    return bool(anomaly.any() and not anomaly.all())
+
+
+def _before(counts: NDArray[np.int64], first: NDArray[np.int64]) -> NDArray[np.int64]:
+    before = np.concatenate([[0], counts[:-1]])
+    before[first] = 0
+    return before

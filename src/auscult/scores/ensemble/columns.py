@@ -1,0 +1,122 @@
+"""The score tables of one machine type as columns of numbers over the same clips, and back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auscult.errors import ScoreError
+from auscult.scores.ensemble.standard import mean_and_deviation
+from auscult.scores.metrics import incomplete_ids
+from auscult.scores.table import ScoreRow, ScoreTable
+
+Part = Literal["train", "development", "evaluation"]
+PARTS: tuple[Part, ...] = ("train", "development", "evaluation")
+
+Columns = Mapping[Part, NDArray[np.float64]]
+"""Scores `[C]` of one system for the clips of each part; NaN where it did not score the clip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The scores of one system for one machine type.
+
+    Attributes:
+        train: of the training clips.
+        development: of the development test clips.
+        evaluation: of the evaluation clips.
+    """
+
+    train: ScoreTable
+    development: ScoreTable
+    evaluation: ScoreTable
+
+    def part(self, part: Part) -> ScoreTable:
+        """The table of one part."""
+        return {"train": self.train, "development": self.development, "evaluation": self.evaluation}[part]
+
+
+class Clips:
+    """All clips that any of some systems scored, part by part.
+
+    Args:
+        leaves: the systems, of one machine type.
+
+    Attributes:
+        machine_type: of all clips; empty if there is no clip.
+        rows: part -> clips `[C]` in the order of score tables; their scores mean nothing.
+        judges: machine id -> places `[c]` of its development clips and which of them are anomalies `[c]`, for the ids
+            that have an AUC.
+
+    Raises:
+        ScoreError: if there are clips of several machine types, or a clip has two labels.
+    """
+
+    def __init__(self, leaves: Mapping[str, Scores]) -> None:
+        self.rows: dict[Part, tuple[ScoreRow, ...]] = {part: _union(leaves, part) for part in PARTS}
+        kinds = sorted({row.machine_type for rows in self.rows.values() for row in rows})
+        if len(kinds) > 1:
+            raise ScoreError(f"scores of {', '.join(kinds)} cannot be one ensemble; combine one machine type at a time")
+        self.machine_type = kinds[0] if kinds else ""
+        self._places = {part: {row.key: place for place, row in enumerate(self.rows[part])} for part in PARTS}
+        development = self.rows["development"]
+        without = {machine_id for _, machine_id in incomplete_ids(ScoreTable(development))}
+        ids = np.array([row.machine_id for row in development])
+        anomaly = np.array([row.label == "anomaly" for row in development], dtype=np.bool_)
+        self.judges: dict[str, tuple[NDArray[np.intp], NDArray[np.bool_]]] = {
+            machine_id: (np.flatnonzero(ids == machine_id), anomaly[ids == machine_id])
+            for machine_id in sorted({row.machine_id for row in development} - without)
+        }
+
+    def columns(self, scores: Scores) -> Columns:
+        """A system's scores as columns."""
+        columns: dict[Part, NDArray[np.float64]] = {}
+        for part, places in self._places.items():
+            columns[part] = np.full(len(places), np.nan)
+            table = scores.part(part)
+            if len(table):
+                columns[part][[places[row.key] for row in table]] = table.scores
+        return columns
+
+    def scores(self, columns: Columns) -> Scores:
+        """Columns as score tables; what is NaN has no row."""
+        tables = [
+            ScoreTable(
+                replace(row, score=float(score))
+                for row, score in zip(self.rows[part], columns[part], strict=True)
+                if not np.isnan(score)
+            )
+            for part in PARTS
+        ]
+        return Scores(*tables)
+
+
+def scaled(name: str, columns: Columns, by: Part) -> Columns:
+    """Scores in standard deviations above the mean of the scores of one part, of the training part if that has none.
+
+    Raises:
+        ScoreError: if there is no score to standardise by.
+    """
+    for part in (by, "train"):
+        reference = columns[part][~np.isnan(columns[part])]
+        if len(reference):
+            mean, deviation = mean_and_deviation(reference)
+            return {part: (column - mean) / deviation for part, column in columns.items()}
+    raise ScoreError(
+        f"{name} has no {'training' if by == 'train' else f'{by} or training'} score to standardise by; give its "
+        f"scores of the training clips, or leave it out"
+    )
+
+
+def _union(leaves: Mapping[str, Scores], part: Part) -> tuple[ScoreRow, ...]:
+    rows: dict[tuple[str, str, str], ScoreRow] = {}
+    for scores in leaves.values():
+        for row in scores.part(part):
+            if rows.setdefault(row.key, row).label != row.label:
+                raise ScoreError(
+                    f"{' '.join(row.key)} is {rows[row.key].label or 'without label'} in one score table and "
+                    f"{row.label or 'without label'} in another; score the same data with each system"
+                )
+    return tuple(rows[key] for key in sorted(rows))

@@ -1,0 +1,98 @@
+"""The ensemble of a detector: what each member's score counts in the end, from any tree of ensembles."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auscult.scores.ensemble import Choice, Node, Scores
+from auscult.scores.ensemble.protocols import Combiner
+from auscult.scores.ensemble.standard import mean_and_deviation
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What a member's score s counts: `weight * (s - mean) / sd`; the weights of a system have the sum 1."""
+
+    mean: float
+    sd: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """A system as a sum of members' scores: each times its factor, and an offset."""
+
+    factors: dict[str, float]
+    offset: float
+
+
+def member_scales(
+    nodes: Sequence[Node], leaves: Mapping[str, Scores], protocol: str, *, system: str
+) -> tuple[dict[str, Scale], list[Choice]]:
+    """The members that a system is made of, with their scales, and what the protocol chose.
+
+    An ensemble of ensembles is a weighted sum of its members' scores and a constant; the scales give it divided by the
+    sum of the weights, which is a positive number. Means and deviations are those of the training clips; members of
+    zero weight are left out.
+
+    Args:
+        nodes: ensembles, children before parents.
+        leaves: member -> its scores, all of one machine type.
+        protocol: one of `auscult.scores.ensemble.PROTOCOLS`; choices of *leave-one-id-out* are those that
+            saw all machines.
+        system: a node or a member.
+
+    Raises:
+        ScoreError: as `auscult.scores.ensemble.combine`.
+    """
+    trained = {name: mean_and_deviation(scores.train.scores) for name, scores in leaves.items() if len(scores.train)}
+    if system in leaves:
+        return {system: Scale(*trained[system], 1.0)}, []
+    combiner = Combiner(nodes, leaves)
+    columns, choices = combiner.combine(nodes, protocol)
+    own = {**combiner.leaves, **columns}
+    statistics = {
+        name: _statistics(column["development" if protocol == "paper" else "train"], column["train"])
+        for name, column in own.items()
+    }
+    by_name = {node.name: node for node in nodes}
+    sums = {name: _Sum({name: 1.0}, 0.0) for name in combiner.leaves}
+    chosen = [choice for choice in choices if choice.held_out is None]
+    for choice in chosen:
+        standard = by_name[choice.ensemble].standardise
+        sums[choice.ensemble] = _summed(choice.weights, sums, statistics if standard else None)
+    return _scales(sums[system], trained), chosen
+
+
+def _statistics(column: NDArray[np.float64], otherwise: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and deviation of the scores that are there."""
+    scores = column[~np.isnan(column)]
+    return mean_and_deviation(scores if len(scores) else otherwise[~np.isnan(otherwise)])
+
+
+def _summed(
+    weights: Mapping[str, float], sums: Mapping[str, _Sum], statistics: Mapping[str, tuple[float, float]] | None
+) -> _Sum:
+    """The weighted sum of systems, each on the scale of its statistics, or as it is."""
+    factors: dict[str, float] = {}
+    offset = 0.0
+    for name, weight in weights.items():
+        if not weight:
+            continue
+        mean, deviation = (0.0, 1.0) if statistics is None else statistics[name]
+        for leaf, factor in sums[name].factors.items():
+            factors[leaf] = factors.get(leaf, 0.0) + weight * factor / deviation
+        offset += weight * (sums[name].offset - mean) / deviation
+    return _Sum(factors, offset)
+
+
+def _scales(total: _Sum, trained: Mapping[str, tuple[float, float]]) -> dict[str, Scale]:
+    """A sum as scales about the members' means; what is left over of the offset is shared out among the means."""
+    rest = total.offset + sum(factor * trained[leaf][0] for leaf, factor in total.factors.items())
+    count, weight = len(total.factors), sum(factor * trained[leaf][1] for leaf, factor in total.factors.items())
+    return {
+        leaf: Scale(trained[leaf][0] - rest / count / factor, trained[leaf][1], factor * trained[leaf][1] / weight)
+        for leaf, factor in total.factors.items()
+    }

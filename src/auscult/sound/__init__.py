@@ -1,0 +1,1 @@
+"""Sound: reading files, resampling, windows, and what can be wrong with it."""

@@ -1,0 +1,150 @@
+"""Defects of recorded sound: clipping, silence, drop-outs, impossible samples; by position, not by block."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auscult.errors import AudioError
+from auscult.sound.audio import Block
+
+BUCKET_SECONDS = 0.05
+FULL_SCALE = 32766 / 32768
+"""Samples of at least this size are clipped."""
+
+CLIPPED_SHARE = 1e-3
+"""More clipped samples than this in a window, and its sound is not the machine's: one bang is less."""
+
+SILENCE_DECIBELS = -85.0
+"""A window below, its mean removed, is silence: 16 bits resolve -90 dB of full scale."""
+
+DROPOUT_SECONDS = 0.1
+"""A constant stretch of at least about this length is a drop-out: no microphone is that quiet."""
+
+IMPOSSIBLE = 1e3
+"""Larger samples are no sound, but another format read as this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundLevel:
+    """What a stretch of sound is like.
+
+    Args:
+        clipped: share of samples at full scale.
+        decibels: root mean square without the mean, in dB of full scale; minus infinity for digital silence.
+        dropout_seconds: longest stretch of equal samples, in whole buckets.
+        impossible: samples that are not finite or absurdly large.
+    """
+
+    clipped: float
+    decibels: float
+    dropout_seconds: float
+    impossible: int
+
+    def problems(self) -> dict[str, str]:
+        """Why the stretch says nothing about the machine: kind to sentence; empty if it is sound."""
+        if self.impossible:
+            return {
+                "samples": f"{self.impossible} samples are no numbers or larger than any sound; check --format and "
+                "the recorder"
+            }
+        if self.decibels < SILENCE_DECIBELS:
+            return {
+                "silence": f"silence ({self.decibels:.0f} dB of full scale); is the microphone connected and open, "
+                "is the machine on?"
+            }
+        if self.clipped > CLIPPED_SHARE:
+            return {"clipping": f"{self.clipped:.1%} of the samples are clipped; lower the gain"}
+        if self.dropout_seconds >= DROPOUT_SECONDS:
+            return {
+                "dropout": f"the samples stand still for {self.dropout_seconds:.2f} s; the recorder loses sound, or "
+                "fills what it lost with zeros"
+            }
+        return {}
+
+
+def is_sound(waveform: Block, *, sample_rate: int) -> bool:
+    """Whether a window `[T]` says anything about a machine: no others are scored, so no others train or calibrate.
+
+    Args:
+        waveform: full scale is 1.
+        sample_rate: in Hz.
+
+    Raises:
+        AudioError: if it is shorter than two buckets.
+    """
+    seconds = len(waveform) / sample_rate
+    levels = LevelMeter(sample_rate, seconds=seconds)
+    levels.feed(waveform)
+    return not levels.between(0.0, seconds).problems()
+
+
+class LevelMeter:
+    """Measures blocks of any sizes in buckets of 50 ms, and keeps those of the last seconds.
+
+    Args:
+        sample_rate: of the blocks, in Hz.
+        seconds: how far back `between` reaches.
+    """
+
+    def __init__(self, sample_rate: int, *, seconds: float) -> None:
+        self.size = max(1, round(BUCKET_SECONDS * sample_rate))
+        self.sample_rate = sample_rate
+        self._table = np.zeros((math.ceil(seconds * sample_rate / self.size) + 2, 6))
+        self._buckets = 0
+        self._rest = np.zeros(0, dtype=np.float32)
+
+    def feed(self, block: Block) -> None:
+        """Measure a block `[T]`, shorter than the seconds that are kept."""
+        sound = np.concatenate([self._rest, block]) if len(self._rest) else block
+        count = len(sound) // self.size
+        self._rest = sound[count * self.size :].copy()
+        if count:
+            places = np.arange(self._buckets, self._buckets + count) % len(self._table)
+            self._table[places] = _measure(sound[: count * self.size].reshape(count, self.size))
+            self._buckets += count
+
+    def between(self, start: float, stop: float) -> SoundLevel:
+        """The level of a stretch, in seconds from the start of the recording; of the buckets that lie within.
+
+        Raises:
+            AudioError: if the stretch holds no bucket, or is no longer (or not yet) known.
+        """
+        first = math.ceil(start * self.sample_rate / self.size - 1e-6)
+        last = math.floor(stop * self.sample_rate / self.size + 1e-6)
+        if last <= first or last > self._buckets or first < self._buckets - len(self._table):
+            raise AudioError(
+                f"the level from {start:.2f} s to {stop:.2f} s is not known; give windows of at least "
+                f"{2 * BUCKET_SECONDS} s, in order"
+            )
+        rows = self._table[np.arange(first, last) % len(self._table)]
+        clipped, total, squares, low, high, impossible = rows.T
+        samples = len(rows) * self.size
+        power = max(0.0, float(squares.sum() / samples - (total.sum() / samples) ** 2))
+        still = low.min() == high.max()
+        return SoundLevel(
+            clipped=float(clipped.sum() / samples),
+            decibels=10 * math.log10(power) if power > 0 and not still else -math.inf,
+            dropout_seconds=_longest_run(low == high) * self.size / self.sample_rate if self.size > 1 else 0.0,
+            impossible=int(impossible.sum()),
+        )
+
+
+def _measure(buckets: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Clipped samples, sum, sum of squares, least, greatest, impossible ones `[C, 6]` of buckets `[C, T]`."""
+    wrong = ~(np.abs(buckets) <= IMPOSSIBLE)
+    values = np.where(wrong, 0.0, buckets.astype(np.float64))
+    clipped = (np.abs(values) >= FULL_SCALE).sum(axis=1)
+    columns = [clipped, values.sum(axis=1), np.square(values).sum(axis=1), values.min(axis=1), values.max(axis=1)]
+    return np.stack([*columns, wrong.sum(axis=1)], axis=1)
+
+
+def _longest_run(flags: NDArray[np.bool_]) -> int:
+    """Length of the longest run of True.
+
+    >>> _longest_run(np.array([True, False, True, True]))
+    2
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return int((edges[1::2] - edges[::2]).max()) if len(edges) else 0
