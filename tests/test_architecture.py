@@ -5,14 +5,13 @@ import re
 from pathlib import Path
 
 import pytest
-
 from benchmarks import house
 
 PROJECT = Path(__file__).parents[1]
 SOURCE = PROJECT / "src" / "auscult"
 
 ORDER = """
-errors clips files processes
+errors files clips processes
 sound training
 datasets scores recipe
 denoising
