@@ -9,7 +9,7 @@ from typing import Any
 from auscult.datasets import load_clips
 from auscult.denoising.learn import DenoiserSettings, choose_clean, choose_noise, denoiser_training, learn_denoiser
 from auscult.denoising.levels import INDEX, Levels, read_levels
-from auscult.denoising.sounds import find_sounds
+from auscult.denoising.sounds import audio_files, find_sounds
 from auscult.denoising.streaming import Denoiser
 from auscult.errors import AudioError, DatasetError, RunError, nearest
 from auscult.files import replacing, saving
@@ -130,15 +130,12 @@ def _targets(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
         return [(sources[0], out)]
     pairs: dict[Path, Path] = {}  # target -> source
     for source in sources:
-        found = [(path, out / path.relative_to(source)) for path in _below(source)] if source.is_dir() else None
-        for path, target in found if found is not None else [(source, out / source.name)]:
+        below = source if source.is_dir() else source.parent
+        for path in audio_files(source) if source.is_dir() else [source]:
+            target = out / path.relative_to(below)
             if target in pairs:
                 raise AudioError(f"{path} and {pairs[target]} would both become {target}; denoise them one by one")
             pairs[target] = path
     if not pairs:
         raise AudioError(f"{', '.join(map(str, sources))} holds no {', '.join(SUFFIXES)} files; give recordings")
     return [(source, target) for target, source in pairs.items()]
-
-
-def _below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
