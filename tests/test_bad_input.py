@@ -199,8 +199,16 @@ DAMAGES: list[tuple[Callable[[Path], object], str, str]] = [
     (lambda path: with_sample(path, np.nan), "sample 1600 (at 0.100 s) is nan", "Repair or remove the file"),
     (lambda path: with_sample(path, np.inf), "sample 1600 (at 0.100 s) is inf", "Repair or remove the file"),
     (lambda path: rewritten(path, samples(path) * 1e30), "the features are not finite", "Repair or remove the file"),
-    (lambda path: path.write_text("See attached.\n" * 100), "is no audio file that can be read", "use wav, flac or ogg"),
-    (lambda path: rewritten(path, samples(path)[:500]), "has 500 samples at 16000 Hz; a frame needs 1024", "Remove the"),
+    (
+        lambda path: path.write_text("See attached.\n" * 100),
+        "is no audio file that can be read",
+        "use wav, flac or ogg",
+    ),
+    (
+        lambda path: rewritten(path, samples(path)[:500]),
+        "has 500 samples at 16000 Hz; a frame needs 1024",
+        "Remove the",
+    ),
     (a_broken_link, "is a broken link", "restore or remove it"),
     (a_folder, "is a folder named like a sound file", "rename or remove it"),
 ]
@@ -410,7 +418,9 @@ def test_a_full_disk_does_not_harm_what_a_finished_run_has_written(bench: Bench)
     before = bench.finished()
     for at in ("table", "weights", "results", "report"):
         path = blocked(bench.out, bench.data, bench.recipe, at)
-        os.utime(path.with_name(path.name.removesuffix(f".{os.getpid()}.tmp")), (0, 0))  # it looks changed: written again
+        os.utime(
+            path.with_name(path.name.removesuffix(f".{os.getpid()}.tmp")), (0, 0)
+        )  # it looks changed: written again
         path.symlink_to(FULL)
         outcome = bench.run()
         assert outcome.code == 2, at

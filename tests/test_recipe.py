@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auscult.errors import RecipeError
@@ -111,6 +111,7 @@ recipes = st.builds(
 )
 
 
+@settings(max_examples=20)
 @given(recipes)
 def test_any_recipe_is_read_back_as_it_was(recipe: Recipe) -> None:
     assert parse(recipe.to_toml()) == recipe
