@@ -129,16 +129,23 @@ def test_no_training_clips_of_one_machine_type(bench: Bench, record: Callable[..
     assert outcome.code == 0
 
 
-def test_a_file_that_fits_no_pattern(bench: Bench, record: Callable[..., Path], train: Path) -> None:
-    odd = record(bench.data / "pump" / "elsewhere" / "0.wav")
-    bench.refuse(str(odd), "lies in no train or test folder", "the layout is")
-    odd.unlink()
-    unlabelled = record(bench.data / "pump" / "test" / "0.wav")
-    bench.refuse(str(unlabelled), "has no label; move it to test/normal or test/anomaly")
-    unlabelled.unlink()
+def test_a_file_out_of_place(bench: Bench, record: Callable[..., Path], train: Path) -> None:
+    """Named, with what to do; when it is gone the same command goes on."""
+    pump, flac = bench.data / "pump", train / "0.flac"
+    soundfile.write(flac, samples(train / "0.wav"), 16000)
+    bench.refuse(str(train / "0.wav"), str(flac), "is the same clip as", "keep one of the two")
+    flac.unlink()
     (train / "0.mp3").write_bytes(b"ID3")
     bench.refuse(str(train / "0.mp3"), "convert or remove it")
     (train / "0.mp3").unlink()
+    for place, what, to_do in (
+        ("elsewhere", "lies in no train or test folder", "the layout is"),
+        ("test", "has no label", "move it to test/normal or test/anomaly"),
+        ("train/anomaly", "anomaly in the training data", "move it to test/anomaly"),
+    ):
+        path = record(pump / place / "0.wav")
+        bench.refuse(str(path), what, to_do)
+        path.unlink()
     bench.succeed()
 
 
@@ -151,18 +158,6 @@ def test_a_name_that_fits_no_pattern_of_the_challenge(
     bench.refuse(str(odd), "fits no name of DCASE 2020", "normal_id_00_00000000.wav", "rename or remove it")
     anomaly = odd.rename(odd.with_name("anomaly_id_00_00000000.wav"))
     bench.refuse(str(anomaly), "anomaly in the training data, which is normal only; remove it")
-
-
-def test_duplicate_names(bench: Bench, train: Path) -> None:
-    soundfile.write(train / "0.flac", samples(train / "0.wav"), 16000)
-    bench.refuse(str(train / "0.wav"), str(train / "0.flac"), "is the same clip as", "keep one of the two")
-    (train / "0.flac").unlink()
-    bench.succeed()
-
-
-def test_an_anomaly_among_the_training_clips(bench: Bench, train: Path, record: Callable[..., Path]) -> None:
-    path = record(train / "anomaly" / "0.wav")
-    bench.refuse(str(path), "anomaly in the training data", "move it to test/anomaly")
 
 
 # Files that cannot be read
@@ -356,17 +351,13 @@ def test_a_member_for_a_machine_type_that_does_not_exist(bench: Bench) -> None:
     bench.succeed()
 
 
-def test_another_recipe_in_the_same_run_folder(bench: Bench) -> None:
+def test_another_recipe_or_machine_type_in_the_same_run_folder(bench: Bench) -> None:
     scores = bench.succeed()
+    bench.refuse("made with the machine types all, not ['pump']; give another --out", more=("--machine-type", "pump"))
     bench.recipe.write_text(RECIPE.replace("epochs = 2", "epochs = 3"))
     bench.refuse(str(bench.out), "belongs to another recipe", "give another --out")
     bench.recipe.write_text(RECIPE)
     assert bench.succeed() == scores
-
-
-def test_another_machine_type_in_the_same_run_folder(bench: Bench) -> None:
-    bench.succeed()
-    bench.refuse("made with the machine types all, not ['pump']; give another --out", more=("--machine-type", "pump"))
 
 
 # Full disks
