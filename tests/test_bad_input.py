@@ -12,7 +12,6 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-import auscult.files
 import auscult.sound.audio
 from auscult.datasets import load_clips
 from auscult.features.bank import Bank

@@ -48,14 +48,9 @@ def read(root: Path, *, truth: Path | None = None) -> tuple[list[Clip], list[Pro
     if truth is not None:
         raise DatasetError(f"{root} has the layout of {TITLE}, which say the labels; leave out the list {truth}")
     files, problems = scan(root)
-    clips = []
-    for file in files:
-        found = _clip(file)
-        if isinstance(found, Problem):
-            problems.append(found)
-        else:
-            clips.append(found)
-    return refuse_duplicates(clips, problems), problems
+    found = [_clip(file) for file in files]
+    problems += [one for one in found if isinstance(one, Problem)]
+    return refuse_duplicates([one for one in found if isinstance(one, Clip)], problems), problems
 
 
 def _clip(file: SoundFile) -> Clip | Problem:
