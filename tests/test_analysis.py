@@ -11,6 +11,7 @@ import auscult.runs.run
 from auscult.errors import ModelError, RunError
 from auscult.models import Spectral
 from auscult.recipe import parse_recipe
+from auscult.report.run import write_pages
 from auscult.runs.results import ResultRow, averaged, read_results, read_scores_of
 from auscult.runs.run import Run, run
 from auscult.scores.table import ScoreTable
@@ -46,12 +47,17 @@ PROTOCOLS = {"uniform", "leave-one-id-out", "paper"}
 
 def rows_of(done: Run) -> dict[tuple[str, str, str, str], tuple[float, float]]:
     found = read_results(done.folder).development
-    return {(row.machine_type, row.machine_id, row.system, row.protocol): (row.auc, row.pauc) for row in found}
+    return {
+        (row.machine_type, row.machine_id, row.system, row.protocol): (row.figures["auc"], row.figures["pauc"])
+        for row in found
+    }
 
 
 @pytest.fixture(scope="module")
 def finished(factory: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return run(parse_recipe(RECIPE, "test"), data=factory, out=tmp_path_factory.mktemp("run") / "nested")
+    return run(
+        parse_recipe(RECIPE, "test"), data=factory, out=tmp_path_factory.mktemp("run") / "nested", pages=write_pages
+    )
 
 
 def test_ensembles_stand_under_every_protocol_and_members_under_none(finished: Run) -> None:
@@ -91,7 +97,7 @@ def test_choosing_on_the_judged_labels_is_never_worse_than_on_those_of_others(fi
     for machine_type in ("fan", "valve"):
         of_type = [row for row in results.development if (row.machine_type, row.system) == (machine_type, "fine")]
         mauc = {
-            protocol: sum(row.auc + row.pauc for row in of_type if row.protocol == protocol) / 4
+            protocol: sum(row.figures["auc"] + row.figures["pauc"] for row in of_type if row.protocol == protocol) / 4
             for protocol in PROTOCOLS
         }
         chosen = next(
@@ -152,8 +158,7 @@ def test_a_second_run_finds_everything_done_the_report_too(
         raise AssertionError("what is finished is not done again")
 
     monkeypatch.setattr(auscult.runs.run, "analyse", never)
-    monkeypatch.setattr(auscult.runs.run, "write_report", never)
-    again = run(parse_recipe(RECIPE, "test"), data=factory, out=finished.folder)
+    again = run(parse_recipe(RECIPE, "test"), data=factory, out=finished.folder, pages=write_pages)
     assert contents(finished.folder) == before
     assert {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*.csv")} == times
     assert again.results == finished.results
@@ -182,8 +187,8 @@ features = { n_mels = 16, hop_length = 1024 }
     )
     by_seed = {seed: [row for row in read_results(two.folder).development if row.seed == seed] for seed in (0, 1)}
     assert by_seed[0] == read_results(one.folder).development
-    ae = {seed: [row.auc for row in rows if row.system == "ae"] for seed, rows in by_seed.items()}
-    gauss = {seed: [row.auc for row in rows if row.system == "gauss"] for seed, rows in by_seed.items()}
+    ae = {seed: [row.figures["auc"] for row in rows if row.system == "ae"] for seed, rows in by_seed.items()}
+    gauss = {seed: [row.figures["auc"] for row in rows if row.system == "gauss"] for seed, rows in by_seed.items()}
     assert gauss[0] == gauss[1], "nothing is random in it"
     first = ScoreTable.read(two.folder / "scores" / "fan" / "ae.test.csv")
     second = ScoreTable.read(two.folder / "scores" / "fan" / "ae.seed-1.test.csv")
@@ -194,14 +199,18 @@ features = { n_mels = 16, hop_length = 1024 }
 
 def test_figures_of_several_seeds_are_averaged_machine_by_machine() -> None:
     rows = [
-        ResultRow("fan", "id_00", "ae", "none", 0.5, 0.6, 0),
-        ResultRow("fan", "id_02", "ae", "none", 0.9, 0.9, 0),
-        ResultRow("fan", "id_00", "ae", "none", 0.7, 0.8, 1),
-        ResultRow("fan", "id_02", "ae", "none", 0.9, 0.9, 1),
+        ResultRow("fan", "id_00", "ae", "none", {"auc": 0.5, "pauc": 0.6}, 0),
+        ResultRow("fan", "id_02", "ae", "none", {"auc": 0.9, "pauc": 0.9}, 0),
+        ResultRow("fan", "id_00", "ae", "none", {"auc": 0.7, "pauc": 0.8}, 1),
+        ResultRow("fan", "id_02", "ae", "none", {"auc": 0.9, "pauc": 0.9}, 1),
     ]
     mean, same = averaged(rows)
-    assert (mean.machine_id, mean.auc, mean.pauc) == ("id_00", pytest.approx(0.6), pytest.approx(0.7))
-    assert (same.machine_id, same.auc) == ("id_02", pytest.approx(0.9))
+    assert (mean.machine_id, mean.figures["auc"], mean.figures["pauc"]) == (
+        "id_00",
+        pytest.approx(0.6),
+        pytest.approx(0.7),
+    )
+    assert (same.machine_id, same.figures["auc"]) == ("id_02", pytest.approx(0.9))
 
 
 @pytest.mark.parametrize("damage", ["", "[]", '{"rows": []}', '{"rows": [{"subset": "other"}]}'])
@@ -233,7 +242,7 @@ def test_a_result_without_a_finished_member_gives_its_place_to_the_one_before(fa
     )
     text += '[[ensemble]]\nname = "both"\nmembers = ["one", "two"]\n'
     text += '[[ensemble]]\nname = "last"\nmembers = ["freak"]\n'
-    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"])
+    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"], pages=write_pages)
     results = read_results(done.folder)
     assert results.headline == ("both", "uniform")
     assert "last, the recipe's result, has no finished member: both stands in its place." in results.notes
@@ -252,7 +261,7 @@ def test_a_run_whose_first_seed_failed_is_that_of_the_next(
 
     monkeypatch.setattr(Spectral, "fit", fails)
     text = 'name = "seeds"\nrepeats = 2\n' + members('name = "one"\nfamily = "spectral"')
-    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"])
+    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"], pages=write_pages)
     assert [failure.label for failure in done.failures] == ["fan one"]
     assert {row.seed for row in read_results(done.folder).development} == {1}
     assert len(read_scores_of(done.folder, "one"))
@@ -266,7 +275,7 @@ def test_labels_that_no_part_of_an_ensemble_scored_choose_nothing(factory: Path,
         'name = "two"\nfamily = "spectral"\ntrain_on = ["additional"]\nmodel = { ratio = 0.5 }',
     )
     text += '[[ensemble]]\nname = "both"\nmembers = ["one", "two"]\nweights = "search"\n'
-    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"])
+    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"], pages=write_pages)
     results = read_results(done.folder)
     assert results.headline == ("both", "uniform")
     assert {row.system for row in results.development} == {"heard"}
@@ -279,7 +288,7 @@ def test_a_member_that_cannot_be_judged_leaves_a_report_without_its_surface(fact
         'name = "apart"\nfamily = "spectral"\ntrain_on = ["additional"]',
     )
     text += '[[ensemble]]\nname = "all"\nmembers = ["*"]\nweights = "search"\n'
-    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"])
+    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"], pages=write_pages)
     paper = [item.choice for item in read_results(done.folder).choices if item.choice.protocol == "paper"]
     assert [set(choice.weights) for choice in paper] == [{"m0", "m1", "m2"}]
     assert not (done.folder / "figures" / "figure1_fan.svg").exists()

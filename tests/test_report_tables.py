@@ -41,7 +41,13 @@ class Chosen:
 def rows_of(system: str, protocol: str, *, types: tuple[str, ...] = MACHINE_TYPES, seed: int = 0) -> list[ResultRow]:
     generator = np.random.default_rng([seed, *system.encode(), *protocol.encode()])
     return [
-        ResultRow(kind, id_, system, protocol, *generator.uniform(0.5, 1.0, 2).tolist())
+        ResultRow(
+            kind,
+            id_,
+            system,
+            protocol,
+            dict(zip(("auc", "pauc"), generator.uniform(0.5, 1.0, 2).tolist(), strict=True)),
+        )
         for kind in types
         for id_ in ("id_00", "id_02")
     ]
@@ -58,9 +64,7 @@ def mean(rows: list[ResultRow], system: str, protocol: str, kind: str | None = N
     """The mean over ids, then over types, in percent."""
     means = [
         mean_figures(
-            {"auc": row.auc, "pauc": row.pauc}
-            for row in rows
-            if (row.system, row.protocol, row.machine_type) == (system, protocol, name)
+            row.figures for row in rows if (row.system, row.protocol, row.machine_type) == (system, protocol, name)
         )
         for name in ([kind] if kind else dict.fromkeys(row.machine_type for row in rows))
     ]
@@ -104,8 +108,10 @@ def test_the_summary_by_type_holds_every_mean() -> None:
 
 
 def test_the_paper_protocol_is_never_the_best_of_a_column() -> None:
-    rows = [ResultRow("fan", "id_00", name, "uniform", auc, auc) for name, auc in (("a", 0.7), ("b", 0.8))]
-    rows += [ResultRow("fan", "id_00", name, "paper", 0.99, 0.99) for name in ("a", "b")]
+    rows = [
+        ResultRow("fan", "id_00", name, "uniform", {"auc": auc, "pauc": auc}) for name, auc in (("a", 0.7), ("b", 0.8))
+    ]
+    rows += [ResultRow("fan", "id_00", name, "paper", {"auc": 0.99, "pauc": 0.99}) for name in ("a", "b")]
     _, table = protocol_tables(rows, ("b", "uniform"))
     bold = {(row[0].text, row[1].text): row[2].best for row in table.rows}
     assert bold == {("b", "uniform"): True, ("b", "paper"): False, ("a", "uniform"): False, ("a", "paper"): False}
@@ -383,7 +389,7 @@ def test_a_report_names_the_tables_that_are_worth_a_file() -> None:
     data = ReportData("t", "r", "", "d", "x", "all", [], rows, {})
     assert [table.name for table in report_tables(data)] == ["machine_types", "machines_fan", "machines_valve"]
     fan = report_tables(data)[1]
-    assert float(parsed(fan)[0]["id_00 AUC (%)"]) == pytest.approx(100 * rows[0].auc, abs=1e-9)
+    assert float(parsed(fan)[0]["id_00 AUC (%)"]) == pytest.approx(100 * rows[0].figures["auc"], abs=1e-9)
     section = results_section("More", rows, ["a-1", "a-2", "baseline", "a", "all"])
     summary = protocol_tables(rows, ("all", "uniform"))
     names = [table.name for table in report_tables(replace(data, summary=summary, sections=[section]))]

@@ -125,13 +125,15 @@ def _print_results(recipe: "Recipe", results: "Results") -> None:
 
     from auscult.cli.display import results_tables
     from auscult.runs.results import averaged
+    from auscult.scores.metrics import shown_metrics
 
     console = Console()
     nodes = recipe.ensembles()
     inside = {name for node in nodes for name in node.members} - {node.name for node in nodes}
     for rows, what in ((results.development, ""), (results.evaluation, ", evaluation machines")):
         if rows:
-            title = f"{recipe.name}{what}: AUC / pAUC in percent"
+            titles = " / ".join(metric.title for metric in shown_metrics(row.figures for row in rows).values())
+            title = f"{recipe.name}{what}: {titles} in percent"
             for table in results_tables(averaged(rows), results.headline, title, inside=inside):
                 console.print(table)
     for note in results.notes:
@@ -151,7 +153,7 @@ def recipes() -> None:
 def evaluate(
     folder: Path, *, truth: Path | None = None, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False
 ) -> None:
-    """Print AUC and pAUC of a folder of challenge score files, anomaly_score_TYPE_id_NN.csv.
+    """Print every metric of a folder of challenge score files, anomaly_score_TYPE_id_NN.csv.
 
     Args:
         folder: Folder of score files; other files are named on standard error and ignored.

@@ -36,7 +36,7 @@ class ChoiceLike(Protocol):
 
     @property
     def mauc(self) -> float | None:
-        """(AUC + pAUC) / 2, a fraction of 1, on the clips whose labels chose; `None` where none did."""
+        """The mean of `metrics.OBJECTIVE`, a fraction of 1, on the clips whose labels chose; `None` where none did."""
 
 
 ALL_IDS = (

@@ -18,7 +18,7 @@ from auscult.runs.analysis import Analysis
 from auscult.runs.results import averaged
 from auscult.scores.ensemble import Choice, Node, Scores, correlations, member_effects, shares, weight_surface
 from auscult.scores.intervals import bootstrap
-from auscult.scores.metrics import MEAN, Figures, mean_figures
+from auscult.scores.metrics import MEAN, mean_figures
 
 CHALLENGE_CLIPS = 200
 """Every machine of the challenge's development set has more test clips than this; a small imitation has fewer."""
@@ -192,7 +192,7 @@ def _with_means(rows: Sequence[Any]) -> dict[tuple[str, str], dict[str, Any]]:
     """(system, protocol) -> figures in the shape of `metrics.evaluate`."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for system, types in by_system(rows).items():
-        means: dict[str, Figures] = type_means(types)
+        means = type_means(types)
         found[system] = {kind: {**ids, MEAN: means[kind]} for kind, ids in types.items()}
         found[system][MEAN] = mean_figures(means.values())
     return found

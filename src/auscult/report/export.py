@@ -95,7 +95,7 @@ def roc_figures(
     for kind, id_ in machines:
         own = {system: types[kind][id_] for system, types in groups.items() if id_ in types.get(kind, {})}
         row = figures.get((kind, id_))
-        note = f"{headline}: AUC {percent(row.auc)}, pAUC {percent(row.pauc)}" if row else ""
+        note = f"{headline}: AUC {percent(row.figures['auc'])}, pAUC {percent(row.figures['pauc'])}" if row else ""
         plot = roc_plot(own, styles, title=f"{kind} {id_}", note=note)
         if plot is not None:
             keys = [Key(f"curve {styles[system]}", system) for system in own]

@@ -1,20 +1,32 @@
 """The tables of the page: systems by machine types, systems by machine ids, clips by score, numbers of clips."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
 
 from auscult.report.axes import true_minus
 from auscult.report.data import Cell, DataRow, ReportData, Section, System, Table
 from auscult.runs.results import ResultRow
-from auscult.scores.metrics import Figures, mean_figures, sort_machine_types
+from auscult.scores.metrics import Figures, Metric, mean_figures, shown_metrics, sort_machine_types
 from auscult.scores.table import ScoreRow, ScoreTable
 
 NONE = "\N{EN DASH}"
 FEWER = "†"
 
-UNITS = {"AUC": "%", "pAUC": "%"}
-"""Of the columns that hold figures."""
+
+def titles(metrics: Mapping[str, Metric]) -> list[str]:
+    """The headings of their columns."""
+    return [metric.title for metric in metrics.values()]
+
+
+def named(metrics: Mapping[str, Metric]) -> str:
+    """Metrics in words: `"AUC and pAUC"`."""
+    *first, last = titles(metrics) or ["metrics"]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def units(metrics: Mapping[str, Metric]) -> dict[str, str]:
+    """Of the columns that hold figures."""
+    return dict.fromkeys(titles(metrics), "%")
 
 
 def percent(fraction: float | None) -> str:
@@ -40,7 +52,7 @@ def by_system(results: Iterable[ResultRow]) -> dict[System, dict[str, dict[str, 
     found: dict[System, dict[str, dict[str, Figures]]] = {}
     for row in results:
         types = found.setdefault((row.system, row.protocol), {})
-        types.setdefault(row.machine_type, {})[row.machine_id] = {"auc": row.auc, "pauc": row.pauc}
+        types.setdefault(row.machine_type, {})[row.machine_id] = row.figures
     return found
 
 
@@ -56,18 +68,16 @@ def headline_figures(data: ReportData) -> dict[str, dict[str, Figures]]:
 
 
 def summary_table(results: Sequence[ResultRow], headline: str) -> Table:
-    """Every system's mean AUC and pAUC per machine type, and the mean over types; the row of `headline` is marked."""
+    """Every system's mean metrics per machine type, and the mean over types; the row of `headline` is marked."""
     types = sort_machine_types(row.machine_type for row in results)
     values = {system: type_means(figures) for system, figures in by_system(results).items()}
-    return _figure_table(
-        headline, values, types, caption="AUC and pAUC in percent, mean over the machines of each type"
-    )
+    return _figure_table(headline, values, types, caption="{} in percent, mean over the machines of each type")
 
 
 def machine_table(
     results: Sequence[ResultRow], headline: str, machine_type: str, *, clips: Sequence[DataRow] = ()
 ) -> Table:
-    """Every system's AUC and pAUC per machine id of one type, their mean, and, if given, the numbers of test clips."""
+    """Every system's metrics per machine id of one type, their mean, and, if given, the numbers of test clips."""
     results = [row for row in results if row.machine_type == machine_type]
     ids = sorted({row.machine_id for row in results})
     values = {system: types[machine_type] for system, types in by_system(results).items()}
@@ -76,10 +86,9 @@ def machine_table(
     if counts:
         known = [counts.get(id_, (0, 0)) for id_ in ids]
         totals = (sum(normal for normal, _ in known), sum(anomaly for _, anomaly in known))
-        foot = [Cell("test clips: normal + anomalous", span=2)]
-        foot += [Cell(f"{normal} + {anomaly}", span=2) for normal, anomaly in [*known, totals]]
-    caption = f"{machine_type}: AUC and pAUC in percent, per machine"
-    table = _figure_table(headline, values, ids, caption=caption, foot=foot)
+        foot = [f"{normal} + {anomaly}" for normal, anomaly in [*known, totals]]
+    table = _figure_table(headline, values, ids, caption="{} in percent, per machine", foot=foot)
+    table = replace(table, caption=f"{machine_type}: {table.caption}")
     return replace(table, name=f"machines_{machine_type}")
 
 
@@ -163,49 +172,51 @@ def _figure_table(
     names: Sequence[str],
     *,
     caption: str,
-    foot: Sequence[Cell] = (),
+    foot: Sequence[str] = (),
 ) -> Table:
-    """A row per system; two columns, AUC and pAUC, per name and for the mean; the best of each column is bold."""
+    """A row per system; a column per metric for each name and for the mean; the best of each column is bold."""
     systems = list(values)
     most = max((len(figures) for figures in values.values()), default=0)
     partial = [system for system in systems if len(values[system]) < most]
     out = [systems.index(system) for system in partial]
+    metrics = shown_metrics(one for figures in values.values() for one in figures.values())
     columns = []
     for name in names:
         figures = [values[system].get(name) for system in systems]
-        columns += [_bold_best(figures, "auc"), _bold_best(figures, "pauc")]
+        columns += [_bold_best(figures, metric) for metric in metrics]
     means = [mean_figures(values[system].values()) for system in systems]
-    columns += [_bold_best(means, "auc", without=out), _bold_best(means, "pauc", without=out)]
+    columns += [_bold_best(means, metric, without=out) for metric in metrics]
     marked = next((place for place, (system, _) in enumerate(systems) if system == headline), None)
+    width = len(metrics)
+    counts = [Cell("test clips: normal + anomalous", span=2), *(Cell(text, span=width) for text in foot)]
     return Table(
-        caption=caption,
-        columns=["system", "protocol", *["AUC", "pAUC"] * (len(names) + 1)],
-        groups=[("", 2), *((name, 2) for name in names), ("mean", 2)],
+        caption=caption.format(named(metrics)),
+        columns=["system", "protocol", *titles(metrics) * (len(names) + 1)],
+        groups=[("", 2), *((name, width) for name in names), ("mean", width)],
         rows=[
             [Cell(system), Cell(protocol), *(column[place] for column in columns)]
             for place, (system, protocol) in enumerate(systems)
         ],
         texts=2,
-        foot=[foot] if foot else [],
+        foot=[counts] if foot else [],
         marked=marked if len(systems) > 1 else None,
         note=f"{FEWER} A mean over fewer columns than the others; not comparable." if partial else "",
         name="machine_types",
-        units=UNITS,
+        units=units(metrics),
     )
 
 
-def _bold_best(
-    figures: Sequence[Figures | None], metric: Literal["auc", "pauc"], *, without: Sequence[int] = ()
-) -> list[Cell]:
+def _bold_best(figures: Sequence[Figures | None], metric: str, *, without: Sequence[int] = ()) -> list[Cell]:
     """Cells of a column; the highest are bold if there is a choice. Those at the places `without` are out of it."""
-    texts = [percent(None if row is None else row[metric]) for row in figures]
+    found = [None if row is None else row.get(metric) for row in figures]
+    texts = [percent(value) for value in found]
     rivals = [text for place, text in enumerate(texts) if place not in without and text != NONE]
     best = max(rivals, key=float) if len(rivals) > 1 else None
     return [
         Cell(
             text + FEWER if place in without else text,
             best=place not in without and text == best,
-            value=None if row is None else exact(row[metric]),
+            value=None if value is None else exact(value),
         )
-        for place, (text, row) in enumerate(zip(texts, figures, strict=True))
+        for place, (text, value) in enumerate(zip(texts, found, strict=True))
     ]

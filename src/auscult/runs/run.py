@@ -23,6 +23,7 @@ from auscult.runs.plan import Plan, make_plan
 from auscult.runs.results import Results, read_results
 from auscult.runs.stacks import Stacking, stacks_of, with_stacks
 from auscult.runs.store import Store, environment, key_of
+from auscult.scores.metrics import METRICS
 
 RECIPE, IDENTITY, LOCK = "recipe.toml", "run.json", "run.lock"
 
@@ -173,6 +174,7 @@ def _analysis(
         ],
         "failures": [str(failure) for failure in failures],
         "notes": list(notes),
+        "metrics": list(METRICS),
         "pages": pages is not None,
         "auscult": __version__,
         "libraries": environment(),

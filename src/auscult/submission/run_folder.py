@@ -229,9 +229,7 @@ def _first_seed(results: Results) -> int:
 def _development_mean(results: Results, machine_type: str, system: str, protocol: str) -> Figures | None:
     """Of the first seed, whose scores are submitted."""
     wanted = _first_seed(results), machine_type, system, protocol
-    figures: list[Figures] = [
-        {"auc": row.auc, "pauc": row.pauc}
-        for row in results.development
-        if (row.seed, row.machine_type, row.system, row.protocol) == wanted
+    figures = [
+        row.figures for row in results.development if (row.seed, row.machine_type, row.system, row.protocol) == wanted
     ]
     return mean_figures(figures) if figures else None
