@@ -55,7 +55,8 @@ def rows_of(done: Run) -> dict[tuple[str, str, str, str], tuple[float, float]]:
 
 @pytest.fixture(scope="module")
 def finished(factory: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return run(
+    out = tmp_path_factory.mktemp("run") / "nested"
+    return run(parse_recipe(RECIPE, "test"), data=factory, out=out, pages=write_pages)
         parse_recipe(RECIPE, "test"), data=factory, out=tmp_path_factory.mktemp("run") / "nested", pages=write_pages
     )
 
