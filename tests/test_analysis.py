@@ -57,8 +57,6 @@ def rows_of(done: Run) -> dict[tuple[str, str, str, str], tuple[float, float]]:
 def finished(factory: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     out = tmp_path_factory.mktemp("run") / "nested"
     return run(parse_recipe(RECIPE, "test"), data=factory, out=out, pages=write_pages)
-        parse_recipe(RECIPE, "test"), data=factory, out=tmp_path_factory.mktemp("run") / "nested", pages=write_pages
-    )
 
 
 def test_ensembles_stand_under_every_protocol_and_members_under_none(finished: Run) -> None:

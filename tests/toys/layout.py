@@ -17,13 +17,12 @@ def detect(root: Path) -> bool:
 
 
 def read(root: Path, *, truth: Path | None = None) -> tuple[list[Clip], list[Problem]]:
+    clips = []
     with (root / "clips.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [
-        Clip(root / row["file"], "fan", row["id"], row["split"], row["label"], row["subset"], row["file"], row["domain"],
-             (("speed", row["speed"]),))
-        for row in rows
-    ], []  # fmt: skip
+        for row in csv.DictReader(file):
+            facts = [row[name] for name in ("id", "split", "label", "subset", "file", "domain")]
+            clips.append(Clip(root / row["file"], "fan", *facts, attributes=(("speed", row["speed"]),)))
+    return clips, []
 
 
 def write(root: Path, *, seconds: float = 1.0) -> Path:
