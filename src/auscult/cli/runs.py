@@ -43,7 +43,7 @@ def run(
         data: Data folder; see `auscult inspect`.
         out: Run folder. The same folder and recipe continues a run that was stopped.
         machine_type: Only this machine type; may be repeated.
-        dataset: Layout of the data: dcase, mimii or folder; detected by default.
+        dataset: Layout of the data by its name, as `auscult inspect` says it; detected by default.
         truth: Ground-truth list of the evaluation clips.
         clean: Folder of clean mechanical sounds for recipes with a denoiser.
         device: auto, cpu, cuda, cuda:N or mps. Results repeat bit for bit on the CPU.
