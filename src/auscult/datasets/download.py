@@ -6,7 +6,7 @@ from pathlib import Path
 
 from auscult.clips import MACHINE_TYPES
 from auscult.datasets.dcase import DEVELOPMENT_FOLDER, EVALUATION_FOLDER
-from auscult.datasets.transfer import alone_in, fetch
+from auscult.datasets.transfer import alone_in, fetch, md5
 from auscult.datasets.unpacking import unpack
 from auscult.errors import DownloadError, nearest
 
@@ -132,7 +132,8 @@ def download_archives(
 
 def _install(archive: Archive, to: Path, *, base_url: str, keep: bool, progress: bool) -> None:
     file = to / ARCHIVES_FOLDER / archive.name
-    fetch(f"{base_url.rstrip('/')}/{archive.record}/files/{archive.name}", file, md5=archive.md5, progress=progress)
+    url = f"{base_url.rstrip('/')}/{archive.record}/files/{archive.name}"
+    fetch(url, file, hashed=("md5", md5), expected=archive.md5, progress=progress)
     unpacked = unpack(file, to / archive.folder)
     names = sorted(path.relative_to(to).as_posix() for path in unpacked)
     record = _record(archive, to)
@@ -148,8 +149,8 @@ def _is_done(archive: Archive, to: Path) -> bool:
     record = _record(archive, to)
     if not record.is_file():
         return False
-    md5, *names = record.read_text(encoding="utf-8").splitlines()
-    return md5 == archive.md5 and all((to / name).is_file() for name in names)
+    unpacked, *names = record.read_text(encoding="utf-8").splitlines()
+    return unpacked == archive.md5 and all((to / name).is_file() for name in names)
 
 
 def _record(archive: Archive, to: Path) -> Path:

@@ -10,8 +10,8 @@ from auscult.report.axes import line, path, svg, true_minus
 from auscult.report.data import Cell, Plot, Table, Tick, Word
 from auscult.report.evidence import SIGNED, gradient
 from auscult.report.pictures import picture
-from auscult.report.summary import figure_cells, sort_protocols
-from auscult.report.tables import NONE, exact, named, titles, units
+from auscult.report.summary import sort_protocols
+from auscult.report.tables import NONE, exact, figure_cells, named, titles, units
 from auscult.scores.intervals import Interval
 from auscult.scores.metrics import Figures, shown_metrics
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from auscult.report.data import Cell, Intervals, Spreads, System, Table
-from auscult.report.tables import FEWER, NONE, by_system, exact, named, percent, titles, type_means, units
+from auscult.report.tables import FEWER, by_system, figure_cells, named, titles, type_means, units, with_best
 from auscult.runs.results import ResultRow
-from auscult.scores.intervals import Interval
 from auscult.scores.metrics import MEAN, Figures, Metric, mean_figures, shown_metrics, sort_machine_types
 
 PROTOCOL_ORDER = ("none", "uniform", "leave-one-id-out", "paper")
@@ -165,69 +164,13 @@ def sort_protocols(protocols: Iterable[str]) -> list[str]:
     return sorted(set(protocols), key=lambda name: (order.get(name, len(order)), name))
 
 
-def figure_cells(
-    figures: Figures | None,
-    metrics: Iterable[str],
-    *,
-    interval: Interval | None = None,
-    spread: Figures | None = None,
-    partial: bool = False,
-) -> list[Cell]:
-    """A cell per metric, in percent, with the interval and the spread in small type.
-
-    Args:
-        figures: `None` for dashes.
-        metrics: their names.
-        interval: over clips.
-        spread: standard deviation over seeds.
-        partial: marks a mean over fewer columns than others.
-    """
-    figures, interval, spread = figures or {}, interval or {}, spread or {}
-    return [
-        _figure_cell(figures[metric], interval.get(metric), spread.get(metric), partial=partial)
-        if metric in figures
-        else Cell(NONE)
-        for metric in metrics
-    ]
-
-
 def of_mean(figures: Mapping[str, Any], machine_type: str) -> Any:
     """What belongs to the mean of a machine type, or to the mean over types; `None` if there is nothing."""
     return figures.get(MEAN) if machine_type == MEAN else figures.get(machine_type, {}).get(MEAN)
 
 
-def with_best(rows: Sequence[Sequence[Cell]], *, first: int) -> list[list[Cell]]:
-    """The rows with the highest figure of each column from `first` in bold, if there is a choice.
-
-    Dashes and means over fewer columns than others are out of it.
-    """
-    columns = list(zip(*rows, strict=True))
-    bold = []
-    for column in columns[first:]:
-        rivals = [cell.text for cell in column if cell.text != NONE and FEWER not in cell.text]
-        bold.append(max(rivals, key=float) if len(rivals) > 1 else None)
-    return [
-        [*row[:first], *(replace(cell, best=cell.text == best) for cell, best in zip(row[first:], bold, strict=True))]
-        for row in rows
-    ]
-
-
 def _across(summary: Summary, system: System) -> list[Cell]:
     return [cell for name in (*summary.types, MEAN) for cell in summary.cells(system, name)]
-
-
-def _figure_cell(value: float, interval: tuple[float, float] | None, deviation: float | None, *, partial: bool) -> Cell:
-    small: list[str] = []
-    details: dict[str, float] = {}
-    if interval is not None:
-        low, high = interval
-        small.append(f"{percent(low)}\N{EN DASH}{percent(high)}")
-        details |= {"low": exact(low), "high": exact(high)}
-    if deviation is not None:
-        small.append(f"\N{PLUS-MINUS SIGN}{percent(deviation)}")
-        details["sd"] = exact(deviation)
-    text = percent(value) + (FEWER if partial else "")
-    return Cell(text, small="\n".join(small), value=exact(value), details=details)
 
 
 def _note(rows: Sequence[Sequence[Cell]], *, aside: bool = False) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from auscult.report.axes import true_minus
 from auscult.report.data import Cell, DataRow, ReportData, Section, System, Table
 from auscult.runs.results import ResultRow
+from auscult.scores.intervals import Interval
 from auscult.scores.metrics import Figures, Metric, mean_figures, shown_metrics, sort_machine_types
 from auscult.scores.table import ScoreRow, ScoreTable
 
@@ -166,6 +167,62 @@ def number(value: float) -> str:
     return true_minus(f"{value:.4g}")
 
 
+def figure_cells(
+    figures: Figures | None,
+    metrics: Iterable[str],
+    *,
+    interval: Interval | None = None,
+    spread: Figures | None = None,
+    partial: bool = False,
+) -> list[Cell]:
+    """A cell per metric, in percent, with the interval and the spread in small type.
+
+    Args:
+        figures: `None` for dashes.
+        metrics: their names.
+        interval: over clips.
+        spread: standard deviation over seeds.
+        partial: marks a mean over fewer columns than others.
+    """
+    figures, interval, spread = figures or {}, interval or {}, spread or {}
+    return [
+        _figure_cell(figures[metric], interval.get(metric), spread.get(metric), partial=partial)
+        if metric in figures
+        else Cell(NONE)
+        for metric in metrics
+    ]
+
+
+def with_best(rows: Sequence[Sequence[Cell]], *, first: int) -> list[list[Cell]]:
+    """The rows with the highest figure of each column from `first` in bold, if there is a choice.
+
+    Dashes and means over fewer columns than others are out of it.
+    """
+    columns = list(zip(*rows, strict=True))
+    bold = []
+    for column in columns[first:]:
+        rivals = [cell.text for cell in column if cell.text != NONE and FEWER not in cell.text]
+        bold.append(max(rivals, key=float) if len(rivals) > 1 else None)
+    return [
+        [*row[:first], *(replace(cell, best=cell.text == best) for cell, best in zip(row[first:], bold, strict=True))]
+        for row in rows
+    ]
+
+
+def _figure_cell(value: float, interval: tuple[float, float] | None, deviation: float | None, *, partial: bool) -> Cell:
+    small: list[str] = []
+    details: dict[str, float] = {}
+    if interval is not None:
+        low, high = interval
+        small.append(f"{percent(low)}\N{EN DASH}{percent(high)}")
+        details |= {"low": exact(low), "high": exact(high)}
+    if deviation is not None:
+        small.append(f"\N{PLUS-MINUS SIGN}{percent(deviation)}")
+        details["sd"] = exact(deviation)
+    text = percent(value) + (FEWER if partial else "")
+    return Cell(text, small="\n".join(small), value=exact(value), details=details)
+
+
 def _figure_table(
     headline: str,
     values: dict[System, dict[str, Figures]],
@@ -177,26 +234,21 @@ def _figure_table(
     """A row per system; a column per metric for each name and for the mean; the best of each column is bold."""
     systems = list(values)
     most = max((len(figures) for figures in values.values()), default=0)
-    partial = [system for system in systems if len(values[system]) < most]
-    out = [systems.index(system) for system in partial]
     metrics = shown_metrics(one for figures in values.values() for one in figures.values())
-    columns = []
-    for name in names:
-        figures = [values[system].get(name) for system in systems]
-        columns += [_bold_best(figures, metric) for metric in metrics]
-    means = [mean_figures(values[system].values()) for system in systems]
-    columns += [_bold_best(means, metric, without=out) for metric in metrics]
+    rows = []
+    for (system, protocol), figures in values.items():
+        cells = [cell for name in names for cell in figure_cells(figures.get(name), metrics)]
+        mean = figure_cells(mean_figures(figures.values()), metrics, partial=len(figures) < most)
+        rows.append([Cell(system), Cell(protocol), *cells, *mean])
+    partial = any(len(figures) < most for figures in values.values())
     marked = next((place for place, (system, _) in enumerate(systems) if system == headline), None)
     width = len(metrics)
     counts = [Cell("test clips: normal + anomalous", span=2), *(Cell(text, span=width) for text in foot)]
     return Table(
         caption=caption.format(named(metrics)),
         columns=["system", "protocol", *titles(metrics) * (len(names) + 1)],
-        groups=[("", 2), *((name, width) for name in names), ("mean", width)],
-        rows=[
-            [Cell(system), Cell(protocol), *(column[place] for column in columns)]
-            for place, (system, protocol) in enumerate(systems)
-        ],
+        groups=[("", 2), *((name, width) for name in (*names, "mean"))],
+        rows=with_best(rows, first=2),
         texts=2,
         foot=[counts] if foot else [],
         marked=marked if len(systems) > 1 else None,
@@ -204,19 +256,3 @@ def _figure_table(
         name="machine_types",
         units=units(metrics),
     )
-
-
-def _bold_best(figures: Sequence[Figures | None], metric: str, *, without: Sequence[int] = ()) -> list[Cell]:
-    """Cells of a column; the highest are bold if there is a choice. Those at the places `without` are out of it."""
-    found = [None if row is None else row.get(metric) for row in figures]
-    texts = [percent(value) for value in found]
-    rivals = [text for place, text in enumerate(texts) if place not in without and text != NONE]
-    best = max(rivals, key=float) if len(rivals) > 1 else None
-    return [
-        Cell(
-            text + FEWER if place in without else text,
-            best=place not in without and text == best,
-            value=None if value is None else exact(value),
-        )
-        for place, (text, value) in enumerate(zip(texts, found, strict=True))
-    ]
