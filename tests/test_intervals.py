@@ -1,5 +1,6 @@
 """Bootstrap intervals: a resample is the data with repetitions, the same for all systems, and intervals cover."""
 
+from dataclasses import replace
 from math import erf
 
 import numpy as np
@@ -80,7 +81,7 @@ def test_scores_without_doubt_have_intervals_without_width() -> None:
 def test_all_systems_get_the_same_draws_whatever_else_is_there() -> None:
     one, other = noisy(0), noisy(1)
     alone = bootstrap({"one": one}, replicates=100)["one"]
-    ordered_alike = one.with_scores(np.exp(one.scores))
+    ordered_alike = ScoreTable(replace(row, score=float(np.exp(row.score))) for row in one)
     together = bootstrap({"other": other, "alike": ordered_alike, "one": one}, replicates=100)
     assert together["one"] == together["alike"] == alone
     more = ScoreTable([*noisy(2, kind="valve"), *one])

@@ -2,14 +2,15 @@
 
 import csv
 import io
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from auscult.clips import MACHINE_TYPES
-from auscult.errors import RecipeError, RunError
+from auscult.errors import RunError
+from auscult.recipe import COLUMNS
 from auscult.report import ReportData, Section
 from auscult.report.choices import choices_table, held_out_weights
 from auscult.report.comparison import comparison_tables
@@ -18,24 +19,15 @@ from auscult.report.export import export_tables, file_names, report_tables
 from auscult.report.formats import table_csv, table_latex, table_markdown
 from auscult.report.html import render
 from auscult.report.members import MemberEffect, correlation_table, members_table
-from auscult.report.reference import COLUMNS, printed_optima, printed_table
+from auscult.report.reference import printed_optima, printed_table
 from auscult.report.summary import MANY, protocol_tables
 from auscult.report.tables import NONE, results_section
 from auscult.runs.results import ResultRow
+from auscult.scores.ensemble import Choice
 from auscult.scores.metrics import mean_figures
 
 PROTOCOLS = ("uniform", "leave-one-id-out", "paper")
 EVIL = '<b>|=1+1"'
-
-
-@dataclass(frozen=True)
-class Chosen:
-    machine_type: str
-    ensemble: str
-    protocol: str
-    held_out: str | None
-    weights: dict[str, float]
-    mauc: float | None
 
 
 def rows_of(system: str, protocol: str, *, types: tuple[str, ...] = MACHINE_TYPES, seed: int = 0) -> list[ResultRow]:
@@ -250,20 +242,6 @@ def test_types_that_the_report_does_not_know_are_not_compared() -> None:
     assert "†" in table.note
 
 
-@pytest.mark.parametrize(
-    ("mapping", "message"),
-    [
-        ({"table5": {}}, "table3, table4, not 'table5'"),
-        ({"table4": {"hvea": "a"}}, r"'hvea' \(did you mean 'hvae'\?\)"),
-    ],
-)
-def test_a_comparison_with_what_the_report_does_not_have_is_refused(
-    mapping: dict[str, dict[str, str]], message: str
-) -> None:
-    with pytest.raises(RecipeError, match=message):
-        comparison_tables(run_rows(), mapping, dcase=True)
-
-
 # Members and choices
 
 
@@ -318,10 +296,10 @@ def test_correlations_are_exported_in_full() -> None:
 def test_choices_say_who_chose_what_on_whose_labels() -> None:
     weights = {"hvae": 0.25, "idcae": 0.0, "freak": 0.75}
     choices = [
-        Chosen("valve", "all", "uniform", None, weights, None),
-        Chosen("fan", "all", "leave-one-id-out", "id_00", weights, 0.91234),
-        Chosen("fan", "all", "leave-one-id-out", "id_02", {"freak": 1.0}, 0.9),
-        Chosen("fan", "all", "paper", None, weights, 0.95),
+        Choice("valve", "all", "uniform", None, weights, None),
+        Choice("fan", "all", "leave-one-id-out", "id_00", weights, 0.91234),
+        Choice("fan", "all", "leave-one-id-out", "id_02", {"freak": 1.0}, 0.9),
+        Choice("fan", "all", "paper", None, weights, 0.95),
     ]
     lines = parsed(choices_table(choices))
     assert [line["machine type"] for line in lines] == ["fan", "fan", "fan", "valve"]

@@ -13,7 +13,6 @@ MACHINE_TYPES = ("ToyCar", "ToyConveyor", "fan", "pump", "slider", "valve")
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 LABELS: tuple[Label, ...] = get_args(Label)
-SUBSETS: tuple[Subset, ...] = get_args(Subset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from auscult.recipe.ensembles import resolve_ensembles
 from auscult.recipe.tables import ENSEMBLE, DenoiserTable, Ensemble, Member, RecipeTable, TrainingTable, TrainOn
 
 COLUMNS = {
-    "table3": ("baseline", "dev", "dev+add"),
-    "table4": ("baseline", "hvae", "idcae", "freak", "ensemble"),
+    "table3": {"baseline": "Baseline", "dev": "Dev", "dev+add": "Dev + Add"},
+    "table4": {"baseline": "Baseline", "hvae": "HVAE", "idcae": "IDCAE", "freak": "Freak", "ensemble": "Ensemble"},
 }
-"""Columns of the report's tables of results, beside which a run's own figures can stand."""
+"""The report's tables of results, beside which a run's own figures can stand: column -> its name in print."""
 
 
 class Recipe(RecipeTable):

@@ -10,16 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
+from auscult.recipe import COLUMNS
 from auscult.scores.metrics import MEAN, Figures
 
 FAMILIES = ("hvae", "idcae", "freak")
 """The corners of Figure 1, in the order of its printed weights."""
-
-COLUMNS = {
-    "table3": {"baseline": "Baseline", "dev": "Dev", "dev+add": "Dev + Add"},
-    "table4": {"baseline": "Baseline", "hvae": "HVAE", "idcae": "IDCAE", "freak": "Freak", "ensemble": "Ensemble"},
-}
-"""Table -> its columns, as this package and as the report calls them."""
 
 TITLES = {"table3": "Table 3, the unified IDCAE", "table4": "Table 4, the families and the ensemble"}
 

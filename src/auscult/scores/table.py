@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -67,12 +67,6 @@ class ScoreTable:
     def scores(self) -> NDArray[np.float64]:
         """Scores `[C]` in the order of the rows."""
         return np.array([row.score for row in self.rows], dtype=np.float64)
-
-    def with_scores(self, scores: NDArray[np.float64]) -> "ScoreTable":
-        """The same clips with other scores `[C]`."""
-        if scores.shape != (len(self),):
-            raise ScoreError(f"{len(self)} clips were given scores of shape {scores.shape}; give one score per clip")
-        return ScoreTable(replace(row, score=float(score)) for row, score in zip(self.rows, scores, strict=True))
 
     def groups(self) -> "dict[str, dict[str, ScoreTable]]":
         """Machine type -> machine id -> the rows of that machine."""

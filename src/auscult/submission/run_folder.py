@@ -1,8 +1,9 @@
 """What a submission takes from a finished run: its systems' evaluation scores, figures, members and recipe."""
 
 import json
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -193,18 +194,11 @@ def read_model_head(path: Path) -> ModelFile:
                 raise ValueError("its head is cut off")
             head: dict[str, Any] = json.loads(file.read(length))
         facts = json.loads(head.pop("__metadata__")["auscult"])
-        sizes = {name: _product(tensor["shape"]) for name, tensor in head.items()}
+        sizes = {name: math.prod(tensor["shape"]) for name, tensor in head.items()}
         trained = sum(size for name, size in sizes.items() if name.rpartition(".")[2] in ("weight", "bias"))
         return ModelFile(facts["family"], facts["arguments"], trained or sum(sizes.values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} cannot be read as a model ({error}); give a file that auscult saved") from error
-
-
-def _product(numbers: Iterable[int]) -> int:
-    result = 1
-    for number in numbers:
-        result *= number
-    return result
 
 
 def _score_files(folder: Path) -> dict[str, dict[str, dict[str, Path]]]:
