@@ -32,6 +32,9 @@ EVALUATION_IDS: dict[str, tuple[str, ...]] = {
 }
 """Machine ids of the additional training data and the evaluation set."""
 
+TEST_CLIPS = {"ToyCar": 2459, "ToyConveyor": 3509, "fan": 1875, "pump": 856, "slider": 1290, "valve": 879}
+"""Numbers of development test clips, as published: 10,868 in all."""
+
 _NAME = re.compile(r"(?:(?P<label>normal|anomaly)_)?(?P<id>id_\d+)_\d+")
 _NAMES: dict[Split, str] = {
     "train": "normal_id_00_00000000.wav",

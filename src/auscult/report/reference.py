@@ -1,4 +1,4 @@
-"""What the report printed: Tables 3 and 4, and the optima of Figure 1.
+"""What the report printed: Tables 1, 3 and 4, and the optima of Figure 1.
 
 References:
     Daniluk, Goździewski, Kapka, Kośmider: Ensemble of auto-encoder based and WaveNet like systems for unsupervised
@@ -48,7 +48,7 @@ def printed_table(name: str) -> Mapping[str, Mapping[str, Figures]]:
         name: `"table3"` or `"table4"`.
     """
     table: dict[str, dict[str, Figures]] = {column: {} for column in COLUMNS[name]}
-    for row in _rows(name):
+    for row in printed_rows(name):
         machine_type = MEAN if row["machine_type"] == "average" else row["machine_type"]
         table[row["column"]][machine_type] = {"auc": _fraction(row["auc"]), "pauc": _fraction(row["pauc"])}
     return table
@@ -57,13 +57,18 @@ def printed_table(name: str) -> Mapping[str, Mapping[str, Figures]]:
 def printed_optima() -> Mapping[str, PrintedOptimum]:
     """Machine type -> the optimum that Figure 1 names."""
     optima = {}
-    for row in _rows("figure1"):
+    for row in printed_rows("figure1"):
         first, second, third = (float(row[family]) if row[family] else None for family in FAMILIES)
         optima[row["machine_type"]] = PrintedOptimum(_fraction(row["mauc"]), (first, second, third))
     return optima
 
 
-def _rows(name: str) -> list[dict[str, str]]:
+def printed_rows(name: str) -> list[dict[str, str]]:
+    """The rows of a table as they were printed, cleaned of defects in print.
+
+    Args:
+        name: `"table1"`, the 30 HVAEs; `"table3"`, `"table4"` or `"figure1"`.
+    """
     text = (files("auscult.report") / "reference" / f"{name}.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
 
