@@ -119,21 +119,6 @@ def _below(limit: float, false: NDArray[Any], width: NDArray[Any], true: NDArray
     return area
 
 
-def corners(scores: Floats, anomaly: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Corners of a ROC curve from (0, 0) to (1, 1), as false and true positive rates; none within a straight line.
-
-    Args:
-        scores: `[C]`, finite.
-        anomaly: `[C]`, with clips of both kinds.
-    """
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(np.diff(scores[order]) != 0, True)  # the last clip of each score
-    true, false = (np.append(0, np.cumsum(kind[order])[last]) for kind in (anomaly, ~anomaly))
-    turns = np.diff(true[:-1]) * np.diff(false[1:]) != np.diff(true[1:]) * np.diff(false[:-1])
-    kept = np.concatenate([[True], turns, [True]])
-    return false[kept] / false[-1], true[kept] / true[-1]
-
-
 def mcclish(area: Floats, max_fpr: float = MAX_FPR) -> Floats:
     """The area under the ROC curve up to `max_fpr`, rescaled by McClish so that chance is 0.5 and the best is 1.
 

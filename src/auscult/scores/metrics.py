@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from auscult.clips import MACHINE_TYPES
 from auscult.errors import ScoreError
-from auscult.scores.areas import MAX_FPR, Floats, areas, corners, resampled
+from auscult.scores.areas import MAX_FPR, Floats, areas, resampled
 from auscult.scores.table import ScoreTable
 
 MEAN = "mean"
@@ -71,6 +71,8 @@ def pauc(labels: ArrayLike, scores: ArrayLike, *, max_fpr: float = MAX_FPR) -> f
 def roc(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
     """Corners of the ROC curve, from (0, 0) to (1, 1): false positive rates and true positive rates.
 
+    What lies on a straight line between two corners is none.
+
     Args:
         labels: `[C]`, 1 for an anomaly.
         scores: `[C]`.
@@ -79,7 +81,12 @@ def roc(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
         ScoreError: as `auc`.
     """
     truth, values = validate(labels, scores)
-    return corners(values, truth)
+    order = np.argsort(-values, kind="stable")
+    last = np.append(np.diff(values[order]) != 0, True)  # the last clip of each score
+    true, false = (np.append(0, np.cumsum(kind[order])[last]) for kind in (truth, ~truth))
+    turns = np.diff(true)[:-1] * np.diff(false)[1:] != np.diff(true)[1:] * np.diff(false)[:-1]
+    kept = np.concatenate([[True], turns, [True]])
+    return false[kept] / false[-1], true[kept] / true[-1]
 
 
 def _areas(labels: Labels, _: Domains, scores: Floats, counts: Floats | None) -> dict[str, Floats]:

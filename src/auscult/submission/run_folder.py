@@ -187,17 +187,15 @@ def read_model_head(path: Path) -> ModelFile:
     Raises:
         ModelError: if it is no model that auscult saved.
     """
+    from safetensors import SafetensorError, safe_open
+
     try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > path.stat().st_size:
-                raise ValueError("its head is cut off")
-            head: dict[str, Any] = json.loads(file.read(length))
-        facts = json.loads(head.pop("__metadata__")["auscult"])
-        sizes = {name: math.prod(tensor["shape"]) for name, tensor in head.items()}
+        with safe_open(path, framework="np") as file:
+            facts = json.loads(file.metadata()["auscult"])
+            sizes = {name: math.prod(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         trained = sum(size for name, size in sizes.items() if name.rpartition(".")[2] in ("weight", "bias"))
         return ModelFile(facts["family"], facts["arguments"], trained or sum(sizes.values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ModelError(f"{path} cannot be read as a model ({error}); give a file that auscult saved") from error
 
 
