@@ -81,21 +81,16 @@ def resampled(
             the same of anomalies.
         max_fpr: the false positive rate up to which pAUC looks, in (0, 1].
     """
-    normals, anomalies = counts[~anomaly], counts[anomaly]
-    n_normals, n_anomalies = normals[:, 0].sum(), anomalies[:, 0].sum()
+    order = np.argsort(-scores, kind="stable")
+    normals, anomalies = order[~anomaly[order]], order[anomaly[order]]
+    n_normals, n_anomalies = counts[normals, 0].sum(), counts[anomalies, 0].sum()
     # Thresholds fall from normal score to normal score; normals of one score are one step.
-    levels, level = np.unique(-scores[~anomaly], return_inverse=True)
-    width = np.zeros((len(levels), normals.shape[1]))
-    if len(levels) == len(normals):
-        width[level] = normals
-    else:
-        np.add.at(width, level, normals)
-    falling = -scores[anomaly]
-    descending = np.argsort(falling, kind="stable")
-    found = np.zeros((len(anomalies) + 1, anomalies.shape[1]))
-    np.cumsum(anomalies[descending], axis=0, out=found[1:])
-    above = found[np.searchsorted(falling[descending], levels, side="left")]
-    height = found[np.searchsorted(falling[descending], levels, side="right")] - above
+    levels, first = np.unique(-scores[normals], return_index=True)
+    width = np.add.reduceat(counts[normals], first) if len(levels) < len(normals) else counts[normals]
+    found = np.zeros((len(anomalies) + 1, counts.shape[1]))
+    np.cumsum(counts[anomalies], axis=0, out=found[1:])
+    above = found[np.searchsorted(-scores[anomalies], levels, side="left")]
+    height = found[np.searchsorted(-scores[anomalies], levels, side="right")] - above
     auc = np.einsum("ij,ij->j", width, above + height / 2) / (n_normals * n_anomalies)
     false = np.cumsum(width, axis=0) - width
     limit = max_fpr * n_normals
