@@ -25,6 +25,12 @@ def named(metrics: Mapping[str, Metric]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def in_words(figures: Figures) -> str:
+    """The metrics of one machine: `"AUC 81.0, pAUC 66.5"`."""
+    shown = shown_metrics([figures])
+    return ", ".join(f"{metric.title} {percent(figures[name])}" for name, metric in shown.items())
+
+
 def units(metrics: Mapping[str, Metric]) -> dict[str, str]:
     """Of the columns that hold figures."""
     return dict.fromkeys(titles(metrics), "%")

@@ -8,7 +8,7 @@ from typing import Any
 
 from auscult.errors import RunError, nearest
 from auscult.scores.ensemble import Choice
-from auscult.scores.metrics import MEAN, Figures, evaluate, mean_figures
+from auscult.scores.metrics import MEAN, OBJECTIVE, Figures, evaluate, mean_figures
 from auscult.scores.table import ScoreTable
 
 RESULTS = "results.json"
@@ -142,7 +142,8 @@ def row_facts(row: ResultRow, subset: str) -> dict[str, Any]:
 
 def _row_of(facts: dict[str, Any]) -> ResultRow:
     named = {field.name: facts.pop(field.name) for field in fields(ResultRow) if field.name in facts}
-    return ResultRow(**named, figures={name: float(value) for name, value in facts.items()})
+    figures = {name: float(facts.pop(name)) for name in OBJECTIVE}  # every machine with labels has these
+    return ResultRow(**named, figures=figures | {name: float(value) for name, value in facts.items()})
 
 
 def read_results(run: Path) -> Results:

@@ -101,7 +101,7 @@ class Metric:
 
     Attributes:
         title: heading of its columns, for instance `"AUC"`.
-        description: what it is, a few words.
+        description: what it is, a few words, as a report says beneath its tables.
         function: labels, domains, scores `[C]` -> a fraction of 1, or `None` where it is not defined.
         fast: the same for many at once: labels, domains, scores `[W, C]`, and none or counts `[C, R]` with which the
             clips of the only row of scores count -> values `[W]` or `[R]` by name, NaN where there is none; those of
@@ -145,7 +145,7 @@ def many(
         Name -> values `[W]`, or `[R]`; NaN where the metric is not defined.
     """
     found: dict[str, Floats] = {}
-    wanted = [name for name in names if name in METRICS]
+    wanted = list(names)
     for name in wanted:
         metric = METRICS[name]
         if name not in found and metric.fast is not None:
