@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from auscult.errors import ModelError, RunError
 from auscult.models import Spectral
 from auscult.recipe import parse_recipe
 from auscult.report.run import write_pages
+from auscult.runs import run as runs
 from auscult.runs.results import ResultRow, averaged, read_results, read_scores_of
-from auscult.runs.run import Run, run
+from auscult.runs.run import Run
 from auscult.scores.table import ScoreTable
+
+run = partial(runs.run, pages=write_pages)  # as the command does
 
 RECIPE = """
 name = "nested"
@@ -55,8 +59,7 @@ def rows_of(done: Run) -> dict[tuple[str, str, str, str], tuple[float, float]]:
 
 @pytest.fixture(scope="module")
 def finished(factory: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    out = tmp_path_factory.mktemp("run") / "nested"
-    return run(parse_recipe(RECIPE, "test"), data=factory, out=out, pages=write_pages)
+    return run(parse_recipe(RECIPE, "test"), data=factory, out=tmp_path_factory.mktemp("run") / "nested")
 
 
 def test_ensembles_stand_under_every_protocol_and_members_under_none(finished: Run) -> None:
@@ -157,7 +160,8 @@ def test_a_second_run_finds_everything_done_the_report_too(
         raise AssertionError("what is finished is not done again")
 
     monkeypatch.setattr(auscult.runs.run, "analyse", never)
-    again = run(parse_recipe(RECIPE, "test"), data=factory, out=finished.folder, pages=write_pages)
+    monkeypatch.setattr("auscult.report.run.write_report", never)
+    again = run(parse_recipe(RECIPE, "test"), data=factory, out=finished.folder)
     assert contents(finished.folder) == before
     assert {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*.csv")} == times
     assert again.results == finished.results
@@ -241,7 +245,7 @@ def test_a_result_without_a_finished_member_gives_its_place_to_the_one_before(fa
     )
     text += '[[ensemble]]\nname = "both"\nmembers = ["one", "two"]\n'
     text += '[[ensemble]]\nname = "last"\nmembers = ["freak"]\n'
-    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"], pages=write_pages)
+    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"])
     results = read_results(done.folder)
     assert results.headline == ("both", "uniform")
     assert "last, the recipe's result, has no finished member: both stands in its place." in results.notes
@@ -260,7 +264,7 @@ def test_a_run_whose_first_seed_failed_is_that_of_the_next(
 
     monkeypatch.setattr(Spectral, "fit", fails)
     text = 'name = "seeds"\nrepeats = 2\n' + members('name = "one"\nfamily = "spectral"')
-    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"], pages=write_pages)
+    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"])
     assert [failure.label for failure in done.failures] == ["fan one"]
     assert {row.seed for row in read_results(done.folder).development} == {1}
     assert len(read_scores_of(done.folder, "one"))
@@ -274,7 +278,7 @@ def test_labels_that_no_part_of_an_ensemble_scored_choose_nothing(factory: Path,
         'name = "two"\nfamily = "spectral"\ntrain_on = ["additional"]\nmodel = { ratio = 0.5 }',
     )
     text += '[[ensemble]]\nname = "both"\nmembers = ["one", "two"]\nweights = "search"\n'
-    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"], pages=write_pages)
+    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"])
     results = read_results(done.folder)
     assert results.headline == ("both", "uniform")
     assert {row.system for row in results.development} == {"heard"}
@@ -287,7 +291,7 @@ def test_a_member_that_cannot_be_judged_leaves_a_report_without_its_surface(fact
         'name = "apart"\nfamily = "spectral"\ntrain_on = ["additional"]',
     )
     text += '[[ensemble]]\nname = "all"\nmembers = ["*"]\nweights = "search"\n'
-    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"], pages=write_pages)
+    done = run(parse_recipe(text, "test"), data=factory, out=tmp_path / "run", machine_types=["fan"])
     paper = [item.choice for item in read_results(done.folder).choices if item.choice.protocol == "paper"]
     assert [set(choice.weights) for choice in paper] == [{"m0", "m1", "m2"}]
     assert not (done.folder / "figures" / "figure1_fan.svg").exists()

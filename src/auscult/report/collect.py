@@ -130,6 +130,7 @@ _COUNTS = ("train", "normal", "anomaly", "unlabelled")
 
 def provenance(analysis: Analysis) -> dict[str, str]:
     """What made the numbers, and what they are: versions, seed, device; metrics."""
+    metrics = shown_metrics(row.figures for row in analysis.results)
     devices = sorted({job.training.device for job in analysis.plan.members})
     return {
         "auscult": __version__,
