@@ -140,10 +140,7 @@ def provenance(analysis: Analysis) -> dict[str, str]:
         "device": ", ".join(devices),
         "threads per job": "1",
         "data": str(analysis.data),
-        **{
-            metric.title: metric.description
-            for metric in shown_metrics(row.figures for row in analysis.results).values()
-        },
+        **{metric.title: metric.description for metric in metrics.values()},
     }
 
 
