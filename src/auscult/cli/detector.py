@@ -155,7 +155,7 @@ def pack(
     if calibrate is None:
         _warn(packed.warnings)
     else:
-        unchecked = packed.require_unheard(calibrate)
+        packed.require_unheard(calibrate)
         with counting("calibrating") as show:
             learned = calibrate_detector(
                 detector,
@@ -167,7 +167,7 @@ def pack(
             )
         detector = learned.detector
         write_learned(learned, page)
-        _warn([*packed.warnings[1:], *unchecked])
+        _warn(packed.warnings[1:])
         _print_learned(learned)
     detector.save(out)
     _say(f"detector: {out}", *([f"report: {page}"] if calibrate else []))
