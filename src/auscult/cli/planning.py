@@ -58,10 +58,10 @@ def plan(
     """
     from auscult.datasets import load_clips, require_training_clips
     from auscult.errors import RunError
+    from auscult.processes import default_workers
     from auscult.recipe import load_recipe, types_left
     from auscult.runs.estimate import too_short
     from auscult.runs.estimate.stages import read_rates
-    from auscult.runs.executors import default_workers
     from auscult.runs.plan import make_plan
     from auscult.runs.stacks import with_stacks
     from auscult.runs.store import NoStore, Store
