@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from auscult.clips import Clip
-from auscult.features import OUTLINES, Features
+from auscult.features import FEATURES, Features
 from auscult.models import MODELS
 from auscult.runs.plan import BankJob, MemberJob, Plan
 from auscult.sound.audio import AudioInfo, probe
@@ -99,7 +99,7 @@ def _headers(clips: Iterable[Clip]) -> list[AudioInfo]:
 def outline_of(bank: BankJob) -> Features:
     """The features of a bank, without the files that they may need."""
     arguments = {name: value for name, value in bank.features.items() if name != "kind"}
-    return OUTLINES[bank.features["kind"]](**arguments)
+    return FEATURES[bank.features["kind"]].outline(**arguments)
 
 
 def n_parameters(job: MemberJob) -> int:
@@ -113,13 +113,8 @@ def n_parameters(job: MemberJob) -> int:
 @lru_cache(maxsize=1024)
 def _counted(family: str, arguments: str, n_ids: int) -> int:
     """Counted on the network itself, whose values are never made."""
-    import torch
-
-    with torch.device("meta"):
-        model = MODELS[family](**_tuples(json.loads(arguments)))
-        model.ids = tuple(f"id_{index:02d}" for index in range(n_ids))
-        model.build()
-    return model.n_parameters
+    ids = [f"id_{index:02d}" for index in range(n_ids)]
+    return MODELS[family].outlined(_tuples(json.loads(arguments)), ids).n_parameters
 
 
 @lru_cache(maxsize=1)
