@@ -2,12 +2,9 @@
 
 from auscult.features.base import Features
 from auscult.features.log_mel import LogMel
-from auscult.features.openl3 import OpenL3, OpenL3Outline
+from auscult.features.openl3 import OpenL3
 
 FEATURES: dict[str, type[Features]] = {"log_mel": LogMel, "openl3": OpenL3}
 """Kinds of features by their name in recipes."""
 
-OUTLINES: dict[str, type[Features]] = {"log_mel": LogMel, "openl3": OpenL3Outline}
-"""What a plan can know and measure of each kind without its files."""
-
-__all__ = ["FEATURES", "OUTLINES", "Features", "LogMel", "OpenL3"]
+__all__ = ["FEATURES", "Features", "LogMel", "OpenL3"]

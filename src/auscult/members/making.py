@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from auscult.errors import FeatureError, ModelError, RecipeError, WeightsError, nearest, noting
-from auscult.features import FEATURES, OUTLINES, Features
+from auscult.features import FEATURES, Features
 from auscult.models import MODELS, Model
 from auscult.recipe import Member
 from auscult.scores.pooling import POOLINGS
@@ -55,7 +55,7 @@ def make_features(
     try:
         with noting(missing, WeightsError):
             return _made(kind, arguments)
-        return OUTLINES[kind](**arguments)
+        return FEATURES[kind].outline(**arguments)
     except (FeatureError, TypeError, ValueError) as error:
         raise RecipeError(f"{where}: {error}") from error
 

@@ -2,11 +2,11 @@
 
 import json
 import struct
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from auscult.denoising.streaming import Denoiser
 from auscult.denoising.unet import UNet
@@ -16,8 +16,7 @@ from auscult.features.front_end import FrontEnd
 from auscult.members.entries import DenoiserEntry, FrontEndEntry, PartEntry
 from auscult.members.making import check_arguments
 from auscult.models import MODELS, Model
-
-M = TypeVar("M", bound=nn.Module)
+from auscult.models.saved import filled
 
 LIMITS = {"sample_rate": 768000, "n_fft": 65536, "n_mels": 8192, "hop_length": 768000}
 """Greatest arguments of features."""
@@ -59,7 +58,7 @@ def _denoiser(entry: DenoiserEntry, blobs: Mapping[str, bytes], *, device: str) 
         return UNet(n_fft=entry.n_fft, hop_length=entry.hop_length, channels=tuple(entry.channels))
 
     with torch.random.fork_rng(devices=[]):
-        unet = _filled(make, tensors, "the denoiser")
+        unet = filled(make, tensors, "the denoiser")
     return Denoiser(unet.to(device), sample_rate=entry.sample_rate)
 
 
@@ -76,33 +75,8 @@ def model_of(entry: PartEntry, blobs: Mapping[str, bytes], *, device: str) -> Mo
         raise DetectorError(f"the model {entry.name!r} with an argument greater than {MOST}")
     check_arguments(entry.arguments, family, f"the model {entry.name!r}")
 
-    arguments: dict[str, Any] = dict(entry.arguments)
-
-    def make() -> Model:
-        model = family(**arguments)
-        model.ids = tuple(entry.ids)
-        model.build()
-        return model
-
-    with torch.random.fork_rng(devices=[]):  # the weights that `build` draws are replaced
-        model = _filled(make, tensors_of(blobs, entry.tensors), f"the model {entry.name!r}")
-    model.fitted = True
-    return model.to("cpu" if device.startswith("mps") else device).eval()
-
-
-def _filled(make: Callable[[], M], tensors: Mapping[str, Tensor], what: str) -> M:
-    """A module with the given tensors; it is made only if its shapes are theirs: never larger than its file."""
-    with torch.device("meta"):
-        expected = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in make().state_dict().items()}
-    found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
-    if wrong := sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)):
-        raise DetectorError(
-            f"{what} with {wrong[0]!r} as {_shown(found, wrong[0])}, and by its arguments that is "
-            f"{_shown(expected, wrong[0])}"
-        )
-    module = make()
-    module.load_state_dict(tensors)
-    return module
+    tensors = tensors_of(blobs, entry.tensors)
+    return family.rebuilt(entry.arguments, entry.ids, tensors, what=f"the model {entry.name!r}", device=device)
 
 
 def tensors_of(blobs: Mapping[str, bytes], name: str) -> dict[str, Tensor]:
@@ -124,13 +98,6 @@ def tensors_of(blobs: Mapping[str, bytes], name: str) -> dict[str, Tensor]:
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise DetectorError(f"an entry {name!r} whose {key} holds numbers that are not finite")
     return tensors
-
-
-def _shown(tensors: Mapping[str, tuple[tuple[int, ...], torch.dtype]], name: str) -> str:
-    if name not in tensors:
-        return "missing"
-    shape, dtype = tensors[name]
-    return f"{list(shape)} {str(dtype).removeprefix('torch.')}"
 
 
 def _whole_numbers(value: Any) -> list[int]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from auscult.features.bank import Bank
 from auscult.models.layers import dense_block, fold_norms, require_widths, standardisation
 from auscult.models.window import WindowModel
+from auscult.training import Training
 
 
 class Autoencoder(WindowModel):
@@ -27,6 +28,7 @@ class Autoencoder(WindowModel):
     """
 
     family: ClassVar[str] = "autoencoder"
+    default_training: ClassVar[Training] = Training(epochs=100)
 
     def __init__(
         self,

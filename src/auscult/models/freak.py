@@ -5,7 +5,7 @@ References:
 """
 
 from collections.abc import Iterable
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from auscult.models.welford import Welford
 from auscult.training import Training
 
 Score = Literal["gaussian", "percentile", "mse"]
+FEW_ON_CPU = 4
+"""Crops of a batch from which on the time grows as their number, on a processor."""
+
 Covariance = Literal["full", "diagonal", "identity"]
 Domain = Literal["spectrogram", "amplitude"]
 
@@ -50,6 +53,7 @@ class Freak(Model):
     """
 
     family: ClassVar[str] = "freak"
+    free_arguments: ClassVar[frozenset[str]] = frozenset({"score", "covariance", "domain", "percentile", "crop"})
     default_training: ClassVar[Training] = Training(epochs=100, batch_size=32, learning_rate=1e-3, betas=(0.85, 0.999))
 
     def __init__(
@@ -118,6 +122,17 @@ class Freak(Model):
             groups=self.groups,
             norm=self.norm,
         )
+
+    def sample(self, training: Training, length: int) -> tuple[dict[str, Any], list[int]]:
+        """One batch of crops, on a processor a small one; any number of clips is enough for the identity covariance."""
+        size = training.batch_size
+        if training.device == "cpu":
+            size = min(size, FEW_ON_CPU)
+        return {**self.arguments, "covariance": "identity"}, [min(self.crop, length)] * size
+
+    def epoch_units(self, *, clips: int, frames: int, shortest: int) -> float:
+        """Frames of the crops."""
+        return clips * min(self.crop, max(shortest, self.frame_context))
 
     def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
         """Mean and standard deviation per bin; and whether the clips suffice for the score."""

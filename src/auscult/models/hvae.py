@@ -56,6 +56,7 @@ class HVAE(WindowModel):
 
     family: ClassVar[str] = "hvae"
     default_training: ClassVar[Training] = Training(epochs=100, batch_size=512)
+    free_arguments: ClassVar[frozenset[str]] = frozenset({"n_latent", "beta", "score"})
     per_member: ClassVar[Mapping[str, int | None]] = {"beta": 0, "score": None}
 
     def __init__(

@@ -6,7 +6,7 @@ References:
     covariance matrices, 2004.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -71,8 +71,9 @@ class Spectral(Model):
     mean: Tensor
     deviation: Tensor
 
-    def build(self) -> None:
-        """There is no network."""
+    def sample(self, training: Training, length: int) -> tuple[dict[str, Any], list[int]]:
+        """As few clips as the components need, and as many again."""
+        return self.arguments, [length] * (4 * self.n_components)
 
     def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
         """All there is to learn: normalisation, the density of clips, the density of frames."""
@@ -119,14 +120,6 @@ class Spectral(Model):
 
     def _standardised(self, frames: Tensor) -> Tensor:
         return ((frames - self.mean) / self.deviation).double()
-
-    def batches(self, frames: Tensor, bank: Bank, training: Training) -> Iterable[Any]:
-        """None: the densities are fitted in closed form or by expectation maximisation, before any training."""
-        return ()
-
-    def loss(self, batch: Any) -> dict[str, Tensor]:
-        """There is none."""
-        return {}
 
     def clip_frame_scores(self, frames: Tensor, machine_id: str) -> Tensor:
         """Negative log likelihood of each frame `[N]` among all training frames: evidence only."""

@@ -54,6 +54,14 @@ class WindowModel(Model):
     def window_maps(self, windows: Tensor, machine_id: str) -> dict[str, Tensor]:
         """Named errors `[B, context * F]` of windows `[B, context * F]`, the one that the score averages first."""
 
+    def sample(self, training: Training, length: int) -> tuple[dict[str, Any], list[int]]:
+        """Two clips, whose windows are one batch."""
+        return self.arguments, [max(1, training.batch_size // 2) + self.context - 1] * 2
+
+    def epoch_units(self, *, clips: int, frames: int, shortest: int) -> float:
+        """All windows."""
+        return frames - clips * (self.context - 1)
+
     def batches(self, frames: Tensor, bank: Bank, training: Training) -> Iterable[Any]:
         """See `draws` and `batch`."""
         windows = self.windows(frames, bank)
