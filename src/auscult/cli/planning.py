@@ -55,12 +55,12 @@ def plan(
         as_json: Print JSON: rows, missing, left_out, estimate; times in seconds, sizes in bytes.
     """
     from auscult.cli.display import counting
-    from auscult.datasets import load_clips, require_training_clips
     from auscult.errors import RunError
     from auscult.processes import default_workers
-    from auscult.recipe import load_recipe, types_left
+    from auscult.recipe import load_recipe
     from auscult.runs.estimate import Outlook, read_rates
     from auscult.runs.plan import make_plan
+    from auscult.runs.request import request_of
     from auscult.runs.stacks import with_stacks
     from auscult.runs.store import NoStore, Store
     from auscult.training import choose_device
@@ -68,24 +68,20 @@ def plan(
     if workers is not None and workers < 1:
         raise RunError(f"--workers is {workers}; give a whole number of at least 1")
     device = choose_device(device)
-    whole = load_recipe(recipe, override or ())
-    chosen = whole.without(without) if without else whole
-    clips = load_clips(data, dataset=dataset, machine_types=machine_type)
-    require_training_clips(clips, data)
-    heard = load_clips(data, dataset=dataset) if machine_type else clips  # the other types are the denoisers' noise
-    types = list(dict.fromkeys(clip.machine_type for clip in clips))
-    left = types_left(whole, chosen, types)
+    asked = request_of(
+        load_recipe(recipe, override or ()), data, without=without or (), dataset=dataset, machine_types=machine_type
+    )
     place = store or (out / "store" if out else None)
     there = Store(place) if place is not None and place.is_dir() else NoStore()
     missing: list[str] = []
     made = make_plan(
-        chosen,
-        [clip for clip in clips if clip.machine_type in left],
+        asked.recipe,
+        asked.clips,
         there,
         device=device,
         weights=weights,
         clean=clean,
-        all_clips=heard,
+        all_clips=asked.all_clips,
         missing=missing,
     )
     made = with_stacks(made, stack)
@@ -96,9 +92,9 @@ def plan(
             found = outlook.rates(known, on_kind=show)
         times = outlook.estimate(found, workers=workers or default_workers(device))
         rests_on = {"kinds": len(found), "given": len(found.keys() & known)}
-    left_out = whole.left_out(without or (), types)
     missing += outlook.too_short()
-    _show(outlook, times, rests_on, missing=missing, left_out=left_out, title=chosen.name, as_json=as_json)
+    title = asked.recipe.name
+    _show(outlook, times, rests_on, missing=missing, left_out=asked.left_out, title=title, as_json=as_json)
     return 1 if missing else 0
 
 

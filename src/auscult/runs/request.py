@@ -1,0 +1,56 @@
+"""What a run is asked for: a recipe without what is left out, and the clips of the machine types that are left."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from auscult.clips import MACHINE_TYPES, Clip
+from auscult.datasets import load_clips, require_training_clips
+from auscult.recipe import Part, Recipe, types_left
+from auscult.runs.denoisers import needs_denoiser
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to plan for.
+
+    Attributes:
+        recipe: without the parts that are left out.
+        clips: of the machine types that have a member.
+        all_clips: also those of other types, where they count: as the noise of denoisers, or as members are for them.
+        denoised: whether a member has a denoiser.
+        left_out: a sentence on each member or machine type that is left out.
+    """
+
+    recipe: Recipe
+    clips: list[Clip]
+    all_clips: list[Clip]
+    denoised: bool
+    left_out: list[str]
+
+
+def request_of(
+    recipe: Recipe,
+    data: Path,
+    *,
+    without: Collection[Part] = (),
+    dataset: str | None = None,
+    machine_types: Sequence[str] | None = None,
+    truth: Path | None = None,
+) -> Request:
+    """Read which clips there are; the arguments are those of `auscult.runs.run.run`.
+
+    Raises:
+        DatasetError: if there is none to train on.
+        RecipeError: if no member is left.
+    """
+    clips = load_clips(data, dataset=dataset, machine_types=machine_types, truth=truth)
+    require_training_clips(clips, data)
+    types = list(dict.fromkeys(clip.machine_type for clip in clips))
+    left_out = recipe.left_out(without, types)
+    rest = recipe.without(without) if without else recipe
+    left = types_left(recipe, rest, types)
+    denoised = needs_denoiser(rest, left)
+    others = {name for member in rest.member for name in member.machine_types or ()} - {*left, *MACHINE_TYPES}
+    every = load_clips(data, dataset=dataset, truth=truth) if machine_types and (denoised or others) else clips
+    return Request(rest, [clip for clip in clips if clip.machine_type in left], every, denoised, left_out)
