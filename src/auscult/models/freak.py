@@ -5,7 +5,7 @@ References:
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -15,9 +15,9 @@ from auscult.errors import ModelError
 from auscult.features.bank import Bank
 from auscult.models.base import Array, Model
 from auscult.models.density import GaussianMixture, shrunk_covariance
-from auscult.models.freak_layers import Network
+from auscult.models.freak_layers import Network, PlainNetwork
 from auscult.models.freak_stage import Norm
-from auscult.models.layers import standardisation
+from auscult.models.layers import quantile, sharing, standardisation
 from auscult.models.welford import Welford
 from auscult.training import Training
 
@@ -213,6 +213,18 @@ class Freak(Model):
             return float(self.density(self._difference(frames)))
         errors = self._errors(frames).cpu().numpy()
         return percentile_score(errors, self.percentile) if self.score == "percentile" else float(errors.mean())
+
+    def plain(self) -> Self:
+        """With the plain network."""
+        return sharing(self, network=PlainNetwork(self.network))
+
+    def plain_scores(self, frames: Tensor, machine: Tensor) -> Tensor:
+        """The score of the clip."""
+        if self.score == "gaussian":
+            scores: Tensor = self.density(self._difference(frames))
+            return scores[0]
+        errors, share = self._errors(frames), self.percentile / 100
+        return errors.mean() if self.score == "mse" else quantile(quantile(errors, share), share)
 
     def clip_maps(self, frames: Tensor, machine_id: str) -> dict[str, Tensor]:
         """Squared error of every predicted value `[N, F]`."""

@@ -7,7 +7,7 @@ References:
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -133,7 +133,19 @@ class Spectral(Model):
                 f"spectral: the clip is pooled before it is scored, so pooling {pooling!r} cannot be applied; leave it "
                 "out, or choose the ratio"
             )
-        return float(self.clip_density(self._pooled(self._standardised(frames))[None]))
+        return float(self._clip_likelihood(frames))
+
+    def plain(self) -> Self:
+        """All operations are plain."""
+        return self
+
+    def plain_scores(self, frames: Tensor, machine: Tensor) -> Tensor:
+        """Negative log likelihood of the pooled clip."""
+        return self._clip_likelihood(frames)
+
+    def _clip_likelihood(self, frames: Tensor) -> Tensor:
+        scores: Tensor = self.clip_density(self._pooled(self._standardised(frames))[None])
+        return scores[0]
 
     def clip_maps(self, frames: Tensor, machine_id: str) -> dict[str, Tensor]:
         """Squared whitened deviation of each value `[N, F]`; a frame's sum is what its score grows with."""
