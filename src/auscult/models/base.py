@@ -63,7 +63,6 @@ class Model(nn.Module, ABC):
         self.fitted = False
         self.history: History = []
         self.generator: torch.Generator | None = None
-        self.generators: tuple[torch.Generator, ...] = ()  # of every member, in the shell of a stack
 
     # What a family defines
 

@@ -16,6 +16,9 @@ from auscult.runs.denoisers import DenoiserJob, plan_denoisers
 from auscult.runs.store import Store, environment, key_of
 from auscult.training import Training
 
+MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
+"""Files of a member in the store."""
+
 
 @dataclass(frozen=True, slots=True)
 class BankJob:
@@ -40,7 +43,11 @@ class BankJob:
 
 @dataclass(frozen=True, slots=True)
 class MemberJob:
-    """Train one member for one machine type, then score its training and test clips."""
+    """Train one member for one machine type, then score its training and test clips.
+
+    Attributes:
+        stack: all that train as one with it, itself included; none if it trains alone.
+    """
 
     machine_type: str
     name: str
@@ -54,6 +61,7 @@ class MemberJob:
     key: str
     scores_facts: dict[str, Any]
     scores_key: str
+    stack: tuple["MemberJob", ...] = ()
 
     @property
     def label(self) -> str:

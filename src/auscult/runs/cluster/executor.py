@@ -14,7 +14,6 @@ from auscult.runs.cluster.node import Site, is_seen, site_of, work, work_once
 from auscult.runs.executors import LISTEN_SECONDS, Failure, Schedule, urgency
 from auscult.runs.jobs import Job, OnProgress, steps_of
 from auscult.runs.plan import BankJob
-from auscult.runs.stacks import StackJob
 from auscult.runs.store import Store
 
 TRIES = 3
@@ -78,8 +77,6 @@ def resources_of(job: Job, gpus_per_job: float) -> dict[str, float]:
     """What Ray must set aside for a job: a processor, and a GPU or a part of one if the job computes there."""
     if isinstance(job, BankJob):
         device = str(job.features.get("device", "cpu") if job.denoiser is None else job.denoiser.training.device)
-    elif isinstance(job, StackJob):
-        device = job.members[0].training.device
     else:
         device = job.training.device
     return {"num_cpus": 1, "num_gpus": gpus_per_job} if device.startswith("cuda") else {"num_cpus": 1}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from auscult.runs.denoisers import DenoiserJob
 from auscult.runs.estimate.rates import Estimate, all_jobs
 from auscult.runs.estimate.sizes import BankSize, denoiser_parameters, n_parameters, sizes_of
-from auscult.runs.jobs import PlannedJob, is_finished
+from auscult.runs.jobs import Job, is_finished
 from auscult.runs.plan import BankJob, MemberJob, Plan
 from auscult.runs.store import Store
 
@@ -52,13 +52,13 @@ def overview(plan: Plan, store: Store, estimate: Estimate | None = None) -> list
         AudioError: if the header of a clip cannot be read.
     """
     sizes = sizes_of(plan.banks)
-    alike: dict[str, dict[str, list[PlannedJob]]] = {machine_type: {} for machine_type in plan.machine_types}
+    alike: dict[str, dict[str, list[Job]]] = {machine_type: {} for machine_type in plan.machine_types}
     for job in all_jobs(plan):
         alike[job.machine_type].setdefault(_what(job), []).append(job)
     return [_row(what, jobs, sizes, store, estimate) for groups in alike.values() for what, jobs in groups.items()]
 
 
-def _what(job: PlannedJob) -> str:
+def _what(job: Job) -> str:
     if isinstance(job, DenoiserJob):
         return "denoiser"
     if isinstance(job, BankJob):
@@ -66,9 +66,7 @@ def _what(job: PlannedJob) -> str:
     return job.family
 
 
-def _row(
-    what: str, jobs: Sequence[PlannedJob], sizes: dict[str, BankSize], store: Store, estimate: Estimate | None
-) -> Row:
+def _row(what: str, jobs: Sequence[Job], sizes: dict[str, BankSize], store: Store, estimate: Estimate | None) -> Row:
     members = [job for job in jobs if isinstance(job, MemberJob)]
     banks = [job for job in jobs if isinstance(job, BankJob)]
     denoisers = [job for job in jobs if isinstance(job, DenoiserJob)]

@@ -7,7 +7,7 @@ from auscult.errors import RunError
 from auscult.processes import single_thread
 from auscult.runs.estimate.sizes import sizes_of
 from auscult.runs.estimate.work import Rates, Work, work_of
-from auscult.runs.jobs import PlannedJob, is_finished
+from auscult.runs.jobs import Job, is_finished
 from auscult.runs.plan import BankJob, Plan
 from auscult.runs.store import Store
 
@@ -90,7 +90,7 @@ def estimate(plan: Plan, rates: Rates, store: Store, *, workers: int = 1) -> Est
     devices = {job.training.device for job in all_jobs(plan) if not isinstance(job, BankJob)}
     at_once = workers if devices <= {"cpu"} else 1
 
-    def together(some: Sequence[PlannedJob]) -> float:
+    def together(some: Sequence[Job]) -> float:
         seconds = [jobs[job.key] for job in some]
         return max(max(seconds, default=0.0), sum(seconds) / at_once)
 
@@ -109,6 +109,6 @@ def _left(plan: Plan, store: Store) -> dict[str, Work]:
     return {job.key: work_of(job, sizes) for job in all_jobs(plan) if not is_finished(job, store)}
 
 
-def all_jobs(plan: Plan) -> list[PlannedJob]:
+def all_jobs(plan: Plan) -> list[Job]:
     """Denoisers, banks, members."""
     return [*plan.denoisers, *plan.banks, *plan.members]
