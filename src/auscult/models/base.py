@@ -53,6 +53,8 @@ class Model(nn.Module, ABC):
     """Arguments that cost next to no time: models that differ in these alone are measured once."""
     frame_context: int = 1
     """Frames that one prediction needs: the shortest clip that can be scored."""
+    least_clips: int = 1
+    """Clips that it needs to learn from."""
 
     def __init__(self, *, n_bins: int) -> None:
         super().__init__()
@@ -90,6 +92,13 @@ class Model(nn.Module, ABC):
         evidence = scores.new_full(frames.shape, torch.nan)
         evidence[first : first + len(scores)] = scores[:, None]
         return {"frame score": evidence}
+
+    def check_features(self, config: Mapping[str, Any]) -> None:  # most take any
+        """Refuse features, by their configuration, on which the model is not defined.
+
+        Raises:
+            ModelError: if they are none for it.
+        """
 
     # What a family with a network defines
 

@@ -4,7 +4,7 @@ References:
     van den Oord et al., WaveNet, arXiv:1609.03499; Wu and He, Group Normalization, arXiv:1803.08494.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -77,6 +77,8 @@ class Freak(Model):
         self.percentile, self.crop = percentile, crop
         self._check_arguments()
         self.frame_context = self.receptive_field() + 1
+        least = {"full": n_bins, "diagonal": 2, "identity": 1}
+        self.least_clips = least[covariance] if score == "gaussian" else 1
         self.register_buffer("mean", torch.zeros(n_bins))
         self.register_buffer("deviation", torch.ones(n_bins))
         self.density = GaussianMixture(n_bins)
@@ -101,6 +103,11 @@ class Freak(Model):
                 f"freak: crop is {self.crop} frames; with {self.n_layers} layers a frame is predicted from the "
                 f"{self.receptive_field()} before it, so choose at least {self.receptive_field() + 1}"
             )
+
+    def check_features(self, config: Mapping[str, Any]) -> None:
+        """Amplitudes are those of decibels."""
+        if self.domain == "amplitude" and config.get("scale") != "log":
+            raise ModelError("the domain 'amplitude' is defined on log-mels; choose scale = \"log\", or leave it out")
 
     def receptive_field(self) -> int:
         """Frames from which one frame is predicted: 31 with three layers, 63 with four."""
@@ -136,8 +143,7 @@ class Freak(Model):
 
     def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
         """Mean and standard deviation per bin; and whether the clips suffice for the score."""
-        least = {"full": self.n_bins, "diagonal": 2, "identity": 1}[self.covariance]
-        if self.score == "gaussian" and bank.n_clips < least:
+        if bank.n_clips < (least := self.least_clips):
             raise ModelError(
                 f"freak: {bank.n_clips} training clips are too few for the {self.covariance} covariance of "
                 f"{self.n_bins} bins, which needs {least}; give more clips, or choose the covariance diagonal (2 "

@@ -63,6 +63,7 @@ class Spectral(Model):
         if not isinstance(n_components, int) or n_components < 1:
             raise ModelError(f"spectral: n_components is {n_components!r}; it must be a whole number of at least 1")
         self.ratio, self.statistics, self.n_components = ratio, tuple(statistics), n_components
+        self.least_clips = 2 * n_components
         self.register_buffer("mean", torch.zeros(n_bins))
         self.register_buffer("deviation", torch.ones(n_bins))
         self.clip_density = GaussianMixture(n_bins * len(self.statistics), n_components)
@@ -73,11 +74,11 @@ class Spectral(Model):
 
     def sample(self, training: Training, length: int) -> tuple[dict[str, Any], list[int]]:
         """As few clips as the components need, and as many again."""
-        return self.arguments, [length] * (4 * self.n_components)
+        return self.arguments, [length] * (2 * self.least_clips)
 
     def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
         """All there is to learn: normalisation, the density of clips, the density of frames."""
-        if bank.n_clips < (least := 2 * self.n_components):
+        if bank.n_clips < (least := self.least_clips):
             raise ModelError(
                 f"spectral: {bank.n_clips} training clips are too few for {self.n_components} components; "
                 f"give at least {least}, or choose fewer components"

@@ -9,7 +9,7 @@ from typing import TypeVar
 from auscult.denoising.learn import learn_denoiser
 from auscult.denoising.streaming import Denoiser
 from auscult.errors import ModelError, RunError
-from auscult.features import FEATURES, Features
+from auscult.features import features_of
 from auscult.features.bank import Bank, build_bank, concatenate
 from auscult.features.front_end import FrontEnd
 from auscult.models import MODELS, Model, load_model
@@ -101,13 +101,7 @@ def front_end_of(job: BankJob, store: Store) -> FrontEnd:
     if job.denoiser is not None:
         folder, device = denoiser_folder(store, job.denoiser), job.denoiser.training.device
         denoiser = Denoiser.load(folder, job.level, device=device)
-    return FrontEnd(features_of(job), channel=job.channel, denoiser=denoiser)
-
-
-def features_of(job: BankJob) -> Features:
-    """The features of a bank."""
-    arguments = {name: value for name, value in job.features.items() if name != "kind"}
-    return FEATURES[job.features["kind"]](**arguments)
+    return FrontEnd(features_of(job.features), channel=job.channel, denoiser=denoiser)
 
 
 def run_bank(job: BankJob, store: Store, on_progress: OnProgress) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from auscult.clips import MACHINE_TYPES, Clip, Split, Subset
 from auscult.errors import RecipeError, nearest, noting
 from auscult.features import Features
-from auscult.members.making import make_features, model_arguments
+from auscult.members.making import make_features, model_arguments, training_of
 from auscult.models import MODELS
 from auscult.recipe import Member, Recipe, builtin_recipes
 from auscult.runs.denoisers import DenoiserJob, plan_denoisers
@@ -291,13 +291,11 @@ def _member_jobs(
     versions: dict[str, str],
 ) -> list[MemberJob]:
     """One job for each seed."""
-    defaults = asdict(MODELS[member.family].default_training)
-    settings = {**defaults, **recipe.training_of(member), "device": device}
     train = tuple(job for job in banks if job.split == "train")
     test = tuple(job for job in banks if job.split == "test")
     jobs = []
     for repeat in range(recipe.repeats):
-        training = Training(**{**settings, "seed": recipe.seed + repeat})
+        training = training_of(member, recipe, device=device, seed=recipe.seed + repeat)
         facts = {
             "member": f"{machine_type} {member.name}" + (f" seed {training.seed}" if repeat else ""),
             "family": member.family,
