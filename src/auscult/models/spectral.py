@@ -7,7 +7,7 @@ References:
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -71,10 +71,6 @@ class Spectral(Model):
 
     mean: Tensor
     deviation: Tensor
-
-    def sample(self, training: Training, length: int) -> tuple[dict[str, Any], list[int]]:
-        """As few clips as the components need, and as many again."""
-        return self.arguments, [length] * (2 * self.least_clips)
 
     def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
         """All there is to learn: normalisation, the density of clips, the density of frames."""

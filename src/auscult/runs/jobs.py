@@ -15,8 +15,8 @@ from auscult.features.front_end import FrontEnd
 from auscult.models import MODELS, Model, load_model
 from auscult.processes import single_thread
 from auscult.runs.denoisers import DenoiserJob
-from auscult.runs.plan import CHECKPOINT, MODEL, BankJob, MemberJob
-from auscult.runs.stacks import train_stack
+from auscult.runs.plan import BankJob, MemberJob
+from auscult.runs.stacks import CHECKPOINT, MODEL, train_stack
 from auscult.runs.store import Store
 
 Read = TypeVar("Read")

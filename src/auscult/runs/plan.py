@@ -16,9 +16,6 @@ from auscult.runs.denoisers import DenoiserJob, plan_denoisers
 from auscult.runs.store import Store, environment, key_of
 from auscult.training import Training
 
-MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
-"""Files of a member in the store."""
-
 
 @dataclass(frozen=True, slots=True)
 class BankJob:

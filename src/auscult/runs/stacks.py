@@ -11,8 +11,11 @@ from auscult.errors import AuscultError, RunError
 from auscult.features.bank import Bank
 from auscult.models import MODELS, Model
 from auscult.models.stacking import fit_stack, in_common
-from auscult.runs.plan import CHECKPOINT, MODEL, MemberJob, Plan
+from auscult.runs.plan import MemberJob, Plan
 from auscult.runs.store import Store, key_of
+
+MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
+"""Files of a member, or of a stack, in the store."""
 
 Stacking = Literal["auto", "on", "off"]
 
