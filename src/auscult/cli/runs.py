@@ -54,7 +54,7 @@ def run(
         workers: Jobs at the same time, each a process with one thread; by default as many as processors, 1 on a GPU.
         cluster: Do the jobs on a Ray cluster: auto for the one of this machine, or HOST:PORT of its head.
         gpus_per_job: On a cluster, the part of a GPU that each job gets, for instance 0.25; 1 by default.
-        stack: Train members of the same features and shapes as one: auto (on a GPU), on or off.
+        stack: Train members of the same features and shapes as one: auto (as yet nowhere), on or off.
     """
     from rich.console import Console
 

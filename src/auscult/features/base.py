@@ -2,6 +2,7 @@
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -23,6 +24,8 @@ class Features(ABC):
     kind: ClassVar[str]
     places: ClassVar[frozenset[str]] = frozenset()
     """Arguments that say where something lies: they change nothing in the result, and no file names them."""
+    limits: ClassVar[Mapping[str, int]] = {}
+    """Greatest arguments that a file from elsewhere may ask for."""
     sample_rate: int
     n_bins: int
     frame_rate: float

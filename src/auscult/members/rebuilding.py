@@ -11,18 +11,15 @@ from torch import Tensor
 from auscult.denoising.streaming import Denoiser
 from auscult.denoising.unet import UNet
 from auscult.errors import DetectorError
-from auscult.features import FEATURES, Features
+from auscult.features import FEATURES, Features, features_of
 from auscult.features.front_end import FrontEnd
 from auscult.members.entries import DenoiserEntry, FrontEndEntry, PartEntry
-from auscult.members.making import check_arguments
+from auscult.members.making import check_arguments, known
 from auscult.models import MODELS, Model
 from auscult.models.saved import filled
 
-LIMITS = {"sample_rate": 768000, "n_fft": 65536, "n_mels": 8192, "hop_length": 768000}
-"""Greatest arguments of features."""
-
 MOST = 2**20
-"""Greatest whole number among the arguments of a model."""
+"""Greatest whole number among the arguments of a model, and of features that have no `limits` of their own."""
 
 
 def front_end_of(entry: FrontEndEntry, blobs: Mapping[str, bytes], *, device: str) -> FrontEnd:
@@ -36,19 +33,17 @@ def front_end_of(entry: FrontEndEntry, blobs: Mapping[str, bytes], *, device: st
 
 
 def _features(config: Mapping[str, Any], *, device: str) -> Features:
-    arguments = dict(config)
-    kind = arguments.pop("kind", None)
-    if not isinstance(kind, str) or kind not in FEATURES:
-        raise DetectorError(f"features of kind {kind!r}; known are {', '.join(FEATURES)}")
-    if "weights" in arguments:
-        raise DetectorError("features with a folder of weights, which a detector never names")
-    for name, most in LIMITS.items():
-        if isinstance(value := arguments.get(name, 1), int) and value > most:
+    kind = known(config.get("kind"), FEATURES, f"features of kind {config.get('kind')!r}")
+    arguments = {name: value for name, value in config.items() if name != "kind"}
+    for name, value in arguments.items():
+        if name in kind.places:
+            raise DetectorError(f"features with a place, {name}, which a detector never names")
+        if isinstance(value, int) and value > (most := kind.limits.get(name, MOST)):
             raise DetectorError(f"features with {name} = {value}, more than {most}")
     if "device" in arguments:
         arguments["device"] = device
-    check_arguments(arguments, FEATURES[kind], f"features of kind {kind!r}")
-    return FEATURES[kind](**arguments)
+    check_arguments(arguments, kind, f"features of kind {kind.kind!r}")
+    return features_of({"kind": kind.kind, **arguments})
 
 
 def _denoiser(entry: DenoiserEntry, blobs: Mapping[str, bytes], *, device: str) -> Denoiser:
@@ -68,9 +63,7 @@ def model_of(entry: PartEntry, blobs: Mapping[str, bytes], *, device: str) -> Mo
     Raises:
         AuscultError, or what constructors raise for arguments that do not fit.
     """
-    if entry.family not in MODELS:
-        raise DetectorError(f"the family {entry.family!r}; known are {', '.join(MODELS)}")
-    family = MODELS[entry.family]
+    family = known(entry.family, MODELS, f"the family {entry.family!r}")
     if any(abs(number) > MOST for number in _whole_numbers(entry.arguments)):
         raise DetectorError(f"the model {entry.name!r} with an argument greater than {MOST}")
     check_arguments(entry.arguments, family, f"the model {entry.name!r}")

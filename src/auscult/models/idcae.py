@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
@@ -185,6 +185,18 @@ class IDCAE(WindowModel):
             "error under the matching label": self._errors(windows, match),
             "error under the best non-matching label": min(others, key=lambda errors: float(errors.mean())),
         }
+
+    def plain(self) -> Self:
+        """All operations are plain."""
+        return self
+
+    def plain_scores(self, frames: Tensor, machine: Tensor) -> Tensor:
+        """Frame scores of one clip, standardised first."""
+        return super().plain_scores(self._standardised(frames), machine)
+
+    def plain_window_scores(self, windows: Tensor, machine: Tensor) -> Tensor:
+        """Mean error of standardised windows under the label of the machine."""
+        return self._error(self(windows, machine.expand(windows.shape[0])), windows).mean(dim=1)
 
     def _errors(self, windows: Tensor, label: int) -> Tensor:
         labels = torch.full((len(windows),), label, device=windows.device)

@@ -104,6 +104,15 @@ class WindowModel(Model):
         maps = self.window_maps(window_view(frames, self.context), machine_id)
         return {name: self._overlapped(errors) for name, errors in maps.items()}
 
+    def plain_scores(self, frames: Tensor, machine: Tensor) -> Tensor:
+        """Scores of the windows."""
+        places = torch.arange(frames.shape[0] - self.context + 1)[:, None] + torch.arange(self.context)
+        return self.plain_window_scores(frames[places].flatten(start_dim=1), machine)
+
+    def plain_window_scores(self, windows: Tensor, machine: Tensor) -> Tensor:
+        """Scores `[B]` of windows `[B, context * F]`, as ONNX can say it."""
+        return self.window_scores(windows, "")
+
     def _overlapped(self, errors: Tensor) -> Tensor:
         """Mean over overlapping windows `[W, context * F]` -> `[W + context - 1, F]`."""
         count = len(errors)

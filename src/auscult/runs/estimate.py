@@ -11,7 +11,7 @@ from auscult.errors import RunError
 from auscult.models import MODELS
 from auscult.processes import single_thread
 from auscult.runs.denoisers import DenoiserJob
-from auscult.runs.jobs import PlannedJob, is_finished
+from auscult.runs.jobs import Job, is_finished
 from auscult.runs.plan import BankJob, MemberJob, Plan
 from auscult.runs.store import Store
 from auscult.runs.work import Work, outline_of, work_of
@@ -82,7 +82,7 @@ class Outlook:
 
     def __init__(self, plan: Plan, store: Store) -> None:
         self.plan, self.store = plan, store
-        self.jobs: list[PlannedJob] = [*plan.denoisers, *plan.banks, *plan.members]
+        self.jobs: list[Job] = [*plan.denoisers, *plan.banks, *plan.members]
         self._counted: dict[tuple[str, str, int], int] = {}
 
     @cached_property
@@ -136,7 +136,7 @@ class Outlook:
         devices = {job.training.device for job in self.jobs if not isinstance(job, BankJob)}
         at_once = workers if devices <= {"cpu"} else 1
 
-        def together(jobs: Sequence[PlannedJob]) -> float:
+        def together(jobs: Sequence[Job]) -> float:
             some = [seconds[job.key] for job in jobs]
             return max(max(some, default=0.0), sum(some) / at_once)
 
@@ -145,12 +145,12 @@ class Outlook:
 
     def rows(self, estimate: Estimate | None = None) -> list[Row]:
         """The rows of a plan's table: machine types in order; denoiser, features and families of each."""
-        alike: dict[tuple[str, str], list[PlannedJob]] = {}
+        alike: dict[tuple[str, str], list[Job]] = {}
         for job in sorted(self.jobs, key=lambda job: self.plan.machine_types.index(job.machine_type)):
             alike.setdefault((job.machine_type, what_of(job)), []).append(job)
         return [self._row(*names, jobs, estimate) for names, jobs in alike.items()]
 
-    def _row(self, machine_type: str, what: str, jobs: Sequence[PlannedJob], estimate: Estimate | None) -> Row:
+    def _row(self, machine_type: str, what: str, jobs: Sequence[Job], estimate: Estimate | None) -> Row:
         banks = [job for job in jobs if isinstance(job, BankJob)]
         trained = [job for job in jobs if not isinstance(job, BankJob)]
         parameters = [self.n_parameters(job) for job in trained]
@@ -195,7 +195,7 @@ class Outlook:
         ]
 
 
-def what_of(job: PlannedJob) -> str:
+def what_of(job: Job) -> str:
     """What tables call a job: see `Row`."""
     match job:
         case DenoiserJob():

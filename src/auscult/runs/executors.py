@@ -12,7 +12,6 @@ from auscult.processes import Crew, TaskNews, require_workers, tell
 from auscult.runs.denoisers import DenoiserJob
 from auscult.runs.jobs import DONE, FAILED, NOT_RUN, Job, OnProgress, is_finished, needs, run_job, steps_of
 from auscult.runs.plan import BankJob, MemberJob
-from auscult.runs.stacks import StackJob
 from auscult.runs.store import Store
 
 LISTEN_SECONDS = 0.1
@@ -173,7 +172,6 @@ class Schedule:
         self.on_progress = on_progress
         self._waiting: list[Job] = []
         self._finished: set[str] = set()
-        self._stack_of = {member.key: job.key for job in jobs if isinstance(job, StackJob) for member in job.members}
         self.failures: list[Failure] = []
         for job in jobs:
             if is_finished(job, store):
@@ -189,16 +187,11 @@ class Schedule:
     def start(self) -> Job | None:
         """The next job; none if there is none, or not before another one has ended."""
         for job in self._waiting:
-            if self._finished.issuperset(self._awaited(job)):
+            if self._finished.issuperset(other.key for other in needs(job)):
                 self._waiting.remove(job)
                 self.on_progress(job.label, 0, steps_of(job), "")
                 return job
         return None
-
-    def _awaited(self, job: Job) -> set[str]:
-        """What must have ended before a job starts: what it needs, and the stack that trains it."""
-        stack = {self._stack_of[job.key]} if job.key in self._stack_of else set()
-        return stack | {other.key for other in needs(job)}
 
     def end(self, job: Job, reason: str | None) -> None:
         """Note that a job was done, or the reason why it was not; then those that need it cannot be."""
@@ -209,10 +202,7 @@ class Schedule:
             self._fail(job, FAILED, reason)
 
     def _fail(self, job: Job, kind: str, reason: str) -> None:
-        if isinstance(job, StackJob):  # no loss: its members train alone
-            self._finished.add(job.key)
-        else:
-            self.failures.append(Failure(kind, job.label, reason))
+        self.failures.append(Failure(kind, job.label, reason))
         self.on_progress(job.label, 0, steps_of(job), kind)
         for other in [other for other in self._waiting if job.key in {need.key for need in needs(other)}]:
             if other in self._waiting:
@@ -227,7 +217,5 @@ def urgency(job: Job) -> tuple[int, int]:
             return 0, -job.training.epochs * job.training.batch_size * job.settings.steps
         case BankJob():
             return 1, -len(job.clips) * (1 if job.denoiser is None else DENOISING_FACTOR)
-        case StackJob():
-            return 2, sum(urgency(member)[1] for member in job.members)
         case MemberJob():
             return 2, -job.training.epochs * sum(len(bank.clips) for bank in job.train)

@@ -9,7 +9,7 @@ from typing import Any
 from auscult.clips import MACHINE_TYPES, Clip, Split, Subset
 from auscult.errors import RecipeError, nearest, noting
 from auscult.features import Features
-from auscult.members.making import make_features, model_arguments
+from auscult.members.making import make_features, model_arguments, training_of
 from auscult.models import MODELS
 from auscult.recipe import Member, Recipe, builtin_recipes
 from auscult.runs.denoisers import DenoiserJob, plan_denoisers
@@ -40,7 +40,11 @@ class BankJob:
 
 @dataclass(frozen=True, slots=True)
 class MemberJob:
-    """Train one member for one machine type, then score its training and test clips."""
+    """Train one member for one machine type, then score its training and test clips.
+
+    Attributes:
+        stack: all that train as one with it, itself included; none if it trains alone.
+    """
 
     machine_type: str
     name: str
@@ -54,6 +58,7 @@ class MemberJob:
     key: str
     scores_facts: dict[str, Any]
     scores_key: str
+    stack: tuple["MemberJob", ...] = ()
 
     @property
     def label(self) -> str:
@@ -283,13 +288,11 @@ def _member_jobs(
     versions: dict[str, str],
 ) -> list[MemberJob]:
     """One job for each seed."""
-    defaults = asdict(MODELS[member.family].default_training)
-    settings = {**defaults, **recipe.training_of(member), "device": device}
     train = tuple(job for job in banks if job.split == "train")
     test = tuple(job for job in banks if job.split == "test")
     jobs = []
     for repeat in range(recipe.repeats):
-        training = Training(**{**settings, "seed": recipe.seed + repeat})
+        training = training_of(member, recipe, device=device, seed=recipe.seed + repeat)
         facts = {
             "member": f"{machine_type} {member.name}" + (f" seed {training.seed}" if repeat else ""),
             "family": member.family,

@@ -17,7 +17,7 @@ from auscult.runs.jobs import Job, OnProgress, is_finished, needs
 from auscult.runs.plan import Plan, make_plan
 from auscult.runs.request import request_of
 from auscult.runs.results import Results, read_results
-from auscult.runs.stacks import Stacking, stacks_of, with_stacks
+from auscult.runs.stacks import Stacking, with_stacks
 from auscult.runs.store import Store, environment, key_of
 
 READING = "reading files"
@@ -92,7 +92,7 @@ def run(
         weights: folder of published weights, for features that need them.
         workers: jobs at the same time, each in a process with one thread; 1 is this process.
         executor: where jobs run instead, for instance on a cluster; it decides how many at the same time.
-        stack: whether members of the same shapes train as one: `"auto"` (on a GPU), `"on"` or `"off"`.
+        stack: whether members of the same shapes train as one: `"auto"` (as yet nowhere), `"on"` or `"off"`.
         pages: writes report, tables and figures beside the results; none are written if it is not given.
         on_plan: called with the plan before the first job.
         on_progress: called as files are read for the plan, and as jobs advance.
@@ -124,8 +124,9 @@ def run(
         sign(out, asked.recipe, {**identity, **read_as})
         if on_plan is not None:
             on_plan(plan)
-        failures = executor.run([*plan.denoisers, *plan.banks, *stacks_of(plan), *plan.members], artefacts, advance)
-        labels = [job.label for jobs in (plan.denoisers, plan.banks, plan.members) for job in jobs]
+        jobs: list[Job] = [*plan.denoisers, *plan.banks, *plan.members]
+        failures = executor.run(jobs, artefacts, advance)
+        labels = [job.label for job in jobs]
         failures.sort(key=lambda failure: labels.index(failure.label))
         done = Run(out, asked.recipe, data, _finished(plan, artefacts), artefacts, None, failures)
         if not done.plan.members:

@@ -16,7 +16,7 @@ from auscult.features.bank import Bank, bank_of
 from auscult.features.front_end import FrontEnd
 from auscult.models import MODELS, Model
 from auscult.runs.denoisers import DenoiserJob
-from auscult.runs.jobs import PlannedJob
+from auscult.runs.jobs import Job
 from auscult.runs.plan import BankJob, MemberJob
 from auscult.sound.audio import probe
 
@@ -38,7 +38,7 @@ class Work(NamedTuple):
     measure: Callable[[], float]
 
 
-def work_of(job: PlannedJob, frames: Mapping[str, Sequence[int]]) -> Iterator[Work]:
+def work_of(job: Job, frames: Mapping[str, Sequence[int]]) -> Iterator[Work]:
     """The work in a job; `frames` of each clip of the banks, by their keys."""
     match job:
         case DenoiserJob():

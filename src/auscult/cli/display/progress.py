@@ -55,12 +55,9 @@ class Display:
         for bar in self._jobs.values():
             self._progress.remove_task(bar)
         self._jobs.clear()
-        from auscult.runs.stacks import stacks_of
-
         kinds: dict[str, Sequence[Any]] = {
             "denoisers": plan.denoisers,
             "features": plan.banks,
-            "stacks": stacks_of(plan),
             "members": plan.members,
         }
         for name, jobs in kinds.items():

@@ -15,7 +15,6 @@ from auscult.runs.cluster.node import Site, is_seen, site_of, work, work_once
 from auscult.runs.executors import Failure, Schedule, urgency, work_off
 from auscult.runs.jobs import Job, OnProgress, steps_of
 from auscult.runs.plan import BankJob
-from auscult.runs.stacks import StackJob
 from auscult.runs.store import Store
 
 TRIES = 3
@@ -84,7 +83,7 @@ def resources_of(job: Job, gpus_per_job: float) -> dict[str, float]:
     if isinstance(job, BankJob):
         device = str(job.features.get("device", "cpu") if job.denoiser is None else job.denoiser.training.device)
     else:
-        device = (job.members[0] if isinstance(job, StackJob) else job).training.device
+        device = job.training.device
     return {"num_cpus": 1, "num_gpus": gpus_per_job} if device.startswith("cuda") else {"num_cpus": 1}
 
 
