@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auscult import __version__
-from auscult.denoising.levels import load_unet
-from auscult.denoising.streaming import Denoiser
 from auscult.detector import Detector, Machine
 from auscult.detector.learn.recordings import find_recordings
 from auscult.errors import DetectorError, RunError, nearest
 from auscult.features.front_end import FrontEnd
 from auscult.members.ensembles import nodes_of
 from auscult.members.entries import FrontEndEntry
-from auscult.members.making import make_features
 from auscult.members.part import Part
+from auscult.members.rebuilding import front_end_of
 from auscult.models import load_model
 from auscult.recipe import Recipe, load_recipe
 from auscult.runs.parts import RunPart, read_part
@@ -215,15 +213,13 @@ def _parts(
 
 
 def _front_end(member: str, entry: FrontEndEntry, *, store: Path, weights: Path | None) -> FrontEnd:
-    denoiser = None
+    blobs = {}
     if entry.denoiser is not None:
-        file = store / entry.denoiser.tensors
-        if not file.is_file():
+        try:
+            blobs[entry.denoiser.tensors] = (store / entry.denoiser.tensors).read_bytes()
+        except OSError as error:
             raise RunError(
                 f"member {member!r} has a denoiser, and {store} does not hold the one that it was trained with; give "
                 "the run's store with --store"
-            )
-        denoiser = Denoiser(load_unet(file), sample_rate=entry.denoiser.sample_rate)
-    table = {key: value for key, value in entry.features.items() if key != "device"}  # of the run
-    features = make_features(table, sample_rate=16000, weights=weights, where=f"member {member!r}")
-    return FrontEnd(features, channel=entry.channel, denoiser=denoiser)
+            ) from error
+    return front_end_of(entry, blobs, device="cpu", weights=weights)

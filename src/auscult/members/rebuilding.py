@@ -3,6 +3,7 @@
 import json
 import struct
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,17 +23,20 @@ MOST = 2**20
 """Greatest whole number among the arguments of a model, and of features that have no `limits` of their own."""
 
 
-def front_end_of(entry: FrontEndEntry, blobs: Mapping[str, bytes], *, device: str) -> FrontEnd:
-    """The front end that an entry describes.
+def front_end_of(
+    entry: FrontEndEntry, blobs: Mapping[str, bytes], *, device: str, weights: Path | None = None
+) -> FrontEnd:
+    """The front end that an entry describes; `weights` is the folder of published ones, for features that need them.
 
     Raises:
         AuscultError, or what constructors raise for arguments that do not fit.
     """
     denoiser = None if entry.denoiser is None else _denoiser(entry.denoiser, blobs, device=device)
-    return FrontEnd(_features(entry.features, device=device), channel=entry.channel, denoiser=denoiser)
+    features = _features(entry.features, device=device, weights=weights)
+    return FrontEnd(features, channel=entry.channel, denoiser=denoiser)
 
 
-def _features(config: Mapping[str, Any], *, device: str) -> Features:
+def _features(config: Mapping[str, Any], *, device: str, weights: Path | None) -> Features:
     kind = known(config.get("kind"), FEATURES, f"features of kind {config.get('kind')!r}")
     arguments = {name: value for name, value in config.items() if name != "kind"}
     for name, value in arguments.items():
@@ -43,6 +47,8 @@ def _features(config: Mapping[str, Any], *, device: str) -> Features:
     if "device" in arguments:
         arguments["device"] = device
     check_arguments(arguments, kind, f"features of kind {kind.kind!r}")
+    if weights is not None and "weights" in kind.places:
+        arguments["weights"] = str(weights)
     return features_of({"kind": kind.kind, **arguments})
 
 

@@ -8,13 +8,14 @@ from math import isfinite
 from pathlib import Path
 
 from auscult.errors import RunError
+from auscult.features import features_of
 from auscult.models import MODELS
 from auscult.processes import single_thread
 from auscult.runs.denoisers import DenoiserJob
 from auscult.runs.jobs import Job, is_finished
 from auscult.runs.plan import BankJob, MemberJob, Plan
 from auscult.runs.store import Store
-from auscult.runs.work import Work, outline_of, work_of
+from auscult.runs.work import Work, work_of
 from auscult.sound.audio import AudioInfo, probe
 
 FORMAT = 2
@@ -94,7 +95,7 @@ class Outlook:
             part = (bank.machine_type, bank.split, bank.subset)
             if part not in read:
                 read[part] = [_header(clip.path, known) for clip in bank.clips]
-            features = outline_of(bank)
+            features = features_of(bank.features, outline=True)
             found[bank.key] = [features.n_frames(round(info.duration * features.sample_rate)) for info in read[part]]
         return found
 
@@ -155,6 +156,7 @@ class Outlook:
         trained = [job for job in jobs if not isinstance(job, BankJob)]
         parameters = [self.n_parameters(job) for job in trained]
         epochs = [job.training.epochs for job in trained]
+        widths = [features_of(job.features, outline=True).n_bins for job in banks]
         return Row(
             machine_type,
             what,
@@ -164,7 +166,9 @@ class Outlook:
             total_parameters=sum(parameters),
             clips=sum(len(job.clips) for job in banks) or max(map(_clips_heard, trained)),
             epochs=(min(epochs), max(epochs)) if trained else None,
-            n_bytes=sum(4 * sum(self.frames[job.key]) * outline_of(job).n_bins for job in banks),
+            n_bytes=sum(
+                4 * sum(self.frames[job.key]) * features_of(job.features, outline=True).n_bins for job in banks
+            ),
             seconds=sum(estimate.jobs[job.key] for job in jobs) if estimate else None,
         )
 

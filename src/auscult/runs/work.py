@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from auscult.features import FEATURES, Features
+from auscult.features import Features, features_of
 from auscult.features.bank import Bank, bank_of
 from auscult.features.front_end import FrontEnd
 from auscult.models import MODELS, Model
@@ -44,7 +44,7 @@ def work_of(job: Job, frames: Mapping[str, Sequence[int]]) -> Iterator[Work]:
         case DenoiserJob():
             yield _denoising(job, TRAINING * _seconds_of_mixtures(job))
         case BankJob():
-            features, rate = outline_of(job), probe(job.clips[0].path).sample_rate
+            features, rate = features_of(job.features, outline=True), probe(job.clips[0].path).sample_rate
             kind = _kind(job.features["kind"], **features.config() | {"sha1": None}, file=rate)
             yield Work(kind, sum(frames[job.key]), partial(_measure_features, features, rate))
             if job.denoiser is not None:
@@ -52,12 +52,6 @@ def work_of(job: Job, frames: Mapping[str, Sequence[int]]) -> Iterator[Work]:
         case MemberJob():
             train, test = ([n for bank in banks for n in frames[bank.key]] for banks in (job.train, job.test))
             yield from _member_work(job, MODELS[job.family](**job.arguments), train, test)
-
-
-def outline_of(bank: BankJob) -> Features:
-    """The features of a bank, without the files that they may need."""
-    arguments = {name: value for name, value in bank.features.items() if name != "kind"}
-    return FEATURES[bank.features["kind"]].outline(**arguments)
 
 
 def _seconds_of_mixtures(job: DenoiserJob) -> float:
