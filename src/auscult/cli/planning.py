@@ -59,9 +59,7 @@ def plan(
     from auscult.processes import default_workers
     from auscult.recipe import load_recipe
     from auscult.runs.estimate import Outlook, read_rates
-    from auscult.runs.plan import make_plan
-    from auscult.runs.request import request_of
-    from auscult.runs.stacks import with_stacks
+    from auscult.runs.request import plan_for, request_of
     from auscult.runs.store import NoStore, Store
     from auscult.training import choose_device
 
@@ -74,17 +72,7 @@ def plan(
     place = store or (out / "store" if out else None)
     there = Store(place) if place is not None and place.is_dir() else NoStore()
     missing: list[str] = []
-    made = make_plan(
-        asked.recipe,
-        asked.clips,
-        there,
-        device=device,
-        weights=weights,
-        clean=clean,
-        all_clips=asked.all_clips,
-        missing=missing,
-    )
-    made = with_stacks(made, stack)
+    made = plan_for(asked, there, device=device, weights=weights, clean=clean, stack=stack, missing=missing)
     known = read_rates(rates) if rates is not None else {}
     outlook, times, rests_on = Outlook(made, there), None, dict[str, int]()
     if not no_estimate:

@@ -1,6 +1,6 @@
 """From a finished run to a detector: the members of one of its systems, as they were trained."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,38 +97,40 @@ def pack(
         raise DetectorError(
             f"the protocol {protocol!r} is unknown{nearest(protocol, PROTOCOLS)}; it can be {', '.join(PROTOCOLS)}"
         )
-    results, recipe = read_results(run), _recipe_of(run)
+    system, recipe = system or read_results(run).headline[0], _recipe_of(run)
     kind = _machine_type(run, machine_type)
     members = _members(run, kind, recipe)
-    nodes = nodes_of(recipe)
-    known = [*members, *(node.name for node in nodes)]
-    system = system or results.headline[0]
-    if system not in known:
-        raise DetectorError(
-            f"{run} has no system {system!r} for {kind}{nearest(system, known)}; it has {', '.join(known)}"
-        )
-    leaves = {name: _scores_of(run, name, kind) for name in members}
-    scales, choices = member_scales(nodes, leaves, protocol, system=system)
-    parts = _parts(run, kind, members, scales, store=store or run / "store", weights=weights)
+    scales, choices = _scales(run, kind, recipe, list(members), system=system, protocol=protocol)
     protocol = "none" if system in members else protocol
-    detector = Detector(
-        parts,
-        {id_: Machine(id_, id_) for id_ in sorted({id_ for member in members.values() for id_ in member.part.ids})},
-        window_seconds,
-        step_seconds,
-        provenance={
-            "made_by": "auscult pack",
-            "auscult": __version__,
-            "run": run.resolve().name,
-            "machine_type": kind,
-            "system": system,
-            "protocol": protocol,
-            "recipe": recipe.model_dump(mode="json", exclude_none=True),
-        },
-        licence=licence,
-    )
+    provenance = {
+        "made_by": "auscult pack",
+        "auscult": __version__,
+        "run": run.resolve().name,
+        "machine_type": kind,
+        "system": system,
+        "protocol": protocol,
+        "recipe": recipe.model_dump(mode="json", exclude_none=True),
+    }
+    parts = _parts(run, kind, members, scales, store=store or run / "store", weights=weights)
+    ids = sorted({id_ for member in members.values() for id_ in member.part.ids})
+    machines = {id_: Machine(id_, id_) for id_ in ids}
+    detector = Detector(parts, machines, window_seconds, step_seconds, provenance=provenance, licence=licence)
     heard = frozenset(clip for name in scales for clip in members[name].heard)
     return Packed(detector, system, protocol, choices, _warnings(recipe, protocol, choices), heard)
+
+
+def _scales(
+    run: Path, machine_type: str, recipe: Recipe, members: Sequence[str], *, system: str, protocol: str
+) -> tuple[dict[str, Scale], list[Choice]]:
+    """The members that a system is made of, with their scales, and what the protocol chose."""
+    nodes = nodes_of(recipe)
+    known = [*members, *(node.name for node in nodes)]
+    if system not in known:
+        raise DetectorError(
+            f"{run} has no system {system!r} for {machine_type}{nearest(system, known)}; it has {', '.join(known)}"
+        )
+    leaves = {name: _scores_of(run, name, machine_type) for name in members}
+    return member_scales(nodes, leaves, protocol, system=system)
 
 
 def _warnings(recipe: Recipe, protocol: str, choices: list[Choice]) -> list[str]:

@@ -166,9 +166,7 @@ class Outlook:
             total_parameters=sum(parameters),
             clips=sum(len(job.clips) for job in banks) or max(map(_clips_heard, trained)),
             epochs=(min(epochs), max(epochs)) if trained else None,
-            n_bytes=sum(
-                4 * sum(self.frames[job.key]) * features_of(job.features, outline=True).n_bins for job in banks
-            ),
+            n_bytes=sum(4 * sum(self.frames[job.key]) * width for job, width in zip(banks, widths, strict=True)),
             seconds=sum(estimate.jobs[job.key] for job in jobs) if estimate else None,
         )
 

@@ -8,6 +8,9 @@ from auscult.clips import MACHINE_TYPES, Clip
 from auscult.datasets import load_clips, require_training_clips
 from auscult.recipe import Part, Recipe, types_left
 from auscult.runs.denoisers import needs_denoiser
+from auscult.runs.plan import Plan, make_plan
+from auscult.runs.stacks import Stacking, with_stacks
+from auscult.runs.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +57,31 @@ def request_of(
     others = {name for member in rest.member for name in member.machine_types or ()} - {*left, *MACHINE_TYPES}
     every = load_clips(data, dataset=dataset, truth=truth) if machine_types and (denoised or others) else clips
     return Request(rest, [clip for clip in clips if clip.machine_type in left], every, denoised, left_out)
+
+
+def plan_for(
+    asked: Request,
+    store: Store,
+    *,
+    device: str,
+    weights: Path | None,
+    clean: Path | None,
+    stack: Stacking,
+    missing: list[str] | None = None,
+) -> Plan:
+    """The plan of what is asked for; the arguments are those of `make_plan` and `with_stacks`.
+
+    Raises:
+        AuscultError: see there.
+    """
+    plan = make_plan(
+        asked.recipe,
+        asked.clips,
+        store,
+        device=device,
+        weights=weights,
+        clean=clean,
+        all_clips=asked.all_clips,
+        missing=missing,
+    )
+    return with_stacks(plan, stack)

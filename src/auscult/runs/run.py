@@ -14,10 +14,10 @@ from auscult.runs.executors import Executor, Failure, LocalExecutor
 from auscult.runs.folder import publish, write_results
 from auscult.runs.identity import sign, taken
 from auscult.runs.jobs import Job, OnProgress, is_finished, needs
-from auscult.runs.plan import Plan, make_plan
-from auscult.runs.request import request_of
+from auscult.runs.plan import Plan
+from auscult.runs.request import plan_for, request_of
 from auscult.runs.results import Results, read_results
-from auscult.runs.stacks import Stacking, with_stacks
+from auscult.runs.stacks import Stacking
 from auscult.runs.store import Store, environment, key_of
 
 READING = "reading files"
@@ -110,16 +110,7 @@ def run(
         identity["clean"] = str(clean.resolve())
     with taken(out, asked.recipe, identity):
         artefacts = Store(store or out / "store", on_read=lambda done, total: advance(READING, done, total, ""))
-        plan = make_plan(
-            asked.recipe,
-            asked.clips,
-            artefacts,
-            device=device,
-            weights=weights,
-            clean=clean,
-            all_clips=asked.all_clips,
-        )
-        plan = with_stacks(plan, stack)
+        plan = plan_for(asked, artefacts, device=device, weights=weights, clean=clean, stack=stack)
         read_as = {"dataset": dataset, "truth": str(truth.resolve()) if truth else None}  # may change: new labels
         sign(out, asked.recipe, {**identity, **read_as})
         if on_plan is not None:
