@@ -54,7 +54,7 @@ def run(
         workers: Jobs at the same time, each a process with one thread; by default as many as processors, 1 on a GPU.
         cluster: Do the jobs on a Ray cluster: auto for the one of this machine, or HOST:PORT of its head.
         gpus_per_job: On a cluster, the part of a GPU that each job gets, for instance 0.25; 1 by default.
-        stack: Train members of the same features and shapes as one: auto (on a GPU), on or off.
+        stack: Train members of the same features and shapes as one: auto (as yet nowhere), on or off.
     """
     from rich.console import Console
 
@@ -105,8 +105,9 @@ def _place(
 ) -> "Iterator[tuple[str, Executor]]":
     """The device of a run and what runs its jobs there."""
     from auscult.errors import RunError
+    from auscult.processes import default_workers
     from auscult.runs.cluster import RayExecutor, cluster_device, connected
-    from auscult.runs.executors import default_workers, executor_for
+    from auscult.runs.executors import LocalExecutor
     from auscult.training import choose_device
 
     if cluster is not None:
@@ -117,7 +118,7 @@ def _place(
     if gpus_per_job is not None:
         raise RunError("--gpus-per-job is for jobs on a cluster: give --cluster, or --workers instead")
     device = choose_device(device)
-    yield device, executor_for(default_workers(device) if workers is None else workers)
+    yield device, LocalExecutor(default_workers(device) if workers is None else workers)
 
 
 def _print_results(recipe: "Recipe", results: "Results") -> None:

@@ -1,13 +1,26 @@
 """Features: what the models see of a waveform."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from auscult.features.base import Features
 from auscult.features.log_mel import LogMel
-from auscult.features.openl3 import OpenL3, OpenL3Outline
+from auscult.features.openl3 import OpenL3
 
 FEATURES: dict[str, type[Features]] = {"log_mel": LogMel, "openl3": OpenL3}
 """Kinds of features by their name in recipes."""
 
-OUTLINES: dict[str, type[Features]] = {"log_mel": LogMel, "openl3": OpenL3Outline}
-"""What a plan can know and measure of each kind without its files."""
 
-__all__ = ["FEATURES", "OUTLINES", "Features", "LogMel", "OpenL3"]
+def features_of(config: Mapping[str, Any], *, outline: bool = False) -> Features:
+    """Features from their kind and their arguments, which have been checked.
+
+    Args:
+        config: what `Features.arguments` gave.
+        outline: whether an outline will do, which needs no files.
+    """
+    arguments = {name: value for name, value in config.items() if name != "kind"}
+    kind = FEATURES[config["kind"]]
+    return kind.outline(**arguments) if outline else kind(**arguments)
+
+
+__all__ = ["FEATURES", "Features", "LogMel", "OpenL3", "features_of"]

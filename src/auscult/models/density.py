@@ -33,7 +33,7 @@ class GaussianMixture(nn.Module):
     def __init__(self, n_values: int, n_components: int = 1) -> None:
         super().__init__()
         self.register_buffer("means", torch.zeros(n_components, n_values, dtype=torch.float64))
-        self.register_buffer("whitening", torch.eye(n_values, dtype=torch.float64).repeat(n_components, 1, 1))
+        self.register_buffer("whitening", torch.zeros(n_components, n_values, n_values, dtype=torch.float64))
         self.register_buffer("constants", torch.zeros(n_components, dtype=torch.float64))
 
     def set_components(self, means: ArrayLike, covariances: ArrayLike, weights: ArrayLike = (1.0,)) -> None:

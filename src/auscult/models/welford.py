@@ -39,15 +39,11 @@ class Welford:
             raise ModelError(f"rows have the shape {x.shape}; give [C, {len(self.mean)}]")
         if len(x):
             mean = x.mean(axis=0)
-            self._join(len(x), mean, (x - mean).T @ (x - mean))
-        return self
-
-    def merge(self, other: "Welford") -> "Welford":
-        """Take in what another one has seen; returns itself."""
-        if len(other.mean) != len(self.mean):
-            raise ModelError(f"the statistics have the widths {len(self.mean)} and {len(other.mean)}; give equal ones")
-        if other.n:
-            self._join(other.n, other.mean, other._products)
+            step, total = mean - self.mean, self.n + len(x)
+            self._products = (
+                self._products + (x - mean).T @ (x - mean) + np.outer(step, step) * (self.n * len(x) / total)
+            )
+            self.mean, self.n = self.mean + step * (len(x) / total), total
         return self
 
     def covariance(self, *, correction: int = 1) -> Array:
@@ -59,9 +55,3 @@ class Welford:
         if self.n <= correction:
             raise ModelError(f"a covariance needs more than {correction} rows; {self.n} were given")
         return self._products / (self.n - correction)
-
-    def _join(self, n: int, mean: Array, products: Array) -> None:
-        step, total = mean - self.mean, self.n + n
-        self._products = self._products + products + np.outer(step, step) * (self.n * n / total)
-        self.mean = self.mean + step * (n / total)
-        self.n = total
