@@ -16,7 +16,7 @@ from auscult.datasets import load_clips
 from auscult.errors import RunError
 from auscult.models import IDCAE, load_model
 from auscult.recipe import parse_recipe
-from auscult.runs.executors import LocalExecutor, SerialExecutor
+from auscult.runs.executors import LocalExecutor
 from auscult.runs.jobs import DONE, is_finished, model_file, read_scores
 from auscult.runs.plan import MemberJob, Plan, make_plan
 from auscult.runs.run import run
@@ -143,7 +143,7 @@ def test_a_stack_is_no_larger_than_pays(factory: Path, store: Store, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "executor", [SerialExecutor(), pytest.param(LocalExecutor(2), marks=pytest.mark.slow)], ids=["serial", "local"]
+    "executor", [LocalExecutor(), pytest.param(LocalExecutor(2), marks=pytest.mark.slow)], ids=["serial", "local"]
 )
 def test_stacked_members_score_as_those_trained_alone(executor: Any, factory: Path, tmp_path: Path) -> None:
     stores = {stacking: Store(tmp_path / stacking) for stacking in ("on", "off")}
@@ -160,14 +160,14 @@ def test_stacked_members_score_as_those_trained_alone(executor: Any, factory: Pa
 
 def test_what_is_finished_is_not_trained_again(factory: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = with_stacks(planned(SEEDS, factory, store), "on")
-    SerialExecutor().run(jobs_of(plan), store, silent)
+    LocalExecutor().run(jobs_of(plan), store, silent)
 
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("what is finished is not done again")
 
     monkeypatch.setattr(auscult.runs.stacks, "fit_stack", never)
     events: list[tuple[str, str]] = []
-    assert SerialExecutor().run(jobs_of(plan), store, lambda label, *rest: events.append((label, rest[-1]))) == []
+    assert LocalExecutor().run(jobs_of(plan), store, lambda label, *rest: events.append((label, rest[-1]))) == []
     assert events == [(job.label, DONE) for job in jobs_of(plan)]
 
 
@@ -177,7 +177,7 @@ def test_a_killed_stack_goes_on_to_the_same_bits(
     monkeypatch.setattr(auscult.training, "CHECKPOINT_SECONDS", 0)
     killed, whole = Store(tmp_path / "killed"), Store(tmp_path / "whole")
     plan = with_stacks(planned(SEEDS, factory, killed), "on")
-    SerialExecutor().run(jobs_of(plan), whole, silent)
+    LocalExecutor().run(jobs_of(plan), whole, silent)
 
     def power_cut(label: str, done: int, total: int, text: str) -> None:
         if text.startswith("loss") and done == 2:
@@ -185,9 +185,9 @@ def test_a_killed_stack_goes_on_to_the_same_bits(
 
     for _ in stacks_of(plan):
         with pytest.raises(KeyboardInterrupt):
-            SerialExecutor().run(jobs_of(plan), killed, power_cut)
+            LocalExecutor().run(jobs_of(plan), killed, power_cut)
         assert list((killed.folder / "unfinished").glob("stack-*/checkpoint.safetensors"))
-    assert SerialExecutor().run(jobs_of(plan), killed, silent) == []
+    assert LocalExecutor().run(jobs_of(plan), killed, silent) == []
     for job in plan.members:
         if job.facts.get("stack"):
             assert model_file(killed, job).read_bytes() == model_file(whole, job).read_bytes()
@@ -203,7 +203,7 @@ def test_members_of_a_stack_that_fails_train_alone(
 
     monkeypatch.setattr(auscult.runs.stacks, "fit_stack", too_large)
     plan = with_stacks(planned(SEEDS, factory, store), "on")
-    assert SerialExecutor().run(jobs_of(plan), store, silent) == []
+    assert LocalExecutor().run(jobs_of(plan), store, silent) == []
     assert all(is_finished(job, store) for job in plan.members)
 
 
@@ -216,7 +216,7 @@ def test_a_member_that_fails_is_named_and_harms_no_other(factory: Path, store: S
         return replace(job, training=replace(job.training, learning_rate=1e30)) if job.key == bad.key else job
 
     jobs = [*plan.banks, *map(spoilt, plan.members)]
-    (failure,) = SerialExecutor().run(jobs, store, silent)
+    (failure,) = LocalExecutor().run(jobs, store, silent)
     assert failure.label == bad.label
     assert "the loss is no finite number" in failure.reason
     assert [job.label for job in plan.members if not is_finished(job, store)] == [bad.label]
@@ -230,7 +230,7 @@ def test_a_bank_that_fails_takes_stack_and_members_and_is_the_only_reason(
 
     monkeypatch.setattr(auscult.runs.jobs, "build_bank", broken)
     plan = with_stacks(planned(SEEDS, factory, store), "on")
-    failures = SerialExecutor().run(jobs_of(plan), store, silent)
+    failures = LocalExecutor().run(jobs_of(plan), store, silent)
     assert {failure.label for failure in failures} == {job.label for job in (*plan.banks, *plan.members)}
 
 

@@ -61,9 +61,9 @@ def learn(
     """
     from auscult.cli.display import counting
     from auscult.detector import learn as learning
+    from auscult.processes import default_workers
     from auscult.recipe import load_recipe
     from auscult.report.learned import write_learned
-    from auscult.runs.executors import default_workers
     from auscult.training import choose_device
 
     page = report or out.with_suffix(".html")
@@ -134,8 +134,8 @@ def pack(
     from auscult.cli.display import counting
     from auscult.detector.learn import calibrate_detector
     from auscult.detector.pack import pack as make
+    from auscult.processes import default_workers
     from auscult.report.learned import write_learned
-    from auscult.runs.executors import default_workers
 
     page = report or out.with_suffix(".html")
     _require_new([out, page] if calibrate else [out], force=force)
@@ -155,7 +155,7 @@ def pack(
     if calibrate is None:
         _warn(packed.warnings)
     else:
-        unchecked = packed.require_unheard(calibrate)
+        packed.require_unheard(calibrate)
         with counting("calibrating") as show:
             learned = calibrate_detector(
                 detector,
@@ -167,7 +167,7 @@ def pack(
             )
         detector = learned.detector
         write_learned(learned, page)
-        _warn([*packed.warnings[1:], *unchecked])
+        _warn(packed.warnings[1:])
         _print_learned(learned)
     detector.save(out)
     _say(f"detector: {out}", *([f"report: {page}"] if calibrate else []))

@@ -105,8 +105,9 @@ def _place(
 ) -> "Iterator[tuple[str, Executor]]":
     """The device of a run and what runs its jobs there."""
     from auscult.errors import RunError
+    from auscult.processes import default_workers
     from auscult.runs.cluster import RayExecutor, cluster_device, connected
-    from auscult.runs.executors import default_workers, executor_for
+    from auscult.runs.executors import LocalExecutor
     from auscult.training import choose_device
 
     if cluster is not None:
@@ -117,7 +118,7 @@ def _place(
     if gpus_per_job is not None:
         raise RunError("--gpus-per-job is for jobs on a cluster: give --cluster, or --workers instead")
     device = choose_device(device)
-    yield device, executor_for(default_workers(device) if workers is None else workers)
+    yield device, LocalExecutor(default_workers(device) if workers is None else workers)
 
 
 def _print_results(recipe: "Recipe", results: "Results") -> None:

@@ -16,7 +16,7 @@ from auscult.processes import single_thread
 from auscult.recipe import Part, Recipe, types_left
 from auscult.runs.analysis import Analysis, analyse
 from auscult.runs.denoisers import needs_denoiser
-from auscult.runs.executors import Executor, Failure, executor_for
+from auscult.runs.executors import Executor, Failure, LocalExecutor
 from auscult.runs.folder import publish, write_results
 from auscult.runs.jobs import Job, OnProgress, is_finished, needs
 from auscult.runs.plan import Plan, make_plan
@@ -109,7 +109,7 @@ def run(
     Raises:
         AuscultError: for anything wrong in recipe, data or folders that is found before the first job.
     """
-    executor = executor or executor_for(workers)
+    executor = executor or LocalExecutor(workers)
     clips = load_clips(data, dataset=dataset, machine_types=machine_types, truth=truth)
     require_training_clips(clips, data)
     types = list(dict.fromkeys(clip.machine_type for clip in clips))
