@@ -210,11 +210,7 @@ class Freak(Model):
         return self._errors(frames).mean(dim=1)
 
     def clip_score(self, frames: Tensor, machine_id: str, pooling: str | None, frame_rate: float | None) -> float:
-        """The score by its name; it is defined on the clip, so there is nothing to pool."""
-        if pooling is not None:
-            raise ModelError(
-                f"freak: the score is defined on the whole clip, so pooling {pooling!r} cannot be applied; leave it out"
-            )
+        """The score by its name."""
         if self.score == "gaussian":
             return float(self.density(self._difference(frames)))
         errors = self._errors(frames).cpu().numpy()

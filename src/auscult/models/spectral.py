@@ -125,11 +125,6 @@ class Spectral(Model):
 
     def clip_score(self, frames: Tensor, machine_id: str, pooling: str | None, frame_rate: float | None) -> float:
         """Negative log likelihood of the pooled clip."""
-        if pooling is not None:
-            raise ModelError(
-                f"spectral: the clip is pooled before it is scored, so pooling {pooling!r} cannot be applied; leave it "
-                "out, or choose the ratio"
-            )
         return float(self._clip_likelihood(frames))
 
     def plain(self) -> Self:
