@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class BankJob:
         return f"{self.machine_type} {self.subset} {self.split}: {self.features['kind']} {self.key[:4]}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MemberJob:
     """Train one member for one machine type, then score its training and test clips.
 
@@ -55,10 +56,23 @@ class MemberJob:
     train: tuple[BankJob, ...]
     test: tuple[BankJob, ...]
     facts: dict[str, Any]
-    key: str
-    scores_facts: dict[str, Any]
-    scores_key: str
     stack: tuple["MemberJob", ...] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """Of the trained model."""
+        return key_of("model", self.facts)
+
+    @property
+    def scores_facts(self) -> dict[str, Any]:
+        """What its scores depend on."""
+        banks = [job.key for job in (*self.train, *self.test)]
+        return {"model": self.key, "banks": banks, "pooling": self.pooling}
+
+    @cached_property
+    def scores_key(self) -> str:
+        """Of its scores."""
+        return key_of("scores", self.scores_facts)
 
     @property
     def label(self) -> str:
@@ -288,8 +302,7 @@ def _member_jobs(
     versions: dict[str, str],
 ) -> list[MemberJob]:
     """One job for each seed."""
-    train = tuple(job for job in banks if job.split == "train")
-    test = tuple(job for job in banks if job.split == "test")
+    train, test = (tuple(job for job in banks if job.split == split) for split in ("train", "test"))
     jobs = []
     for repeat in range(recipe.repeats):
         training = training_of(member, recipe, device=device, seed=recipe.seed + repeat)
@@ -302,22 +315,6 @@ def _member_jobs(
             "threads": 1,
             "libraries": versions,
         }
-        key = key_of("model", facts)
-        scores_facts = {"model": key, "banks": [job.key for job in (*train, *test)], "pooling": member.pooling}
-        jobs.append(
-            MemberJob(
-                machine_type=machine_type,
-                name=member.name,
-                family=member.family,
-                arguments=arguments,
-                training=training,
-                pooling=member.pooling,
-                train=train,
-                test=test,
-                facts=facts,
-                key=key,
-                scores_facts=scores_facts,
-                scores_key=key_of("scores", scores_facts),
-            )
-        )
+        named = (machine_type, member.name, member.family)
+        jobs.append(MemberJob(*named, arguments, training, member.pooling, train, test, facts))
     return jobs

@@ -47,7 +47,7 @@ def with_stacks(plan: Plan, stacking: Stacking) -> Plan:
             most = MOST_MEMBERS[_kind(jobs[0])]
             for first in range(0, len(jobs), most):
                 some = jobs[first : first + most]
-                stack = tuple(map(_marked, some))
+                stack = tuple(replace(job, facts={**job.facts, "stack": True}) for job in some)
                 joined |= {job.key: replace(own, stack=stack) for job, own in zip(some, stack, strict=True)}
     return replace(plan, members=tuple(joined.get(job.key, job) for job in plan.members))
 
@@ -94,13 +94,6 @@ def _alike(members: Iterable[MemberJob]) -> list[list[MemberJob]]:
         shape = in_common(MODELS[job.family](**job.arguments), job.training)
         groups.setdefault((shape, *(bank.key for bank in job.train)), []).append(job)
     return [jobs for (shape, *_), jobs in groups.items() if shape is not None]
-
-
-def _marked(job: MemberJob) -> MemberJob:
-    facts = {**job.facts, "stack": True}
-    key = key_of("model", facts)
-    scores_facts = {**job.scores_facts, "model": key}
-    return replace(job, facts=facts, key=key, scores_facts=scores_facts, scores_key=key_of("scores", scores_facts))
 
 
 def _kind(job: MemberJob) -> str:
