@@ -14,11 +14,10 @@ from torch import Tensor
 from auscult.errors import ModelError
 from auscult.features.bank import Bank
 from auscult.models.base import Array, Model
-from auscult.models.density import GaussianMixture, shrunk_covariance
+from auscult.models.density import GaussianMixture, Welford, shrunk_covariance
 from auscult.models.freak_layers import Network, PlainNetwork
 from auscult.models.freak_stage import Norm
 from auscult.models.layers import quantile, sharing, standardisation
-from auscult.models.welford import Welford
 from auscult.training import Training
 
 Score = Literal["gaussian", "percentile", "mse"]

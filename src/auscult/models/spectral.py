@@ -16,9 +16,8 @@ from torch import Tensor
 from auscult.errors import ModelError
 from auscult.features.bank import Bank
 from auscult.models.base import Array, Model
-from auscult.models.density import GaussianMixture, shrunk_covariance
+from auscult.models.density import GaussianMixture, Welford, shrunk_covariance
 from auscult.models.layers import standardisation
-from auscult.models.welford import Welford
 from auscult.training import Training
 
 MIXTURE_FLOOR = 1e-3
