@@ -5,12 +5,13 @@ from typing import Any
 
 from auscult.clips import MACHINE_TYPES
 from auscult.errors import RecipeError, nearest
-from auscult.report.axes import true_minus
-from auscult.report.data import Cell, Interval, Intervals, Table
+from auscult.report.data import Cell, Intervals, Table
+from auscult.report.drawing import true_minus
 from auscult.report.reference import COLUMNS, TITLES, printed_table
 from auscult.report.summary import of_mean, sort_protocols
 from auscult.report.tables import FEWER, NONE, UNITS, by_system, exact, type_means
 from auscult.runs.results import ResultRow
+from auscult.scores.intervals import Interval
 from auscult.scores.metrics import MEAN, Figures, mean_figures
 
 REPORT = "the report"

@@ -4,9 +4,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
-from auscult.report.data import Cell, Interval, Intervals, Spreads, System, Table
+from auscult.report.data import Cell, Intervals, Spreads, System, Table
 from auscult.report.tables import FEWER, NONE, UNITS, by_system, exact, percent, type_means
 from auscult.runs.results import ResultRow
+from auscult.scores.intervals import Interval
 from auscult.scores.metrics import MEAN, Figures, mean_figures, sort_machine_types
 
 PROTOCOL_ORDER = ("none", "uniform", "leave-one-id-out", "paper")

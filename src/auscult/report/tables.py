@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from auscult.report.axes import true_minus
 from auscult.report.data import Cell, DataRow, ReportData, Section, System, Table
+from auscult.report.drawing import true_minus
 from auscult.runs.results import ResultRow
 from auscult.scores.metrics import Figures, mean_figures, sort_machine_types
 from auscult.scores.table import ScoreRow, ScoreTable

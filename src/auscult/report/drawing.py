@@ -1,0 +1,289 @@
+"""How figures look, and how one becomes SVG: on the page in the colours of its theme, in a file in the light ones."""
+
+import base64
+import io
+import re
+import warnings
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps, rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import ArrayLike
+
+from auscult.files import replacing
+
+COLOURS: Mapping[str, str] = {
+    "ink": "#1b1f23",
+    "muted": "#5b636b",
+    "rule": "#d9dcdf",
+    "hair": "#e9ebec",
+    "accent": "#0b6470",
+    "wash": "#eef4f4",
+    "normal": "#37689c",
+    "anomaly": "#b8501b",
+    "s1": "#9a6a00",
+    "s2": "#77439b",
+    "s3": "#3a7a3f",
+    "s4": "#ae2f5d",
+    "s5": "#4560b4",
+    "s6": "#6a6f75",
+    "s7": "#95502b",
+    "s8": "#2783b0",
+}
+"""The light theme. Figures are drawn in these; on the page each becomes the style sheet's variable of its name."""
+
+SOUND, ERROR, SIGNED = "viridis", "inferno", "RdBu_r"
+"""Colour maps: uniform steps of lightness for sounds and for errors; two hues for errors with a sign."""
+
+SIZE = 11
+"""Of the lettering, in pixels of the figure."""
+
+STYLE: dict[Any, Any] = {
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["Helvetica", "Arial", "DejaVu Sans"],
+    "svg.fonttype": "none",
+    "svg.hashsalt": "auscult",
+    "image.composite_image": False,
+    "lines.scale_dashes": False,
+}
+
+PAD = 10
+"""Empty border of a file's figure, in pixels."""
+
+_NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
+_UNFIT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plot:
+    """A figure with what is said about it.
+
+    Attributes:
+        figure: drawn with `canvas` or `bare`; a pixel is a point.
+        alt: what it shows, in words.
+        shape: style class that gives it its width on the page.
+        title: heading.
+        note: words beside the heading, such as a figure of merit.
+        name: of its file when it is exported, without an ending; empty for a plot of the page alone.
+    """
+
+    figure: Figure
+    alt: str
+    shape: str
+    title: str = ""
+    note: str = ""
+    name: str = ""
+
+    @property
+    def boxes(self) -> list[str]:
+        """Where those of its axes lie that share a time axis, as CSS."""
+        return [
+            f"left:{100 * box.x0:.4g}%;top:{100 - 100 * box.y1:.4g}%;"
+            f"width:{100 * box.width:.4g}%;height:{100 * box.height:.4g}%"
+            for box in (axes.get_position() for axes in self.figure.axes if axes.get_label() == "time")
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class LineStyle:
+    """How the lines of a system look: the name of a colour, a width in pixels, lengths of dashes and gaps."""
+
+    colour: str
+    width: float = 1.4
+    dashes: tuple[float, ...] = ()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """For `Axes.plot`."""
+        dashes: dict[str, Any] = {"dashes": self.dashes} if self.dashes else {}
+        return {"color": COLOURS[self.colour], "linewidth": self.width, **dashes}
+
+
+def bare(width: float, height: float) -> Figure:
+    """An empty figure, in pixels."""
+    return Figure(figsize=(width / 72, height / 72), dpi=72)
+
+
+def canvas(
+    width: float, height: float, *, left: float = 46, right: float = 12, bottom: float = 34, top: float = 6
+) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes; its size and margins in pixels."""
+    figure = bare(width, height)
+    return figure, axes_at(figure, left, bottom, width - left - right, height - bottom - top)
+
+
+def axes_at(figure: Figure, x: float, y: float, width: float, height: float, *, label: str = "") -> Axes:
+    """Axes in the page's style, from `(x, y)` to the right and upwards, in pixels from the bottom left."""
+    whole, high = figure.get_size_inches() * 72
+    axes = figure.add_axes((x / whole, y / high, width / whole, height / high), label=label)
+    axes.patch.set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(COLOURS["rule"])
+    axes.tick_params(length=0, pad=4, labelsize=SIZE, labelcolor=COLOURS["muted"])
+    axes.margins(0)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
+        axis.label.set(color=COLOURS["muted"], fontsize=SIZE)
+    axes.yaxis.set_label_coords(SIZE / whole, (y + height / 2) / high, transform=figure.transFigure)
+    return axes
+
+
+def some_ticks(count: int, *, whole: bool = False) -> MaxNLocator:
+    """About `count` ticks at round values, or at whole numbers."""
+    return MaxNLocator(nbins=count, steps=[1, 2, 5, 10], integer=whole, min_n_ticks=1)
+
+
+def limits(values: ArrayLike, *, margin: float = 0.05) -> tuple[float, float]:
+    """The ends of a scale that holds all finite values, with a margin as a fraction of their range."""
+    numbers = np.asarray(values, dtype=np.float64)
+    numbers = numbers[np.isfinite(numbers)]
+    low, high = (float(numbers.min()), float(numbers.max())) if numbers.size else (0.0, 1.0)
+    pad = margin * (high - low) or 0.5 * abs(high) or 0.5
+    return low - pad, high + pad
+
+
+def colour_scale(figure: Figure, end: tuple[float, float], colours: str, *, low: str, high: str) -> None:
+    """The legend of a colour map, to the left of a place in pixels from the bottom left of the figure."""
+    right, y = end
+    width, height = figure.get_size_inches() * 72
+    words: dict[str, Any] = {"color": COLOURS["muted"], "fontsize": SIZE, "va": "baseline"}
+    start = right - 6.4 * len(high) - 62
+    strip = figure.add_axes((start / width, y / height, 54 / width, 8 / height), frameon=False, xticks=[], yticks=[])
+    strip.imshow(np.linspace(0, 1, 12)[None], cmap=colormaps[colours], aspect="auto", interpolation="none")
+    figure.text((start - 5) / width, y / height, safe(low), ha="right", **words)
+    figure.text(right / width, y / height, safe(high), ha="right", **words)
+
+
+def tick_text(value: float) -> str:
+    """A tick's value, short, with a true minus sign.
+
+    >>> tick_text(-0.5), tick_text(2000.0)
+    ('−0.5', '2000')
+    """
+    return true_minus(f"{value:g}")
+
+
+def true_minus(text: str) -> str:
+    """A number's text with the typographer's minus sign."""
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def safe(text: str) -> str:
+    """Text for a figure, whatever a name holds: fit for XML, and no formula."""
+    return _UNFIT.sub("\N{REPLACEMENT CHARACTER}", text).replace("$", r"\$")
+
+
+def embedded(plot: Plot, name: str) -> str:
+    """The figure as an SVG element of a page: colours are its variables, lettering its font, numbers short.
+
+    Args:
+        plot: that is drawn.
+        name: starts the element's ids, which must differ from those of other elements.
+    """
+    root = ET.fromstring(_svg(plot.figure, facecolor="none"))
+    width, height = plot.figure.get_size_inches() * 72
+    ids = {str(one.get("id")): f"{name}-{place}" for place, one in enumerate(root.iterfind(".//{*}defs//*[@id]"))}
+    return (
+        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" style="--width:{width:.0f}px" role="img" '
+        f'aria-label="{escape(plot.alt)}">{"".join(_element(child, ids) for child in root)}</svg>'
+    )
+
+
+def write_figure(plot: Plot, path: Path) -> None:
+    """The figure as an SVG file of its own, with title, note and legend.
+
+    Raises:
+        RunError: if it cannot be written.
+    """
+    figure = plot.figure
+    height = figure.get_size_inches()[1] * 72
+    muted: dict[str, Any] = {"color": COLOURS["muted"], "fontsize": SIZE}
+    heads = [figure.text(0, 1 + 6 / height, safe(plot.note), **muted)] if plot.note else []
+    heads.append(figure.text(0, 1 + (24 if plot.note else 8) / height, safe(plot.title), weight="bold", fontsize=12))
+    lines = [one for axes in figure.axes for one in axes.get_legend_handles_labels()[0]]
+    if lines and not any(axes.get_legend() for axes in figure.axes):
+        figure.legend(
+            handles=lines, loc="upper left", bbox_to_anchor=(0, 0), frameon=False, labelcolor=COLOURS["muted"]
+        )
+    words = {"Title": _UNFIT.sub("", plot.title), "Description": _UNFIT.sub("", plot.alt)}
+    text = _svg(figure, bbox_inches="tight", pad_inches=PAD / 72, facecolor="#ffffff", metadata=words)
+    for extra in (*heads, *figure.legends):
+        extra.remove()
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _svg(figure: Figure, *, metadata: Mapping[str, str] | None = None, **options: Any) -> str:
+    file = io.StringIO()
+    with rc_context(STYLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # letters that no font here has; the reader's may
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, **(metadata or {})}, **options)
+    return file.getvalue()
+
+
+def _element(element: ET.Element, ids: Mapping[str, str]) -> str:
+    """An element of matplotlib's SVG, brief: no groups without effect, no rules that the page has."""
+    tag = element.tag.rpartition("}")[2]
+    inside = "".join(_element(child, ids) for child in element) + escape((element.text or "").strip(), quote=False)
+    words = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
+    style = {} if tag == "image" else _style(words.pop("style", ""), tag)
+    if tag in ("metadata", "style") or (tag == "path" and style.get("fill") == "none" and "stroke" not in style):
+        return ""
+    if words.get("id") not in ids:
+        words.pop("id", None)
+    if words.get("transform", "").startswith("rotate(-0 "):
+        del words["transform"]
+    if tag in ("g", "defs") and not (words or style) and (tag == "g" or not inside):
+        return inside
+    if tag == "image":
+        words = {key: words[key] for key in ("href", "width", "height", "transform")}
+        words["href"] = _picture(words["href"])
+    for key in ("d", "x", "y", "transform"):
+        if key in words:
+            words[key] = re.sub(r" ?([A-Za-z(),]) ?", r"\1", " ".join(_NUMBER.sub(_short, words[key]).split()))
+    for key in ("id", "href", "clip-path"):
+        found = re.fullmatch(r"(#|url\(#|)(.+?)(\)?)", words.get(key, ""))
+        if found and found[2] in ids:
+            words[key] = f"{found[1]}{ids[found[2]]}{found[3]}"
+    if tag == "path" and style.get("fill") == "none":
+        del style["fill"]
+    if style:
+        words["style"] = ";".join(f"{key}:{value}" for key, value in style.items())
+    opening = " ".join([tag, *(f'{key}="{escape(value)}"' for key, value in words.items())])
+    return f"<{opening}>{inside}</{tag}>" if inside else f"<{opening}/>"
+
+
+def _style(text: str, tag: str) -> dict[str, str]:
+    """The rules that the page's style sheet does not give by itself."""
+    rules = dict(rule.strip().split(": ", 1) for rule in text.split(";") if rule.strip())
+    names = {colour: f"var(--{name})" for name, colour in COLOURS.items()}
+    usual = {"font-size": f"{SIZE}px", "text-anchor": "start", "stroke-linecap": "square"}
+    usual |= {"fill": COLOURS["muted"]} if tag == "text" else {}
+    return {
+        key: names.get(value, value)
+        for key, value in rules.items()
+        if usual.get(key) != value and key not in ("font-family", "stroke-linejoin")
+    }
+
+
+def _short(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.4g}"
+
+
+def _picture(uri: str) -> str:
+    """A picture's data URI, as lossless WebP where that is smaller."""
+    from PIL import Image
+
+    content = base64.b64decode(uri.split(",", 1)[1])
+    file = io.BytesIO()
+    Image.open(io.BytesIO(content)).save(file, "WEBP", lossless=True)
+    small = min(("webp", file.getvalue()), ("png", content), key=lambda pair: len(pair[1]))
+    return f"data:image/{small[0]};base64,{base64.b64encode(small[1]).decode('ascii')}"
