@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
 from auscult.denoising.levels import Level, read_example, read_levels
@@ -66,11 +67,9 @@ def _spectrograms(sounds: dict[str, NDArray[np.float32]], sample_rate: int) -> l
     """Log-mels of some sounds on one colour scale."""
     features = LogMel(sample_rate)
     log_mels = {name: features(sound) for name, sound in sounds.items()}
-    low, high = np.quantile(log_mels["noisy"], [0.01, 0.999]).tolist()
-    seconds = len(sounds["noisy"]) / sample_rate
-    return [
-        mixture(name, log_mel, (low, high), features.bin_frequencies, seconds) for name, log_mel in log_mels.items()
-    ]
+    norm = Normalize(*np.quantile(log_mels["noisy"], [0.01, 0.999]))
+    seconds, frequencies = len(sounds["noisy"]) / sample_rate, features.bin_frequencies
+    return [mixture(name, log_mel, norm, frequencies, seconds=seconds) for name, log_mel in log_mels.items()]
 
 
 def _gain(value: float) -> str:

@@ -5,17 +5,19 @@ import io
 import re
 import warnings
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps, rc_context
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.transforms import Affine2D, Transform, blended_transform_factory
 from numpy.typing import ArrayLike
 
 from auscult.files import replacing
@@ -55,6 +57,9 @@ STYLE: dict[Any, Any] = {
     "lines.scale_dashes": False,
 }
 
+KEPT = ("d", "x", "y", "width", "height", "transform", "href", "clip-path")
+"""The attributes of an element that have an effect."""
+
 PAD = 10
 """Empty border of a file's figure, in pixels."""
 
@@ -73,6 +78,7 @@ class Plot:
         title: heading.
         note: words beside the heading, such as a figure of merit.
         name: of its file when it is exported, without an ending; empty for a plot of the page alone.
+        boxes: top and height, in percent, of its parts that share a time axis; the style sheet has left and width.
     """
 
     figure: Figure
@@ -81,15 +87,7 @@ class Plot:
     title: str = ""
     note: str = ""
     name: str = ""
-
-    @property
-    def boxes(self) -> list[str]:
-        """Where those of its axes lie that share a time axis, as CSS."""
-        return [
-            f"left:{100 * box.x0:.4g}%;top:{100 - 100 * box.y1:.4g}%;"
-            f"width:{100 * box.width:.4g}%;height:{100 * box.height:.4g}%"
-            for box in (axes.get_position() for axes in self.figure.axes if axes.get_label() == "time")
-        ]
+    boxes: Sequence[tuple[float, float]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,20 +118,30 @@ def canvas(
     return figure, axes_at(figure, left, bottom, width - left - right, height - bottom - top)
 
 
-def axes_at(figure: Figure, x: float, y: float, width: float, height: float, *, label: str = "") -> Axes:
+def axes_at(figure: Figure, x: float, y: float, width: float, height: float) -> Axes:
     """Axes in the page's style, from `(x, y)` to the right and upwards, in pixels from the bottom left."""
     whole, high = figure.get_size_inches() * 72
-    axes = figure.add_axes((x / whole, y / high, width / whole, height / high), label=label)
+    axes = figure.add_axes((x / whole, y / high, width / whole, height / high))
     axes.patch.set_visible(False)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(COLOURS["rule"])
+    axes.spines[["left", "bottom"]].set(color=COLOURS["rule"], linewidth=1)
     axes.tick_params(length=0, pad=4, labelsize=SIZE, labelcolor=COLOURS["muted"])
     axes.margins(0)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
         axis.label.set(color=COLOURS["muted"], fontsize=SIZE)
-    axes.yaxis.set_label_coords(SIZE / whole, (y + height / 2) / high, transform=figure.transFigure)
+    axes.yaxis.set_label_coords(
+        SIZE / whole, 0.5, transform=blended_transform_factory(figure.transFigure, axes.transAxes)
+    )
     return axes
+
+
+def pixels(axes: Axes) -> Transform:
+    """From pixels, from the bottom left of the figure of some axes."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    width, height = figure.get_size_inches() * 72
+    return Affine2D().scale(1 / width, 1 / height) + figure.transFigure
 
 
 def some_ticks(count: int, *, whole: bool = False) -> MaxNLocator:
@@ -150,16 +158,21 @@ def limits(values: ArrayLike, *, margin: float = 0.05) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def colour_scale(figure: Figure, end: tuple[float, float], colours: str, *, low: str, high: str) -> None:
-    """The legend of a colour map, to the left of a place in pixels from the bottom left of the figure."""
+def colour_scale(axes: Axes, end: tuple[float, float], colours: str, *, low: str, high: str) -> None:
+    """The legend of a colour map of axes, to the left of a place in pixels from the bottom left of their figure."""
     right, y = end
-    width, height = figure.get_size_inches() * 72
-    words: dict[str, Any] = {"color": COLOURS["muted"], "fontsize": SIZE, "va": "baseline"}
+    words: dict[str, Any] = {
+        "color": COLOURS["muted"],
+        "fontsize": SIZE,
+        "ha": "right",
+        "transform": pixels(axes),
+    }
     start = right - 6.4 * len(high) - 62
-    strip = figure.add_axes((start / width, y / height, 54 / width, 8 / height), frameon=False, xticks=[], yticks=[])
-    strip.imshow(np.linspace(0, 1, 12)[None], cmap=colormaps[colours], aspect="auto", interpolation="none")
-    figure.text((start - 5) / width, y / height, safe(low), ha="right", **words)
-    figure.text(right / width, y / height, safe(high), ha="right", **words)
+    strip = AxesImage(axes, cmap=colours, extent=(start, start + 54, y, y + 8), interpolation="none")
+    strip.set(data=np.linspace(0, 1, 12)[None], transform=pixels(axes), clip_on=False)
+    axes.add_image(strip)
+    axes.text(start - 5, y, safe(low), **words)
+    axes.text(right, y, safe(high), **words)
 
 
 def tick_text(value: float) -> str:
@@ -232,45 +245,46 @@ def _svg(figure: Figure, *, metadata: Mapping[str, str] | None = None, **options
 def _element(element: ET.Element, ids: Mapping[str, str]) -> str:
     """An element of matplotlib's SVG, brief: no groups without effect, no rules that the page has."""
     tag = element.tag.rpartition("}")[2]
-    inside = "".join(_element(child, ids) for child in element) + escape((element.text or "").strip(), quote=False)
     words = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
-    style = {} if tag == "image" else _style(words.pop("style", ""), tag)
+    style = _style(words.pop("style", ""), tag)
     if tag in ("metadata", "style") or (tag == "path" and style.get("fill") == "none" and "stroke" not in style):
         return ""
-    if words.get("id") not in ids:
-        words.pop("id", None)
-    if words.get("transform", "").startswith("rotate(-0 "):
-        del words["transform"]
-    if tag in ("g", "defs") and not (words or style) and (tag == "g" or not inside):
-        return inside
-    if tag == "image":
-        words = {key: words[key] for key in ("href", "width", "height", "transform")}
-        words["href"] = _picture(words["href"])
-    for key in ("d", "x", "y", "transform"):
-        if key in words:
-            words[key] = re.sub(r" ?([A-Za-z(),]) ?", r"\1", " ".join(_NUMBER.sub(_short, words[key]).split()))
-    for key in ("id", "href", "clip-path"):
-        found = re.fullmatch(r"(#|url\(#|)(.+?)(\)?)", words.get(key, ""))
-        if found and found[2] in ids:
-            words[key] = f"{found[1]}{ids[found[2]]}{found[3]}"
+    inside = "".join(_element(child, ids) for child in element) + escape((element.text or "").strip(), quote=False)
+    kept = {key: _attribute(value, ids) for key, value in words.items() if key in KEPT or value in ids}
+    if tag == "text":
+        classes = style.pop("text-anchor", "")[:1] + (" b" if style.get("font-weight") == "700" else "")
+        kept |= {"class": classes.strip()} if classes else {}
+        style = {} if "b" in classes else style
     if tag == "path" and style.get("fill") == "none":
         del style["fill"]
-    if style:
-        words["style"] = ";".join(f"{key}:{value}" for key, value in style.items())
-    opening = " ".join([tag, *(f'{key}="{escape(value)}"' for key, value in words.items())])
+    if style and tag != "image":
+        kept["style"] = ";".join(f"{key}:{value}" for key, value in style.items())
+    if (tag == "g" and not kept) or (tag == "defs" and not inside):
+        return inside
+    opening = " ".join([tag, *(f'{key}="{escape(value)}"' for key, value in kept.items() if value)])
     return f"<{opening}>{inside}</{tag}>" if inside else f"<{opening}/>"
+
+
+def _attribute(value: str, ids: Mapping[str, str]) -> str:
+    """A value with short numbers, its page's ids, and a small picture; empty if it has no effect."""
+    if value.startswith("data:image"):
+        return _picture(value)
+    if value.startswith("rotate(-0 "):
+        return ""
+    if (name := value.strip("#url()")) in ids:
+        return value.replace(name, ids[name])
+    return re.sub(r" ?([A-Za-z(),]) ?", r"\1", " ".join(_NUMBER.sub(_short, value).split()))
 
 
 def _style(text: str, tag: str) -> dict[str, str]:
     """The rules that the page's style sheet does not give by itself."""
-    rules = dict(rule.strip().split(": ", 1) for rule in text.split(";") if rule.strip())
+    rules = {key.strip(): value.strip() for key, _, value in (rule.partition(":") for rule in text.split(";")) if key}
     names = {colour: f"var(--{name})" for name, colour in COLOURS.items()}
     usual = {"font-size": f"{SIZE}px", "text-anchor": "start", "stroke-linecap": "square"}
     usual |= {"fill": COLOURS["muted"]} if tag == "text" else {}
+    unused = ("font-family", "stroke-linejoin", "stroke-dashoffset")
     return {
-        key: names.get(value, value)
-        for key, value in rules.items()
-        if usual.get(key) != value and key not in ("font-family", "stroke-linejoin")
+        key: names.get(value, value) for key, value in rules.items() if key not in unused and usual.get(key) != value
     }
 
 

@@ -64,10 +64,13 @@ def overview(data: ReportData) -> Plot:
     aucs = [figures["auc"] for ids in machines.values() for figures in ids.values()]
     lowest = min([0.5, *aucs, *(mean["auc"] for found in means.values() for mean in found.values())])
     heights = {name: len(types) - place - 0.5 for place, name in enumerate(types)}
-    figure, axes = canvas(600, 46 + 26 * len(types), left=min(28 + 9.5 * max(map(len, types), default=0), 200))
+    figure, axes = canvas(
+        600, 54 + 30 * len(types), bottom=44, left=min(28 + 9.5 * max(map(len, types), default=0), 200)
+    )
     axes.set(xlim=(10 * np.floor(10 * lowest), 100), ylim=(0, len(types)), xlabel="AUC, %")
+    axes.xaxis.labelpad = 8
     axes.xaxis.set_major_locator(some_ticks(6))
-    axes.grid(axis="x", color=COLOURS["hair"], linewidth=1)
+    axes.grid(axis="x", color=COLOURS["hair"], linewidth=1, clip_on=False)
     axes.plot([50, 50], [0, len(types)], **CHANCE)
     axes.set_yticks(list(heights.values()), [safe(name) for name in types])
     for system in sorted(means, key=lambda system: system == data.headline):
@@ -110,7 +113,7 @@ def roc_curves(
         note: beside the title.
     """
     figure, axes = canvas(240, 232)
-    axes.axvspan(0, 10, color=COLOURS["wash"], linewidth=0)
+    axes.axvspan(0, 10, color=COLOURS["wash"], linewidth=0, clip_on=False)
     axes.plot([0, 100], [0, 100], **CHANCE)
     drawn = []
     for system in sorted(tables, key=lambda system: styles[system] == FINAL):

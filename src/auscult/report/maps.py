@@ -1,11 +1,13 @@
 """The figures of pictures, one function each: a clip as a system sees it, a mixture, correlations of members."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from auscult.report.data import Evidence
@@ -21,6 +23,7 @@ from auscult.report.drawing import (
     canvas,
     colour_scale,
     limits,
+    pixels,
     safe,
     some_ticks,
     tick_text,
@@ -30,10 +33,10 @@ from auscult.report.drawing import (
 MAX_FRAMES = 640
 """Longer spectrograms are averaged over neighbouring frames to at most this many columns."""
 
-WIDTH, LEFT, HEAD, MAP, TRACE, FOOT = 360, 46, 22, 124, 56, 32
+WIDTH, LEFT, HEAD, MAP, TRACE, FOOT = 360, 46, 24, 124, 56, 32
 """Of the figure of a clip, in pixels: its width and left margin, and the heights of its parts."""
 
-MAX_TITLE = 26
+MAX_TITLE = 28
 """Letters of a map's title that leave room for its colour scale beside it."""
 
 FEW_MEMBERS = 14
@@ -48,46 +51,44 @@ Limits = Mapping[tuple[str, str, str], tuple[float, float]]
 
 def clip_view(clip: Evidence, scales: Limits, *, spectrogram: bool = True) -> Plot:
     """A clip as one system sees it: spectrogram, error maps and frame scores above each other, on one time axis."""
-    titles = (["Spectrogram"] if spectrogram else []) + [_title(name) for name in clip.maps]
-    heads = [HEAD + 14 * (len(title) > MAX_TITLE) for title in titles]
+    names = [*([""] if spectrogram else []), *clip.maps]
+    heads = [HEAD + 14 * (len(name) > MAX_TITLE) for name in names]
     trace = HEAD + TRACE if len(clip.frame_scores) else 0
-    figure = bare(WIDTH, sum(heads) + MAP * len(titles) + trace + FOOT)
-    ends = time_axis(clip)
-    y, words, axes = FOOT + trace + sum(heads) + MAP * len(titles), [], None
-    ticks = clip.bin_frequencies
-    if spectrogram:
-        y -= heads.pop(0) + MAP
-        title, norm, unit = titles.pop(0), _of_sound(clip), clip.spectrogram_unit
-        axes = _picture(figure, y, clip.spectrogram, title=title, norm=norm, colours=SOUND, unit=unit)
-        _dress(axes, ends, ticks, clip.spectrogram.shape[1])
-        words.append(f"Spectrogram of {clip.file}, {len(clip.spectrogram)} frames.")
-    for name, title, head in zip(clip.maps, titles, heads, strict=True):
+    height = y = FOOT + trace + sum(heads) + MAP * len(names)
+    ends, boxes, words = time_axis(clip), [], []
+    figure, axes = _room(height, ends)
+    for name, head in zip(names, heads, strict=True):
         y -= head + MAP
-        low, high = scales[scale_of(clip, name)]
-        norm, colours = (Normalize(low, high), SIGNED) if low < 0 else (PowerNorm(0.5, 0, high), ERROR)
-        unit = clip.map_units.get(name, "")
-        axes = _picture(figure, y, clip.maps[name], title=title, norm=norm, colours=colours, unit=unit)
-        _dress(axes, ends, ticks, clip.maps[name].shape[1])
-        words.append(_peak(clip, name))
+        boxes.append((100 * (height - y - MAP) / height, 100 * MAP / height))
+        if name:
+            low, high = scales[scale_of(clip, name)]
+            norm, colours = (Normalize(low, high), SIGNED) if low < 0 else (PowerNorm(0.5, 0, high), ERROR)
+            _picture(axes, y, clip.maps[name], norm, colours)
+            _words(axes, y, norm, colours, title=name[:1].upper() + name[1:], unit=clip.map_units.get(name, ""))
+            words.append(_peak(clip, name))
+        else:
+            norm = _of_sound(clip.spectrogram)
+            _picture(axes, y, clip.spectrogram, norm, SOUND)
+            _words(axes, y, norm, SOUND, title="Spectrogram", unit=clip.spectrogram_unit)
+            words.append(f"Spectrogram of {clip.file}, {len(clip.spectrogram)} frames.")
+        _bins(axes, y, clip.spectrogram.shape[1], clip.bin_frequencies)
     if trace:
-        axes = axes_at(figure, LEFT, FOOT, WIDTH - LEFT - 8, TRACE, label="time")
+        boxes.append((100 * (height - FOOT - TRACE) / height, 100 * TRACE / height))
         words.append(_trace(figure, axes, clip))
-    if axes is not None:
-        axes.tick_params(labelbottom=True)
-        axes.set(xlim=ends, xlabel="time, s")
-        axes.xaxis.set_major_locator(some_ticks(6))
-    return Plot(figure, alt=" ".join(words), shape="map")
+    else:
+        _time(figure, ends, height=MAP)
+    return Plot(figure, alt=" ".join(words), shape="map", boxes=boxes)
 
 
 def mixture(
-    name: str, log_mel: NDArray[np.float32], ends: tuple[float, float], frequencies: NDArray[np.float64], seconds: float
+    name: str, log_mel: NDArray[np.float32], norm: Normalize, frequencies: NDArray[np.float64], *, seconds: float
 ) -> Plot:
-    """The log-mel `[N, F]` of a mixture, on a colour scale from the first of `ends` to the second."""
-    figure = bare(WIDTH, HEAD + MAP + FOOT)
-    axes = _picture(figure, FOOT, log_mel, title="", norm=Normalize(*ends), colours=SOUND, unit="dB")
-    _dress(axes, (0, seconds), frequencies, log_mel.shape[1])
-    axes.tick_params(labelbottom=True)
-    axes.set_xlabel("time, s")
+    """The log-mel `[N, F]` of a mixture."""
+    figure, axes = _room(HEAD + MAP + FOOT, (0, seconds))
+    _picture(axes, FOOT, log_mel, norm, SOUND)
+    _words(axes, FOOT, norm, SOUND, title="", unit="dB")
+    _bins(axes, FOOT, log_mel.shape[1], frequencies)
+    _time(figure, (0, seconds), height=MAP)
     return Plot(figure, alt=f"Spectrogram of the mixture: {name}.", shape="map", title=name)
 
 
@@ -108,7 +109,7 @@ def member_correlations(
     left = 40 + 6.4 * max(map(len, names), default=0)
     figure, axes = canvas(left + side + 8, side + 24, left=left, right=8, bottom=20, top=4)
     if size:
-        axes.imshow(values, cmap=SIGNED, vmin=-1, vmax=1, aspect="auto", interpolation="none")
+        axes.imshow(values, cmap=SIGNED, vmin=-1, vmax=1, aspect="auto", interpolation="none", clip_on=False)
     axes.spines[:].set_visible(False)
     columns = [n for n in range(size) if n == 0 or (n + 1) % (1 if size <= MANY_MEMBERS else 5) == 0]
     axes.set_xticks(columns, [str(n + 1) for n in columns])
@@ -152,43 +153,60 @@ def shorten(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(present > 0, np.nansum(blocks, axis=1) / np.maximum(present, 1), np.nan).astype(np.float32)
 
 
-def _title(name: str) -> str:
-    return name[:1].upper() + name[1:]
+def _room(height: float, ends: tuple[float, float]) -> tuple[Figure, Axes]:
+    """A figure and axes of its whole height, in seconds and pixels, for pictures above each other."""
+    figure = bare(WIDTH, height)
+    axes = axes_at(figure, LEFT, 0, WIDTH - LEFT - 8, height)
+    axes.set_axis_off()
+    axes.set(xlim=ends, ylim=(0, height), autoscale_on=False)
+    return figure, axes
 
 
-def _of_sound(clip: Evidence) -> Normalize:
+def _of_sound(spectrogram: NDArray[np.float32]) -> Normalize:
     """A colour scale that leaves out the lowest and highest few values."""
-    low, high = np.quantile(clip.spectrogram[np.isfinite(clip.spectrogram)], [0.01, 0.999])
-    return Normalize(float(low), max(float(high), float(low) + 1e-12))
+    low, high = np.quantile(spectrogram[np.isfinite(spectrogram)], [0.01, 0.999]).tolist()
+    return Normalize(low, max(high, low + 1e-12))
 
 
-def _picture(
-    figure: Figure, y: float, values: NDArray[np.float32], *, title: str, norm: Normalize, colours: str, unit: str
-) -> Axes:
-    """Values `[N, F]` with their title and colour scale, time to the right, bins upwards, empty where they are NaN."""
-    width, height = figure.get_size_inches() * 72
-    axes = axes_at(figure, LEFT, y, WIDTH - LEFT - 8, MAP, label="time")
-    axes.spines[:].set_visible(False)
-    axes.imshow(shorten(values).T, cmap=colours, norm=norm, origin="lower", aspect="auto", interpolation="none")
-    top = y + MAP + 6
-    line = top + 14 * (len(title) > MAX_TITLE)
-    figure.text(LEFT / width, line / height, safe(title), weight="bold", fontsize=12, color=COLOURS["ink"])
+def _picture(axes: Axes, y: float, values: NDArray[np.float32], norm: Normalize, colours: str) -> None:
+    """Values `[N, F]`, time to the right, bins upwards from `y`, empty where they are NaN."""
+    extent = (*axes.get_xlim(), y, y + MAP)
+    image = AxesImage(axes, cmap=colours, norm=norm, origin="lower", extent=extent, interpolation="none")
+    image.set(data=shorten(values).T, clip_on=False)
+    axes.add_image(image)
+
+
+def _words(axes: Axes, y: float, norm: Normalize, colours: str, *, title: str, unit: str) -> None:
+    """The title and the colour scale of a picture."""
+    y += MAP + 6
     low, high = (float(value) for value in (norm.vmin or 0, norm.vmax or 0))
     low, high = (round(low), round(high)) if colours == SOUND else (float(f"{low:.2g}"), float(f"{high:.2g}"))
     words = f"{tick_text(high)} {unit}".strip()
-    colour_scale(figure, (WIDTH - 8, top), colours, low=tick_text(low), high=words)
+    colour_scale(axes, (WIDTH - 8, y), colours, low=tick_text(low), high=words)
+    _heading(axes, y + 14 * (len(title) > MAX_TITLE), title)
+
+
+def _heading(axes: Axes, y: float, text: str) -> None:
+    axes.text(LEFT, y, safe(text), transform=pixels(axes), weight="bold", fontsize=12, color=COLOURS["ink"])
+
+
+def _bins(axes: Axes, y: float, bins: int, frequencies: NDArray[np.float64] | None) -> None:
+    """Words beside a picture: at octaves of 1 kHz where bins are frequencies."""
+    words: dict[str, Any] = {"transform": pixels(axes), "fontsize": SIZE, "color": COLOURS["muted"]}
+    ticks = {place: tick_text(place) for place in some_ticks(4).tick_values(0, bins - 1) if 0 <= place < bins}
+    for bin_, text in (ticks if frequencies is None else frequency_ticks(frequencies)).items():
+        axes.text(LEFT - 4, y + MAP * (bin_ + 0.5) / bins - 4, text, ha="right", **words)
+    unit = "bin" if frequencies is None else "Hz"
+    axes.text(SIZE, y + MAP / 2, unit, rotation=90, ha="center", va="center", **words)
+
+
+def _time(figure: Figure, ends: tuple[float, float], *, height: float) -> Axes:
+    """The axes of time at the foot of a figure."""
+    axes = axes_at(figure, LEFT, FOOT, WIDTH - LEFT - 8, height)
+    axes.set(xlim=ends, xlabel="time, s", yticks=[])
+    axes.xaxis.set_major_locator(some_ticks(6))
+    axes.spines["left"].set_visible(False)
     return axes
-
-
-def _dress(axes: Axes, ends: tuple[float, float], frequencies: NDArray[np.float64] | None, bins: int) -> None:
-    """Time from the first of `ends` to the second, in seconds; ticks at octaves of 1 kHz where bins are frequencies."""
-    axes.images[0].set_extent((*ends, -0.5, bins - 0.5))
-    axes.set(xlim=ends, ylim=(-0.5, bins - 0.5), ylabel="bin" if frequencies is None else "Hz")
-    axes.tick_params(labelbottom=False)
-    axes.yaxis.set_major_locator(some_ticks(4))
-    if frequencies is not None:
-        octaves = frequency_ticks(frequencies)
-        axes.set_yticks(list(octaves), list(octaves.values()))
 
 
 def frequency_ticks(frequencies: NDArray[np.float64], *, count: int = 5) -> dict[float, str]:
@@ -202,23 +220,22 @@ def frequency_ticks(frequencies: NDArray[np.float64], *, count: int = 5) -> dict
     return kept
 
 
-def _trace(figure: Figure, axes: Axes, clip: Evidence) -> str:
+def _trace(figure: Figure, room: Axes, clip: Evidence) -> str:
     """Frame scores over time; where they are highest, in words."""
-    width, height = figure.get_size_inches() * 72
     scores = np.asarray(clip.frame_scores, dtype=np.float64)
     step = -(-len(scores) // MAX_FRAMES) or 1
     times = (np.arange(len(scores))[::step] + clip.frame_offset) * clip.seconds_per_frame
     scores = np.array([scores[start : start + step].max() for start in range(0, len(scores), step)])
     low, high = limits(scores)
-    accent = COLOURS["accent"]
-    axes.fill_between(times, scores, low, facecolor=(accent, 0.16), edgecolor=accent, linewidth=1.4)
+    axes, accent = _time(figure, time_axis(clip), height=TRACE), COLOURS["accent"]
+    axes.fill_between(times, scores, low, facecolor=(accent, 0.16), edgecolor=accent, linewidth=1.4, clip_on=False)
     axes.set_ylim(low, high)
     axes.yaxis.set_major_locator(some_ticks(2))
     where = f"highest at {times[int(np.argmax(scores))]:.2f} s"
-    title = f"Frame score, {clip.frame_scores_of}" if clip.frame_scores_of else "Frame score"
-    y = (FOOT + TRACE + 6) / height
-    figure.text(LEFT / width, y, safe(title), weight="bold", fontsize=12, color=COLOURS["ink"])
-    figure.text((WIDTH - 8) / width, y, where, ha="right", fontsize=SIZE, color=COLOURS["muted"])
+    y = FOOT + TRACE + 6
+    _heading(room, y, f"Frame score, {clip.frame_scores_of}" if clip.frame_scores_of else "Frame score")
+    words: dict[str, Any] = {"transform": pixels(room), "fontsize": SIZE, "color": COLOURS["muted"]}
+    room.text(WIDTH - 8, y, where, ha="right", **words)
     return f"Frame scores: {where}."
 
 

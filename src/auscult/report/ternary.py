@@ -74,7 +74,7 @@ def weight_triangle(surface: WeightSurface) -> Plot:
         handletextpad=0.4,
         borderpad=0,
     )
-    colour_scale(figure, (296, 340), SOUND, low=f"mAUC {100 * low:.1f}", high=f"{100 * high:.1f}")
+    colour_scale(axes, (296, 340), SOUND, low=f"mAUC {100 * low:.1f}", high=f"{100 * high:.1f}")
     best = ", ".join(f"{weight:g}" for weight in np.round(surface.best_weights, 4).tolist())
     return Plot(
         figure,
