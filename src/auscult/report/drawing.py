@@ -64,6 +64,7 @@ PAD = 10
 """Empty border of a file's figure, in pixels."""
 
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
+UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 _UNFIT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -191,7 +192,7 @@ def true_minus(text: str) -> str:
 
 def safe(text: str) -> str:
     """Text for a figure, whatever a name holds: fit for XML, and no formula."""
-    return _UNFIT.sub("\N{REPLACEMENT CHARACTER}", text).replace("$", r"\$")
+    return _UNFIT.sub(UNREADABLE, text).replace("$", r"\$")
 
 
 def embedded(plot: Plot, name: str) -> str:
@@ -206,7 +207,7 @@ def embedded(plot: Plot, name: str) -> str:
     ids = {str(one.get("id")): f"{name}-{place}" for place, one in enumerate(root.iterfind(".//{*}defs//*[@id]"))}
     return (
         f'<svg viewBox="0 0 {width:.0f} {height:.0f}" style="--width:{width:.0f}px" role="img" '
-        f'aria-label="{escape(plot.alt)}">{"".join(_element(child, ids) for child in root)}</svg>'
+        f'aria-label="{escape(_UNFIT.sub(UNREADABLE, plot.alt))}">{"".join(_element(child, ids) for child in root)}</svg>'
     )
 
 
@@ -226,7 +227,7 @@ def write_figure(plot: Plot, path: Path) -> None:
         figure.legend(
             handles=lines, loc="upper left", bbox_to_anchor=(0, 0), frameon=False, labelcolor=COLOURS["muted"]
         )
-    words = {"Title": _UNFIT.sub("", plot.title), "Description": _UNFIT.sub("", plot.alt)}
+    words = {"Title": _UNFIT.sub(UNREADABLE, plot.title), "Description": _UNFIT.sub(UNREADABLE, plot.alt)}
     text = _svg(figure, bbox_inches="tight", pad_inches=PAD / 72, facecolor="#ffffff", metadata=words)
     for extra in (*heads, *figure.legends):
         extra.remove()

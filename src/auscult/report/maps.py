@@ -119,7 +119,7 @@ def member_correlations(
         axes.axhline(edge, color="black", linewidth=1.2)
     for (row, column), value in np.ndenumerate(values) if few else ():
         if np.isfinite(value):
-            colour = "white" if abs(value) > 0.65 else "black"
+            colour = "white" if abs(value) > 0.65 else "#111111"  # black is left out of the SVG
             text = true_minus(f"{value:.2f}")
             axes.text(column, row, text, color=colour, fontsize=SIZE, ha="center", va="center_baseline")
     return Plot(

@@ -67,7 +67,8 @@ def weight_triangle(surface: WeightSurface) -> Plot:
     _optima(axes, surface)
     axes.legend(
         loc="upper left",
-        bbox_to_anchor=(-0.1, -0.14),
+        bbox_to_anchor=(-0.1, -0.17),
+        reverse=True,
         frameon=False,
         fontsize=SIZE,
         labelcolor=COLOURS["muted"],
