@@ -372,7 +372,7 @@ def pictures(plot: Plot) -> list[np.ma.MaskedArray]:
 
 def test_a_map_shows_the_error_where_it_is() -> None:
     (card,) = cards([clip()])
-    plot = card.views[0].plot
+    plot = card.views[0][1]
     _, error = pictures(plot)
     assert error.shape == (8, 40) and error.mask[:, :4].all() and not error.mask[:, 4:].any()
     assert np.unravel_index(error.argmax(), error.shape) == (6, 20), "time to the right, frequency upwards"
@@ -382,17 +382,17 @@ def test_a_map_shows_the_error_where_it_is() -> None:
 
 def test_maps_and_frame_scores_share_the_time_axis() -> None:
     (card,) = cards([clip()])
-    view = card.views[0]
-    assert (view.start, view.end) == pytest.approx((-0.025, 1.975))
-    assert "highest at 1.00 s" in view.plot.alt
-    above, below = view.plot.figure.axes
-    assert above.get_xlim() == below.get_xlim() == (view.start, view.end)
+    ((_, plot),) = card.views
+    assert plot.times == pytest.approx((-0.025, 1.975))
+    assert "highest at 1.00 s" in plot.alt
+    above, below = plot.figure.axes
+    assert above.get_xlim() == below.get_xlim() == plot.times
     drawn = below.collections[0].get_paths()[0].vertices
     assert drawn[drawn[:, 1].argmax(), 0] == pytest.approx(1.0), "the peak stands over the centre of its column"
     boxes = {(round(axes.get_position().x0, 4), round(axes.get_position().width, 4)) for axes in (above, below)}
     assert boxes == {(0.1278, 0.85)}, "as in the style sheet"
     assert "left: 12.78%; width: 85%" in render(report())
-    assert len(view.plot.boxes) == 3
+    assert len(plot.boxes) == 3
 
 
 def test_maps_of_a_group_share_a_colour_scale_and_others_do_not() -> None:
@@ -413,14 +413,14 @@ def test_maps_of_a_group_share_a_colour_scale_and_others_do_not() -> None:
 def test_a_map_without_any_value_or_any_error_can_be_drawn() -> None:
     for value in (np.nan, 0.0):
         (card,) = cards([clip(maps={"empty": np.full((40, 8), value, np.float32)})])
-        assert len(card.views[0].plot.boxes) == 3
+        assert len(card.views[0][1].boxes) == 3
 
 
 def test_a_clip_that_several_systems_scored_gets_one_card() -> None:
     other = clip(system="freak", rank=4, spectrogram=np.zeros((40, 8), np.float32))
     shown = cards([clip(), clip(system="idcae", rank=2), other, clip(file="b.wav", rank=2)])
-    assert [[view.evidence.system for view in card.views] for card in shown] == [["hvae", "idcae", "freak"], ["hvae"]]
-    assert [len(view.plot.boxes) for view in shown[0].views] == [3, 2, 3], "an equal spectrogram is not repeated"
+    assert [[seen.system for seen, _ in card.views] for card in shown] == [["hvae", "idcae", "freak"], ["hvae"]]
+    assert [len(plot.boxes) for _, plot in shown[0].views] == [3, 2, 3], "an equal spectrogram is not repeated"
     page = Page(render(report(evidence=[clip(), other])))
     assert len(page.every("audio")) == 1
     assert "freak rank 4, score 3.5" in page.text
@@ -429,8 +429,8 @@ def test_a_clip_that_several_systems_scored_gets_one_card() -> None:
 def test_clips_of_embeddings_and_without_sound_can_be_shown() -> None:
     bare = clip(bin_frequencies=None, waveform=None, sample_rate=None, frame_scores=np.zeros(0, np.float32))
     (card,) = cards([bare])
-    assert card.audio == "" and len(card.views[0].plot.boxes) == 2
-    assert "bin 6" in card.views[0].plot.alt
+    assert card.audio == "" and len(card.views[0][1].boxes) == 2
+    assert "bin 6" in card.views[0][1].alt
     assert not Page(render(report(evidence=[bare]))).every("audio")
 
 
@@ -438,7 +438,7 @@ def test_long_clips_are_averaged_to_the_width_of_a_page() -> None:
     frames = 5 * MAX_FRAMES + 3
     ramp = np.repeat(np.linspace(0, 1, frames, dtype=np.float32)[:, None], 4, axis=1)
     (card,) = cards([clip(spectrogram=ramp, maps={"e": ramp}, frame_scores=ramp[:, 0], bin_frequencies=None)])
-    for values in pictures(card.views[0].plot):
+    for values in pictures(card.views[0][1]):
         assert MAX_FRAMES / 2 < values.shape[1] <= MAX_FRAMES
         assert (np.diff(values[0]) > 0).all() and values[0, -1] > 0.99
 

@@ -8,11 +8,12 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import rc_context, rc_params_from_file
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -22,24 +23,9 @@ from numpy.typing import ArrayLike
 
 from auscult.files import replacing
 
-COLOURS: Mapping[str, str] = {
-    "ink": "#1b1f23",
-    "muted": "#5b636b",
-    "rule": "#d9dcdf",
-    "hair": "#e9ebec",
-    "accent": "#0b6470",
-    "wash": "#eef4f4",
-    "normal": "#37689c",
-    "anomaly": "#b8501b",
-    "s1": "#9a6a00",
-    "s2": "#77439b",
-    "s3": "#3a7a3f",
-    "s4": "#ae2f5d",
-    "s5": "#4560b4",
-    "s6": "#6a6f75",
-    "s7": "#95502b",
-    "s8": "#2783b0",
-}
+_SHEET = (files("auscult.report") / "style.css").read_text(encoding="utf-8")
+
+COLOURS = dict(re.findall(r"--(\w+): (#\w{6});", _SHEET[: _SHEET.index("}")]))
 """The light theme. Figures are drawn in these; on the page each becomes the style sheet's variable of its name."""
 
 SOUND, ERROR, SIGNED = "viridis", "inferno", "RdBu_r"
@@ -48,14 +34,11 @@ SOUND, ERROR, SIGNED = "viridis", "inferno", "RdBu_r"
 SIZE = 11
 """Of the lettering, in pixels of the figure."""
 
-STYLE: dict[Any, Any] = {
-    "font.family": ["sans-serif"],
-    "font.sans-serif": ["Helvetica", "Arial", "DejaVu Sans"],
-    "svg.fonttype": "none",
-    "svg.hashsalt": "auscult",
-    "image.composite_image": False,
-    "lines.scale_dashes": False,
-}
+STYLE = rc_params_from_file(str(files("auscult.report") / "figures.mplstyle"), use_default_template=False)
+"""The one style of all figures, beside matplotlib's defaults."""
+
+styled = rc_context(STYLE)
+"""Decorates the functions that draw a figure."""
 
 KEPT = ("d", "x", "y", "width", "height", "transform", "href", "clip-path")
 """The attributes of an element that have an effect."""
@@ -79,6 +62,7 @@ class Plot:
         title: heading.
         note: words beside the heading, such as a figure of merit.
         name: of its file when it is exported, without an ending; empty for a plot of the page alone.
+        times: ends of its time axis, in seconds, where it has one.
         boxes: top and height, in percent, of its parts that share a time axis; the style sheet has left and width.
     """
 
@@ -88,6 +72,7 @@ class Plot:
     title: str = ""
     note: str = ""
     name: str = ""
+    times: tuple[float, float] = (0.0, 0.0)
     boxes: Sequence[tuple[float, float]] = ()
 
 
@@ -120,20 +105,13 @@ def canvas(
 
 
 def axes_at(figure: Figure, x: float, y: float, width: float, height: float) -> Axes:
-    """Axes in the page's style, from `(x, y)` to the right and upwards, in pixels from the bottom left."""
+    """Axes from `(x, y)` to the right and upwards, in pixels from the bottom left."""
     whole, high = figure.get_size_inches() * 72
     axes = figure.add_axes((x / whole, y / high, width / whole, height / high))
-    axes.patch.set_visible(False)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set(color=COLOURS["rule"], linewidth=1)
-    axes.tick_params(length=0, pad=4, labelsize=SIZE, labelcolor=COLOURS["muted"])
-    axes.margins(0)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
-        axis.label.set(color=COLOURS["muted"], fontsize=SIZE)
-    axes.yaxis.set_label_coords(
-        SIZE / whole, 0.5, transform=blended_transform_factory(figure.transFigure, axes.transAxes)
-    )
+    edge = blended_transform_factory(figure.transFigure, axes.transAxes)
+    axes.yaxis.set_label_coords(SIZE / whole, 0.5, transform=edge)
     return axes
 
 
@@ -162,18 +140,18 @@ def limits(values: ArrayLike, *, margin: float = 0.05) -> tuple[float, float]:
 def colour_scale(axes: Axes, end: tuple[float, float], colours: str, *, low: str, high: str) -> None:
     """The legend of a colour map of axes, to the left of a place in pixels from the bottom left of their figure."""
     right, y = end
-    words: dict[str, Any] = {
-        "color": COLOURS["muted"],
-        "fontsize": SIZE,
-        "ha": "right",
-        "transform": pixels(axes),
-    }
     start = right - 6.4 * len(high) - 62
-    strip = AxesImage(axes, cmap=colours, extent=(start, start + 54, y, y + 8), interpolation="none")
+    strip = AxesImage(axes, cmap=colours, extent=(start, start + 54, y, y + 8))
     strip.set(data=np.linspace(0, 1, 12)[None], transform=pixels(axes), clip_on=False)
     axes.add_image(strip)
-    axes.text(start - 5, y, safe(low), **words)
-    axes.text(right, y, safe(high), **words)
+    axes.text(start - 5, y, safe(low), ha="right", transform=pixels(axes))
+    axes.text(right, y, safe(high), ha="right", transform=pixels(axes))
+
+
+def dots(axes: Axes, x: ArrayLike, y: ArrayLike, *, size: float, colour: str, **more: Any) -> None:
+    """Discs of a diameter in pixels, above lines, also where they reach over the edge of the axes."""
+    options: dict[str, Any] = {"marker": "o", "markeredgewidth": 0, "clip_on": False, "zorder": 3} | more
+    axes.plot(x, y, linestyle="none", markersize=size, color=colour, **options)
 
 
 def tick_text(value: float) -> str:
@@ -191,8 +169,8 @@ def true_minus(text: str) -> str:
 
 
 def safe(text: str) -> str:
-    """Text for a figure, whatever a name holds: fit for XML, and no formula."""
-    return _UNFIT.sub(UNREADABLE, text).replace("$", r"\$")
+    """Text for a figure, whatever a name holds: fit for XML."""
+    return _UNFIT.sub(UNREADABLE, text)
 
 
 def embedded(plot: Plot, name: str) -> str:
@@ -207,10 +185,11 @@ def embedded(plot: Plot, name: str) -> str:
     ids = {str(one.get("id")): f"{name}-{place}" for place, one in enumerate(root.iterfind(".//{*}defs//*[@id]"))}
     return (
         f'<svg viewBox="0 0 {width:.0f} {height:.0f}" style="--width:{width:.0f}px" role="img" '
-        f'aria-label="{escape(_UNFIT.sub(UNREADABLE, plot.alt))}">{"".join(_element(child, ids) for child in root)}</svg>'
+        f'aria-label="{escape(safe(plot.alt))}">{"".join(_element(child, ids) for child in root)}</svg>'
     )
 
 
+@styled
 def write_figure(plot: Plot, path: Path) -> None:
     """The figure as an SVG file of its own, with title, note and legend.
 
@@ -219,15 +198,14 @@ def write_figure(plot: Plot, path: Path) -> None:
     """
     figure = plot.figure
     height = figure.get_size_inches()[1] * 72
-    muted: dict[str, Any] = {"color": COLOURS["muted"], "fontsize": SIZE}
-    heads = [figure.text(0, 1 + 6 / height, safe(plot.note), **muted)] if plot.note else []
-    heads.append(figure.text(0, 1 + (24 if plot.note else 8) / height, safe(plot.title), weight="bold", fontsize=12))
+    heads = [figure.text(0, 1 + 6 / height, safe(plot.note))] if plot.note else []
+    heads.append(
+        figure.text(0, 1 + (24 if plot.note else 8) / height, safe(plot.title), weight="bold", color=COLOURS["ink"])
+    )
     lines = [one for axes in figure.axes for one in axes.get_legend_handles_labels()[0]]
     if lines and not any(axes.get_legend() for axes in figure.axes):
-        figure.legend(
-            handles=lines, loc="upper left", bbox_to_anchor=(0, 0), frameon=False, labelcolor=COLOURS["muted"]
-        )
-    words = {"Title": _UNFIT.sub(UNREADABLE, plot.title), "Description": _UNFIT.sub(UNREADABLE, plot.alt)}
+        figure.legend(handles=lines, loc="upper left", bbox_to_anchor=(0, 0))
+    words = {"Title": safe(plot.title), "Description": safe(plot.alt)}
     text = _svg(figure, bbox_inches="tight", pad_inches=PAD / 72, facecolor="#ffffff", metadata=words)
     for extra in (*heads, *figure.legends):
         extra.remove()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from auscult.report.data import Evidence
 from auscult.report.drawing import Plot
-from auscult.report.maps import Limits, clip_view, scale_of, time_axis
+from auscult.report.maps import Limits, clip_view, scale_of
 
 MAX_SECONDS = 60.0
 """The player holds at most this much of a clip."""
@@ -20,27 +20,17 @@ MAX_GAIN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A clip as one system sees it, on a time axis from `start` to `end`, in seconds."""
-
-    evidence: Evidence
-    plot: Plot
-    start: float
-    end: float
-
-
-@dataclass(frozen=True, slots=True)
 class Card:
-    """What the page shows of one clip: a view per system, and the sound as a data URI, empty for none."""
+    """What the page shows of one clip: a figure per system, and the sound as a data URI, empty for none."""
 
-    views: Sequence[View]
+    views: Sequence[tuple[Evidence, Plot]]
     audio: str
     audio_note: str
 
     @property
     def first(self) -> Evidence:
         """The evidence that came first; its rank and score stand on top of the card."""
-        return self.views[0].evidence
+        return self.views[0][0]
 
 
 def cards(evidence: Iterable[Evidence]) -> list[Card]:
@@ -88,11 +78,10 @@ def flac(waveform: NDArray[np.float32], sample_rate: int) -> tuple[str, str]:
 
 def _card(clips: Sequence[Evidence], scales: Limits) -> Card:
     """Views in the given order; a spectrogram that an earlier view shows is not repeated."""
-    views: list[View] = []
+    views: list[tuple[Evidence, Plot]] = []
     for clip in clips:
-        shown = any(np.array_equal(view.evidence.spectrogram, clip.spectrogram) for view in views)
-        start, end = time_axis(clip)
-        views.append(View(clip, clip_view(clip, scales, spectrogram=not shown), start, end))
+        shown = any(np.array_equal(earlier.spectrogram, clip.spectrogram) for earlier, _ in views)
+        views.append((clip, clip_view(clip, scales, spectrogram=not shown)))
     for clip in clips:
         if clip.waveform is not None and clip.sample_rate:
             return Card(views, *flac(clip.waveform, clip.sample_rate))

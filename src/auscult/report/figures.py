@@ -14,9 +14,11 @@ from auscult.report.drawing import (
     LineStyle,
     Plot,
     canvas,
+    dots,
     limits,
     safe,
     some_ticks,
+    styled,
     tick_text,
     true_minus,
 )
@@ -55,6 +57,7 @@ def system_styles(data: ReportData) -> dict[str, LineStyle]:
     return {data.headline: FINAL} | {name: OTHERS[place % len(OTHERS)] for place, name in enumerate(others)}
 
 
+@styled
 def overview(data: ReportData) -> Plot:
     """One line per machine type: the final system's AUC of each machine and its mean, and the other systems' means."""
     machines = headline_figures(data)
@@ -70,26 +73,15 @@ def overview(data: ReportData) -> Plot:
     axes.set(xlim=(10 * np.floor(10 * lowest), 100), ylim=(0, len(types)), xlabel="AUC, %")
     axes.xaxis.labelpad = 8
     axes.xaxis.set_major_locator(some_ticks(6))
-    axes.grid(axis="x", color=COLOURS["hair"], linewidth=1, clip_on=False)
+    axes.grid(axis="x", clip_on=False)
     axes.plot([50, 50], [0, len(types)], **CHANCE)
     axes.set_yticks(list(heights.values()), [safe(name) for name in types])
     for system in sorted(means, key=lambda system: system == data.headline):
         if system == data.headline:
             _machines(axes, {heights[name]: [one["auc"] for one in ids.values()] for name, ids in machines.items()})
-        x = [100 * mean["auc"] for mean in means[system].values()]
+        x, y = [100 * mean["auc"] for mean in means[system].values()], [heights[name] for name in means[system]]
         size = 12 if system == data.headline else 8
-        axes.plot(
-            x,
-            [heights[name] for name in means[system]],
-            linestyle="none",
-            marker="o",
-            markersize=size,
-            color=COLOURS[styles[system].colour],
-            markeredgewidth=0,
-            clip_on=False,
-            zorder=3,
-            label=safe(system),
-        )
+        dots(axes, x, y, size=size, colour=COLOURS[styles[system].colour], label=safe(system))
     shown = ", ".join(f"{name} {percent(mean_figures(ids.values())['auc'])}" for name, ids in machines.items())
     return Plot(
         figure,
@@ -101,6 +93,7 @@ def overview(data: ReportData) -> Plot:
     )
 
 
+@styled
 def roc_curves(
     tables: Mapping[str, ScoreTable], styles: Mapping[str, LineStyle], *, machine: tuple[str, str], note: str = ""
 ) -> Plot | None:
@@ -138,6 +131,7 @@ def roc_curves(
     )
 
 
+@styled
 def score_histogram(table: ScoreTable, *, machine: str, title: str) -> Plot:
     """Scores of one machine's clips: normal and anomalous ones, or all of them where labels are missing.
 
@@ -167,6 +161,7 @@ def score_histogram(table: ScoreTable, *, machine: str, title: str) -> Plot:
     )
 
 
+@styled
 def losses(member: str, history: Sequence[Mapping[str, float]]) -> Plot | None:
     """A member's losses over the epochs, on a logarithmic scale where they allow it; `None` without any loss."""
     names = [name for name in dict.fromkeys(key for entry in history for key in entry) if name.endswith("loss")]
@@ -195,6 +190,7 @@ def losses(member: str, history: Sequence[Mapping[str, float]]) -> Plot | None:
     )
 
 
+@styled
 def denoiser_gains(levels: Levels) -> Plot:
     """Gains on the validation mixtures over the training; dots are the levels."""
     some = levels.validations
@@ -204,8 +200,8 @@ def denoiser_gains(levels: Levels) -> Plot:
     axes.plot(axes.get_xlim(), [0, 0], **CHANCE)
     chosen = sorted({level.epoch for level in levels.levels})
     for style, (name, values) in zip((FINAL, OTHERS[0]), curves.items(), strict=True):
-        dots: dict[str, Any] = {"marker": "o", "markevery": [epoch - 1 for epoch in chosen]} if name == "SNR" else {}
-        axes.plot([one.epoch for one in some], values, **style.options, **dots, clip_on=False, label=name)
+        marks: dict[str, Any] = {"marker": "o", "markevery": [epoch - 1 for epoch in chosen]} if name == "SNR" else {}
+        axes.plot([one.epoch for one in some], values, **style.options, **marks, clip_on=False, label=name)
     axes.xaxis.set_major_locator(some_ticks(4, whole=True))
     axes.yaxis.set_major_locator(some_ticks(3))
     last = ", ".join(f"{name} {true_minus(f'{max(values):+.2f}')}" for name, values in curves.items())
@@ -218,6 +214,7 @@ def denoiser_gains(levels: Levels) -> Plot:
     )
 
 
+@styled
 def window_histogram(scores: NDArray[np.float64], threshold: float | None, *, machine: str) -> Plot:
     """Scores `[W]` of the windows of a calibration, and the threshold."""
     reach = [] if threshold is None else [threshold]
@@ -236,6 +233,7 @@ def window_histogram(scores: NDArray[np.float64], threshold: float | None, *, ma
     )
 
 
+@styled
 def window_trend(
     scores: NDArray[np.float64], threshold: float | None, *, step_seconds: float, machine: str, points: int = 400
 ) -> Plot:
@@ -271,14 +269,7 @@ def _machines(axes: Axes, aucs: Mapping[float, Sequence[float]]) -> None:
     """Height -> AUCs of the machines of a type: a small dot each, and their span."""
     for height, values in aucs.items():
         axes.plot([100 * min(values), 100 * max(values)], [height] * 2, color=COLOURS["rule"], linewidth=2)
-        dots: dict[str, Any] = {
-            "marker": "o",
-            "markersize": 5,
-            "color": COLOURS["muted"],
-            "markeredgewidth": 0,
-            "clip_on": False,
-        }
-        axes.plot(100 * np.array(values), [height] * len(values), linestyle="none", **dots)
+        dots(axes, 100 * np.array(values), [height] * len(values), size=5, colour=COLOURS["muted"])
 
 
 def _bars(axes: Axes, counts: NDArray[np.int_], edges: NDArray[np.float64], colour: str) -> None:

@@ -1,7 +1,6 @@
 """The figures of pictures, one function each: a clip as a system sees it, a mixture, correlations of members."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,6 +25,7 @@ from auscult.report.drawing import (
     pixels,
     safe,
     some_ticks,
+    styled,
     tick_text,
     true_minus,
 )
@@ -49,6 +49,7 @@ Limits = Mapping[tuple[str, str, str], tuple[float, float]]
 """(system, machine type, group of maps) -> lowest and highest value of its colour scale."""
 
 
+@styled
 def clip_view(clip: Evidence, scales: Limits, *, spectrogram: bool = True) -> Plot:
     """A clip as one system sees it: spectrogram, error maps and frame scores above each other, on one time axis."""
     names = [*([""] if spectrogram else []), *clip.maps]
@@ -77,9 +78,10 @@ def clip_view(clip: Evidence, scales: Limits, *, spectrogram: bool = True) -> Pl
         words.append(_trace(figure, axes, clip))
     else:
         _time(figure, ends, height=MAP)
-    return Plot(figure, alt=" ".join(words), shape="map", boxes=boxes)
+    return Plot(figure, alt=" ".join(words), shape="map", times=ends, boxes=boxes)
 
 
+@styled
 def mixture(
     name: str, log_mel: NDArray[np.float32], norm: Normalize, frequencies: NDArray[np.float64], *, seconds: float
 ) -> Plot:
@@ -92,6 +94,7 @@ def mixture(
     return Plot(figure, alt=f"Spectrogram of the mixture: {name}.", shape="map", title=name)
 
 
+@styled
 def member_correlations(
     machine_type: str, names: Sequence[str], correlations: NDArray[np.float64], *, families: Sequence[str] = ()
 ) -> Plot:
@@ -109,7 +112,7 @@ def member_correlations(
     left = 40 + 6.4 * max(map(len, names), default=0)
     figure, axes = canvas(left + side + 8, side + 24, left=left, right=8, bottom=20, top=4)
     if size:
-        axes.imshow(values, cmap=SIGNED, vmin=-1, vmax=1, aspect="auto", interpolation="none", clip_on=False)
+        axes.imshow(values, cmap=SIGNED, vmin=-1, vmax=1, aspect="auto", clip_on=False)
     axes.spines[:].set_visible(False)
     columns = [n for n in range(size) if n == 0 or (n + 1) % (1 if size <= MANY_MEMBERS else 5) == 0]
     axes.set_xticks(columns, [str(n + 1) for n in columns])
@@ -121,7 +124,7 @@ def member_correlations(
         if np.isfinite(value):
             colour = "white" if abs(value) > 0.65 else "#111111"  # black is left out of the SVG
             text = true_minus(f"{value:.2f}")
-            axes.text(column, row, text, color=colour, fontsize=SIZE, ha="center", va="center_baseline")
+            axes.text(column, row, text, color=colour, ha="center", va="center_baseline")
     return Plot(
         figure,
         alt=_closest(machine_type, names, values),
@@ -171,7 +174,7 @@ def _of_sound(spectrogram: NDArray[np.float32]) -> Normalize:
 def _picture(axes: Axes, y: float, values: NDArray[np.float32], norm: Normalize, colours: str) -> None:
     """Values `[N, F]`, time to the right, bins upwards from `y`, empty where they are NaN."""
     extent = (*axes.get_xlim(), y, y + MAP)
-    image = AxesImage(axes, cmap=colours, norm=norm, origin="lower", extent=extent, interpolation="none")
+    image = AxesImage(axes, cmap=colours, norm=norm, origin="lower", extent=extent)
     image.set(data=shorten(values).T, clip_on=False)
     axes.add_image(image)
 
@@ -187,17 +190,16 @@ def _words(axes: Axes, y: float, norm: Normalize, colours: str, *, title: str, u
 
 
 def _heading(axes: Axes, y: float, text: str) -> None:
-    axes.text(LEFT, y, safe(text), transform=pixels(axes), weight="bold", fontsize=12, color=COLOURS["ink"])
+    axes.text(LEFT, y, safe(text), transform=pixels(axes), weight="bold")
 
 
 def _bins(axes: Axes, y: float, bins: int, frequencies: NDArray[np.float64] | None) -> None:
     """Words beside a picture: at octaves of 1 kHz where bins are frequencies."""
-    words: dict[str, Any] = {"transform": pixels(axes), "fontsize": SIZE, "color": COLOURS["muted"]}
     ticks = {place: tick_text(place) for place in some_ticks(4).tick_values(0, bins - 1) if 0 <= place < bins}
     for bin_, text in (ticks if frequencies is None else frequency_ticks(frequencies)).items():
-        axes.text(LEFT - 4, y + MAP * (bin_ + 0.5) / bins - 4, text, ha="right", **words)
+        axes.text(LEFT - 4, y + MAP * (bin_ + 0.5) / bins - 4, text, ha="right", transform=pixels(axes))
     unit = "bin" if frequencies is None else "Hz"
-    axes.text(SIZE, y + MAP / 2, unit, rotation=90, ha="center", va="center", **words)
+    axes.text(SIZE, y + MAP / 2, unit, rotation=90, ha="center", va="center", transform=pixels(axes))
 
 
 def _time(figure: Figure, ends: tuple[float, float], *, height: float) -> Axes:
@@ -234,8 +236,7 @@ def _trace(figure: Figure, room: Axes, clip: Evidence) -> str:
     where = f"highest at {times[int(np.argmax(scores))]:.2f} s"
     y = FOOT + TRACE + 6
     _heading(room, y, f"Frame score, {clip.frame_scores_of}" if clip.frame_scores_of else "Frame score")
-    words: dict[str, Any] = {"transform": pixels(room), "fontsize": SIZE, "color": COLOURS["muted"]}
-    room.text(WIDTH - 8, y, where, ha="right", **words)
+    room.text(WIDTH - 8, y, where, ha="right", transform=pixels(room))
     return f"Frame scores: {where}."
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +10,7 @@ from matplotlib.transforms import Affine2D
 from numpy.typing import ArrayLike, NDArray
 
 from auscult.errors import ScoreError
-from auscult.report.drawing import COLOURS, SIZE, SOUND, Plot, canvas, colour_scale, safe
+from auscult.report.drawing import COLOURS, SOUND, Plot, canvas, colour_scale, dots, safe, styled
 from auscult.report.reference import PrintedOptimum
 
 CORNERS = np.array([[0.5, np.sqrt(3) / 2], [0.0, 0.0], [1.0, 0.0]])
@@ -46,6 +45,7 @@ class WeightSurface:
     printed: PrintedOptimum | None = None
 
 
+@styled
 def weight_triangle(surface: WeightSurface) -> Plot:
     """The report's Figure 1: a triangle whose corners are the members alone, the optimum in red.
 
@@ -59,22 +59,13 @@ def weight_triangle(surface: WeightSurface) -> Plot:
     axes.set(xlim=(0, 1), ylim=(0, CORNERS[0, 1]), aspect="equal")
     rim = Polygon(CORNERS, closed=True, fill=False, edgecolor=COLOURS["ink"], linewidth=1.4, clip_on=False, zorder=2)
     axes.add_patch(rim)
-    picture = axes.imshow(_beyond(lattice), cmap=SOUND, vmin=low, vmax=high, interpolation="none", aspect="equal")
+    picture = axes.imshow(_beyond(lattice), cmap=SOUND, vmin=low, vmax=high, aspect="equal")
     picture.set_transform(_of_lattice(len(lattice) - 1) + axes.transData)
     picture.set_clip_path(Polygon(CORNERS, transform=axes.transData))
     axes.set(xlim=(0, 1), ylim=(0, CORNERS[0, 1]))
     _lines_and_names(axes, surface.names)
     _optima(axes, surface)
-    axes.legend(
-        loc="upper left",
-        bbox_to_anchor=(-0.1, -0.17),
-        reverse=True,
-        frameon=False,
-        fontsize=SIZE,
-        labelcolor=COLOURS["muted"],
-        handletextpad=0.4,
-        borderpad=0,
-    )
+    axes.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.17), reverse=True, handletextpad=0.4, borderpad=0)
     colour_scale(axes, (296, 340), SOUND, low=f"mAUC {100 * low:.1f}", high=f"{100 * high:.1f}")
     best = ", ".join(f"{weight:g}" for weight in np.round(surface.best_weights, 4).tolist())
     return Plot(
@@ -128,20 +119,18 @@ def _of_lattice(steps: int) -> Affine2D:
 
 def _lines_and_names(axes: Axes, names: Sequence[str]) -> None:
     """Lines of equal weight; each edge shows the weight that grows towards its end, each corner its member."""
-    tick: dict[str, Any] = {"fontsize": SIZE, "color": COLOURS["muted"]}
     for weight in GRID:
         for corner in range(3):
             ends = place([np.roll([weight, 1 - weight, 0], corner), np.roll([weight, 0, 1 - weight], corner)])
             axes.plot(*ends.T, color=("white", 0.4), linewidth=0.8, clip_on=False)
         x, y = place([weight, 0, 1 - weight])
-        axes.text(x + 0.02, y, f"{weight:g}", ha="left", va="center_baseline", **tick)
+        axes.text(x + 0.02, y, f"{weight:g}", ha="left", va="center_baseline")
         x, y = place([1 - weight, weight, 0])
-        axes.text(x - 0.02, y, f"{weight:g}", ha="right", va="center_baseline", **tick)
-        axes.text(weight, -0.055, f"{weight:g}", ha="center", va="baseline", **tick)
-    for name, x, y, side in zip(
-        names, (0.5, -0.06, 1.06), (0.895, -0.12, -0.12), ("center", "left", "right"), strict=True
-    ):
-        axes.text(x, y, safe(name), ha=side, weight="bold", color=COLOURS["ink"], fontsize=SIZE)
+        axes.text(x - 0.02, y, f"{weight:g}", ha="right", va="center_baseline")
+        axes.text(weight, -0.055, f"{weight:g}", ha="center", va="baseline")
+    spots = ((0.5, 0.895, "center"), (-0.06, -0.12, "left"), (1.06, -0.12, "right"))
+    for name, (x, y, side) in zip(names, spots, strict=True):
+        axes.text(x, y, safe(name), ha=side, weight="bold")
 
 
 def _optima(axes: Axes, surface: WeightSurface) -> None:
@@ -153,15 +142,6 @@ def _optima(axes: Axes, surface: WeightSurface) -> None:
     if len(surface.held_out):
         rings.append(("best without one id each", "o", 8, "white", "black", surface.held_out))
     for label, marker, size, inside, edge, weights in reversed(rings):
-        axes.plot(
-            *place(weights).T,
-            linestyle="none",
-            marker=marker,
-            markersize=size,
-            markerfacecolor=inside,
-            markeredgecolor=edge,
-            markeredgewidth=1.5,
-            clip_on=False,
-            zorder=4,
-            label=label,
-        )
+        x, y = place(weights).T
+        rim = {"markeredgecolor": edge, "markeredgewidth": 1.5}
+        dots(axes, x, y, size=size, colour=inside, marker=marker, label=label, **rim)
