@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,13 @@ import auscult.runs.run
 from auscult.errors import ModelError, RunError
 from auscult.models import Spectral
 from auscult.recipe import parse_recipe
+from auscult.report.run import write_pages
+from auscult.runs import run as runs
 from auscult.runs.results import ResultRow, averaged, read_results, read_scores_of
-from auscult.runs.run import Run, run
+from auscult.runs.run import Run
 from auscult.scores.table import ScoreTable
+
+run = partial(runs.run, pages=write_pages)  # as the command does
 
 RECIPE = """
 name = "nested"
@@ -152,7 +157,7 @@ def test_a_second_run_finds_everything_done_the_report_too(
         raise AssertionError("what is finished is not done again")
 
     monkeypatch.setattr(auscult.runs.run, "analyse", never)
-    monkeypatch.setattr(auscult.runs.run, "write_report", never)
+    monkeypatch.setattr("auscult.report.run.write_report", never)
     again = run(parse_recipe(RECIPE, "test"), data=factory, out=finished.folder)
     assert contents(finished.folder) == before
     assert {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*.csv")} == times

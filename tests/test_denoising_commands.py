@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ from auscult.denoising.streaming import Denoiser
 from auscult.errors import AuscultError, RecipeError
 from auscult.features.bank import Bank
 from auscult.recipe import Recipe, parse_recipe
+from auscult.report.run import write_pages
+from auscult.runs import run as runs
 from auscult.runs.plan import make_plan
-from auscult.runs.run import run
 from auscult.runs.store import Store
 from auscult.sound.audio import read_waveform
+
+run = partial(runs.run, pages=write_pages)  # as the command does
 
 RECIPE = """
 name = "denoised"
@@ -161,7 +165,7 @@ def test_the_commands_train_and_denoise(
     factory: Path, tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = DenoiserSettings(steps=1, seconds=0.3, fixed=4)
-    monkeypatch.setattr("auscult.denoising.commands.Settings", lambda: small)
+    monkeypatch.setattr("auscult.denoising.commands.DenoiserSettings", lambda: small)
     learn = ("train-denoiser", factory, "--clean", factory / "clean", "--out", tmp_path / "fan", "--epochs", 1)
     done = command(*learn, "--machine-type", "fan")
     assert done.code == 0, done.err

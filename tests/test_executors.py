@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ import auscult.runs.workers
 from auscult.datasets import load_clips
 from auscult.errors import RunError
 from auscult.recipe import Recipe, parse_recipe
+from auscult.report.run import write_pages
+from auscult.runs import run as runs
 from auscult.runs.executors import (
     Executor,
     Failure,
@@ -32,8 +35,9 @@ from auscult.runs.executors import (
 from auscult.runs.jobs import DONE, is_finished, needs, steps_of
 from auscult.runs.plan import Plan, make_plan
 from auscult.runs.results import read_results
-from auscult.runs.run import run
 from auscult.runs.store import Store
+
+run = partial(runs.run, pages=write_pages)  # as the command does
 
 RECIPE = """
 name = "small"

@@ -38,7 +38,7 @@ def ids(n_clips: int) -> list[str]:
 def fitted(norm: str = "l1", **arguments: Any) -> IDCAE:
     """A trained model that no test may change."""
     model = IDCAE(N_BINS, context=3, norm=norm, windows_per_clip=60, **arguments)
-    return model.fit(clips(24), ids(24), training=Training(epochs=16, batch_size=64, learning_rate=2e-3))
+    return model.fit(clips(24), ids(24), training=Training(epochs=32, batch_size=64, learning_rate=2e-3))
 
 
 def drawn(

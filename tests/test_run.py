@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,15 @@ from auscult.models.saved import read_model_file
 from auscult.recipe import load_recipe, parse_recipe
 from auscult.report.collect import report_data
 from auscult.report.data import ReportData
+from auscult.report.run import write_pages
+from auscult.runs import run as runs
 from auscult.runs.analysis import analyse
 from auscult.runs.jobs import ENDS, load_banks
 from auscult.runs.results import read_results, read_scores_of
-from auscult.runs.run import Run, run
+from auscult.runs.run import Run
 from auscult.scores.table import ScoreTable
+
+run = partial(runs.run, pages=write_pages)  # as the command does
 
 RECIPE = """
 name = "small"
