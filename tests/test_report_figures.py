@@ -232,7 +232,7 @@ def test_a_file_has_title_note_and_legend_within_its_borders(tmp_path: Path) -> 
 
 
 def test_a_page_names_the_figures_that_are_worth_a_file() -> None:
-    rows = [ResultRow("fan", "id_00", "all", "uniform", 0.9, 0.7)]
+    rows = [ResultRow("fan", "id_00", "all", "uniform", {"auc": 0.9, "pauc": 0.7})]
     sections = [Section("s", plots=[weight_triangle(surface())])]
     data = ReportData("t", "r", "", "d", "x", "all", [], rows, {"all": scores()}, sections=sections)
     assert [plot.name for plot in laid_out(data).figures] == ["overview", "roc_fan_id_00", "figure1_fan"]

@@ -15,6 +15,7 @@ from auscult.report.figures import losses, overview, roc_curves, score_histogram
 from auscult.report.tables import (
     data_table,
     headline_figures,
+    in_words,
     machine_table,
     number,
     percent,
@@ -233,7 +234,7 @@ def _curves(
 ) -> Plot | None:
     """The ROC curves of one machine, with the figures of the final system beside its name."""
     own = {system: machines[id_] for system, machines in tables.items() if id_ in machines}
-    note = f"AUC {percent(row['auc'])}, pAUC {percent(row['pauc'])}" if row else ""
+    note = in_words(row) if row else ""
     return roc_curves(own, system_styles(data), machine=(kind, id_), note=note)
 
 
