@@ -205,7 +205,7 @@ def doubled(content: bytes) -> bytes:
         (lying, "damaged|larger"),
         (doubled, "two entries"),
         (lambda c: zipped({**unzipped(c), "detector.json": b"[" * 100000}), "no JSON"),
-        (lambda c: zipped({**unzipped(c), "detector.json": b"3"}), "describes no detector"),
+        (lambda c: zipped({**unzipped(c), "detector.json": b"3"}), "no JSON that describes a detector"),
         (lambda c: zipped({**unzipped(c), SPEC: b"\x80\x04K\x01."}), "no safetensors"),
         (lambda c: described(c, lambda d: d.update(format=2)), "format '2'"),
         (lambda c: described(c, lambda d: d.update(window_seconds=float("nan"))), "window_seconds"),

@@ -96,7 +96,7 @@ def test_the_deployed_detector_is_the_one_that_was_calibrated(learned: Learned) 
 
     stored = soundfile.read(learned.recordings["left"][0].path, dtype="float32")[0]
     assert len(stored) == len(sound)
-    first = learned.detector.window_scores(stored[60 * RATE : 61 * RATE], machine_id="left")
+    first = learned.detector.window_score(stored[60 * RATE : 61 * RATE], machine_id="left")
     assert series.scores[0] == first
     assert series.times[0] == 61.0
     assert len(series.scores) == 119
@@ -259,7 +259,7 @@ def test_the_page_tells_thresholds_warnings_and_the_worst_moments(learned: Learn
         assert [moment.score for moment in worst] == sorted((moment.score for moment in worst), reverse=True)
         assert worst[0].score == max(part.scores[part.scored].max() for part in learned.series[machine])
         sound = worst[0].sound(sample_rate=learned.detector.sample_rate, channel=0)
-        assert learned.detector.window_scores(sound, machine_id=machine) == pytest.approx(worst[0].score, rel=1e-6)
+        assert learned.detector.window_score(sound, machine_id=machine) == pytest.approx(worst[0].score, rel=1e-6)
     assert page.count("<audio controls") == page.count('class="card"') == 12
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from auscult.errors import AudioError, MonitorError
 from auscult.sound.defects import LevelMeter, is_sound
-from auscult.sound.stream import SlidingWindows, Stream
+from auscult.sound.windows import SlidingWindows, Stream
 from live_fakes import Loudness, noise, offline
 
 SOUND = noise(6.0)

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from auscult.detector.files import AHEAD, CHUNK, _deliver
 
 from auscult.denoising.streaming import Denoiser
 from auscult.denoising.unet import UNet
-from auscult.detector.files import AHEAD, CHUNK, _deliver
 from auscult.detector.scorer import Scorer
 from auscult.errors import AudioError, ModelError, RunError
 from auscult.features import LogMel

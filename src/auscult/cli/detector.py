@@ -61,9 +61,9 @@ def learn(
     """
     from auscult.cli.display import counting
     from auscult.detector import learn as learning
+    from auscult.processes import default_workers
     from auscult.recipe import load_recipe
     from auscult.report.learned import write_learned
-    from auscult.runs.executors import default_workers
     from auscult.training import choose_device
 
     page = report or out.with_suffix(".html")
@@ -77,7 +77,7 @@ def learn(
             machine=machine,
             machine_type=machine_type,
             device=choose_device(device),
-            workers=default_workers("cpu") if workers is None else workers,
+            workers=default_workers() if workers is None else workers,
             weights=weights,
             licence=licence,
             on_progress=lambda label, done, total: show(done, total, label),
@@ -134,8 +134,8 @@ def pack(
     from auscult.cli.display import counting
     from auscult.detector.learn import calibrate_detector
     from auscult.detector.pack import pack as make
+    from auscult.processes import default_workers
     from auscult.report.learned import write_learned
-    from auscult.runs.executors import default_workers
 
     page = report or out.with_suffix(".html")
     _require_new([out, page] if calibrate else [out], force=force)
@@ -162,7 +162,7 @@ def pack(
                 calibrate,
                 settings=settings,
                 machine=machine,
-                workers=default_workers("cpu") if workers is None else workers,
+                workers=default_workers() if workers is None else workers,
                 on_progress=lambda label, done, total: show(done, total, label),
             )
         detector = learned.detector

@@ -8,9 +8,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from auscult.detector.alarms import AlarmState
 from auscult.errors import AuscultError, MonitorError
 from auscult.live.delivery import Delivery
@@ -21,7 +18,7 @@ from auscult.live.sound import End, FileKey, Item, Samples, Solved, Source, Sour
 from auscult.live.troubles import Change, Troubles
 from auscult.live.watch import Watch, WindowScorer
 from auscult.sound.defects import SoundLevel
-from auscult.sound.stream import Stream, Window
+from auscult.sound.windows import Stream, Window
 
 CHECKPOINT_SECONDS = 10.0
 """How often the monitor writes down where it is, besides at every event."""
@@ -137,7 +134,9 @@ class Monitor:
                 self._start(item)
             case Samples():
                 self._emit(self.troubles.end("stalled"))
-                self._hear(item.samples)
+                assert self._stream is not None, "sound before its start"
+                for window, level in self._stream.feed(item.samples):
+                    self._window(window, level)
             case End():
                 self._end(item)
             case Waiting():
@@ -167,11 +166,6 @@ class Monitor:
         self._resumed = None
         if self._drift is not None:
             self._drift.restart()
-
-    def _hear(self, samples: NDArray[np.float32]) -> None:
-        assert self._stream is not None, "sound before its start"
-        for window, level in self._stream.feed(samples):
-            self._window(window, level)
 
     def _finish(self) -> None:
         """The recording is over: its last windows, and its length."""

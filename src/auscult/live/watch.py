@@ -68,7 +68,7 @@ class DetectorScorer:
 
     def score(self, window: NDArray[np.float32]) -> float:
         """The score of one window `[T]`."""
-        return self.detector.window_scores(window, machine_id=self.machine)
+        return self.detector.window_score(window, machine_id=self.machine)
 
 
 def watch_machine(

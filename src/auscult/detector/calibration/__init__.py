@@ -1,9 +1,9 @@
-"""Thresholds that keep a promised rate of alarms: rates, folds, calibration, predictions."""
+"""Thresholds that keep a promised rate of alarms: rates, folds, calibration."""
 
 from auscult.detector.calibration.fit import calibrate
-from auscult.detector.calibration.folds import Fold, Span, contiguous_folds, joined
+from auscult.detector.calibration.folds import Fold, Span, contiguous_folds
 from auscult.detector.calibration.rates import format_rate, parse_rate
-from auscult.detector.calibration.result import Calibration, Method, prediction_interval
+from auscult.detector.calibration.result import Calibration, Method
 
 __all__ = [
     "Calibration",
@@ -13,7 +13,5 @@ __all__ = [
     "calibrate",
     "contiguous_folds",
     "format_rate",
-    "joined",
     "parse_rate",
-    "prediction_interval",
 ]
