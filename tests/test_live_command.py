@@ -84,7 +84,8 @@ def test_a_file_gives_its_alarms_and_the_scores_of_offline(
     loaded = Detector.load(detector)
     blocks = [soundfile.read(fault, dtype="float32")[0]]
     offline = [
-        loaded.window_score(window.samples, machine_id="left") for window in windows_of(blocks, length=32000, step=16000)
+        loaded.window_score(window.samples, machine_id="left")
+        for window in windows_of(blocks, length=32000, step=16000)
     ]
     windows = lines(outcome.out, "window")
     assert np.allclose([window["score"] for window in windows], offline, rtol=0, atol=1e-6)
