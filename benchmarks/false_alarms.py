@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from auscult.detector.alarms import AlarmSettings, WindowScores
-from auscult.detector.calibration import Calibration, calibrate
 from auscult.detector.calibration.exceedances import Exceedances
+from auscult.detector.calibration.fit import calibrate
+from auscult.detector.calibration.result import Calibration
 from benchmarks.predictions import alarm_count, prediction_interval
 
 RESULTS = Path(__file__).parent / "results" / "false_alarms.json"

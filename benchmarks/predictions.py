@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.detector.alarms import AlarmStatistic, WindowScores
-from auscult.detector.calibration import Calibration
+from auscult.detector.calibration.result import Calibration
 
 
 def alarm_count(series: WindowScores, calibration: Calibration) -> int:

@@ -16,14 +16,11 @@ from pydantic import TypeAdapter, ValidationError
 from scipy.signal import lfilter
 
 from auscult.detector.alarms import AlarmSettings, AlarmState, AlarmStatistic, WindowScores
-from auscult.detector.calibration import (
-    Calibration,
-    calibrate,
-    contiguous_folds,
-    format_rate,
-    parse_rate,
-)
 from auscult.detector.calibration.exceedances import Exceedances
+from auscult.detector.calibration.fit import calibrate
+from auscult.detector.calibration.folds import contiguous_folds
+from auscult.detector.calibration.rates import format_rate, parse_rate
+from auscult.detector.calibration.result import Calibration
 from auscult.detector.calibration.tail import Tail
 from auscult.errors import AlarmError, CalibrationError
 

@@ -11,7 +11,8 @@ from auscult.denoising.streaming import Denoiser
 from auscult.denoising.unet import UNet
 from auscult.detector import Detector, Machine, Part
 from auscult.detector.alarms import AlarmSettings, WindowScores
-from auscult.detector.calibration import Calibration, calibrate
+from auscult.detector.calibration.fit import calibrate
+from auscult.detector.calibration.result import Calibration
 from auscult.errors import AuscultError
 from auscult.features.bank import bank_of
 from auscult.features.front_end import FrontEnd

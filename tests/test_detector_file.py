@@ -19,7 +19,7 @@ import pytest
 
 from auscult.detector import Detector, Machine, Part
 from auscult.detector.alarms import AlarmSettings, WindowScores
-from auscult.detector.calibration import calibrate
+from auscult.detector.calibration.fit import calibrate
 from auscult.errors import DetectorError
 from auscult.features.front_end import FrontEnd
 from auscult.features.log_mel import LogMel

@@ -207,7 +207,7 @@ def test_files_are_scored_though_a_worker_is_killed(learned: Learned, tmp_path: 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 7, 1000])
 def test_the_parts_of_a_piece_have_its_windows(normals: Path, number: int) -> None:
-    from auscult.detector.calibration import Span
+    from auscult.detector.calibration.folds import Span
 
     (stretch,) = stretches_of(find_recordings(normals / "left")["left"], short_seconds=10.0)
     piece = Piece("left", stretch, Span(0, 3.5, 31.2))

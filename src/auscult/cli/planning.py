@@ -105,7 +105,7 @@ def _measured(
     made: "Plan", store: "Store", known: "Mapping[str, tuple[float, ...]]", workers: int, *, quiet: bool
 ) -> "tuple[Estimate, dict[str, int]]":
     """The estimate, and of how many kinds of work the rates were given."""
-    from auscult.cli.display import counting
+    from auscult.cli.display.progress import counting
     from auscult.runs.estimate import estimate, measure_rates
 
     if quiet:
@@ -167,8 +167,8 @@ def bench(*, device: str = "auto", as_json: Annotated[bool, Parameter(name="--js
     """
     from rich.console import Console
 
-    from auscult.cli.display import counting
     from auscult.cli.display.plan import stages_table
+    from auscult.cli.display.progress import counting
     from auscult.runs.estimate.stages import FORMAT, machine, measure_stages
     from auscult.training import choose_device
 

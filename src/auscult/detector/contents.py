@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from auscult.detector.alarms import AlarmSettings
-from auscult.detector.calibration import Calibration
+from auscult.detector.calibration.result import Calibration
 from auscult.detector.scorer import Scorer
 from auscult.members.part import Part
 from auscult.sound.condition import Condition

@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue, ValidationError
 from auscult import __version__
 from auscult.detector.alarms import AlarmSettings
 from auscult.detector.archive import ADVICE, DESCRIPTION, read_archive, write_archive
-from auscult.detector.calibration import Calibration
+from auscult.detector.calibration.result import Calibration
 from auscult.detector.contents import Contents, Machine
 from auscult.errors import AuscultError, DetectorError, WeightsError
 from auscult.features.front_end import FrontEnd

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from auscult.detector.calibration import format_rate
+from auscult.detector.calibration.rates import format_rate
 from auscult.detector.contents import Machine
 from auscult.detector.detector import Detector
 from auscult.detector.scoring import Score

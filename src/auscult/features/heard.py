@@ -3,14 +3,17 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.denoising.streaming import Denoiser
 from auscult.errors import ModelError
 from auscult.features.front_end import FrontEnd
 from auscult.sound.audio import resample
+
+if TYPE_CHECKING:
+    from auscult.denoising.streaming import Denoiser
 
 Waveform = NDArray[np.float32]
 
@@ -67,7 +70,7 @@ def key_of(front_end: FrontEnd) -> Key:
     return None if front_end.denoiser is None else _digest(front_end.denoiser), config
 
 
-def _digest(denoiser: Denoiser) -> str:
+def _digest(denoiser: "Denoiser") -> str:
     """SHA-256 of a denoiser's weights and of how it cuts a sound."""
     found = hashlib.sha256(json.dumps([denoiser.sample_rate, denoiser.core, denoiser.overlap]).encode())
     for name, tensor in denoiser.unet.state_dict().items():

@@ -4,15 +4,17 @@ import inspect
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from auscult.errors import FeatureError, ModelError, RecipeError, WeightsError, nearest, noting
 from auscult.features import FEATURES, OUTLINES, Features
 from auscult.models import MODELS, Model
-from auscult.recipe import Member
 from auscult.scores.pooling import POOLINGS
+
+if TYPE_CHECKING:
+    from auscult.recipe import Member
 
 
 def make_features(
@@ -67,7 +69,7 @@ def _made(kind: str, arguments: dict[str, Any]) -> Features:
         raise WeightsError(f"{error}; or leave such members out with --without {kind}") from error
 
 
-def model_arguments(member: Member, features: Features) -> dict[str, Any]:
+def model_arguments(member: "Member", features: Features) -> dict[str, Any]:
     """The constructor's arguments, checked by making the model."""
     where = f"member {member.name!r}"
     if member.family not in MODELS:
@@ -89,7 +91,7 @@ def model_arguments(member: Member, features: Features) -> dict[str, Any]:
         raise RecipeError(f"{where}: {error}") from error
 
 
-def _check_pooling(member: Member, family: type[Model], where: str) -> None:
+def _check_pooling(member: "Member", family: type[Model], where: str) -> None:
     if member.pooling is None:
         return
     if family.default_pooling is None:

@@ -3,19 +3,20 @@
 import json
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from auscult.denoising.streaming import Denoiser
-from auscult.denoising.unet import UNet
 from auscult.errors import DetectorError
 from auscult.features import FEATURES, Features
 from auscult.features.front_end import FrontEnd
 from auscult.members.entries import DenoiserEntry, FrontEndEntry, PartEntry
 from auscult.members.making import check_arguments
 from auscult.models import MODELS, Model
+
+if TYPE_CHECKING:
+    from auscult.denoising.streaming import Denoiser
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -52,7 +53,10 @@ def _features(config: Mapping[str, Any], *, device: str) -> Features:
     return FEATURES[kind](**arguments)
 
 
-def _denoiser(entry: DenoiserEntry, blobs: Mapping[str, bytes], *, device: str) -> Denoiser:
+def _denoiser(entry: DenoiserEntry, blobs: Mapping[str, bytes], *, device: str) -> "Denoiser":
+    from auscult.denoising.streaming import Denoiser
+    from auscult.denoising.unet import UNet
+
     tensors = tensors_of(blobs, entry.tensors)
 
     def make() -> UNet:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from auscult.detector.calibration import Span
+from auscult.detector.calibration.folds import Span
 from auscult.detector.learn.recordings import Stretch
 from auscult.errors import DatasetError
 from auscult.features.bank import Bank, bank_of
