@@ -32,9 +32,9 @@ class Figures:
         shared_class_names: names of classes that several files of the package define, with these files.
         longest_function: lines of code of the longest function, without its docstring, comments and blank lines.
         long_functions: those over `LONG` such lines, as `file:name` -> lines.
-        files_entered: command -> files of the package that ran at least one function of their own.
+        files_entered: command -> files of the package of which anything ran, an import or more.
         frames_entered: command -> functions of the package that ran.
-        calls_to_score: functions through which a window of the monitor goes, from source to score, both ends included.
+        calls_to_score: functions that hand a window of the monitor on, from the source to the features and the model.
     """
 
     source_lines: int

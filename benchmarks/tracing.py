@@ -1,7 +1,7 @@
 """Which of our own files and functions a command enters, and through how many hands a window of the monitor goes.
 
-Each command runs in a process of its own, in one thread, on a tiny factory. A file counts if one of its functions ran,
-were it while it was imported; bodies of modules and classes, and comprehensions, are no functions.
+Each command runs in a process of its own, in one thread, on a tiny factory. A file counts if anything in it ran since the
+commands were known, were it that it was imported; bodies of modules and classes and comprehensions are no functions.
 """
 
 import inspect
@@ -24,6 +24,9 @@ LOOP = "Monitor.run"
 
 ENDS = ("SlidingWindows.feed", "LogMel.__call__", "Spectral.clip_score")
 """Where the window is cut, becomes features and gets its score; on the stack are then all who handed it on."""
+
+WORK = {"models", "log_mel.py"}
+"""Folder and file of those who compute with it, who are not counted."""
 
 
 def entered() -> dict[str, dict[str, int]]:
@@ -68,13 +71,13 @@ def trace() -> None:
     from auscult.cli import main
 
     codes: set[CodeType] = set()
-    handed: set[CodeType] = set()
+    handed: dict[str, set[CodeType]] = {}
 
     def watch(frame: FrameType, event: str, _: Any) -> None:
-        if event == "call" and _is_own(frame.f_code):
+        if event == "call" and frame.f_code.co_filename.startswith(PACKAGE):
             codes.add(frame.f_code)
             if frame.f_code.co_qualname in ENDS:
-                handed.update(_hands(frame))
+                handed[frame.f_code.co_qualname] = handed.get(frame.f_code.co_qualname) or _hands(frame)
 
     out, sys.argv[1:] = sys.argv[1], sys.argv[2:]
     threading.setprofile(watch)
@@ -86,22 +89,22 @@ def trace() -> None:
             raise
     finally:
         sys.setprofile(None)
-    found = {"files": len({code.co_filename for code in codes}), "frames": len(codes)}
+    found = {"files": len({code.co_filename for code in codes}), "frames": sum(map(_is_function, codes))}
     if handed:
-        found["calls_to_score"] = len(handed)
+        found["calls_to_score"] = len(set().union(*handed.values()))
     Path(out).write_text(json.dumps(found), encoding="utf-8")
 
 
-def _is_own(code: CodeType) -> bool:
-    is_function = bool(code.co_flags & inspect.CO_OPTIMIZED) and code.co_name[0] != "<"
-    return is_function and code.co_filename.startswith(PACKAGE)
+def _is_function(code: CodeType) -> bool:
+    return bool(code.co_flags & inspect.CO_OPTIMIZED) and code.co_name[0] != "<"
 
 
 def _hands(frame: FrameType | None) -> set[CodeType]:
     """Our functions on the stack between the loop of the monitor and one of the ends; none if that is not there."""
     found: set[CodeType] = set()
     while frame is not None and frame.f_code.co_qualname != LOOP:
-        if _is_own(frame.f_code):
+        place = Path(frame.f_code.co_filename)
+        if place.is_relative_to(PACKAGE) and _is_function(frame.f_code) and not {place.name, place.parent.name} & WORK:
             found.add(frame.f_code)
         frame = frame.f_back
     return found if frame is not None else set()

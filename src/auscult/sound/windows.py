@@ -97,7 +97,7 @@ def windows_of(blocks: Iterable[Block], *, length: int, step: int) -> Iterator[W
         yield Window(0, 0, rest)
 
 
-class Stream:
+class Stream(SlidingWindows):
     """One unbroken recording: blocks at the source's rate to windows at the scorer's, with the level of each.
 
     Levels are measured at the source's rate, where clipping is still flat. Impossible samples are heard as 0, and the
@@ -115,8 +115,8 @@ class Stream:
 
     def __init__(self, *, sample_rate: int, window_seconds: float, step_seconds: float, source_rate: int) -> None:
         require_rate("the source", source_rate, sample_rate)
+        super().__init__(round(window_seconds * sample_rate), round(step_seconds * sample_rate))
         self.sample_rate, self.source_rate = sample_rate, source_rate
-        self.windows = SlidingWindows(round(window_seconds * sample_rate), round(step_seconds * sample_rate))
         self.levels = LevelMeter(source_rate, seconds=window_seconds + DELAY_SECONDS + DELAY_SAMPLES / source_rate)
         self.samples = 0  # that came in, at the source's rate
         self._resampler = resampler(source_rate, sample_rate)
@@ -126,27 +126,19 @@ class Stream:
         """Sound that came in."""
         return self.samples / self.source_rate
 
-    def feed(self, block: Block) -> Iterator[tuple[Window, SoundLevel]]:
-        """The windows that a block `[T]` completes."""
+    def measured(self, block: Block, *, last: bool = False) -> Iterator[tuple[Window, SoundLevel]]:
+        """The windows that a block `[T]` completes; with the last one, which may be empty, also what was held back."""
         size = max(1, round(PIECE_SECONDS * self.source_rate))
-        for start in range(0, len(block), size):
+        for start in range(0, max(len(block), last), size):
             piece = np.ascontiguousarray(block[start : start + size], dtype=np.float32)
             self.levels.feed(piece)
             self.samples += len(piece)
             piece = np.where(np.abs(piece) <= IMPOSSIBLE, piece, np.float32(0.0))
-            yield from self._cut(piece if self._resampler is None else self._resampler.resample_chunk(piece))
-
-    def finish(self) -> Iterator[tuple[Window, SoundLevel]]:
-        """The windows that the resampler still held, at the end of the recording."""
-        if self._resampler is not None and self.samples:
-            rest = self._resampler.resample_chunk(np.empty(0, dtype=np.float32), last=True)
-            self._resampler = None
-            yield from self._cut(rest)
-
-    def _cut(self, piece: Block) -> Iterator[tuple[Window, SoundLevel]]:
-        for window in self.windows.feed(piece):
-            start = window.start / self.sample_rate
-            yield window, self.levels.between(start, start + self.windows.length / self.sample_rate)
+            if self._resampler is not None and self.samples:
+                piece = self._resampler.resample_chunk(piece, last=last and start + size >= len(block))
+            for window in self.feed(piece):
+                begin = window.start / self.sample_rate
+                yield window, self.levels.between(begin, begin + self.length / self.sample_rate)
 
 
 def require_rate(source: str, source_rate: int, sample_rate: int) -> None:
