@@ -1,7 +1,7 @@
 """Which of our own files and functions a command enters, and through how many hands a window of the monitor goes.
 
 Each command runs in a process of its own, in one thread, on a tiny factory. A file counts if anything in it ran since
-the commands were known, were it that it was imported; bodies of modules and classes and comprehensions are no functions.
+the commands were known, were it that it was imported; bodies of modules and classes are no functions.
 """
 
 import inspect

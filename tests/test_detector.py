@@ -1,6 +1,7 @@
 """The detector: scores, decisions, and the file that carries it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from auscult.detector import Detector, Machine, Part
 from auscult.detector.alarms import AlarmSettings, WindowScores
 from auscult.detector.calibration.fit import calibrate
 from auscult.detector.calibration.result import Calibration
-from auscult.errors import AuscultError
+from auscult.errors import AuscultError, DetectorError
 from auscult.features.bank import bank_of
 from auscult.features.front_end import FrontEnd
 from auscult.features.log_mel import LogMel
@@ -154,6 +155,23 @@ def test_a_long_sound_has_the_score_of_the_alarm_logic_at_its_worst_moment(detec
     assert found.score == max(sorted(windows[at : at + 3])[1] for at in range(12))  # 2 of 3
     assert found.start == int(np.argmax(windows))
     assert found.p_value == pytest.approx(14 / 2 / 201)  # two windows of the 14 must be as high
+
+
+def test_a_file_that_would_score_otherwise_is_not_left_behind(
+    detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a disk that does not keep what it was given."""
+    from auscult.detector import file
+
+    parts = [replace(part, mean=part.mean + 1e-9) for part in detector.parts]
+    monkeypatch.setattr(
+        file,
+        "read_detector",
+        lambda *_, **__: {"parts": parts, "machines": detector.machines, "window_seconds": 2.0, "step_seconds": 1.0},
+    )
+    with pytest.raises(DetectorError, match=r"a\.auscult was written, and what was read from it scores"):
+        detector.save(tmp_path / "a.auscult")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_scores_as_its_samples_at_any_rate(detector: Detector, tmp_path: Path) -> None:

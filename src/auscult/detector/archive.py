@@ -16,7 +16,7 @@ DESCRIPTION = "detector.json"
 MOST_BYTES = 2**29
 """Of a file."""
 
-MOST_DESCRIPTION_BYTES = 2**25
+MOST_DESCRIPTION_BYTES = 2**23
 
 MOST_ENTRIES, MOST_DIRECTORY_BYTES = 4096, 2**20
 """Of the zip: how many, and the length of the list of them."""

@@ -1,12 +1,14 @@
 """The detector's file: a zip of JSON and safetensors with everything that a detector needs; no pickle."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import FailFast, Field, JsonValue, ValidationError
+from pydantic_core import from_json
 
 from auscult import __version__
 from auscult.detector.alarms import AlarmSettings
@@ -25,6 +27,9 @@ from auscult.sound.condition import Condition
 
 FORMAT = 1
 """Version of the files."""
+
+MOST_KEYS = 64
+"""In one place of a description."""
 
 MOST_SECONDS = 60.0
 """Of the noise by whose score a file that was written is compared with what should be in it."""
@@ -47,18 +52,11 @@ class Description(Entry):
     window_seconds: float = Field(ge=0.1, le=3600)
     step_seconds: float = Field(ge=0.01, le=3600)
     alarm: AlarmSettings
-    machines: list[MachineEntry] = Field(min_length=1, max_length=10000)
-    front_ends: list[FrontEndEntry] = Field(min_length=1, max_length=1000)
-    parts: list[PartEntry] = Field(min_length=1, max_length=1000)
+    machines: Annotated[list[MachineEntry], Field(min_length=1, max_length=10000), FailFast()]
+    front_ends: Annotated[list[FrontEndEntry], Field(min_length=1, max_length=256), FailFast()]
+    parts: Annotated[list[PartEntry], Field(min_length=1, max_length=256), FailFast()]
     provenance: dict[str, JsonValue]
     licence: str
-
-
-class _Version(Entry, extra="ignore", strict=False):
-    """What every version says of itself."""
-
-    format: JsonValue = None
-    auscult: JsonValue = None
 
 
 def save_checked(contents: Contents, path: Path) -> None:
@@ -166,28 +164,9 @@ def read_detector(path: Path, *, device: str) -> dict[str, Any]:
         DetectorError: for anything wrong in it.
     """
     text, blobs = read_archive(path)
+    described, provenance = _described(path, text)
     try:
-        version = _Version.model_validate_json(text)
-    except ValidationError as error:
-        problem = error.errors(include_input=False)[0]["msg"]
-        raise DetectorError(
-            f"{path}: {DESCRIPTION} is no JSON that describes a detector ({problem}); {ADVICE}"
-        ) from error
-    if version.format != FORMAT:
-        raise DetectorError(
-            f"{path} has the format {str(version.format)[:20]!r}; this is auscult {__version__}, which reads "
-            f"format {FORMAT}. Use the version that wrote it, auscult {str(version.auscult)[:20]}"
-        )
-    try:
-        described = Description.model_validate_json(text)
-    except ValidationError as error:
-        wrong = error.errors(include_input=False)[0]
-        place = ".".join(str(part) for part in wrong["loc"])[:200]
-        raise DetectorError(f"{path} is damaged: {place}: {wrong['msg']}; {ADVICE}") from error
-    except AuscultError as error:
-        raise DetectorError(f"{path} is damaged: {error}; {ADVICE}") from error
-    try:
-        return _contents(described, blobs, device=device)
+        return {**_contents(described, blobs, device=device), "provenance": provenance}
     except WeightsError as error:
         raise DetectorError(f"{path} needs published weights: {error}") from error
     except (
@@ -204,6 +183,43 @@ def read_detector(path: Path, *, device: str) -> dict[str, Any]:
         raise DetectorError(f"{path} is damaged or not to be trusted: it has {_line(error)}; {ADVICE}") from error
 
 
+def _described(path: Path, text: bytes) -> tuple[Description, dict[str, Any]]:
+    """What a file says, and of what it was made; mistakes are counted before they are listed, which takes long."""
+    try:
+        content = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise DetectorError(f"{path}: {DESCRIPTION} is no JSON that can be read ({error}); {ADVICE}") from error
+    if not isinstance(content, dict) or not isinstance(provenance := content.get("provenance"), dict):
+        raise DetectorError(f"{path}: {DESCRIPTION} describes no detector; {ADVICE}")
+    if content.get("format") != FORMAT:
+        raise DetectorError(
+            f"{path} has the format {str(content.get('format'))[:20]!r}; this is auscult {__version__}, which reads "
+            f"format {FORMAT}. Use the version that wrote it, auscult {str(content.get('auscult'))[:20]}"
+        )
+    try:
+        rest = {**content, "provenance": {}}
+        _check_keys(rest)
+        return Description.model_validate_json(json.dumps(rest)), provenance
+    except ValidationError as error:
+        wrong = error.errors(include_input=False)[0]
+        place = ".".join(str(part) for part in wrong["loc"])[:200]
+        raise DetectorError(f"{path} is damaged: {place}: {wrong['msg']}; {ADVICE}") from error
+    except AuscultError as error:
+        raise DetectorError(f"{path} is damaged: it has {error}; {ADVICE}") from error
+
+
+def _check_keys(content: Any) -> None:
+    ahead = [content]
+    while ahead:
+        value = ahead.pop()
+        if isinstance(value, dict):
+            if len(value) > MOST_KEYS:
+                raise DetectorError(f"{len(value)} keys in one place, where at most {MOST_KEYS} have a meaning")
+            ahead += value.values()
+        elif isinstance(value, list):
+            ahead += value
+
+
 def _contents(described: Description, blobs: Mapping[str, bytes], *, device: str) -> dict[str, Any]:
     front_ends = [front_end_of(entry, blobs, device=device) for entry in described.front_ends]
     parts = _parts(described, front_ends, blobs, device=device)
@@ -214,7 +230,6 @@ def _contents(described: Description, blobs: Mapping[str, bytes], *, device: str
         "window_seconds": described.window_seconds,
         "step_seconds": described.step_seconds,
         "alarm": described.alarm,
-        "provenance": described.provenance,
         "licence": described.licence,
     }
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=nn.Module)
 
-LIMITS = {"sample_rate": 768000, "n_fft": 65536, "n_mels": 8192, "hop_length": 768000}
-"""Greatest arguments of features."""
+LIMITS = {"sample_rate": 768000, "n_fft": 65536, "n_mels": 8192, "hop_length": 768000, "n_layers": 64}
+"""Greatest arguments of features and models."""
 
-MOST = 2**20
-"""Greatest whole number among the arguments of a model."""
+MOST, MOST_NUMBERS = 2**20, 256
+"""Greatest whole number among the arguments of a model, and how many there may be."""
 
 
 def front_end_of(entry: FrontEndEntry, blobs: Mapping[str, bytes], *, device: str) -> FrontEnd:
@@ -44,13 +44,17 @@ def _features(config: Mapping[str, Any], *, device: str) -> Features:
         raise DetectorError(f"features of kind {kind!r}; known are {', '.join(FEATURES)}")
     if "weights" in arguments:
         raise DetectorError("features with a folder of weights, which a detector never names")
-    for name, most in LIMITS.items():
-        if isinstance(value := arguments.get(name, 1), int) and value > most:
-            raise DetectorError(f"features with {name} = {value}, more than {most}")
+    _check_limits(arguments, "features")
     if "device" in arguments:
         arguments["device"] = device
     check_arguments(arguments, FEATURES[kind], f"features of kind {kind!r}")
     return FEATURES[kind](**arguments)
+
+
+def _check_limits(arguments: Mapping[str, Any], what: str) -> None:
+    for name, most in LIMITS.items():
+        if isinstance(value := arguments.get(name, 1), int) and value > most:
+            raise DetectorError(f"{what} with {name} = {value}, more than {most}")
 
 
 def _denoiser(entry: DenoiserEntry, blobs: Mapping[str, bytes], *, device: str) -> "Denoiser":
@@ -76,8 +80,12 @@ def model_of(entry: PartEntry, blobs: Mapping[str, bytes], *, device: str) -> Mo
     if entry.family not in MODELS:
         raise DetectorError(f"the family {entry.family!r}; known are {', '.join(MODELS)}")
     family = MODELS[entry.family]
-    if any(abs(number) > MOST for number in _whole_numbers(entry.arguments)):
-        raise DetectorError(f"the model {entry.name!r} with an argument greater than {MOST}")
+    numbers = _whole_numbers(entry.arguments)
+    if len(numbers) > MOST_NUMBERS or any(abs(number) > MOST for number in numbers):
+        raise DetectorError(
+            f"the model {entry.name!r} with an argument greater than {MOST}, or more than {MOST_NUMBERS}"
+        )
+    _check_limits(entry.arguments, f"the model {entry.name!r}")
     check_arguments(entry.arguments, family, f"the model {entry.name!r}")
 
     arguments: dict[str, Any] = dict(entry.arguments)

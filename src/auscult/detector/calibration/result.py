@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, FailFast, Field
 
 from auscult.detector.alarms import AlarmSettings
 from auscult.detector.calibration.rates import format_rate
@@ -88,15 +88,16 @@ class Calibration:
     block_seconds: Positive
     blocks: Count
     dispersion: Annotated[float, Field(ge=1, le=MOST)]
-    dispersions: Annotated[tuple[tuple[Positive, NotNegative], ...], Field(max_length=64)]
+    dispersions: Annotated[tuple[tuple[Positive, NotNegative], ...], Field(max_length=64), FailFast()]
     rate_quantiles: Annotated[
         tuple[NotNegative, ...],
         Field(min_length=len(PROBABILITIES), max_length=len(PROBABILITIES)),
+        FailFast(),
         AfterValidator(_rising),
     ]
     window_seconds: Positive
     step_seconds: Positive
-    reference: Annotated[tuple[tuple[Finite, Count], ...], Field(max_length=100_000)]
+    reference: Annotated[tuple[tuple[Finite, Count], ...], Field(max_length=100_000), FailFast()]
     references: Count
 
     @property
