@@ -4,13 +4,11 @@ import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from auscult.denoising.streaming import Denoiser
-from auscult.denoising.unet import UNet
 from auscult.errors import DetectorError
 from auscult.features import FEATURES, Features, features_of
 from auscult.features.front_end import FrontEnd
@@ -19,8 +17,14 @@ from auscult.members.making import check_arguments, known
 from auscult.models import MODELS, Model
 from auscult.models.saved import filled
 
-MOST = 2**20
-"""Greatest whole number among the arguments of a model, and of features that have no `limits` of their own."""
+if TYPE_CHECKING:
+    from auscult.denoising.streaming import Denoiser
+
+MOST, MOST_NUMBERS = 2**20, 256
+"""Greatest whole number among the arguments of a model, or of features without `limits` of their own; and how many."""
+
+MOST_LAYERS = 64
+"""Of a model."""
 
 
 def front_end_of(
@@ -52,7 +56,10 @@ def _features(config: Mapping[str, Any], *, device: str, weights: Path | None) -
     return features_of({"kind": kind.kind, **arguments})
 
 
-def _denoiser(entry: DenoiserEntry, blobs: Mapping[str, bytes], *, device: str) -> Denoiser:
+def _denoiser(entry: DenoiserEntry, blobs: Mapping[str, bytes], *, device: str) -> "Denoiser":
+    from auscult.denoising.streaming import Denoiser
+    from auscult.denoising.unet import UNet
+
     tensors = tensors_of(blobs, entry.tensors)
 
     def make() -> UNet:
@@ -70,8 +77,13 @@ def model_of(entry: PartEntry, blobs: Mapping[str, bytes], *, device: str) -> Mo
         AuscultError, or what constructors raise for arguments that do not fit.
     """
     family = known(entry.family, MODELS, f"the family {entry.family!r}")
-    if any(abs(number) > MOST for number in _whole_numbers(entry.arguments)):
-        raise DetectorError(f"the model {entry.name!r} with an argument greater than {MOST}")
+    numbers = _whole_numbers(entry.arguments)
+    if len(numbers) > MOST_NUMBERS or any(abs(number) > MOST for number in numbers):
+        raise DetectorError(
+            f"the model {entry.name!r} with an argument greater than {MOST}, or more than {MOST_NUMBERS}"
+        )
+    if isinstance(layers := entry.arguments.get("n_layers"), int) and layers > MOST_LAYERS:
+        raise DetectorError(f"the model {entry.name!r} with n_layers = {layers}, more than {MOST_LAYERS}")
     check_arguments(entry.arguments, family, f"the model {entry.name!r}")
 
     tensors = tensors_of(blobs, entry.tensors)
