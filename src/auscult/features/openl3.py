@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from auscult.errors import FeatureError, ModelError
 from auscult.features.base import Features
+from auscult.features.mel import Mels
 from auscult.features.openl3_weights import (
     OFFICIAL,
     SAMPLE_RATE,
     Content,
     Generation,
     Input,
-    Mels,
     Size,
     file_name,
     find_weights,

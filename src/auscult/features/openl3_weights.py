@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Content = Literal["env", "music"]
 Input = Literal["mel256", "mel128"]
 Size = Literal[512, 6144]
-Mels = Literal["htk", "slaney"]
 Generation = Literal["0.2", "0.4"]
 Layer = dict[str, NDArray[np.float32]]
 
