@@ -445,7 +445,12 @@ ALL = BANKS | WORK
         ({"training": "{ betas = [0.8, 0.9] }"}, {"training": "{ betas = [0.8, 0.99] }"}, WORK),
         ({"training": "{ decay = 0.8 }"}, {"training": "{ decay = 0.9 }"}, WORK),
         ({"training": "{ decay_every = 1 }"}, {"training": "{ decay_every = 2 }"}, WORK),
-        ({"training": "{ precision = 'fp32' }"}, {"training": "{ precision = 'bf16' }"}, WORK),
+        pytest.param(
+            {"training": "{ precision = 'fp32' }"},
+            {"training": "{ precision = 'bf16' }"},
+            WORK,
+            marks=pytest.mark.bf16,
+        ),
         ({"features": "{ n_mels = 64 }"}, {"features": "{ n_mels = 65 }"}, ALL),
         ({"features": "{ scale = 'log' }"}, {"features": "{ scale = 'sqrt' }"}, ALL),
         ({"features": "{ hop_length = 256 }"}, {"features": "{ hop_length = 512 }"}, ALL),

@@ -69,6 +69,6 @@ def mel_filters(
     ramps = np.subtract.outer(edges, np.fft.rfftfreq(n_fft, 1.0 / sample_rate))  # [n_mels + 2, n_fft // 2 + 1]
     widths = np.diff(edges)[:, None]
     rising, falling = -ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]
-    triangles = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    triangles: NDArray[np.float32] = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
     triangles *= 2.0 / (edges[2:] - edges[:-2])[:, None]  # float32 times float64, rounded once
     return triangles
