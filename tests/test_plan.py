@@ -391,7 +391,7 @@ def test_features_take_the_recipes_rate_unless_they_name_one(planned: Callable[.
 
 def test_embeddings_are_computed_where_the_run_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless the recipe says otherwise."""
-    monkeypatch.setattr("auscult.features.openl3._checked", str)
+    monkeypatch.setattr("auscult.features.openl3.choose_device", str)
     monkeypatch.delenv("AUSCULT_WEIGHTS", raising=False)
     for table, device, expected in (
         ({"kind": "openl3"}, "cuda:1", "cuda:1"),

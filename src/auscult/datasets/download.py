@@ -6,7 +6,7 @@ from pathlib import Path
 
 from auscult.clips import MACHINE_TYPES
 from auscult.datasets.dcase import DEVELOPMENT_FOLDER, EVALUATION_FOLDER
-from auscult.datasets.transfer import alone_in, fetch
+from auscult.datasets.transfer import alone_in, fetch, md5_of
 from auscult.datasets.unpacking import unpack
 from auscult.errors import DownloadError, nearest
 
@@ -132,7 +132,8 @@ def download_archives(
 
 def _install(archive: Archive, to: Path, *, base_url: str, keep: bool, progress: bool) -> None:
     file = to / ARCHIVES_FOLDER / archive.name
-    fetch(f"{base_url.rstrip('/')}/{archive.record}/files/{archive.name}", file, md5=archive.md5, progress=progress)
+    url = f"{base_url.rstrip('/')}/{archive.record}/files/{archive.name}"
+    fetch(url, file, expected=archive.md5, hash_of=md5_of, hash_name="md5", progress=progress)
     unpacked = unpack(file, to / archive.folder)
     names = sorted(path.relative_to(to).as_posix() for path in unpacked)
     record = _record(archive, to)

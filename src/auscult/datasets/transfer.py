@@ -1,9 +1,10 @@
-"""One file over HTTP: continued where it broke off, checked by its md5, and never half there."""
+"""One file over HTTP: continued where it broke off, checked by its hash, and never half there."""
 
+import hashlib
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,36 +21,43 @@ _PASSING = (408, 425, 429, 500, 502, 503, 504)  # answers that may be better in 
 _RANGE = re.compile(r"bytes (?:(?P<first>\d+)-\d+|\*)/(?P<total>\d+)")
 
 
-def fetch(url: str, file: Path, *, md5: str, progress: bool = True) -> None:
+def md5_of(path: Path) -> str:
+    """MD5 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def fetch(
+    url: str, file: Path, *, expected: str, hash_of: Callable[[Path], str], hash_name: str, progress: bool = True
+) -> None:
     """Fetch a file, unless it is there already, and check it.
 
     Args:
         url: its address.
         file: where to put it; until it is complete and checked, what has come lies in `<file>.part`.
-        md5: checksum, in hexadecimal digits.
+        expected: its hash.
+        hash_of: gives a file's hash.
+        hash_name: of that kind of hash, for messages.
         progress: show a progress bar on standard error.
 
     Raises:
-        DownloadError: if the server refuses, the transfer breaks off for good, the disk is full or the checksum is
-            wrong.
+        DownloadError: if the server refuses, the transfer breaks off for good, the disk is full or the hash is wrong.
     """
-    import logging
-
-    import pooch
-
-    pooch.get_logger().setLevel(logging.WARNING)  # the progress bar says the rest
-    downloader = ResumingDownloader(file.with_name(f"{file.name}.part"), progress=progress)
-    try:
-        pooch.retrieve(url, known_hash=f"md5:{md5}", fname=file.name, path=file.parent, downloader=downloader)
-    except ValueError as error:
+    if file.is_file() and hash_of(file) == expected:
+        return
+    unchecked = file.with_name(f"{file.name}.unchecked")
+    ResumingDownloader(file.with_name(f"{file.name}.part"), progress=progress)(url, unchecked)
+    if hash_of(unchecked) != expected:
+        unchecked.unlink()
         raise DownloadError(
-            f"{url} is not the official file, its md5 is not {md5}; what came was removed. Run the command again; if "
-            "this happens twice, the server or a proxy alters the file"
-        ) from error
+            f"{url} is not the official file, its {hash_name} is not {expected}; what came was removed. Run the "
+            "command again; if this happens twice, the server or a proxy alters the file"
+        )
+    unchecked.replace(file)
 
 
 class ResumingDownloader:
-    """A downloader for pooch, whose own ones start anew after every break.
+    """Fetches a file, and goes on where a transfer broke off.
 
     Args:
         part: file in which the bytes gather; it survives breaks and the end of the program.
@@ -64,11 +72,10 @@ class ResumingDownloader:
         self.attempts = attempts
         self.wait = wait
 
-    def __call__(self, url: str, output_file: str, pooch: object) -> None:
-        """Fetch `url` and put it in place of `output_file`, as pooch asks for it."""
+    def __call__(self, url: str, file: Path) -> None:
+        """Fetch `url` and put it in place of `file`."""
         import requests
 
-        del pooch
         failures, most = 0, self._size()
         with _progress_bar(self.progress) as bar:
             task = bar.add_task(self.part.stem, total=None)
@@ -82,7 +89,7 @@ class ResumingDownloader:
                     if failures >= self.attempts:
                         raise self._broken(url, error) from error
                     time.sleep(self.wait * 2 ** (failures - 1))
-        self.part.replace(output_file)
+        self.part.replace(file)
 
     def _continue(self, url: str, bar: "Progress", task: "TaskID") -> None:
         """One request for what is missing; a break in it raises a `requests.RequestException`."""
