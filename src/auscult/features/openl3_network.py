@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from auscult.features.mel import Mels, mel_filters
-from auscult.features.openl3_weights import SAMPLE_RATE, Generation, Input, Size
+from auscult.features.openl3_weights import CHANNELS, SAMPLE_RATE, Generation, Input, Size
 
 N_MELS: dict[Input, int] = {"mel256": 256, "mel128": 128}
 """Mel bins of each input."""
@@ -16,9 +16,6 @@ N_FFT, HOP_LENGTH, N_FRAMES = 2048, 242, 199
 
 FLOOR_DB = -80.0
 """Lowest value of a spectrogram, whose maximum is 0."""
-
-CHANNELS = (1, 64, 64, 128, 128, 256, 256, 512, 512)
-"""Channels of the input and behind each convolution."""
 
 POOLED = (1, 3, 5)
 """Convolutions, counted from 0, behind which the map is halved on both axes."""
