@@ -1,5 +1,6 @@
 """What a data folder holds and every problem in it: the answer to "can I train on this?"."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from auscult.clips import SPLITS, Clip, Label, Split, Subset
 from auscult.datasets import Problem, read_dataset
 from auscult.errors import AudioError
-from auscult.sound.audio import AudioInfo, probe, read_waveform
+from auscult.sound.audio import AudioInfo, blocks_of, probe
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -99,7 +100,8 @@ def inspect_dataset(
         readings = list(_track(pool.map(_deep if deep else _shallow, clips), len(clips), progress))
     problems += [Problem(reading.clip.path, reading.trouble) for reading in readings if reading.trouble]
     groups = tuple(_groups(readings))
-    notes = (*_notes(groups), *_repeated(readings))
+    odd = (f"{reading.clip.path}: {reading.info.note}" for reading in readings if reading.info and reading.info.note)
+    notes = (*_notes(groups), *_repeated(readings), *odd)
     return Inspection(root, name, groups, tuple(sorted(problems, key=lambda problem: problem.path)), notes)
 
 
@@ -140,13 +142,16 @@ def _deep(clip: Clip) -> _Reading:
         info = probe(clip.path)
     except AudioError as error:
         return _Reading(clip, trouble=_trouble(error, clip.path))
+    digest, lowest, highest = sha256(), math.inf, -math.inf
     try:
-        waveform = read_waveform(clip.path, sample_rate=info.sample_rate)
+        for block in blocks_of(clip.path, sample_rate=info.sample_rate):
+            digest.update(block)
+            lowest, highest = min(lowest, block.min()), max(highest, block.max())
     except AudioError as error:
         return _Reading(clip, info, trouble=_trouble(error, clip.path))
-    if waveform.min() == waveform.max():
+    if lowest == highest:
         return _Reading(clip, info, trouble="is silent from beginning to end; check the microphone, remove the file")
-    return _Reading(clip, info, sha256(waveform.tobytes()).digest())
+    return _Reading(clip, info, digest.digest())
 
 
 def _trouble(error: AudioError, path: Path) -> str:
