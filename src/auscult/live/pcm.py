@@ -5,7 +5,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,26 @@ from auscult.live.sound import POLL_SECONDS, End, Item, Samples, SourceProblem, 
 from auscult.sound.stream import require_rate
 
 PcmFormat = Literal["s16le", "s32le", "f32le"]
+
+
+class Decoder(Protocol):
+    """Bytes of a pipe to samples of one channel.
+
+    Attributes:
+        source_rate: of the samples, in Hz, as the bytes say; none if they do not, or not yet.
+    """
+
+    source_rate: int | None
+
+    @property
+    def rest(self) -> int:
+        """Bytes that wait for more."""
+        ...
+
+    def __call__(self, data: bytes) -> NDArray[np.float32]:
+        """The samples `[T]` that the bytes complete; full scale is 1."""
+        ...
+
 
 _READ = 65536  # bytes at once
 _QUEUED = 16  # reads that wait for the scorer; then the pipe waits, and no sample is lost on this side
@@ -38,6 +58,7 @@ class PcmDecoder:
         if not 0 <= channel < channels:
             raise MonitorError(f"--channel {channel} of --channels {channels} does not exist; they count from 0")
         self.sample_format, self.channels, self.channel = sample_format, channels, channel
+        self.source_rate: int | None = None
         self._dtype = np.dtype({"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}[sample_format])
         self._rest = b""
 
@@ -59,14 +80,14 @@ class PcmDecoder:
 
 
 class PcmSource:
-    """Raw PCM from a file descriptor, such as standard input; a thread reads it, so that a stall is seen.
+    """Raw PCM, or a stream that says what it is, from a file descriptor, such as standard input; a thread reads it, so that a stall is seen.
 
     The pipe waits for the scorer: nothing is lost here, but a recorder that cannot wait loses sound on its own side.
 
     Args:
         descriptor: to read from.
         decoder: of its bytes.
-        source_rate: of the samples, in Hz.
+        source_rate: of the samples, in Hz; none if the decoder finds it in the stream.
         sample_rate: of the scorer, in Hz.
         stop: ends the iteration when set.
         stall_seconds: without samples.
@@ -77,23 +98,29 @@ class PcmSource:
     def __init__(
         self,
         descriptor: int,
-        decoder: PcmDecoder,
+        decoder: Decoder,
         *,
-        source_rate: int,
+        source_rate: int | None,
         sample_rate: int,
         stop: threading.Event,
         stall_seconds: float,
     ) -> None:
         self.name = "standard input"
-        require_rate(self.name, source_rate, sample_rate)
-        self.descriptor, self.decoder, self.source_rate = descriptor, decoder, source_rate
+        if source_rate is not None:
+            require_rate(self.name, source_rate, sample_rate)
+        self.descriptor, self.decoder, self.source_rate, self.sample_rate = descriptor, decoder, source_rate, sample_rate
         self.stop, self.stall_seconds = stop, stall_seconds
         self._queue: queue.Queue[bytes | OSError] = queue.Queue(_QUEUED)
 
     def __iter__(self) -> Iterator[Item]:
-        """Its sound, in as many recordings as stalls leave."""
+        """Its sound, in as many recordings as stalls leave.
+
+        Raises:
+            MonitorError: if the stream is to say what it is, and is none that can be heard.
+        """
         threading.Thread(target=self._read, daemon=True, name="auscult-pcm").start()
-        yield Start(self.source_rate)
+        if self.source_rate is not None:
+            yield Start(self.source_rate)
         last, stalled = time.monotonic(), False
         while not self.stop.is_set():
             try:
@@ -106,10 +133,17 @@ class PcmSource:
             if isinstance(data, OSError) or not data:
                 yield from self._ended(data)
                 return
-            if stalled:
+            samples = self.decoder(data)
+            if self.source_rate is None:
+                if self.decoder.source_rate is None:
+                    continue
+                self.source_rate = self.decoder.source_rate
+                require_rate(self.name, self.source_rate, self.sample_rate)
+                yield Start(self.source_rate)
+            elif stalled:
                 yield Start(self.source_rate, lost_seconds=time.monotonic() - last)
             last, stalled = time.monotonic(), False
-            yield Samples(self.decoder(data))
+            yield Samples(samples)
 
     def _read(self) -> None:
         while not self.stop.is_set():
@@ -123,6 +157,8 @@ class PcmSource:
                 return
 
     def _ended(self, last: bytes | OSError) -> Iterator[Item]:
+        if self.source_rate is None:
+            raise MonitorError(f"{self.name} has ended before it said what its sound is; does the recorder run?")
         yield End()
         why = f" ({last.strerror or last})" if isinstance(last, OSError) else ""
         message = f"{self.name} has ended{why}; nobody listens to the machine any more"
