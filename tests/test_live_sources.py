@@ -220,6 +220,9 @@ def test_a_folder_is_heard_once_in_the_order_of_change(tmp_path: Path, quick: No
     items = list(watched(tmp_path, until_idle=True))
     assert names(items) == ["day/c.wav", "b.wav", "a.wav", "d.flac"]
     assert not [item for item in items if isinstance(item, SourceProblem)]
+    (tmp_path / "day" / "e.mp3").write_bytes(b"ID3")
+    (problem,) = [item for item in watched(tmp_path, until_idle=True) if isinstance(item, SourceProblem)]
+    assert "e.mp3: .wav, .flac and .ogg files are read" in problem.message
     keys = {item.key.name: item.key for item in items if isinstance(item, End) and item.key is not None}
     assert names(list(watched(tmp_path, heard=keys, until_idle=True))) == []
     write(tmp_path / "b.wav", noise(2.0))

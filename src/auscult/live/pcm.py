@@ -108,7 +108,12 @@ class PcmSource:
         self.name = "standard input"
         if source_rate is not None:
             require_rate(self.name, source_rate, sample_rate)
-        self.descriptor, self.decoder, self.source_rate, self.sample_rate = descriptor, decoder, source_rate, sample_rate
+        self.descriptor, self.decoder, self.source_rate, self.sample_rate = (
+            descriptor,
+            decoder,
+            source_rate,
+            sample_rate,
+        )
         self.stop, self.stall_seconds = stop, stall_seconds
         self._queue: queue.Queue[bytes | OSError] = queue.Queue(_QUEUED)
 

@@ -206,4 +206,3 @@ def _open(path: Path) -> "soundfile.SoundFile":
 
 def _truncated(path: Path, what: str) -> AudioError:
     return AudioError(f"{path} is truncated: {what}; copy or download the file again")
-
