@@ -115,9 +115,7 @@ def test_a_wav_without_samples_holds_none_whatever_chunk_follows(tmp_path: Path)
 def test_a_rate_that_no_recorder_has_is_refused_before_anything_is_made(tmp_path: Path, rate: int) -> None:
     write_wav(tmp_path / "a.wav", bytes(32000), said=32000, rate=rate)
     for read in (probe, lambda path: read_waveform(path, sample_rate=RATE)):
-        with pytest.raises(
-            AudioError, match=rf"a\.wav says that its sample rate is {rate} Hz; rates from 250 to 768000"
-        ):
+        with pytest.raises(AudioError, match=rf"a\.wav says .* rate is {rate} Hz; rates from 250 to 768000"):
             read(tmp_path / "a.wav")
 
 

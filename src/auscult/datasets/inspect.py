@@ -145,7 +145,7 @@ def _deep(clip: Clip) -> _Reading:
     digest, lowest, highest = sha256(), math.inf, -math.inf
     try:
         for block in blocks_of(clip.path, sample_rate=info.sample_rate):
-            digest.update(block)
+            digest.update(block.tobytes())
             lowest, highest = min(lowest, block.min()), max(highest, block.max())
     except AudioError as error:
         return _Reading(clip, info, trouble=_trouble(error, clip.path))

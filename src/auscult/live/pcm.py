@@ -80,7 +80,7 @@ class PcmDecoder:
 
 
 class PcmSource:
-    """Raw PCM, or a stream that says what it is, from a file descriptor, such as standard input; a thread reads it, so that a stall is seen.
+    """Samples from a file descriptor, such as standard input; a thread reads it, so that a stall is seen.
 
     The pipe waits for the scorer: nothing is lost here, but a recorder that cannot wait loses sound on its own side.
 
@@ -108,12 +108,8 @@ class PcmSource:
         self.name = "standard input"
         if source_rate is not None:
             require_rate(self.name, source_rate, sample_rate)
-        self.descriptor, self.decoder, self.source_rate, self.sample_rate = (
-            descriptor,
-            decoder,
-            source_rate,
-            sample_rate,
-        )
+        self.descriptor, self.decoder = descriptor, decoder
+        self.source_rate, self.sample_rate = source_rate, sample_rate
         self.stop, self.stall_seconds = stop, stall_seconds
         self._queue: queue.Queue[bytes | OSError] = queue.Queue(_QUEUED)
 

@@ -59,8 +59,8 @@ class WavDecoder:
         head, place, form = self._head, 12, b""
         if not b"RIFF".startswith(head[:4]) or not b"WAVE".startswith(head[8:12]):
             raise MonitorError(
-                f"standard input is no wav stream, it begins with {head[:12]!r}; {_ADVICE}, or say with --format, --rate "
-                "and --channels what its raw samples are"
+                f"standard input is no wav stream, it begins with {head[:12]!r}; {_ADVICE}, or say with --format, "
+                "--rate and --channels what its raw samples are"
             )
         while len(head) >= place + 8:
             name, length = struct.unpack_from("<4sI", head, place)
@@ -82,7 +82,8 @@ class WavDecoder:
             kind = int.from_bytes(form[24:26], "little")
         if (kind, bits) not in _FORMATS or not rate:
             raise MonitorError(
-                f"standard input is a wav stream of {bits} bits in format {kind} at {rate} Hz, which is not read; {_ADVICE}"
+                f"standard input is a wav stream of {bits} bits in format {kind} at {rate} Hz, which is not read; "
+                f"{_ADVICE}"
             )
         self._samples = PcmDecoder(_FORMATS[kind, bits], channels=channels, channel=self.channel)
         self.source_rate, self._left = rate, None if says_nothing(length) else length

@@ -6,12 +6,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from auscult.errors import FeatureError, ModelError, RecipeError, WeightsError, nearest, noting
 from auscult.features import FEATURES, OUTLINES, Features
 from auscult.models import MODELS, Model
 from auscult.recipe import Member
+from auscult.recipe.limits import MOST_NUMBERS, MOST_VALUES
 from auscult.scores.pooling import POOLINGS
 
 
@@ -52,6 +54,12 @@ def make_features(
     if "device" in allowed and device.startswith("cuda"):
         arguments.setdefault("device", device)
     check_arguments(arguments, FEATURES[kind], f"{where}: features of kind {kind!r}")
+    rate, hop = arguments.get("sample_rate"), arguments.get("hop_length")
+    if rate and hop and (count := rate / hop * arguments.get("n_mels", 128)) > MOST_VALUES:
+        raise RecipeError(
+            f"{where}: hop_length {hop} and n_mels at {rate} Hz give {count:.0f} values in a second; at most "
+            f"{MOST_VALUES} are allowed, so choose a longer hop_length"
+        )
     try:
         with noting(missing, WeightsError):
             return _made(kind, arguments)
@@ -84,9 +92,18 @@ def model_arguments(member: Member, features: Features) -> dict[str, Any]:
         )
     arguments = {"n_bins": features.n_bins, **member.model}
     try:
-        return family(**arguments).arguments
-    except (ModelError, TypeError, ValueError) as error:
+        with torch.device("meta"):  # its numbers are counted, not made
+            model = family(**arguments)
+            model.ids = ("id_00", "id_01")
+            model.build()
+    except (ModelError, TypeError, ValueError, RuntimeError) as error:
         raise RecipeError(f"{where}: {error}") from error
+    if (count := sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))) > MOST_NUMBERS:
+        raise RecipeError(
+            f"{where}: a model {member.family} of {features.n_bins} bins and {member.model or 'its own sizes'} has "
+            f"{count} numbers; at most {MOST_NUMBERS} are allowed, so make it smaller"
+        )
+    return model.arguments
 
 
 def _check_pooling(member: Member, family: type[Model], where: str) -> None:
