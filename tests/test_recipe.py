@@ -134,7 +134,7 @@ def test_a_recipe_is_found_by_its_path(tmp_path: Path) -> None:
         ("broken.toml", r"broken\.toml is no valid TOML: .*line 2"),
         ("deep.toml", r"deep\.toml is nested too deeply"),
         ("digits.toml", r"digits\.toml is no valid TOML: .*digits"),
-        ("large.toml", r"large\.toml has 20000000 bytes; at most 16777216 are read"),
+        ("large.toml", r"large\.toml has 3000000 bytes; at most 2097152 are read"),
         ("pipe.toml", r"pipe\.toml is a pipe or a device"),
     ],
 )
@@ -145,7 +145,7 @@ def test_what_is_no_recipe_is_named(name: str, words: str, tmp_path: Path, monke
     Path("broken.toml").write_text('name = "x"\nseed = \n')
     Path("deep.toml").write_text("seed = " + 20_000 * "[")
     Path("digits.toml").write_text("seed = " + 5_000 * "1")
-    Path("large.toml").write_bytes(bytes(20_000_000))
+    Path("large.toml").write_bytes(bytes(3_000_000))
     Path("pipe.toml").symlink_to("/dev/zero")
     with pytest.raises(RecipeError, match=words):
         load_recipe(name)
@@ -217,7 +217,7 @@ def test_an_unknown_key_is_named_with_its_place_and_the_nearest_right_one(text: 
         (f"{PLAIN}features = {{ n_mels = 100000 }}\n", r"member\.ae\.features: n_mels is 100000; at most 2048"),
         (
             f"{PLAIN}grid = {{ 'model.m' = {list(range(99))}, 'training.epochs' = {list(range(1, 199))} }}\n",
-            "has 19602 combinations; at most 10000",
+            "has 19602 combinations; at most 3000",
         ),
         (f'name = "x"\n[[member]]\nname = "{5000 * "a"}"\nfamily = "hvae"\n', r"\(5002 characters\): .*at most 100"),
         (f"{PLAIN}train_on = []\n", r"member\.ae\.train_on is .*at least 1"),
