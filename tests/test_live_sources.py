@@ -22,10 +22,9 @@ from auscult.errors import AudioError, AuscultError, MonitorError
 from auscult.live import folder as folder_module
 from auscult.live.folder import FolderSource
 from auscult.live.history import History
-from auscult.live.pcm import PcmDecoder, PcmSource
+from auscult.live.pcm import PcmDecoder, PcmSource, WavDecoder
 from auscult.live.sound import End, FileKey, FileSource, Item, Samples, Solved, SourceProblem, Start, Waiting
 from auscult.live.sources import SourceOptions, open_source
-from auscult.live.wav import WavDecoder
 from live_fakes import faulty, noise, write
 
 

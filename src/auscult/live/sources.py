@@ -8,9 +8,8 @@ from typing import Literal
 
 from auscult.errors import MonitorError
 from auscult.live.folder import FolderSource
-from auscult.live.pcm import PcmDecoder, PcmFormat, PcmSource
+from auscult.live.pcm import PcmDecoder, PcmFormat, PcmSource, WavDecoder
 from auscult.live.sound import FileKey, FileSource, Source
-from auscult.live.wav import WavDecoder
 
 STALL_SECONDS = 10.0
 FOLDER_STALL_SECONDS = 3600.0
