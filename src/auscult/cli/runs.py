@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from auscult.cli.options import Overrides, Stack, Types, Without
+from auscult.cli.options import Output, Overrides, Stack, Types, Without
 
 if TYPE_CHECKING:
     from auscult.recipe import Recipe
@@ -21,7 +21,7 @@ def run(
     recipe: str,
     *,
     data: Path,
-    out: Path,
+    out: Output,
     machine_type: Types = None,
     dataset: str | None = None,
     truth: Path | None = None,
