@@ -192,6 +192,7 @@ def test_the_order_of_clips_does_not_matter_to_scores(score: str) -> None:
     np.testing.assert_allclose(model.score_clips(clips, IDS), scores, rtol=1e-5)
 
 
+@pytest.mark.bf16
 def test_bfloat16_learns_nearly_the_same() -> None:
     clips = make_clips()
     losses = [

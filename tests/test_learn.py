@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import os
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,9 @@ import pytest
 from auscult.detector import Detector
 from auscult.detector.alarms import AlarmSettings
 from auscult.detector.learn import Learned, LearnSettings, learn
-from auscult.detector.learn.recordings import find_recordings, stretches_of
+from auscult.detector.learn.recordings import find_recordings, stretches_of, unread
 from auscult.detector.learn.windows import Piece
+from auscult.detector.listing import score_all
 from auscult.errors import AuscultError, DatasetError
 from auscult.recipe import load_recipe, parse_recipe
 from auscult.report.learned import render
@@ -96,7 +100,7 @@ def test_the_deployed_detector_is_the_one_that_was_calibrated(learned: Learned) 
 
     stored = soundfile.read(learned.recordings["left"][0].path, dtype="float32")[0]
     assert len(stored) == len(sound)
-    first = learned.detector.window_scores(stored[60 * RATE : 61 * RATE], machine_id="left")
+    first = learned.detector.window_score(stored[60 * RATE : 61 * RATE], machine_id="left")
     assert series.scores[0] == first
     assert series.times[0] == 61.0
     assert len(series.scores) == 119
@@ -161,19 +165,49 @@ def test_cross_fitting_uses_all_sound_and_says_what_that_costs(normals: Path) ->
     assert any("the deployed model is another one" in line for line in calibration.describe())
 
 
-def test_workers_change_nothing(normals: Path, learned: Learned, monkeypatch: pytest.MonkeyPatch) -> None:
+def kill_a_worker() -> None:
+    """Where the system lists processes."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and b"popen_loky" in (folder / "cmdline").read_bytes():
+                os.kill(int(folder.name), signal.SIGKILL)
+                return
+
+
+def test_workers_change_nothing_even_if_one_is_killed(
+    normals: Path, learned: Learned, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("auscult.detector.learn.scores.PIECE_SECONDS", 20.0)
-    again = learn(normals, recipe=RECIPE, settings=SETTINGS, workers=2)
+
+    def advance(label: str, done: int, total: int) -> None:
+        if (label, done) == ("calibration", 1):
+            kill_a_worker()
+
+    again = learn(normals, recipe=RECIPE, settings=SETTINGS, workers=2, on_progress=advance)
     for name in learned.series:
         for one, two in zip(learned.series[name], again.series[name], strict=True):
             np.testing.assert_array_equal(one.times, two.times)
-            np.testing.assert_allclose(one.scores, two.scores, rtol=1e-12)
+            np.testing.assert_array_equal(one.scores, two.scores)
     assert again.detector.machines == learned.detector.machines
+
+
+@pytest.mark.slow
+def test_files_are_scored_though_a_worker_is_killed(learned: Learned, tmp_path: Path) -> None:
+    files = [write(tmp_path / "left" / f"{index}.wav", hum(3, index)) for index in range(12)]
+    files[5].write_bytes(b"no sound")
+    here = list(score_all(learned.detector, files, machine="left"))
+    results = score_all(learned.detector, iter(files), machine="left", workers=2)
+    found = [next(results)]
+    kill_a_worker()
+    found += results
+    assert [str(one) for one in found] == [str(one) for one in here]
+    assert [path for path, score in found if isinstance(score, str)] == [files[5]]
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 7, 1000])
 def test_the_parts_of_a_piece_have_its_windows(normals: Path, number: int) -> None:
-    from auscult.detector.calibration import Span
+    from auscult.detector.calibration.folds import Span
 
     (stretch,) = stretches_of(find_recordings(normals / "left")["left"], short_seconds=10.0)
     piece = Piece("left", stretch, Span(0, 3.5, 31.2))
@@ -234,8 +268,8 @@ def test_recordings_that_cannot_be_learned_are_one_clear_error(
 
 
 def test_recordings_come_in_the_natural_order_and_folders_may_be_days(tmp_path: Path) -> None:
-    for name in ("day 10/1.wav", "day 9/10.wav", "day 9/9.wav", ".hidden/x.wav"):
-        write(tmp_path / name, hum(1, 0))
+    for name in ("day 10/1.wav", "day 9/10.wav", "day 9/9.wav", ".hidden/x.wav", "day 9/8.mp3"):
+        write((tmp_path / name).with_suffix(".wav"), hum(1, 0)).rename(tmp_path / name)
     found = find_recordings(tmp_path, machine="pump")
     assert [recording.path.relative_to(tmp_path).as_posix() for recording in found["pump"]] == [
         "day 9/9.wav",
@@ -243,6 +277,8 @@ def test_recordings_come_in_the_natural_order_and_folders_may_be_days(tmp_path: 
         "day 10/1.wav",
     ]
     assert list(find_recordings(tmp_path)) == ["day 9", "day 10"]
+    (note,) = unread(tmp_path)
+    assert "not heard: 1 files" in note and "8.mp3: .wav, .flac and .ogg files are read" in note
 
 
 def test_a_recipe_with_a_denoiser_is_refused_with_the_way_out(normals: Path) -> None:
@@ -259,7 +295,7 @@ def test_the_page_tells_thresholds_warnings_and_the_worst_moments(learned: Learn
         assert [moment.score for moment in worst] == sorted((moment.score for moment in worst), reverse=True)
         assert worst[0].score == max(part.scores[part.scored].max() for part in learned.series[machine])
         sound = worst[0].sound(sample_rate=learned.detector.sample_rate, channel=0)
-        assert learned.detector.window_scores(sound, machine_id=machine) == pytest.approx(worst[0].score, rel=1e-6)
+        assert learned.detector.window_score(sound, machine_id=machine) == pytest.approx(worst[0].score, rel=1e-6)
     assert page.count("<audio controls") == page.count('class="card"') == 12
 
 
@@ -297,23 +333,22 @@ def test_the_commands_learn_score_and_info(normals: Path, tmp_path: Path, comman
 def test_a_bad_file_does_not_stop_the_others(learned: Learned, tmp_path: Path, command: Callable[..., Any]) -> None:
     learned.detector.save(tmp_path / "d.auscult")
     good = write(tmp_path / "good.wav", hum(3, 1))
+    content = good.read_bytes()
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
-    found = command(
-        "score",
-        tmp_path / "d.auscult",
-        tmp_path / "broken.wav",
-        good,
-        tmp_path / "none.wav",
-        "--json",
-        "--machine",
-        "left",
-    )
+    size = content.index(b"data") + 4
+    (tmp_path / "killed.wav").write_bytes(b"RIFF" + bytes(4) + content[8:size] + bytes(4) + content[size + 4 : -1])
+    for name in ("empty/.hidden.wav", "empty/.day/x.wav", "day/1.m4a", "day/2.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_bytes(content)
+    places = [tmp_path / name for name in ("broken.wav", "empty", "good.wav", "none.wav", "day", "killed.wav")]
+    found = command("score", tmp_path / "d.auscult", *places, "--json", "--machine", "left")
     assert found.code == 3
-    assert [json.loads(line)["file"] for line in found.out.splitlines()] == [str(good)]
+    scored = [str(tmp_path / name) for name in ("good.wav", "day/2.wav", "killed.wav")]
+    assert [json.loads(line)["file"] for line in found.out.splitlines()] == scored
     errors = [line for line in found.err.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 2
-    assert "broken.wav" in errors[0]
-    assert "none.wav" in errors[1]
+    words = ("broken.wav", "empty holds no recording", "none.wav", "1.m4a: .wav, .flac and .ogg files are read")
+    assert len(errors) == len(words) and all(word in line for word, line in zip(words, errors, strict=True))
+    assert f"note: {tmp_path / 'killed.wav'}: the header does not say how long it is" in found.err
 
 
 def test_the_page_never_takes_the_place_of_the_detector(

@@ -9,8 +9,8 @@ from auscult.datasets.tree import (
     LABEL_FOLDERS,
     Problem,
     SoundFile,
+    parsed,
     refuse_duplicates,
-    scan,
     sound_files,
 )
 from auscult.errors import DatasetError
@@ -47,10 +47,8 @@ def read(root: Path, *, truth: Path | None = None) -> tuple[list[Clip], list[Pro
     """
     if truth is not None:
         raise DatasetError(f"{root} has the layout of {TITLE}, which say the labels; leave out the list {truth}")
-    files, problems = scan(root)
-    found = [_clip(file) for file in files]
-    problems += [one for one in found if isinstance(one, Problem)]
-    return refuse_duplicates([one for one in found if isinstance(one, Clip)], problems), problems
+    clips, problems = parsed(root, _clip)
+    return refuse_duplicates(clips, problems), problems
 
 
 def _clip(file: SoundFile) -> Clip | Problem:

@@ -9,11 +9,12 @@ from typing import Any
 from auscult.datasets import load_clips
 from auscult.denoising.learn import DenoiserSettings, choose_clean, choose_noise, denoiser_training, learn_denoiser
 from auscult.denoising.levels import INDEX, Levels, read_levels
-from auscult.denoising.sounds import audio_files, find_sounds
+from auscult.denoising.sounds import find_sounds
 from auscult.denoising.streaming import Denoiser
 from auscult.errors import AudioError, DatasetError, RunError, nearest
 from auscult.files import replacing, saving
 from auscult.sound.audio import SUFFIXES
+from auscult.sound.folders import not_read, sounds_below
 
 _FACTS = "training.json"
 
@@ -130,9 +131,12 @@ def _targets(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
         return [(sources[0], out)]
     pairs: dict[Path, Path] = {}  # target -> source
     for source in sources:
-        below = source if source.is_dir() else source.parent
-        for path in audio_files(source) if source.is_dir() else [source]:
-            target = out / path.relative_to(below)
+        folder = source if source.is_dir() else source.parent
+        found, unread = sounds_below(source) if source.is_dir() else ([source], [])
+        if unread:
+            raise AudioError(f"{not_read(unread[0])} ({len(unread)} such files in {source})")
+        for path in found:
+            target = out / path.relative_to(folder)
             if target in pairs:
                 raise AudioError(f"{path} and {pairs[target]} would both become {target}; denoise them one by one")
             pairs[target] = path
