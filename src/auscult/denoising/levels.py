@@ -211,9 +211,9 @@ def read_levels(folder: Path) -> Levels:
         content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if content.pop("format") != FORMAT:
             raise ModelError(f"{folder} is a denoiser of another format; this version reads {FORMAT!r}")
-        content["levels"] = tuple(Level(**{**one, "gain": Gain(**one["gain"])}) for one in content["levels"])
-        content["validations"] = tuple(_validation(one) for one in content["validations"])
-        return Levels(**content)
+        levels = tuple(Level(**_with_gain(one)) for one in content.pop("levels"))
+        validations = tuple(Validation(**_with_gain(one)) for one in content.pop("validations"))
+        return Levels(levels=levels, validations=validations, **content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{folder} is no denoiser ({error}); give a folder that `auscult train-denoiser` wrote"
@@ -290,8 +290,8 @@ def _arguments(unet: UNet) -> dict[str, Any]:
 def _read_validations(memory: Path) -> list[Validation]:
     if not memory.exists():
         return []
-    return [_validation(one) for one in json.loads(memory.read_text(encoding="utf-8"))]
+    return [Validation(**_with_gain(one)) for one in json.loads(memory.read_text(encoding="utf-8"))]
 
 
-def _validation(content: dict[str, Any]) -> Validation:
-    return Validation(**{**content, "gain": Gain(**content["gain"])})
+def _with_gain(content: dict[str, Any]) -> dict[str, Any]:
+    return {**content, "gain": Gain(**content["gain"])}
