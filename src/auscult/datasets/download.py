@@ -1,13 +1,14 @@
 """The official archives of DCASE 2020 Task 2: fetched with resume, checked, unpacked into the layout of `dcase`."""
 
 import csv
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from auscult.clips import MACHINE_TYPES
-from auscult.datasets.transfer import alone_in, fetch, md5
+from auscult.datasets.transfer import alone_in, fetch
 from auscult.datasets.unpacking import unpack
 from auscult.errors import DownloadError, nearest
 
@@ -92,7 +93,7 @@ def _install(archive: Archive, to: Path, *, base_url: str, keep: bool, progress:
     """Fetch, check and unpack one archive."""
     file = to / ARCHIVES_FOLDER / archive.name
     url = f"{base_url.rstrip('/')}/{archive.record}/files/{archive.name}"
-    fetch(url, file, hashed=("md5", md5), expected=archive.md5, progress=progress)
+    fetch(url, file, expected=archive.md5, digest=_md5, kind="md5", progress=progress)
     unpacked = unpack(file, to / archive.folder)
     names = sorted(path.relative_to(to).as_posix() for path in unpacked)
     temporary = _record(archive, to).with_suffix(".tmp")
@@ -100,6 +101,11 @@ def _install(archive: Archive, to: Path, *, base_url: str, keep: bool, progress:
     temporary.replace(_record(archive, to))
     if not keep:
         file.unlink()
+
+
+def _md5(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "md5").hexdigest()
 
 
 def _is_done(archive: Archive, to: Path) -> bool:

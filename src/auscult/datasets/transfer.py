@@ -1,6 +1,5 @@
 """One file over HTTP: continued where it broke off, checked by its hash, and never half there."""
 
-import hashlib
 import re
 import shutil
 import time
@@ -15,31 +14,31 @@ if TYPE_CHECKING:
     import requests
     from rich.progress import Progress, TaskID
 
-Hash = tuple[str, Callable[[Path], str]]
-"""Name and function of a hash."""
-
 _CHUNK = 1 << 16  # bytes; at most so many that had come are lost when a transfer breaks off
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and to wait for more
+_ATTEMPTS = 5  # failures in a row, without one more byte, after which to give up
+_WAIT = 2.0  # seconds after the first failure; doubled after each further one
 _PASSING = (408, 425, 429, 500, 502, 503, 504)  # answers that may be better in a moment
-_ATTEMPTS, _WAIT = 5, 2.0  # failures in a row; seconds after the first, doubled after each further one
 _RANGE = re.compile(r"bytes (?:(?P<first>\d+)-\d+|\*)/(?P<total>\d+)")
 
 
-def fetch(url: str, file: Path, *, hashed: Hash, expected: str, progress: bool = True) -> None:
-    """Fetch a file, unless it is there already, and check it before it gets its name.
+def fetch(
+    url: str, file: Path, *, expected: str, digest: Callable[[Path], str], kind: str, progress: bool = True
+) -> None:
+    """Fetch a file, unless it is there already, and check it.
 
     Args:
         url: its address.
         file: where to put it; until it is complete and checked, what has come lies in `<file>.part`, which survives
             breaks and the end of the program.
-        hashed: name and function of the hash by which it is known.
-        expected: what that gives.
+        expected: hash of the official file.
+        digest: the hash of a file.
+        kind: the name of this hash.
         progress: show a progress bar on standard error.
 
     Raises:
         DownloadError: if the server refuses, the transfer breaks off for good, the disk is full or the hash is wrong.
     """
-    name, digest = hashed
     if file.is_file() and digest(file) == expected:
         return
     part = file.with_name(f"{file.name}.part")
@@ -47,16 +46,10 @@ def fetch(url: str, file: Path, *, hashed: Hash, expected: str, progress: bool =
     if digest(part) != expected:
         part.unlink()
         raise DownloadError(
-            f"{url} is not the official file, its {name} is not {expected}; what came was removed. Run the command "
+            f"{url} is not the official file, its {kind} is not {expected}; what came was removed. Run the command "
             "again; if this happens twice, the server or a proxy alters the file"
         )
     part.replace(file)
-
-
-def md5(file: Path) -> str:
-    """The md5 of a file, in hexadecimal digits."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "md5").hexdigest()
 
 
 def _transfer(url: str, part: Path, *, progress: bool) -> None:

@@ -238,8 +238,7 @@ def download_openl3(
     name = file_name("env", "mel256", generation)
     if name not in OFFICIAL:
         raise DownloadError(f"there is no generation {generation!r} of OpenL3's weights; choose 0.2 or 0.4")
-    file = to / name
+    url, kind = f"{base_url.rstrip('/')}/{name}", "git blob SHA-1"
     with alone_in(to, lock=to / ".lock"):
-        known = ("git blob SHA-1", git_sha1)
-        fetch(f"{base_url.rstrip('/')}/{name}", file, hashed=known, expected=OFFICIAL[name], progress=progress)
-    return file
+        fetch(url, to / name, expected=OFFICIAL[name], digest=git_sha1, kind=kind, progress=progress)
+    return to / name
