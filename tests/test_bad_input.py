@@ -12,12 +12,9 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-import auscult.files
 import auscult.sound.audio
 from auscult.datasets import load_clips
-from auscult.features import LogMel
 from auscult.features.bank import Bank
-from auscult.features.front_end import FrontEnd
 from auscult.recipe import load_recipe
 from auscult.runs.plan import make_plan
 from auscult.runs.store import Store
@@ -116,17 +113,14 @@ def test_an_empty_folder(bench: Bench, content: list[str]) -> None:
     assert not bench.out.exists()
 
 
-def test_no_training_clips(bench: Bench, train: Path) -> None:
-    shutil.rmtree(train)
-    bench.refuse(str(bench.data), "has no training clips of pump", "add recordings of normal operation")
-    assert not bench.out.exists()
-
-
-def test_no_training_clips_of_one_machine_type(bench: Bench, record: Callable[..., Path]) -> None:
+def test_no_training_clips(bench: Bench, record: Callable[..., Path], train: Path) -> None:
     record(bench.data / "fan" / "test" / "normal" / "0.wav")
     bench.refuse("has no training clips of fan", "--machine-type pump")
-    outcome = bench.run("--machine-type", "pump")
-    assert outcome.code == 0
+    assert not bench.out.exists()
+    assert bench.run("--machine-type", "pump").code == 0
+    shutil.rmtree(bench.data / "fan")
+    shutil.rmtree(train)
+    bench.refuse(str(bench.data), "has no training clips of pump", "add recordings of normal operation")
 
 
 def test_a_file_out_of_place(bench: Bench, record: Callable[..., Path], train: Path) -> None:
@@ -147,17 +141,6 @@ def test_a_file_out_of_place(bench: Bench, record: Callable[..., Path], train: P
         bench.refuse(str(path), what, to_do)
         path.unlink()
     bench.succeed()
-
-
-def test_a_name_that_fits_no_pattern_of_the_challenge(
-    bench: Bench, factory: Path, record: Callable[..., Path], tmp_path: Path
-) -> None:
-    bench.data = tmp_path / "challenge"
-    shutil.copytree(factory, bench.data)
-    odd = record(bench.data / "dev_data" / "fan" / "train" / "Normal-00-1.wav")
-    bench.refuse(str(odd), "fits no name of DCASE 2020", "normal_id_00_00000000.wav", "rename or remove it")
-    anomaly = odd.rename(odd.with_name("anomaly_id_00_00000000.wav"))
-    bench.refuse(str(anomaly), "anomaly in the training data, which is normal only; remove it")
 
 
 # Files that cannot be read
@@ -231,15 +214,6 @@ def test_a_clip_shorter_than_a_window_of_frames(bench: Bench) -> None:
     bench.fail(str(path), "has 3 frames; pump ae needs at least 4", "Remove the clip")
 
 
-def test_a_truncated_flac(bench: Bench, train: Path) -> None:
-    path = train / "more.flac"
-    soundfile.write(path, np.random.default_rng(0).normal(scale=0.1, size=50000), 16000)
-    truncated(path)
-    bench.fail(str(path))
-    path.unlink()
-    bench.succeed()
-
-
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions here are of another kind")
 def test_an_unreadable_file(bench: Bench, train: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = train / "1.wav"
@@ -278,41 +252,18 @@ def test_a_file_that_becomes_unreadable_while_it_is_read(
 # Files that are read right
 
 
-FORMATS: list[tuple[str, dict[str, Any], float]] = [
-    ("u8.wav", {"subtype": "PCM_U8"}, 1 / 128),
-    ("24.wav", {"subtype": "PCM_24"}, 1e-6),
-    ("32.wav", {"subtype": "PCM_32"}, 1e-6),
-    ("float.wav", {"subtype": "FLOAT"}, 1e-6),
-    ("double.wav", {"subtype": "DOUBLE"}, 1e-6),
-    ("16.flac", {"subtype": "PCM_16"}, 1e-6),
-    ("vorbis.ogg", {"compression_level": 0.0}, 0.05),
-    ("upper.WAV", {}, 1e-6),
-]
-
-
-def test_sounds_of_all_formats_are_the_same_sounds(bench: Bench) -> None:
+def test_sounds_of_all_formats_and_rates_are_the_same_sounds(bench: Bench) -> None:
     folder = bench.data / "pump" / "test" / "anomaly"
-    waveform = samples(folder / "1.wav")
-    other = np.random.default_rng(0).normal(scale=0.1, size=waveform.shape)
-    for name, options, tolerance in FORMATS:
-        for channels in ([waveform], [waveform, other]):
-            path = folder / f"{len(channels)}-{name}"
-            soundfile.write(path, np.stack(channels, axis=1), 16000, **options)
-            read = auscult.sound.audio.read_waveform(path, sample_rate=16000)
-            assert read == pytest.approx(waveform, abs=1.01 * tolerance)
-    assert {f"test/anomaly/{path.name}" for path in folder.iterdir()} <= {row.file for row in bench.succeed()}
-
-
-def test_another_sample_rate_is_the_same_sound(bench: Bench) -> None:
-    """A clip at 44.1 kHz is heard as the same clip at 16 kHz, below the old rate's limit."""
-    path = bench.data / "pump" / "test" / "anomaly" / "1.wav"
-    front_end = FrontEnd(LogMel(16000, n_mels=24, fmax=6000.0))
-    before = front_end(path)
-    soundfile.write(
-        path, auscult.sound.audio.resample(samples(path).astype(np.float32), 16000, 44100), 44100, subtype="FLOAT"
-    )
-    assert front_end(path)[2:-2] == pytest.approx(before[2:-2], abs=0.1), "decibels"
-    bench.succeed()
+    waveform = samples(folder / "1.wav").astype(np.float32)
+    two = np.stack([waveform, waveform[::-1]], axis=1)
+    soundfile.write(folder / "float.WAV", two, 16000, subtype="FLOAT")
+    soundfile.write(folder / "free.flac", two, 16000)
+    soundfile.write(folder / "lossy.ogg", two, 16000, compression_level=0.0)
+    soundfile.write(folder / "rate.wav", auscult.sound.audio.resample(waveform, 16000, 44100), 44100)
+    scores = {Path(row.file).name: row.score for row in bench.succeed() if "anomaly" in row.file}
+    assert scores.keys() == {path.name for path in folder.iterdir()}
+    others = [scores[name] for name in ("float.WAV", "free.flac", "lossy.ogg", "rate.wav")]
+    assert others == pytest.approx([scores["1.wav"]] * 4, rel=7e-3), "that of 0.wav is twice as far"
 
 
 def test_the_channel_is_chosen_in_the_recipe(bench: Bench) -> None:
@@ -325,16 +276,12 @@ def test_the_channel_is_chosen_in_the_recipe(bench: Bench) -> None:
     assert bench.succeed().scores.min() > 0
 
 
-# Recipes and run folders
+# Recipes
 
 
 def test_an_unknown_recipe_key(bench: Bench) -> None:
     bench.recipe.write_text(f"epochs = 3\n{RECIPE}")
     bench.refuse(str(bench.recipe), "the key 'epochs' is unknown", "allowed are name, ")
-    bench.recipe.write_text(RECIPE.replace("epochs", "epoch"))
-    bench.refuse("the key 'training.epoch' is unknown (did you mean 'epochs'?)")
-    bench.recipe.write_text(RECIPE.replace("pump", "").replace("model =", "modell ="))
-    bench.refuse("the key 'member.ae.modell' is unknown (did you mean 'model'?)")
     bench.recipe.write_text(RECIPE)
     bench.refuse("the key 'sed' is unknown (did you mean 'seed'?)", more=("--override", "sed=1"))
     bench.succeed()
@@ -349,15 +296,6 @@ def test_a_member_for_a_machine_type_that_does_not_exist(bench: Bench) -> None:
     bench.refuse("member 'ae' is for the machine type 'pumps' (did you mean 'pump'?)")
     bench.recipe.write_text(f'{RECIPE}[[member]]{other}machine_types = ["valve"]\n')
     bench.succeed()
-
-
-def test_another_recipe_or_machine_type_in_the_same_run_folder(bench: Bench) -> None:
-    scores = bench.succeed()
-    bench.refuse("made with the machine types all, not ['pump']; give another --out", more=("--machine-type", "pump"))
-    bench.recipe.write_text(RECIPE.replace("epochs = 2", "epochs = 3"))
-    bench.refuse(str(bench.out), "belongs to another recipe", "give another --out")
-    bench.recipe.write_text(RECIPE)
-    assert bench.succeed() == scores
 
 
 # Full disks

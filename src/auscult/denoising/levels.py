@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -97,7 +96,8 @@ def train_denoiser(
     unet = UNet(**{"seed": seed_of(training.seed, member, "weights") % 2**31, **(arguments or {})})
     unet.to(training.device)
     memory = folder / _VALIDATIONS
-    validations = _read_validations(memory)
+    found = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else []
+    validations = [Validation(**_with_gain(one)) for one in found]
 
     def batches(epoch: int) -> Iterable[Mixture]:
         if len(validations) < epoch:  # killed between a checkpoint and its validation
@@ -279,18 +279,11 @@ def _finish(folder: Path, levels: Levels) -> None:
         if path not in used:
             path.unlink()
     for path in (folder / _VALIDATIONS, folder / "checkpoint.safetensors"):
-        with suppress(FileNotFoundError):
-            path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def _arguments(unet: UNet) -> dict[str, Any]:
     return {name: getattr(unet, name) for name in ("n_fft", "hop_length", "channels", "seed")}
-
-
-def _read_validations(memory: Path) -> list[Validation]:
-    if not memory.exists():
-        return []
-    return [Validation(**_with_gain(one)) for one in json.loads(memory.read_text(encoding="utf-8"))]
 
 
 def _with_gain(content: dict[str, Any]) -> dict[str, Any]:
