@@ -1,15 +1,17 @@
 """The file list is the diagram: imports point upwards in this order only, and files stay short."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
+from benchmarks import house
 
 PROJECT = Path(__file__).parents[1]
 SOURCE = PROJECT / "src" / "auscult"
 
 ORDER = """
-errors clips files processes
+errors files clips processes
 sound training
 datasets scores recipe
 denoising
@@ -81,3 +83,19 @@ def test_files_are_short_and_say_their_purpose_in_their_first_line(path: Path) -
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= LONGEST
     assert ast.get_docstring(ast.parse(text)), f"{path.name} does not say what it is for"
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_the_map_names_every_room_in_the_order_of_imports(page: str) -> None:
+    text = (PROJECT / page).read_text(encoding="utf-8")
+    table = text.partition("<!-- begin rooms -->")[2].partition("<!-- end rooms -->")[0]
+    assert re.findall(r"^\| `(\w+)` \| \S", table, flags=re.MULTILINE) == [name for name in ORDER if name != "__main__"]
+
+
+def test_the_house_keeps_its_measure() -> None:
+    figures = house.measure()
+    assert figures.rooms <= 20
+    assert 0 < figures.floors <= 12
+    assert not figures.circles
+    assert not figures.shared_class_names
+    assert figures.longest_function <= 50

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 import auscult
-import auscult.runs.run
+import auscult.runs.request
 from auscult.cli import main
 from auscult.scores.metrics import evaluate
 from auscult.scores.table import ScoreRow, ScoreTable
 
 COMMANDS = ("run", "recipes", "synth", "inspect", "download", "evaluate")
-HEAVY = ("torch", "librosa", "matplotlib", "scipy", "sklearn", "soundfile", "soxr", "numpy", "pooch", "pydantic")
+HEAVY = ("torch", "librosa", "matplotlib", "scipy", "sklearn", "soundfile", "soxr", "numpy", "requests", "pydantic")
 
 ALONE = """
 name = "alone"
@@ -135,7 +135,7 @@ def test_what_the_system_refuses_is_one_line_too(command: Callable[..., Any], mo
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied", "/secret/data")
 
-    monkeypatch.setattr(auscult.runs.run, "load_clips", refuse)
+    monkeypatch.setattr(auscult.runs.request, "load_clips", refuse)
     outcome = command("run", "quick", "--data", "/secret/data", "--out", "/nowhere")
     assert outcome.code == 2
     assert "Permission denied: '/secret/data'" in outcome.error
@@ -147,7 +147,7 @@ def test_our_own_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
     def fail(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(auscult.runs.run, "load_clips", fail)
+    monkeypatch.setattr(auscult.runs.request, "load_clips", fail)
     with pytest.raises(ZeroDivisionError):
         main(["run", "quick", "--data", "d", "--out", "o"])
 
@@ -156,7 +156,7 @@ def test_ctrl_c_says_that_nothing_is_lost(command: Callable[..., Any], monkeypat
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(auscult.runs.run, "load_clips", interrupt)
+    monkeypatch.setattr(auscult.runs.request, "load_clips", interrupt)
     outcome = command("run", "quick", "--data", "d", "--out", "o")
     assert (outcome.code, outcome.out) == (130, "")
     assert outcome.err == "\nstopped; what was finished is kept, and the same command continues\n"
@@ -285,6 +285,26 @@ def test_a_mistake_in_a_run_is_one_line_and_does_not_begin(
 
 
 # The other commands
+
+
+@pytest.mark.parametrize("name", ["run", "plan", "train-denoiser"])
+def test_bfloat16_is_refused_where_it_would_take_hours(
+    command: Callable[..., Any],
+    factory: Path,
+    shared_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.setattr("auscult.training.settings.bf16_slowness", lambda: 320.0)
+    clean, out = shared_data / "mechanical", tmp_path / "out"
+    arguments = ["hvae", "--data", factory, "--override", "training.precision=bf16", "--out", out]
+    if name == "train-denoiser":
+        arguments = [factory, "--clean", clean, "--machine-type", "fan", "--precision", "bf16", "--out", out]
+    refused = command(name, *arguments, "--device", "cpu")
+    assert refused.code == 2
+    assert "320 times as slowly as in float32" in refused.error
+    assert "Choose fp32, or set the environment variable AUSCULT_SLOW_BF16" in refused.error
 
 
 def test_recipes_are_listed_with_their_descriptions(command: Callable[..., Any]) -> None:

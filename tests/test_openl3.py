@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from auscult.errors import FeatureError, RecipeError
-from auscult.features import OUTLINES, OpenL3
+from auscult.features import OpenL3
 from auscult.features import openl3_weights as weights
 from auscult.features.openl3_network import AudioNetwork, n_parameters
 from auscult.features.openl3_weights import OFFICIAL, file_name, git_sha1, read_state
@@ -202,10 +202,19 @@ def test_6144_dimensions_hold_the_512(made: Callable[..., OpenL3]) -> None:
     np.testing.assert_allclose(large.reshape(len(large), 12, 512).max(axis=1), small, atol=1e-5)
 
 
+@pytest.mark.bf16
 def test_bfloat16_is_near(made: Callable[..., OpenL3]) -> None:
     waveform = hum(0.1)
     full, half = (made(input="mel128", precision=precision)(waveform) for precision in ("fp32", "bf16"))
     assert 0 < np.abs(full - half).max() < 0.03 * np.abs(full).max()
+
+
+def test_bfloat16_is_refused_on_a_processor_without_it(
+    made: Callable[..., OpenL3], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auscult.training.settings.bf16_slowness", lambda: 320.0)
+    with pytest.raises(FeatureError, match=r"openl3: .* 320 times as slowly .* Choose fp32"):
+        made(precision="bf16")
 
 
 # The front end
@@ -548,10 +557,10 @@ def test_an_outline_needs_no_weights_and_has_the_shape_and_the_configuration_of_
     """So that a plan without the weights knows what is finished, how much disk it takes, and for how long."""
     real = made(input="mel128", hop=0.25)
     arguments = {name: value for name, value in real.config().items() if name != "kind"}
-    found = OUTLINES["openl3"](**arguments)
+    found = OpenL3.outline(**arguments)
     assert found.config() == real.config()
     assert found(hum(0.8)).shape == real(hum(0.8)).shape == (real.n_frames(round(0.8 * RATE)), 512)
-    assert OUTLINES["openl3"]().config()["sha1"] == OFFICIAL[file_name("env", "mel256", "0.2")]
+    assert OpenL3.outline().config()["sha1"] == OFFICIAL[file_name("env", "mel256", "0.2")]
 
 
 def test_a_recipe_s_arguments_are_checked(folder: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,15 @@ from auscult.models.saved import read_model_file
 from auscult.recipe import load_recipe, parse_recipe
 from auscult.report.collect import report_data
 from auscult.report.data import ReportData
+from auscult.report.run import write_pages
+from auscult.runs import run as runs
 from auscult.runs.analysis import analyse
 from auscult.runs.jobs import ENDS, load_banks
 from auscult.runs.results import read_results, read_scores_of
-from auscult.runs.run import Run, run
+from auscult.runs.run import Run
 from auscult.scores.table import ScoreTable
+
+run = partial(runs.run, pages=write_pages)  # as the command does
 
 RECIPE = """
 name = "small"
@@ -141,7 +146,8 @@ def test_the_run_folder_holds_all_that_was_made(finished: Run, contents: Callabl
         for system in ("ae", "gauss", "ensemble.uniform")
         for part in ("train", "test", "evaluation")
     }
-    weights = {f"weights/{kind}/{name}.safetensors" for kind in ("fan", "valve") for name in ("ae", "gauss")}
+    parts = [f"{name}.{end}" for name in ("ae", "gauss") for end in ("safetensors", "json")]
+    weights = {f"weights/{kind}/{name}" for kind in ("fan", "valve") for name in parts}
     files = {name for name in contents(finished.folder) if not name.startswith("store/")}
     shown = {name for name in files if name.startswith(("tables/", "figures/"))}
     assert {"tables/summary.csv", "tables/machines_fan.md", "figures/roc_fan_id_00.svg"} <= shown
@@ -291,7 +297,7 @@ def test_a_run_killed_twice_ends_like_an_undisturbed_one(
     for part in ("scores/**/*.csv", "results.json", "store/bank/**/*", "store/scores/**/*"):
         assert contents(out, part) == contents(undisturbed, part)
         assert contents(out, part)
-    for path in out.glob("weights/*/*"):
+    for path in out.glob("weights/*/*.safetensors"):
         assert same_model(path, undisturbed / path.relative_to(out))
     assert not list(out.glob("store/unfinished/*"))
 

@@ -57,6 +57,16 @@ def test_labels_come_from_the_file_names(tmp_path: Path) -> None:
     assert ignored == []
 
 
+@pytest.mark.parametrize("folder", ["C:\\data\\fan\\test\\", "..\\test\\", "/data/fan/test/", ".\\fan/test/"])
+def test_clips_with_a_path_of_any_system_are_read_by_their_file_names(tmp_path: Path, folder: str) -> None:
+    write(tmp_path, f"{folder}normal_id_00_00000000.wav,0.5\n{folder}anomaly_id_00_00000000.wav,1.5\n")
+    table, _ = read_submission(tmp_path)
+    assert [(row.file, row.label) for row in table] == [
+        ("anomaly_id_00_00000000.wav", "anomaly"),
+        ("normal_id_00_00000000.wav", "normal"),
+    ]
+
+
 def test_labels_come_from_the_ground_truth(tmp_path: Path) -> None:
     write(tmp_path, EVALUATION, "anomaly_score_fan_id_01.csv")
     write(tmp_path, DEVELOPMENT)  # its names tell the labels, the list need not
@@ -292,6 +302,15 @@ def test_files_that_are_no_text_and_second_metadata_are_problems(valid: Path) ->
     first, second = found(valid)
     assert first.startswith("anomaly_score_fan_id_01.csv: cannot be read")
     assert second == "A_B_task2_2.meta.yaml: is a second metadata file beside A_B_task2_1.meta.yaml"
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [("a: 1\nb: c: d\n", " in line 2"), ("a: [1\n", " in line 2"), ("a: \0", ""), ("!!python/x 1", " in line 1")],
+)
+def test_metadata_that_are_no_yaml_are_a_problem(valid: Path, text: str, where: str) -> None:
+    (valid / "A_B_task2_1.meta.yaml").write_text(text)
+    assert [line.partition(" (")[0] for line in found(valid)] == [f"A_B_task2_1.meta.yaml: is no valid YAML{where}"]
 
 
 def test_without_a_list_the_form_of_the_names_is_checked(valid: Path) -> None:

@@ -5,13 +5,15 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from auscult.cli.options import Output
+
 
 def train_denoiser(
     data: Path,
     *,
     clean: Path,
     machine_type: str,
-    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    out: Output,
     dataset: str | None = None,
     epochs: int | None = None,
     precision: Literal["fp32", "bf16"] | None = None,
@@ -25,7 +27,7 @@ def train_denoiser(
         clean: Folder of clean mechanical sounds: any sounds, ESC-50, or clips of AudioSet with their segment list.
         machine_type: Whose sounds are to be kept.
         out: Folder of the denoiser. The same command continues a training that was stopped.
-        dataset: Layout of the data: dcase, mimii or folder; detected by default.
+        dataset: Layout of the data by its name, as `auscult inspect` says it; detected by default.
         epochs: With a snapshot after each; 40 by default.
         precision: fp32 or bf16; bf16 is several times as fast where the processor has it.
         seed: Another seed is another training.
@@ -53,7 +55,7 @@ def denoise(
     *,
     denoiser: Path,
     level: int,
-    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    out: Output,
     channel: int = 0,
     device: str = "auto",
     force: Annotated[bool, Parameter(negative=())] = False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from auscult.cli.options import Overrides, Stack, Types, Without
+from auscult.cli.options import Output, Overrides, Stack, Types, Without
 
 if TYPE_CHECKING:
     from auscult.recipe import Recipe
@@ -21,7 +21,7 @@ def run(
     recipe: str,
     *,
     data: Path,
-    out: Path,
+    out: Output,
     machine_type: Types = None,
     dataset: str | None = None,
     truth: Path | None = None,
@@ -43,7 +43,7 @@ def run(
         data: Data folder; see `auscult inspect`.
         out: Run folder. The same folder and recipe continues a run that was stopped.
         machine_type: Only this machine type; may be repeated.
-        dataset: Layout of the data: dcase, mimii or folder; detected by default.
+        dataset: Layout of the data by its name, as `auscult inspect` says it; detected by default.
         truth: Ground-truth list of the evaluation clips.
         clean: Folder of clean mechanical sounds for recipes with a denoiser.
         device: auto, cpu, cuda, cuda:N or mps. Results repeat bit for bit on the CPU.
@@ -54,21 +54,16 @@ def run(
         workers: Jobs at the same time, each a process with one thread; by default as many as processors, 1 on a GPU.
         cluster: Do the jobs on a Ray cluster: auto for the one of this machine, or HOST:PORT of its head.
         gpus_per_job: On a cluster, the part of a GPU that each job gets, for instance 0.25; 1 by default.
-        stack: Train members of the same features and shapes as one: auto (on a GPU), on or off.
+        stack: Train members of the same features and shapes as one: auto (as yet nowhere), on or off.
     """
-    from rich.console import Console
-
     from auscult.cli.display.messages import print_failures
     from auscult.cli.display.progress import Display
     from auscult.recipe import load_recipe
     from auscult.report.run import write_pages
     from auscult.runs.run import run as run_recipe
 
-    console = Console()
     chosen = load_recipe(recipe, override or ())
-    if clean is not None and not any(member.level for member in chosen.member):
-        note = f"note: no member of {chosen.name} has a denoiser; --clean is not used"
-        Console(stderr=True, soft_wrap=True).print(note, markup=False)
+    _note_what_is_unused(chosen, clean)
     with (
         _place(device, workers, cluster, gpus_per_job) as (chosen_device, executor),
         Display().shown() as (on_plan, on_progress),
@@ -92,8 +87,7 @@ def run(
             on_progress=on_progress,
         )
     if finished.results is not None:
-        _print_results(chosen, finished.results)
-        console.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)
+        _print_results(chosen, finished.results, out / "report.html")
     if finished.failures:
         print_failures(finished.failures)
         return 3
@@ -106,8 +100,9 @@ def _place(
 ) -> "Iterator[tuple[str, Executor]]":
     """The device of a run and what runs its jobs there."""
     from auscult.errors import RunError
+    from auscult.processes import default_workers
     from auscult.runs.cluster import RayExecutor, cluster_device, connected
-    from auscult.runs.executors import default_workers, executor_for
+    from auscult.runs.executors import LocalExecutor
     from auscult.training import choose_device
 
     if cluster is not None:
@@ -118,25 +113,36 @@ def _place(
     if gpus_per_job is not None:
         raise RunError("--gpus-per-job is for jobs on a cluster: give --cluster, or --workers instead")
     device = choose_device(device)
-    yield device, executor_for(default_workers(device) if workers is None else workers)
+    yield device, LocalExecutor(default_workers(device) if workers is None else workers)
 
 
-def _print_results(recipe: "Recipe", results: "Results") -> None:
+def _note_what_is_unused(recipe: "Recipe", clean: Path | None) -> None:
+    from rich.console import Console
+
+    if clean is not None and not any(member.level for member in recipe.member):
+        note = f"note: no member of {recipe.name} has a denoiser; --clean is not used"
+        Console(stderr=True, soft_wrap=True).print(note, markup=False)
+
+
+def _print_results(recipe: "Recipe", results: "Results", page: Path) -> None:
     from rich.console import Console
 
     from auscult.cli.display.tables import results_tables
     from auscult.runs.results import averaged
+    from auscult.scores.metrics import shown_metrics
 
     console = Console()
     nodes = recipe.ensembles()
     inside = {name for node in nodes for name in node.members} - {node.name for node in nodes}
     for rows, what in ((results.development, ""), (results.evaluation, ", evaluation machines")):
         if rows:
-            title = f"{recipe.name}{what}: AUC / pAUC in percent"
+            titles = " / ".join(metric.title for metric in shown_metrics(row.figures for row in rows).values())
+            title = f"{recipe.name}{what}: {titles} in percent"
             for table in results_tables(averaged(rows), results.headline, title, inside=inside):
                 console.print(table)
     for note in results.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
+    console.print(f"report: {page}", markup=False, soft_wrap=True)
 
 
 def recipes() -> None:
@@ -152,7 +158,7 @@ def recipes() -> None:
 def evaluate(
     folder: Path, *, truth: Path | None = None, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False
 ) -> None:
-    """Print AUC and pAUC of a folder of challenge score files, anomaly_score_TYPE_id_NN.csv.
+    """Print every metric of a folder of challenge score files, anomaly_score_TYPE_id_NN.csv.
 
     Args:
         folder: Folder of score files; other files are named on standard error and ignored.

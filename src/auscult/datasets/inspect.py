@@ -1,8 +1,10 @@
 """What a data folder holds and every problem in it: the answer to "can I train on this?"."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 from auscult.clips import SPLITS, Clip, Label, Split, Subset
 from auscult.datasets import Problem, read_dataset
 from auscult.errors import AudioError
-from auscult.sound.audio import AudioInfo, probe, read_waveform
+from auscult.sound.audio import AudioInfo, blocks_of, probe
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -96,10 +98,11 @@ def inspect_dataset(
     """
     name, clips, problems = read_dataset(root, dataset=dataset, truth=truth)
     with ThreadPoolExecutor(_THREADS) as pool:
-        readings = list(_track(pool.map(_deep if deep else _shallow, clips), len(clips), progress))
+        readings = list(_track(pool.map(partial(_read, deep=deep), clips), len(clips), progress))
     problems += [Problem(reading.clip.path, reading.trouble) for reading in readings if reading.trouble]
     groups = tuple(_groups(readings))
-    notes = (*_notes(groups), *_repeated(readings))
+    odd = (f"{reading.clip.path}: {reading.info.note}" for reading in readings if reading.info and reading.info.note)
+    notes = (*_notes(groups), *_repeated(readings), *odd)
     return Inspection(root, name, groups, tuple(sorted(problems, key=lambda problem: problem.path)), notes)
 
 
@@ -128,29 +131,21 @@ def format_inspection(inspection: Inspection) -> "RenderableType":
     return Group(table, *lines, Text(verdict, style="bold red" if n_problems else "bold green"))
 
 
-def _shallow(clip: Clip) -> _Reading:
-    try:
-        return _Reading(clip, probe(clip.path))
-    except AudioError as error:
-        return _Reading(clip, trouble=_trouble(error, clip.path))
-
-
-def _deep(clip: Clip) -> _Reading:
+def _read(clip: Clip, *, deep: bool) -> _Reading:
+    info = None
     try:
         info = probe(clip.path)
+        if not deep:
+            return _Reading(clip, info)
+        digest, lowest, highest = sha256(), math.inf, -math.inf
+        for block in blocks_of(clip.path, sample_rate=info.sample_rate):
+            digest.update(block.tobytes())
+            lowest, highest = min(lowest, block.min()), max(highest, block.max())
     except AudioError as error:
-        return _Reading(clip, trouble=_trouble(error, clip.path))
-    try:
-        waveform = read_waveform(clip.path, sample_rate=info.sample_rate)
-    except AudioError as error:
-        return _Reading(clip, info, trouble=_trouble(error, clip.path))
-    if waveform.min() == waveform.max():
+        return _Reading(clip, info, trouble=str(error).removeprefix(str(clip.path)).lstrip(": "))
+    if lowest == highest:
         return _Reading(clip, info, trouble="is silent from beginning to end; check the microphone, remove the file")
-    return _Reading(clip, info, sha256(waveform.tobytes()).digest())
-
-
-def _trouble(error: AudioError, path: Path) -> str:
-    return str(error).removeprefix(str(path)).lstrip(": ")
+    return _Reading(clip, info, digest.digest())
 
 
 def _track(readings: Iterable[_Reading], total: int, progress: bool) -> Iterable[_Reading]:

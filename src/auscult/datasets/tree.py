@@ -1,12 +1,14 @@
 """The sound files below a data folder, in a fixed order, and the problems that are seen without opening them."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from auscult.clips import SPLITS, Clip
 from auscult.sound.audio import SUFFIXES
+from auscult.sound.folders import OTHER_SUFFIXES
 
 ANOMALY_FOLDERS = ("anomaly", "abnormal", "anomalous")
 """Folder names, in lower case, that say their recordings are anomalous."""
@@ -18,8 +20,10 @@ CLEAN_FOLDER = "clean"
 """At the top of a data folder: sounds to train denoisers with, no clips."""
 
 _CLIP_FOLDERS = (*SPLITS, *LABEL_FOLDERS)
-_OTHER_AUDIO = (".aac", ".aif", ".aiff", ".au", ".caf", ".m4a", ".mp3", ".mp4", ".opus", ".rf64", ".w64", ".wma")
 _DESKTOP_FILES = ("desktop.ini", "thumbs.db")
+
+
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,19 @@ def scan(root: Path) -> tuple[list[SoundFile], list[Problem]]:
         elif isinstance(found, SoundFile):
             files.append(found)
     return files, problems
+
+
+def parsed(root: Path, parse: Callable[[SoundFile], Parsed | Problem]) -> tuple[list[Parsed], list[Problem]]:
+    """What each sound file below a folder is, and the problems of those that are nothing, and of `scan`."""
+    files, problems = scan(root)
+    found: list[Parsed] = []
+    for file in files:
+        one = parse(file)
+        if isinstance(one, Problem):
+            problems.append(one)
+        else:
+            found.append(one)
+    return found, problems
 
 
 def walk(root: Path) -> Iterator[SoundFile | Problem]:
@@ -127,7 +144,7 @@ def _file(path: Path, folders: tuple[str, ...], depth: int) -> Iterator[SoundFil
     readable = f"{', '.join(SUFFIXES[:-1])} and {SUFFIXES[-1]} files are read"
     if suffix in SUFFIXES:
         yield SoundFile(path, folders, depth)
-    elif suffix in _OTHER_AUDIO:
+    elif suffix in OTHER_SUFFIXES:
         yield Problem(path, f"{readable}; convert or remove it")
     elif any(name.lower() in _CLIP_FOLDERS for name in folders[len(folders) - depth :]):
         yield Problem(path, f"lies in a folder of clips, where {readable}; rename or remove it")

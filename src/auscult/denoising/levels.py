@@ -124,17 +124,22 @@ def train_denoiser(
         validate(len(history), {})
     validations = [replace(one, loss=entry["loss"]) for one, entry in zip(validations, history, strict=True)]
     _save_example(folder, test)
+    levels = _measured_levels(folder, validations, test, training)
+    found = Levels(machine_type, sample_rate, _arguments(unet), levels, tuple(validations))
+    _finish(folder, found)
+    return found
+
+
+def _measured_levels(
+    folder: Path, validations: Sequence[Validation], test: Mixture, training: Training
+) -> tuple[Level, ...]:
+    """Choose the snapshot of each level, and measure these snapshots on sounds that chose nothing."""
     chosen = choose_levels([one.gain.snr_db for one in validations])
     measured: dict[int, Gain] = {}
     for index in sorted(set(chosen)):
         snapshot = load_unet(_snapshot(folder, validations[index].epoch), device=training.device)
         measured[index] = mean_gain(gains(snapshot, test, bf16=training.precision == "bf16"))
-    levels = tuple(
-        Level(number, validations[index].epoch, measured[index]) for number, index in enumerate(chosen, start=1)
-    )
-    found = Levels(machine_type, sample_rate, _arguments(unet), levels, tuple(validations))
-    _finish(folder, found)
-    return found
+    return tuple(Level(number, validations[index].epoch, measured[index]) for number, index in enumerate(chosen, 1))
 
 
 def steps_of(epoch: int, steps: int) -> int:
@@ -206,9 +211,9 @@ def read_levels(folder: Path) -> Levels:
         content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if content.pop("format") != FORMAT:
             raise ModelError(f"{folder} is a denoiser of another format; this version reads {FORMAT!r}")
-        content["levels"] = tuple(Level(**{**one, "gain": Gain(**one["gain"])}) for one in content["levels"])
-        content["validations"] = tuple(_validation(one) for one in content["validations"])
-        return Levels(**content)
+        levels = tuple(Level(**_with_gain(one)) for one in content.pop("levels"))
+        validations = tuple(Validation(**_with_gain(one)) for one in content.pop("validations"))
+        return Levels(levels=levels, validations=validations, **content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{folder} is no denoiser ({error}); give a folder that `auscult train-denoiser` wrote"
@@ -240,8 +245,8 @@ def _save_example(folder: Path, test: Mixture) -> None:
         save_file({"noisy": noisy, "clean": clean}, temporary)
 
 
-def load_level(folder: Path, level: int, *, device: str = "cpu") -> UNet:
-    """The network of one strength.
+def level_file(folder: Path, level: int) -> Path:
+    """The file that holds the network of one strength, which some may share.
 
     Raises:
         ModelError: if there is no such level, or the folder is no denoiser.
@@ -249,7 +254,16 @@ def load_level(folder: Path, level: int, *, device: str = "cpu") -> UNet:
     levels = {one.level: one for one in read_levels(folder).levels}
     if level not in levels:
         raise ModelError(f"level {level} of denoising was asked for; choose 1 to {N_LEVELS}")
-    return load_unet(_snapshot(folder, levels[level].epoch), device=device)
+    return _snapshot(folder, levels[level].epoch)
+
+
+def load_level(folder: Path, level: int, *, device: str = "cpu") -> UNet:
+    """The network of one strength.
+
+    Raises:
+        ModelError: if there is no such level, or the folder is no denoiser.
+    """
+    return load_unet(level_file(folder, level), device=device)
 
 
 def _snapshot(folder: Path, epoch: int) -> Path:
@@ -276,8 +290,8 @@ def _arguments(unet: UNet) -> dict[str, Any]:
 def _read_validations(memory: Path) -> list[Validation]:
     if not memory.exists():
         return []
-    return [_validation(one) for one in json.loads(memory.read_text(encoding="utf-8"))]
+    return [Validation(**_with_gain(one)) for one in json.loads(memory.read_text(encoding="utf-8"))]
 
 
-def _validation(content: dict[str, Any]) -> Validation:
-    return Validation(**{**content, "gain": Gain(**content["gain"])})
+def _with_gain(content: dict[str, Any]) -> dict[str, Any]:
+    return {**content, "gain": Gain(**content["gain"])}

@@ -1,6 +1,7 @@
 """Features: what the models see of a waveform."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from auscult.features.base import Features
 from auscult.features.registry import Registry
@@ -16,7 +17,17 @@ FEATURES = Registry[Features](
 
 __getattr__ = FEATURES.class_named
 
-OUTLINES = Registry[Features]({**FEATURES.data, "openl3": "auscult.features.openl3:OpenL3Outline"})
-"""What a plan can know and measure of each kind without its files."""
 
-__all__ = ["FEATURES", "OUTLINES", "Features", "LogMel", "OpenL3"]
+def features_of(config: Mapping[str, Any], *, outline: bool = False) -> Features:
+    """Features from their kind and their arguments, which have been checked.
+
+    Args:
+        config: what `Features.arguments` gave.
+        outline: whether an outline will do, which needs no files.
+    """
+    arguments = {name: value for name, value in config.items() if name != "kind"}
+    kind = FEATURES[config["kind"]]
+    return kind.outline(**arguments) if outline else kind(**arguments)
+
+
+__all__ = ["FEATURES", "Features", "LogMel", "OpenL3", "features_of"]

@@ -6,6 +6,7 @@ import io
 import os
 import zlib
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 Content = Literal["env", "music"]
 Input = Literal["mel256", "mel128"]
 Size = Literal[512, 6144]
-Mels = Literal["htk", "slaney"]
 Generation = Literal["0.2", "0.4"]
 Layer = dict[str, NDArray[np.float32]]
 
@@ -38,6 +38,9 @@ OFFICIAL: dict[str, str] = {
     "openl3_audio_mel256_env-v0_4_0.h5.gz": "34dbd7a91cdd2de6a3d6d036ac0a24d27d78e3cc",
 }
 """Git blob SHA-1 of the published files that are known; others are published there too."""
+
+CHANNELS = (1, 64, 64, 128, 128, 256, 256, 512, 512)
+"""Channels of the network's input and behind each convolution."""
 
 NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 CONVOLUTION = ("kernel", "bias")
@@ -163,13 +166,11 @@ def _norm_keys(index: int) -> list[str]:
 
 def _expected_shapes() -> dict[str, tuple[int, ...]]:
     """What an `AudioNetwork` holds, but the counters of its norms."""
-    import torch
-
-    from auscult.features.openl3_network import AudioNetwork
-
-    with torch.device("meta"):  # shapes alone, and no random numbers are drawn
-        state = AudioNetwork().state_dict()
-    return {name: tuple(tensor.shape) for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+    found: dict[str, tuple[int, ...]] = {}
+    for index, (n_in, n_out) in enumerate(pairwise(CHANNELS)):
+        found |= dict.fromkeys(_norm_keys(index), (n_in,))
+        found |= {f"convolutions.{index}.weight": (n_out, n_in, 3, 3), f"convolutions.{index}.bias": (n_out,)}
+    return found
 
 
 def _part(path: Path, layer: Layer, name: str) -> NDArray[np.float32]:
@@ -232,28 +233,12 @@ def download_openl3(
         DownloadError: if the generation is not known, the transfer fails, the file is not the official one, the disk is
             full, or another download is working in the folder.
     """
-    from auscult.datasets.transfer import alone_in
+    from auscult.datasets.transfer import alone_in, fetch
 
     name = file_name("env", "mel256", generation)
     if name not in OFFICIAL:
         raise DownloadError(f"there is no generation {generation!r} of OpenL3's weights; choose 0.2 or 0.4")
-    file = to / name
+    url, kind = f"{base_url.rstrip('/')}/{name}", "git blob SHA-1"
     with alone_in(to, lock=to / ".lock"):
-        if not file.is_file() or git_sha1(file) != OFFICIAL[name]:
-            _fetch(f"{base_url.rstrip('/')}/{name}", file, progress=progress)
-    return file
-
-
-def _fetch(url: str, file: Path, *, progress: bool) -> None:
-    """Fetch one file, check its hash, and only then give it its name."""
-    from auscult.datasets.transfer import ResumingDownloader
-
-    unchecked = file.with_name(f"{file.name}.unchecked")
-    ResumingDownloader(file.with_name(f"{file.name}.part"), progress=progress)(url, str(unchecked), None)
-    if git_sha1(unchecked) != OFFICIAL[file.name]:
-        unchecked.unlink()
-        raise DownloadError(
-            f"{url} is not the official file, its git blob SHA-1 is not {OFFICIAL[file.name]}; what came was removed. "
-            "Run the command again; if this happens twice, the server or a proxy alters the file"
-        )
-    unchecked.replace(file)
+        fetch(url, to / name, expected=OFFICIAL[name], digest=git_sha1, kind=kind, progress=progress)
+    return to / name

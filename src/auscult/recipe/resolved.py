@@ -1,20 +1,20 @@
 """The recipe as a run uses it: no inheritance, no grids, names that exist."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from auscult.errors import nearest
 from auscult.recipe.ensembles import resolve_ensembles
-from auscult.recipe.leaving_out import Part, left_out, without
+from auscult.recipe.limits import LIMITS, MOST_MEMBERS, Whole
 from auscult.recipe.tables import ENSEMBLE, DenoiserTable, Ensemble, Member, RecipeTable, TrainingTable, TrainOn
 
 COLUMNS = {
-    "table3": ("baseline", "dev", "dev+add"),
-    "table4": ("baseline", "hvae", "idcae", "freak", "ensemble"),
+    "table3": {"baseline": "Baseline", "dev": "Dev", "dev+add": "Dev + Add"},
+    "table4": {"baseline": "Baseline", "hvae": "HVAE", "idcae": "IDCAE", "freak": "Freak", "ensemble": "Ensemble"},
 }
-"""Columns of the report's tables of results, beside which a run's own figures can stand."""
+"""The report's tables of results, beside which a run's own figures can stand: column -> its name in print."""
 
 
 class Recipe(RecipeTable):
@@ -36,19 +36,19 @@ class Recipe(RecipeTable):
         member: the members.
     """
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, max_length=200)
     description: str = ""
     chosen_on: str = ""
-    seed: int = Field(0, ge=0)
-    repeats: int = Field(1, ge=1)
-    sample_rate: int = Field(16000, ge=1)
-    channel: int = Field(0, ge=0)
+    seed: Whole = Field(0, ge=0, le=2**32 - 2**10)
+    repeats: Whole = Field(1, ge=1, le=1_000)
+    sample_rate: Whole = Field(16000, ge=1, le=LIMITS["sample_rate"])
+    channel: Whole = Field(0, ge=0, le=1_023)
     train_on: TrainOn = Field(["development", "additional"])
     training: TrainingTable = TrainingTable()
     denoiser: DenoiserTable = DenoiserTable()
     compare: dict[Literal["table3", "table4"], dict[str, str]] = Field(default_factory=dict)
-    member: list[Member] = Field(min_length=1)
-    ensemble: list[Ensemble] | None = None
+    member: list[Member] = Field(min_length=1, max_length=MOST_MEMBERS)
+    ensemble: list[Ensemble] | None = Field(None, max_length=MOST_MEMBERS)
 
     @model_validator(mode="after")
     def _names_are_right(self) -> "Recipe":
@@ -108,20 +108,6 @@ class Recipe(RecipeTable):
     def chooses(self) -> bool:
         """Whether an ensemble selects members or searches for weights, for which a protocol needs labels."""
         return any(ensemble.select is not None or ensemble.weights == "search" for ensemble in self.ensembles())
-
-    def without(self, parts: Collection[Part]) -> "Recipe":
-        """The recipe without the members that need OpenL3's features, or a denoiser.
-
-        An ensemble that is left empty drops out of those that it is part of, and out of the comparison.
-
-        Raises:
-            RecipeError: for an unknown part, or if no member is left.
-        """
-        return without(self, parts)
-
-    def left_out(self, parts: Collection[Part], machine_types: Sequence[str]) -> list[str]:
-        """What `without` leaves out of each of the machine types, a sentence for each family of models."""
-        return left_out(self, parts, machine_types)
 
     def to_toml(self) -> str:
         """The resolved recipe; `parse_recipe` gives the same one back."""

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from auscult.datasets.factory.clean_sounds import clean_sound
 from auscult.datasets.factory.hall import Hall
 from auscult.datasets.factory.sounds import SAMPLE_RATE, Signal
 from auscult.errors import DatasetError
+from auscult.files import whole_folder
 
 VERSION = 1
 """Of the sounds; other versions make other files from the same seed."""
@@ -59,32 +59,17 @@ def write_factory(
         DatasetError: if `out` is not free, an argument is not as above, or writing fails.
     """
     extent, types = _checked(size, seed, snr_db, machine_types)
-    target = out.resolve()
     try:
         _check_free(out, force=force)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
-            fresh = Path(temporary) / "fresh"
+        with whole_folder(out) as fresh:
             _write_sounds(fresh, extent, types, Hall(seed=seed, snr_db=snr_db), progress)
             marker = {"version": VERSION, "size": size, "seed": seed, "snr_db": snr_db, "machine_types": types}
             text = json.dumps({**marker, "extent": asdict(extent)}, indent=2)
             (fresh / MARKER).write_text(text + "\n", encoding="utf-8")
             _check_free(out, force=force)
-            _replace(target, fresh, old=Path(temporary) / "old")
     except OSError as error:
         raise DatasetError(f"cannot write the factory {out}: {error}; what was there is as it was") from error
     return out
-
-
-def _replace(target: Path, fresh: Path, *, old: Path) -> None:
-    """Give the fresh folder the target's name; what had that name becomes `old`, or keeps it if this fails."""
-    if target.exists():
-        target.rename(old)
-    try:
-        fresh.rename(target)
-    finally:
-        if old.exists() and not target.exists():
-            old.rename(target)
 
 
 def _checked(
@@ -143,14 +128,17 @@ def _write_sounds(
     """Write every sound, the ground truth and the list of faults into a new folder."""
     items, clean = list(plan(extent, types, seed=hall.seed)), list(clean_files(extent))
     n_samples = round(extent.seconds * SAMPLE_RATE)
-    for done, item in enumerate(items, start=1):
-        clip = hall.record(item.machine_type, item.machine_id, item.split, item.label, item.index, n_samples=n_samples)
-        _write_wav(folder / item.file, clip.mix)
-        if progress:
-            progress(done, len(items) + len(clean))
-    for done, (name, index, file) in enumerate(clean, start=len(items) + 1):
-        rng = np.random.default_rng([hall.seed, *f"clean/{name}/{index}".encode()])
-        _write_wav(folder / file, clean_sound(name, rng, n_samples))
+
+    def sounds() -> Iterator[tuple[str, Signal]]:
+        for item in items:
+            who = item.machine_type, item.machine_id, item.split, item.label, item.index
+            yield item.file, hall.record(*who, n_samples=n_samples).mix
+        for name, index, file in clean:
+            rng = np.random.default_rng([hall.seed, *f"clean/{name}/{index}".encode()])
+            yield file, clean_sound(name, rng, n_samples)
+
+    for done, (file, sound) in enumerate(sounds(), start=1):
+        _write_wav(folder / file, sound)
         if progress:
             progress(done, len(items) + len(clean))
     _write_truth(folder / TRUTH, items, types)
