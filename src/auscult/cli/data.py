@@ -58,7 +58,7 @@ def inspect(
 
     Args:
         data: Data folder.
-        dataset: Layout: dcase, mimii or folder; detected by default.
+        dataset: Layout by its name; detected by default. An unknown name is answered by those that there are.
         truth: Ground-truth list of the evaluation clips.
         quick: Read only the files' headers.
     """

@@ -41,7 +41,7 @@ def plan(
         data: Data folder; see `auscult inspect`.
         out: Run folder, to see what is finished there.
         machine_type: Only this machine type; may be repeated.
-        dataset: Layout of the data: dcase, mimii or folder; detected by default.
+        dataset: Layout of the data by its name, as `auscult inspect` says it; detected by default.
         clean: Folder of clean mechanical sounds for recipes with a denoiser.
         device: auto, cpu, cuda, cuda:N or mps.
         workers: Processes that would share the work; by default as many as processors, 1 on a GPU.
@@ -58,7 +58,7 @@ def plan(
     from auscult.datasets import load_clips, require_training_clips
     from auscult.errors import RunError
     from auscult.processes import default_workers
-    from auscult.recipe import load_recipe, types_left
+    from auscult.recipe import leave_out, load_recipe, types_left, what_is_left_out
     from auscult.runs.estimate import Outlook, read_rates
     from auscult.runs.plan import make_plan
     from auscult.runs.stacks import with_stacks
@@ -69,7 +69,7 @@ def plan(
         raise RunError(f"--workers is {workers}; give a whole number of at least 1")
     device = choose_device(device)
     whole = load_recipe(recipe, override or ())
-    chosen = whole.without(without) if without else whole
+    chosen = leave_out(whole, without) if without else whole
     clips = load_clips(data, dataset=dataset, machine_types=machine_type)
     require_training_clips(clips, data)
     heard = load_clips(data, dataset=dataset) if machine_type else clips  # the other types are the denoisers' noise
@@ -96,7 +96,7 @@ def plan(
             found = outlook.rates(known, on_kind=show)
         times = outlook.estimate(found, workers=workers or default_workers(device))
         rests_on = {"kinds": len(found), "given": len(found.keys() & known)}
-    left_out = whole.left_out(without or (), types)
+    left_out = what_is_left_out(whole, without or (), types)
     missing += outlook.too_short()
     _show(outlook, times, rests_on, missing=missing, left_out=left_out, title=chosen.name, as_json=as_json)
     return 1 if missing else 0

@@ -279,7 +279,7 @@ class _Banks:
                 "subset": subset,
                 "features": config,
                 "channel": self._channel,
-                "clips": [[content, clip.machine_id] for clip, content in zip(clips, hashes, strict=True)],
+                "clips": [[content, *clip.facts] for clip, content in zip(clips, hashes, strict=True)],
                 "libraries": self._versions,
             }
             if denoiser is not None:

@@ -13,7 +13,7 @@ from auscult.datasets import load_clips, require_training_clips
 from auscult.errors import RunError
 from auscult.files import replacing, saving
 from auscult.processes import single_thread
-from auscult.recipe import Part, Recipe, types_left
+from auscult.recipe import Part, Recipe, leave_out, types_left, what_is_left_out
 from auscult.runs.analysis import Analysis, analyse
 from auscult.runs.denoisers import needs_denoiser
 from auscult.runs.executors import Executor, Failure, LocalExecutor
@@ -23,6 +23,7 @@ from auscult.runs.plan import Plan, make_plan
 from auscult.runs.results import Results, read_results
 from auscult.runs.stacks import Stacking, with_stacks
 from auscult.runs.store import Store, environment, key_of
+from auscult.scores.metrics import METRICS
 
 RECIPE, IDENTITY, LOCK = "recipe.toml", "run.json", "run.lock"
 
@@ -113,8 +114,8 @@ def run(
     clips = load_clips(data, dataset=dataset, machine_types=machine_types, truth=truth)
     require_training_clips(clips, data)
     types = list(dict.fromkeys(clip.machine_type for clip in clips))
-    left_out = recipe.left_out(without, types)
-    recipe, whole = recipe.without(without) if without else recipe, recipe
+    left_out = what_is_left_out(recipe, without, types)
+    recipe, whole = leave_out(recipe, without) if without else recipe, recipe
     heard, types = clips, types_left(whole, recipe, types)
     clips = [clip for clip in clips if clip.machine_type in types]
     identity = {"data": str(data.resolve()), "machine_types": sorted(set(machine_types)) if machine_types else "all"}
@@ -173,6 +174,7 @@ def _analysis(
         ],
         "failures": [str(failure) for failure in failures],
         "notes": list(notes),
+        "metrics": list(METRICS),
         "pages": pages is not None,
         "auscult": __version__,
         "libraries": environment(),
