@@ -58,7 +58,8 @@ def run(
     """
     from rich.console import Console
 
-    from auscult.cli.display import Display, print_failures
+    from auscult.cli.display.messages import print_failures
+    from auscult.cli.display.progress import Display
     from auscult.recipe import load_recipe
     from auscult.report.run import write_pages
     from auscult.runs.run import run as run_recipe
@@ -124,7 +125,7 @@ def _place(
 def _print_results(recipe: "Recipe", results: "Results") -> None:
     from rich.console import Console
 
-    from auscult.cli.display import results_tables
+    from auscult.cli.display.tables import results_tables
     from auscult.runs.results import averaged
     from auscult.scores.metrics import shown_metrics
 
@@ -145,7 +146,7 @@ def recipes() -> None:
     """List the built-in recipes."""
     from rich.console import Console
 
-    from auscult.cli.display import recipes_table
+    from auscult.cli.display.tables import recipes_table
     from auscult.recipe import builtin_recipes
 
     Console().print(recipes_table(builtin_recipes()))
@@ -163,7 +164,7 @@ def evaluate(
     """
     from rich.console import Console
 
-    from auscult.cli.display import figures_table
+    from auscult.cli.display.tables import figures_table
     from auscult.datasets.dcase import read_truth
     from auscult.scores.metrics import evaluate as figures_of
     from auscult.submission import read_submission
