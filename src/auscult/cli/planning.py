@@ -54,7 +54,7 @@ def plan(
         no_estimate: Measure nothing and estimate no time.
         as_json: Print JSON: rows, missing, left_out, estimate; times in seconds, sizes in bytes.
     """
-    from auscult.cli.display import counting
+    from auscult.cli.display.progress import counting
     from auscult.errors import RunError
     from auscult.processes import default_workers
     from auscult.recipe import load_recipe
@@ -135,8 +135,8 @@ def bench(*, device: str = "auto", as_json: Annotated[bool, Parameter(name="--js
     """
     from rich.console import Console
 
-    from auscult.cli.display import counting
     from auscult.cli.display.plan import steps_table
+    from auscult.cli.display.progress import counting
     from auscult.runs.bench import machine, measure_steps
     from auscult.runs.estimate import FORMAT
     from auscult.training import choose_device
