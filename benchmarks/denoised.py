@@ -78,7 +78,7 @@ def rows_of(finished: Any) -> list[Row]:
     rows = []
     for result in (*finished.results.development, *finished.results.evaluation):
         family, level, copy = result.system.split("-")
-        facts = {"family": family, "level": int(level), "copy": int(copy), "auc": result.auc, "pauc": result.pauc}
+        facts = {"family": family, "level": int(level), "copy": int(copy), **result.figures}
         machine = {"machine_type": result.machine_type, "machine_id": result.machine_id}
         rows.append({**facts, **machine, "si_sdr_gain_db": gains[result.machine_type, int(level)]})
     return rows

@@ -194,10 +194,12 @@ def score_table(names: list[str], scores: Iterable[float]) -> Any:
 
 def uniform_ensemble(members: list[Scores]) -> Scores:
     """Mean of scores standardised by those of the training clips; no label is looked at."""
-    from auscult.scores.ensemble import standardise, weighted_mean
+    from auscult.scores import ensemble
+    from auscult.scores.table import ScoreTable
 
-    test, train = (weighted_mean([standardise(pair[part], pair[1]) for pair in members]) for part in (0, 1))
-    return test, train
+    leaves = {str(place): ensemble.Scores(train, test, ScoreTable(())) for place, (test, train) in enumerate(members)}
+    combined, _ = ensemble.combine([ensemble.Node("all", tuple(leaves))], leaves, "uniform")
+    return combined["all"].development, combined["all"].train
 
 
 def summary(tables: list[Any]) -> dict[str, float]:

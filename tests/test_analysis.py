@@ -51,7 +51,7 @@ PROTOCOLS = {"uniform", "leave-one-id-out", "paper"}
 
 def rows_of(done: Run) -> dict[tuple[str, str, str, str], tuple[float, float]]:
     found = read_results(done.folder).development
-    return {(row.machine_type, row.machine_id, row.system, row.protocol): (row.auc, row.pauc) for row in found}
+    return {(row.machine_type, row.machine_id, row.system, row.protocol): (*row.figures.values(),) for row in found}
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_choosing_on_the_judged_labels_is_never_worse_than_on_those_of_others(fi
     for machine_type in ("fan", "valve"):
         of_type = [row for row in results.development if (row.machine_type, row.system) == (machine_type, "fine")]
         mauc = {
-            protocol: sum(row.auc + row.pauc for row in of_type if row.protocol == protocol) / 4
+            protocol: sum(sum(row.figures.values()) for row in of_type if row.protocol == protocol) / 4
             for protocol in PROTOCOLS
         }
         chosen = next(
@@ -187,8 +187,8 @@ features = { n_mels = 16, hop_length = 1024 }
     )
     by_seed = {seed: [row for row in read_results(two.folder).development if row.seed == seed] for seed in (0, 1)}
     assert by_seed[0] == read_results(one.folder).development
-    ae = {seed: [row.auc for row in rows if row.system == "ae"] for seed, rows in by_seed.items()}
-    gauss = {seed: [row.auc for row in rows if row.system == "gauss"] for seed, rows in by_seed.items()}
+    ae = {seed: [row.figures["auc"] for row in rows if row.system == "ae"] for seed, rows in by_seed.items()}
+    gauss = {seed: [row.figures["auc"] for row in rows if row.system == "gauss"] for seed, rows in by_seed.items()}
     assert gauss[0] == gauss[1], "nothing is random in it"
     first = ScoreTable.read(two.folder / "scores" / "fan" / "ae.test.csv")
     second = ScoreTable.read(two.folder / "scores" / "fan" / "ae.seed-1.test.csv")
@@ -199,14 +199,14 @@ features = { n_mels = 16, hop_length = 1024 }
 
 def test_figures_of_several_seeds_are_averaged_machine_by_machine() -> None:
     rows = [
-        ResultRow("fan", "id_00", "ae", "none", 0.5, 0.6, 0),
-        ResultRow("fan", "id_02", "ae", "none", 0.9, 0.9, 0),
-        ResultRow("fan", "id_00", "ae", "none", 0.7, 0.8, 1),
-        ResultRow("fan", "id_02", "ae", "none", 0.9, 0.9, 1),
+        ResultRow("fan", "id_00", "ae", "none", {"auc": 0.5, "pauc": 0.6}, 0),
+        ResultRow("fan", "id_02", "ae", "none", {"auc": 0.9, "pauc": 0.9}, 0),
+        ResultRow("fan", "id_00", "ae", "none", {"auc": 0.7, "pauc": 0.8}, 1),
+        ResultRow("fan", "id_02", "ae", "none", {"auc": 0.9, "pauc": 0.9}, 1),
     ]
     mean, same = averaged(rows)
-    assert (mean.machine_id, mean.auc, mean.pauc) == ("id_00", pytest.approx(0.6), pytest.approx(0.7))
-    assert (same.machine_id, same.auc) == ("id_02", pytest.approx(0.9))
+    assert (mean.machine_id, mean.figures) == ("id_00", pytest.approx({"auc": 0.6, "pauc": 0.7}))
+    assert (same.machine_id, same.figures) == ("id_02", pytest.approx({"auc": 0.9, "pauc": 0.9}))
 
 
 @pytest.mark.parametrize("damage", ["", "[]", '{"rows": []}', '{"rows": [{"subset": "other"}]}'])

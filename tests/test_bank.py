@@ -1,6 +1,7 @@
 """The frame bank: clips of any length in one array, on disk and in memory, and what it refuses."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ def ragged(*lengths: int) -> list[NDArray[np.float32]]:
 
 def same(one: Bank, other: Bank) -> bool:
     arrays = np.array_equal(one.frames, other.frames) and np.array_equal(one.offsets, other.offsets)
-    return arrays and (one.ids, one.frame_rate) == (other.ids, other.frame_rate)
+    names = ("ids", "frame_rate", "domains", "attributes")
+    return arrays and all(getattr(one, name) == getattr(other, name) for name in names)
 
 
 def front_end(**arguments: Any) -> FrontEnd:
@@ -121,6 +123,18 @@ def test_a_saved_bank_comes_back_as_it_was_and_stays_on_disk(tmp_path: Path, fra
     assert same(loaded, bank)
     assert isinstance(loaded.frames, np.memmap)
     assert not loaded.frames.flags.writeable, "nobody changes a stored bank by accident"
+
+
+def test_domains_and_attributes_stay_with_their_clips(tmp_path: Path) -> None:
+    domains, attributes = ("source", None, "target"), ((), (("speed", "28V"), ("mic", "2")), ())
+    plain = bank_of(ragged(2, 5, 1), ["a", "b", "c"])
+    bank = replace(plain, domains=domains, attributes=attributes)
+    bank.save(tmp_path)
+    assert same(Bank.load(tmp_path), bank)
+    some = bank.select([2, 1])
+    assert (some.domains, some.attributes) == (("target", None), ((), attributes[1]))
+    both = concatenate([plain, bank])
+    assert (both.domains, both.attributes) == ((None,) * 3 + domains, ((),) * 3 + attributes)
 
 
 def test_a_part_of_a_bank_is_saved_as_that_part(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from auscult.scores.metrics import evaluate
 from auscult.scores.table import ScoreRow, ScoreTable
 
 COMMANDS = ("run", "recipes", "synth", "inspect", "download", "evaluate")
-HEAVY = ("torch", "librosa", "matplotlib", "scipy", "sklearn", "soundfile", "soxr", "numpy", "pooch", "pydantic")
+HEAVY = ("torch", "librosa", "matplotlib", "scipy", "sklearn", "soundfile", "soxr", "numpy", "requests", "pydantic")
 
 ALONE = """
 name = "alone"

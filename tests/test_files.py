@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from auscult.errors import AuscultError, RunError
-from auscult.files import replacing, saving
+from auscult.files import replacing, saving, whole_folder
 
 FULL = Path("/dev/full")
 needs_full_device = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full, a disk that is full")
@@ -115,3 +115,30 @@ def test_refusals_of_the_system_say_what_to_do(tmp_path: Path, number: int, word
 def test_errors_that_are_clear_already_pass() -> None:
     with pytest.raises(AuscultError, match=r"^clear$"), saving(Path("x")):
         raise AuscultError("clear")
+
+
+def test_a_folder_appears_whole_in_the_place_of_another_or_not_at_all(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for text in ("first", "second"):
+        with whole_folder(out) as fresh:
+            (fresh / "file").write_text(text)
+            assert not out.exists() or (out / "file").read_text() == "first"
+        assert (out / "file").read_text() == text
+    with pytest.raises(KeyboardInterrupt), whole_folder(out) as fresh:
+        (fresh / "file").write_text("half")
+        raise KeyboardInterrupt
+    assert (out / "file").read_text() == "second"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_what_a_killed_process_left_is_cleared_away_and_what_another_writes_is_not(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for name, part in (("a", "fresh"), ("b", "old")):  # b was killed between two renames
+        (tmp_path / f".out.{name}.unfinished" / part).mkdir(parents=True)
+    with whole_folder(out) as fresh:
+        assert out.is_dir(), "what had the name is back"
+        with whole_folder(out) as other:
+            (other / "other").touch()
+        assert fresh.is_dir()
+    assert list(tmp_path.iterdir()) == [out]
+    assert list(out.iterdir()) == []

@@ -1,5 +1,6 @@
 """Bootstrap intervals: a resample is the data with repetitions, the same for all systems, and intervals cover."""
 
+from dataclasses import replace
 from math import erf
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auscult.errors import ScoreError
-from auscult.scores.intervals import bootstrap, resampled
+from auscult.scores.areas import resampled
+from auscult.scores.intervals import bootstrap
 from auscult.scores.metrics import auc, evaluate, pauc
 from auscult.scores.table import ScoreRow, ScoreTable
 
@@ -36,10 +38,8 @@ def noisy(seed: int, gain: float = 1.0, kind: str = "fan", n_clips: int = 30) ->
 @settings(deadline=None)
 @given(values, values, st.sampled_from([0.1, 0.25, 1.0]))
 def test_each_clip_once_gives_the_metrics(normals: list[float], anomalies: list[float], max_fpr: float) -> None:
-    labels = [0] * len(normals) + [1] * len(anomalies)
-    once = np.ones((len(normals), 2)), np.ones((len(anomalies), 2))
-    found = resampled(np.array(normals), np.array(anomalies), *once, max_fpr=max_fpr)
-    scores = [*normals, *anomalies]
+    scores, labels = np.array([*normals, *anomalies]), np.array([False] * len(normals) + [True] * len(anomalies))
+    found = resampled(scores, labels, np.ones((len(scores), 2)), max_fpr=max_fpr)
     assert found[0] == pytest.approx(auc(labels, scores), abs=1e-12)
     assert found[1] == pytest.approx(pauc(labels, scores, max_fpr=max_fpr), abs=1e-12)
 
@@ -51,14 +51,11 @@ def test_a_replicate_equals_the_metrics_of_repeated_clips(
 ) -> None:
     rng = np.random.default_rng(seed)
     counts = [rng.multinomial(len(some), [1 / len(some)] * len(some), size=5).T for some in (normals, anomalies)]
-    found = resampled(np.array(normals), np.array(anomalies), counts[0].astype(float), counts[1].astype(float))
+    scores, labels = np.array([*normals, *anomalies]), np.array([False] * len(normals) + [True] * len(anomalies))
+    found = np.array(resampled(scores, labels, np.concatenate(counts).astype(float)))
     for replicate in range(5):
-        repeated = [
-            np.repeat(some, count[:, replicate]) for some, count in zip((normals, anomalies), counts, strict=True)
-        ]
-        labels = [0] * len(normals) + [1] * len(anomalies)
-        scores = np.concatenate(repeated)
-        assert found[:, replicate] == pytest.approx([auc(labels, scores), pauc(labels, scores)], abs=1e-12)
+        repeated = np.repeat(scores, np.concatenate(counts)[:, replicate])
+        assert found[:, replicate] == pytest.approx([auc(labels, repeated), pauc(labels, repeated)], abs=1e-12)
 
 
 def test_it_has_the_form_of_the_evaluation_and_holds_its_figures() -> None:
@@ -84,7 +81,7 @@ def test_scores_without_doubt_have_intervals_without_width() -> None:
 def test_all_systems_get_the_same_draws_whatever_else_is_there() -> None:
     one, other = noisy(0), noisy(1)
     alone = bootstrap({"one": one}, replicates=100)["one"]
-    ordered_alike = one.with_scores(np.exp(one.scores))
+    ordered_alike = ScoreTable(replace(row, score=float(np.exp(row.score))) for row in one)
     together = bootstrap({"other": other, "alike": ordered_alike, "one": one}, replicates=100)
     assert together["one"] == together["alike"] == alone
     more = ScoreTable([*noisy(2, kind="valve"), *one])

@@ -17,7 +17,7 @@ from auscult.models import Model
 from auscult.recipe import parse_recipe
 from auscult.runs.results import read_scores_of
 from auscult.runs.run import run
-from auscult.scores.ensemble.standard import mean_and_deviation
+from auscult.scores.ensemble.columns import mean_and_deviation
 
 RECIPE = """
 name = "tree"

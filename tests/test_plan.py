@@ -516,8 +516,10 @@ def test_a_clips_content_changes_its_bank_and_what_depends_on_it(
     assert changes(before, after) == expected
     without = [clip for clip in clips if clip != clips[index]]
     assert changes(after, keys(planned(member(), only=without))) == expected
-    renamed = [replace(clip, machine_id="id_07") if clip == clips[index] else clip for clip in clips]
-    assert changes(after, keys(planned(member(), only=renamed))) == expected
+    for fact in ({"machine_id": "id_07"}, {"domain": "target"}, {"attributes": (("speed", "28V"),)}):
+        other = [replace(clip, **fact) if clip == clips[index] else clip for clip in clips]
+        assert changes(after, keys(planned(member(), only=other))) == expected
+    assert clips[index].facts == [clips[index].machine_id], "keys of what has no domain stay what they were"
 
 
 def test_training_and_test_clips_of_equal_content_are_two_banks(

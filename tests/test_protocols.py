@@ -277,7 +277,7 @@ def test_among_equally_good_weights_the_most_uniform_are_taken(leaves: Leaves) -
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_equal_scores_of_all_clips_are_no_error(leaves: Leaves, protocol: str) -> None:
     def flat(table: ScoreTable) -> ScoreTable:
-        return table.with_scores(np.full(len(table), 0.1))
+        return ScoreTable(replace(row, score=0.1) for row in table)
 
     constant = Scores(*(flat(getattr(leaves["m0"], part)) for part in ("train", "development", "evaluation")))
     systems, choices = combine([Node("one", ("flat",), weights="search")], {"flat": constant}, protocol, step=0.1)

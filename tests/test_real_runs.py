@@ -24,7 +24,7 @@ def test_a_recipe_runs_on_real_sliders(shared_data: Path, tmp_path: Path, recipe
     assert len(read_scores_of(finished.folder, recipe)) == 16
     rows = read_results(finished.folder).development
     assert [row.machine_id for row in rows] == ["id_00", "id_02", "id_04", "id_06"]
-    assert all(0 <= row.auc <= 1 and math.isfinite(row.pauc) for row in rows)
+    assert all(0 <= row.figures["auc"] <= 1 and math.isfinite(row.figures["pauc"]) for row in rows)
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "slider" in page
     assert "<audio" in page
@@ -53,7 +53,7 @@ def test_the_command_runs_hvae_on_denoised_real_sliders(
     assert done.code == 0, done.err
     rows = read_results(out).development
     assert [row.machine_id for row in rows] == ["id_00", "id_02", "id_04", "id_06"]
-    assert all(0 <= figure <= 1 for row in rows for figure in (row.auc, row.pauc))
+    assert all(0 <= figure <= 1 for row in rows for figure in (row.figures["auc"], row.figures["pauc"]))
     assert "The denoiser of slider" in (out / "report.html").read_text(encoding="utf-8")
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from auscult.errors import RecipeError
-from auscult.recipe import Ensemble, Part, Recipe, load_recipe, parse_recipe
+from auscult.recipe import Ensemble, Part, Recipe, leave_out, load_recipe, parse_recipe, what_is_left_out
 
 MEMBERS = """
 name = "mine"
@@ -155,7 +155,7 @@ COMPARED = '[compare.table4]\nhvae = "hvae"\nfreak = "freak"\n'
 )
 def test_members_that_need_what_is_missing_leave_their_ensembles(parts: list[Part], hvae: list[str] | None) -> None:
     recipe = parse(*FAMILIES)
-    left = recipe.without(parts)
+    left = leave_out(recipe, parts)
     if hvae is None:
         assert left == recipe
         return
@@ -172,12 +172,12 @@ def test_an_ensemble_that_is_left_empty_leaves_those_that_it_is_part_of() -> Non
         ensemble("result", '["only", "hvae", "freak"]', 'weights = "search"'),
     )
     recipe = parse(*families, COMPARED)
-    left = recipe.without(["openl3", "denoiser"])
+    left = leave_out(recipe, ["openl3", "denoiser"])
     assert listed(left) == {"freak": ["freak-1", "freak-2"], "result": ["freak"]}
     assert left.chooses
     assert left.compare == {"table4": {"freak": "freak"}}
     assert parse_recipe(left.to_toml(), "again") == left
-    assert recipe.left_out(["openl3", "denoiser"], ["fan", "pump", "valve"]) == [
+    assert what_is_left_out(recipe, ["openl3", "denoiser"], ["fan", "pump", "valve"]) == [
         "fan without openl3 and denoiser: 1 of 2 hvae members left out.",
         "pump without openl3 and denoiser: no hvae member is left, ensembles 'hvae' and 'only' drop out.",
     ]
@@ -185,27 +185,29 @@ def test_an_ensemble_that_is_left_empty_leaves_those_that_it_is_part_of() -> Non
 
 def test_what_is_left_out_is_said_for_each_machine_type() -> None:
     recipe = parse(*FAMILIES)
-    assert recipe.left_out(["openl3"], ["fan", "pump"]) == [
+    assert what_is_left_out(recipe, ["openl3"], ["fan", "pump"]) == [
         "pump without openl3: no hvae member is left, ensemble 'hvae' drops out."
     ]
-    assert recipe.left_out(["denoiser"], ["fan", "pump"]) == ["fan without denoiser: 1 of 2 hvae members left out."]
-    assert recipe.left_out([], ["fan", "pump"]) == []
+    assert what_is_left_out(recipe, ["denoiser"], ["fan", "pump"]) == [
+        "fan without denoiser: 1 of 2 hvae members left out."
+    ]
+    assert what_is_left_out(recipe, [], ["fan", "pump"]) == []
 
 
 def test_the_ensemble_of_all_members_is_of_those_that_are_left() -> None:
-    assert listed(parse().without(["openl3"])) == {"ensemble": ["hvae-2", "hvae-3", "freak-1", "freak-2"]}
+    assert listed(leave_out(parse(), ["openl3"])) == {"ensemble": ["hvae-2", "hvae-3", "freak-1", "freak-2"]}
     text = MEMBERS.partition('[[member]]\nname = "hvae-3"')[0]
-    assert parse_recipe(text, "x").without(["openl3"]).ensembles() == []
+    assert leave_out(parse_recipe(text, "x"), ["openl3"]).ensembles() == []
 
 
 def test_a_recipe_of_which_nothing_is_left_is_refused() -> None:
     text = MEMBERS.partition('[[member]]\nname = "hvae-3"')[0]
     with pytest.raises(RecipeError, match="every member of the recipe 'mine' needs openl3 or denoiser"):
-        parse_recipe(text, "x").without(["openl3", "denoiser"])
+        leave_out(parse_recipe(text, "x"), ["openl3", "denoiser"])
     with pytest.raises(
         RecipeError, match=r"cannot leave out 'openl' \(did you mean 'openl3'\?\); choose openl3 or denoiser"
     ):
-        load_recipe("quick").without(["openl"])  # type: ignore[list-item]  # as a user may write it
+        leave_out(load_recipe("quick"), ["openl"])  # type: ignore[list-item]  # as a user may write it
 
 
 # The report's tables

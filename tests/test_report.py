@@ -39,7 +39,7 @@ def scores(system: int, *, labelled: bool = True, types: tuple[str, ...] = ("fan
 
 def results(tables: dict[str, ScoreTable]) -> list[ResultRow]:
     return [
-        ResultRow(machine_type, id_, system, "none", figures["auc"], figures["pauc"])
+        ResultRow(machine_type, id_, system, "none", figures)
         for system, table in tables.items()
         for machine_type, ids in evaluate(table, incomplete="skip").items()
         if machine_type != "mean"
@@ -283,7 +283,10 @@ def test_tables_say_what_the_metrics_say() -> None:
 
 
 def test_the_best_of_each_column_is_bold_and_ties_share_it() -> None:
-    rows = [ResultRow("fan", "id_00", system, "none", auc, 0.6) for system, auc in (("a", 0.7), ("b", 0.8), ("c", 0.8))]
+    rows = [
+        ResultRow("fan", "id_00", system, "none", {"auc": auc, "pauc": 0.6})
+        for system, auc in (("a", 0.7), ("b", 0.8), ("c", 0.8))
+    ]
     table = summary_table(rows, "b")
     assert [[cell.best for cell in row[2:4]] for row in table.rows] == [[False, True], [True, True], [True, True]]
     assert table.marked == 1
@@ -291,8 +294,8 @@ def test_the_best_of_each_column_is_bold_and_ties_share_it() -> None:
 
 
 def test_a_mean_over_fewer_types_is_marked_and_never_the_best() -> None:
-    rows = [ResultRow(kind, "id_00", "a", "none", 0.7, 0.6) for kind in ("fan", "valve")]
-    rows.append(ResultRow("fan", "id_00", "b", "none", 0.9, 0.9))
+    rows = [ResultRow(kind, "id_00", "a", "none", {"auc": 0.7, "pauc": 0.6}) for kind in ("fan", "valve")]
+    rows.append(ResultRow("fan", "id_00", "b", "none", {"auc": 0.9, "pauc": 0.9}))
     table = summary_table(rows, "a")
     assert [cell.text for cell in table.rows[1]] == ["b", "none", "90.0", "90.0", NONE, NONE, "90.0†", "90.0†"]
     assert not table.rows[1][-1].best and "†" in table.note

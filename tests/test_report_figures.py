@@ -263,7 +263,10 @@ def test_pictures_of_the_page_become_ones_that_every_program_reads() -> None:
 
 def test_roc_figures_have_a_name_a_legend_and_their_figures(tmp_path: Path) -> None:
     tables = {"all": scores(), "hvae": scores()}
-    rows = [ResultRow("fan", "id_00", "all", "uniform", 0.91234, 0.7), ResultRow("fan", "id_00", "all", "paper", 1, 1)]
+    rows = [
+        ResultRow("fan", "id_00", "all", "uniform", {"auc": 0.91234, "pauc": 0.7}),
+        ResultRow("fan", "id_00", "all", "paper", {"auc": 1, "pauc": 1}),
+    ]
     (plot,) = roc_figures(tables, {"all": "s0", "hvae": "s1"}, rows, "all")
     assert plot.name == "roc_fan_id_00" and plot.note == "all: AUC 91.2, pAUC 70.0"
     assert plot.keys == [Key("curve s0", "all"), Key("curve s1", "hvae")]
@@ -276,7 +279,7 @@ def test_roc_figures_have_a_name_a_legend_and_their_figures(tmp_path: Path) -> N
 
 
 def test_a_report_names_the_figures_that_are_worth_a_file() -> None:
-    rows = [ResultRow("fan", "id_00", "all", "uniform", 0.9, 0.7)]
+    rows = [ResultRow("fan", "id_00", "all", "uniform", {"auc": 0.9, "pauc": 0.7})]
     sections = [Section("s", plots=[ternary_plot(surface()), replace(ternary_plot(surface()), name="")])]
     data = ReportData("t", "r", "", "d", "x", "all", [], rows, {"all": scores()}, sections=sections)
     found = report_figures(data)

@@ -1,8 +1,8 @@
 """The score table: order, exact round trip, and what it refuses."""
 
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,14 +60,12 @@ def test_a_score_that_is_not_finite_is_refused_by_name(score: float) -> None:
         ScoreTable([*ROWS, ScoreRow("fan", "id_00", "c.wav", None, score)])
 
 
-def test_other_scores_keep_the_clips() -> None:
-    table = ScoreTable(ROWS)
-    doubled = table.with_scores(table.scores * 2)
-    assert [row.key for row in doubled] == [row.key for row in table]
-    assert [row.label for row in doubled] == [row.label for row in table]
-    np.testing.assert_array_equal(doubled.scores, table.scores * 2)
-    with pytest.raises(ScoreError, match="one score per clip"):
-        table.with_scores(np.zeros(2))
+def test_a_domain_has_a_column_where_a_clip_has_one(tmp_path: Path) -> None:
+    rows = [replace(row, domain="target" if row.file == "a.wav" else None) for row in ROWS]
+    ScoreTable(rows).write(tmp_path / "with.csv")
+    ScoreTable(ROWS).write(tmp_path / "without.csv")
+    assert ScoreTable.read(tmp_path / "with.csv") == ScoreTable(rows)
+    assert "domain" not in (tmp_path / "without.csv").read_text()
 
 
 def test_groups_hold_every_row_once() -> None:

@@ -100,4 +100,4 @@ def test_a_run_with_silent_clips_denoises_trains_and_scores_them(tmp_path: Path,
             assert len(table) == (5 if part == "train" else 10)
             assert all(np.isfinite(row.score) for row in table)
     assert not finished.failures
-    assert all(0 <= row.auc <= 1 for row in read_results(finished.folder).development)
+    assert all(0 <= row.figures["auc"] <= 1 for row in read_results(finished.folder).development)

@@ -294,6 +294,15 @@ def test_files_that_are_no_text_and_second_metadata_are_problems(valid: Path) ->
     assert second == "A_B_task2_2.meta.yaml: is a second metadata file beside A_B_task2_1.meta.yaml"
 
 
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [("a: 1\nb: c: d\n", " in line 2"), ("a: [1\n", " in line 2"), ("a: \0", ""), ("!!python/x 1", " in line 1")],
+)
+def test_metadata_that_are_no_yaml_are_a_problem(valid: Path, text: str, where: str) -> None:
+    (valid / "A_B_task2_1.meta.yaml").write_text(text)
+    assert [line.partition(" (")[0] for line in found(valid)] == [f"A_B_task2_1.meta.yaml: is no valid YAML{where}"]
+
+
 def test_without_a_list_the_form_of_the_names_is_checked(valid: Path) -> None:
     expected = Expected("a test", {"fan": {"id_01": None}})
     assert found(valid, expected) == []

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from auscult.clips import Label
 from auscult.errors import AuscultError, ModelError, RunError, ScoreError
@@ -76,7 +77,6 @@ def made(tmp_path: Path) -> Path:
 
 
 def parsed(path: Path) -> Any:
-    yaml = pytest.importorskip("yaml")
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
@@ -287,7 +287,7 @@ def test_what_is_to_be_filled_in_is_named() -> None:
     author = Author("Noether", "Emmy", "a@b.c", "I", "L")
     full = Identity("Noether_Uni_task2_2", "a name", "short", [author])
     assert full.label == "Noether_Uni_task2_2"
-    text = 'label: "FILL IN"  # a comment\n    - lastname: FILL IN\n      email: "FILL IN or not"\n  name: "x"\n'
+    text = 'label: "FILL IN"  # why\nauthors:\n  - lastname: FILL IN\n    email: "FILL IN or not"\nname: "x"\n'
     assert unfilled(text) == ["label", "lastname"]
 
 

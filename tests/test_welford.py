@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auscult.errors import ModelError
-from auscult.models.welford import Welford
+from auscult.models.density import Welford
 
 
 def rows_far_from_zero(seed: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 Split = Literal["train", "test"]
 Label = Literal["normal", "anomaly"]
@@ -13,7 +13,6 @@ MACHINE_TYPES = ("ToyCar", "ToyConveyor", "fan", "pump", "slider", "valve")
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 LABELS: tuple[Label, ...] = get_args(Label)
-SUBSETS: tuple[Subset, ...] = get_args(Subset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,9 @@ class Clip:
             the challenge's `eval_data/<type>/train`.
         file: name under which score tables list the clip: unique within machine type, id and split. The file name in
             the challenge; a path relative to the machine's folder in other datasets.
+        domain: under which conditions the machine ran, for instance `"source"` or `"target"`; `None` where none are
+            told apart.
+        attributes: what else is known of it, names and values in order, for instance `(("speed", "28V"),)`.
     """
 
     path: Path
@@ -39,3 +41,10 @@ class Clip:
     label: Label | None
     subset: Subset
     file: str
+    domain: str | None = None
+    attributes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def facts(self) -> list[Any]:
+        """What the key of a bank knows of a clip beside its sound: its id, and domain and attributes if it has any."""
+        return [self.machine_id, *filter(None, (self.domain, self.attributes))]

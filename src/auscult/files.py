@@ -1,7 +1,10 @@
 """Writing files so that nothing is ever half-written: a temporary name, then a rename."""
 
 import errno
+import glob
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +33,42 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # where nothing can be written, nothing can be removed
             temporary.unlink()
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give a new folder beside `path`; it takes the place of `path` at the end, or vanishes.
+
+    What had the name keeps it if anything fails. What a killed process left beside it is cleared away, with what had
+    the name put back.
+
+    Raises:
+        OSError: if the folder cannot be written to; `saving` turns it into a sentence.
+    """
+    from filelock import FileLock
+
+    target = path.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.unfinished"):
+        with suppress(OSError), FileLock(left / "lock", timeout=0):  # whoever writes it holds the lock
+            if (left / "old").exists() and not target.exists():
+                (left / "old").rename(target)
+            shutil.rmtree(left, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".unfinished", dir=target.parent))
+    fresh, old = scratch / "fresh", scratch / "old"
+    try:
+        with FileLock(scratch / "lock"):
+            fresh.mkdir()
+            yield fresh
+            if target.exists():
+                target.rename(old)
+            try:
+                fresh.rename(target)
+            finally:
+                if old.exists() and not target.exists():
+                    old.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def synth(
     """
     from rich.console import Console
 
-    from auscult.cli.display import counting
+    from auscult.cli.display.progress import counting
     from auscult.datasets.factory import write_factory
 
     with counting(f"writing {out}") as show:
@@ -58,7 +58,7 @@ def inspect(
 
     Args:
         data: Data folder.
-        dataset: Layout: dcase, mimii or folder; detected by default.
+        dataset: Layout by its name; detected by default. An unknown name is answered by those that there are.
         truth: Ground-truth list of the evaluation clips.
         quick: Read only the files' headers.
     """

@@ -25,7 +25,7 @@ def train_denoiser(
         clean: Folder of clean mechanical sounds: any sounds, ESC-50, or clips of AudioSet with their segment list.
         machine_type: Whose sounds are to be kept.
         out: Folder of the denoiser. The same command continues a training that was stopped.
-        dataset: Layout of the data: dcase, mimii or folder; detected by default.
+        dataset: Layout of the data by its name, as `auscult inspect` says it; detected by default.
         epochs: With a snapshot after each; 40 by default.
         precision: fp32 or bf16; bf16 is several times as fast where the processor has it.
         seed: Another seed is another training.
@@ -33,7 +33,8 @@ def train_denoiser(
     """
     from rich.console import Console
 
-    from auscult.cli.display import counting, levels_table
+    from auscult.cli.display.progress import counting
+    from auscult.cli.display.tables import levels_table
     from auscult.denoising.commands import learn_from_folders
     from auscult.training import choose_device
 
@@ -70,7 +71,7 @@ def denoise(
     """
     from rich.console import Console
 
-    from auscult.cli.display import counting
+    from auscult.cli.display.progress import counting
     from auscult.denoising.commands import denoise_files
     from auscult.denoising.streaming import Denoiser
     from auscult.training import choose_device

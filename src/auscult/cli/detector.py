@@ -59,7 +59,7 @@ def learn(
         report: HTML page on what was learned; beside the detector, with the ending .html, by default.
         force: Replace a file that is there.
     """
-    from auscult.cli.display import counting
+    from auscult.cli.display.progress import counting
     from auscult.detector import learn as learning
     from auscult.processes import default_workers
     from auscult.recipe import load_recipe
@@ -77,7 +77,7 @@ def learn(
             machine=machine,
             machine_type=machine_type,
             device=choose_device(device),
-            workers=default_workers("cpu") if workers is None else workers,
+            workers=default_workers() if workers is None else workers,
             weights=weights,
             licence=licence,
             on_progress=lambda label, done, total: show(done, total, label),
@@ -131,7 +131,7 @@ def pack(
         report: With --calibrate, HTML page on the thresholds; beside the detector, with the ending .html, by default.
         force: Replace a file that is there.
     """
-    from auscult.cli.display import counting
+    from auscult.cli.display.progress import counting
     from auscult.detector.learn import calibrate_detector
     from auscult.detector.pack import pack as make
     from auscult.processes import default_workers
@@ -162,7 +162,7 @@ def pack(
                 calibrate,
                 settings=settings,
                 machine=machine,
-                workers=default_workers("cpu") if workers is None else workers,
+                workers=default_workers() if workers is None else workers,
                 on_progress=lambda label, done, total: show(done, total, label),
             )
         detector = learned.detector
@@ -232,7 +232,7 @@ def info(detector: Path, *, as_json: Annotated[bool, Parameter(name="--json", ne
 
 def _settings(rate: str, *, alarm: str | None, cool_down: float | None, **windows: Any) -> "LearnSettings":
     from auscult.detector.alarms import AlarmSettings
-    from auscult.detector.calibration import parse_rate
+    from auscult.detector.calibration.rates import parse_rate
     from auscult.detector.learn.settings import WINDOW_SECONDS, LearnSettings
 
     usual = AlarmSettings()

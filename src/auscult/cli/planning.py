@@ -41,7 +41,7 @@ def plan(
         data: Data folder; see `auscult inspect`.
         out: Run folder, to see what is finished there.
         machine_type: Only this machine type; may be repeated.
-        dataset: Layout of the data: dcase, mimii or folder; detected by default.
+        dataset: Layout of the data by its name, as `auscult inspect` says it; detected by default.
         clean: Folder of clean mechanical sounds for recipes with a denoiser.
         device: auto, cpu, cuda, cuda:N or mps.
         workers: Processes that would share the work; by default as many as processors, 1 on a GPU.

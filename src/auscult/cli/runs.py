@@ -43,7 +43,7 @@ def run(
         data: Data folder; see `auscult inspect`.
         out: Run folder. The same folder and recipe continues a run that was stopped.
         machine_type: Only this machine type; may be repeated.
-        dataset: Layout of the data: dcase, mimii or folder; detected by default.
+        dataset: Layout of the data by its name, as `auscult inspect` says it; detected by default.
         truth: Ground-truth list of the evaluation clips.
         clean: Folder of clean mechanical sounds for recipes with a denoiser.
         device: auto, cpu, cuda, cuda:N or mps. Results repeat bit for bit on the CPU.
@@ -58,7 +58,8 @@ def run(
     """
     from rich.console import Console
 
-    from auscult.cli.display import Display, print_failures
+    from auscult.cli.display.messages import print_failures
+    from auscult.cli.display.progress import Display
     from auscult.recipe import load_recipe
     from auscult.report.run import write_pages
     from auscult.runs.run import run as run_recipe
@@ -124,15 +125,17 @@ def _place(
 def _print_results(recipe: "Recipe", results: "Results") -> None:
     from rich.console import Console
 
-    from auscult.cli.display import results_tables
+    from auscult.cli.display.tables import results_tables
     from auscult.runs.results import averaged
+    from auscult.scores.metrics import shown_metrics
 
     console = Console()
     nodes = recipe.ensembles()
     inside = {name for node in nodes for name in node.members} - {node.name for node in nodes}
     for rows, what in ((results.development, ""), (results.evaluation, ", evaluation machines")):
         if rows:
-            title = f"{recipe.name}{what}: AUC / pAUC in percent"
+            titles = " / ".join(metric.title for metric in shown_metrics(row.figures for row in rows).values())
+            title = f"{recipe.name}{what}: {titles} in percent"
             for table in results_tables(averaged(rows), results.headline, title, inside=inside):
                 console.print(table)
     for note in results.notes:
@@ -143,7 +146,7 @@ def recipes() -> None:
     """List the built-in recipes."""
     from rich.console import Console
 
-    from auscult.cli.display import recipes_table
+    from auscult.cli.display.tables import recipes_table
     from auscult.recipe import builtin_recipes
 
     Console().print(recipes_table(builtin_recipes()))
@@ -152,7 +155,7 @@ def recipes() -> None:
 def evaluate(
     folder: Path, *, truth: Path | None = None, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False
 ) -> None:
-    """Print AUC and pAUC of a folder of challenge score files, anomaly_score_TYPE_id_NN.csv.
+    """Print every metric of a folder of challenge score files, anomaly_score_TYPE_id_NN.csv.
 
     Args:
         folder: Folder of score files; other files are named on standard error and ignored.
@@ -161,7 +164,7 @@ def evaluate(
     """
     from rich.console import Console
 
-    from auscult.cli.display import figures_table
+    from auscult.cli.display.tables import figures_table
     from auscult.datasets.dcase import read_truth
     from auscult.scores.metrics import evaluate as figures_of
     from auscult.submission import read_submission

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from auscult.clips import LABELS, SPLITS, Clip, Label, Split, Subset
-from auscult.datasets.tree import Problem, SoundFile, refuse_duplicates, scan, sound_files
+from auscult.datasets.tree import Problem, SoundFile, parsed, refuse_duplicates, sound_files
 from auscult.errors import DatasetError
 
 TITLE = "DCASE 2020 Challenge Task 2"
@@ -31,6 +31,9 @@ EVALUATION_IDS: dict[str, tuple[str, ...]] = {
     "valve": ("id_01", "id_03", "id_05"),
 }
 """Machine ids of the additional training data and the evaluation set."""
+
+TEST_CLIPS = {"ToyCar": 2459, "ToyConveyor": 3509, "fan": 1875, "pump": 856, "slider": 1290, "valve": 879}
+"""Numbers of development test clips, as published: 10,868 in all."""
 
 _NAME = re.compile(r"(?:(?P<label>normal|anomaly)_)?(?P<id>id_\d+)_\d+")
 _NAMES: dict[Split, str] = {
@@ -76,14 +79,7 @@ def read(root: Path, *, truth: Path | None = None) -> tuple[list[Clip], list[Pro
     """
     truth = truth or find_truth(root)
     labels = read_truth(truth) if truth else None
-    files, problems = scan(root)
-    named: list[_Named] = []
-    for file in files:
-        found = _parse(file)
-        if isinstance(found, Problem):
-            problems.append(found)
-        else:
-            named.append(found)
+    named, problems = parsed(root, _parse)
     clips = _clips(named, labels)
     if labels is not None:
         missing = f"is not in the ground-truth list {truth}; complete the list, or remove the one or the other"

@@ -1,12 +1,13 @@
 """The official archives of DCASE 2020 Task 2: fetched with resume, checked, unpacked into the layout of `dcase`."""
 
+import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 from auscult.clips import MACHINE_TYPES
-from auscult.datasets.dcase import DEVELOPMENT_FOLDER, EVALUATION_FOLDER
-from auscult.datasets.transfer import alone_in, fetch
+from auscult.datasets.transfer import alone_in, fetch, md5
 from auscult.datasets.unpacking import unpack
 from auscult.errors import DownloadError, nearest
 
@@ -32,50 +33,15 @@ class Archive:
 
     part: str
     machine_type: str
-    record: int
+    record: str
     name: str
     md5: str
     folder: str
 
 
-_PARTS = {
-    "development": (3678171, "dev_data", DEVELOPMENT_FOLDER),
-    "additional": (3727685, "eval_data_train", EVALUATION_FOLDER),
-    "evaluation": (3841772, "eval_data_test", EVALUATION_FOLDER),
-}
-_MD5 = {
-    "development": {
-        "ToyCar": "4dec75ca8d9f666aa9e4c1894a740501",
-        "ToyConveyor": "03b6aa1bfd09a39d53af0ba39f71fa91",
-        "fan": "649bdfc06263ae7a838963f43b6641e6",
-        "pump": "90e7091ef722b7238a7f1009365779cd",
-        "slider": "da24a757719f0d94d5aa2d646bbfdc86",
-        "valve": "34d2672f55bb041589ef79c10dc89934",
-    },
-    "additional": {
-        "ToyCar": "a5d4ccd498af70b04dd74b644b820006",
-        "ToyConveyor": "0e808ac0b761e9fb13d5e0c65caff00d",
-        "fan": "567798854130c8019df8b664c095ed1e",
-        "pump": "4e33ae9c0db5cc88437675f5e317caee",
-        "slider": "f84f186f4295fc23754abcdd1b0580a7",
-        "valve": "057cdd560caffb8305449541afd28c6d",
-    },
-    "evaluation": {
-        "ToyCar": "bea2bdd612f616be8f2b8eb087b32c7c",
-        "ToyConveyor": "ccfcc9847c7d3404d7ee9d6d9e0b2ba2",
-        "fan": "1eb9356a768cadfd0f2e59a5c57e578b",
-        "pump": "23a8f8f924be218c69df67fe07360348",
-        "slider": "0193c769073840332ce3aad84b1ccaa2",
-        "valve": "f69c551d2088691050d20cccca9d631c",
-    },
-}
-
-ARCHIVES: tuple[Archive, ...] = tuple(
-    Archive(part, machine_type, record, f"{prefix}_{machine_type}.zip", _MD5[part][machine_type], folder)
-    for part, (record, prefix, folder) in _PARTS.items()
-    for machine_type in MACHINE_TYPES
-)
-PARTS = tuple(_PARTS)
+_TABLE = (files("auscult.datasets") / "dcase2020.csv").read_text(encoding="utf-8")
+ARCHIVES = tuple(Archive(**row) for row in csv.DictReader(_TABLE.splitlines()))
+PARTS = tuple(dict.fromkeys(archive.part for archive in ARCHIVES))
 """Parts of the challenge, each of which can be fetched alone."""
 
 
@@ -132,7 +98,8 @@ def download_archives(
 
 def _install(archive: Archive, to: Path, *, base_url: str, keep: bool, progress: bool) -> None:
     file = to / ARCHIVES_FOLDER / archive.name
-    fetch(f"{base_url.rstrip('/')}/{archive.record}/files/{archive.name}", file, md5=archive.md5, progress=progress)
+    url = f"{base_url.rstrip('/')}/{archive.record}/files/{archive.name}"
+    fetch(url, file, hashed=("md5", md5), expected=archive.md5, progress=progress)
     unpacked = unpack(file, to / archive.folder)
     names = sorted(path.relative_to(to).as_posix() for path in unpacked)
     record = _record(archive, to)
@@ -148,8 +115,8 @@ def _is_done(archive: Archive, to: Path) -> bool:
     record = _record(archive, to)
     if not record.is_file():
         return False
-    md5, *names = record.read_text(encoding="utf-8").splitlines()
-    return md5 == archive.md5 and all((to / name).is_file() for name in names)
+    unpacked, *names = record.read_text(encoding="utf-8").splitlines()
+    return unpacked == archive.md5 and all((to / name).is_file() for name in names)
 
 
 def _record(archive: Archive, to: Path) -> Path:

@@ -9,8 +9,8 @@ from auscult.datasets.tree import (
     LABEL_FOLDERS,
     Problem,
     SoundFile,
+    parsed,
     refuse_duplicates,
-    scan,
     sound_files,
 )
 from auscult.errors import DatasetError
@@ -47,14 +47,7 @@ def read(root: Path, *, truth: Path | None = None) -> tuple[list[Clip], list[Pro
     """
     if truth is not None:
         raise DatasetError(f"{root} has the layout of {TITLE}, which say the labels; leave out the list {truth}")
-    files, problems = scan(root)
-    clips = []
-    for file in files:
-        found = _clip(file)
-        if isinstance(found, Problem):
-            problems.append(found)
-        else:
-            clips.append(found)
+    clips, problems = parsed(root, _clip)
     return refuse_duplicates(clips, problems), problems
 
 

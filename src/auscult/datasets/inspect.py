@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,7 +97,7 @@ def inspect_dataset(
     """
     name, clips, problems = read_dataset(root, dataset=dataset, truth=truth)
     with ThreadPoolExecutor(_THREADS) as pool:
-        readings = list(_track(pool.map(_deep if deep else _shallow, clips), len(clips), progress))
+        readings = list(_track(pool.map(partial(_read, deep=deep), clips), len(clips), progress))
     problems += [Problem(reading.clip.path, reading.trouble) for reading in readings if reading.trouble]
     groups = tuple(_groups(readings))
     notes = (*_notes(groups), *_repeated(readings))
@@ -128,29 +129,18 @@ def format_inspection(inspection: Inspection) -> "RenderableType":
     return Group(table, *lines, Text(verdict, style="bold red" if n_problems else "bold green"))
 
 
-def _shallow(clip: Clip) -> _Reading:
-    try:
-        return _Reading(clip, probe(clip.path))
-    except AudioError as error:
-        return _Reading(clip, trouble=_trouble(error, clip.path))
-
-
-def _deep(clip: Clip) -> _Reading:
+def _read(clip: Clip, *, deep: bool) -> _Reading:
+    info = None
     try:
         info = probe(clip.path)
-    except AudioError as error:
-        return _Reading(clip, trouble=_trouble(error, clip.path))
-    try:
+        if not deep:
+            return _Reading(clip, info)
         waveform = read_waveform(clip.path, sample_rate=info.sample_rate)
     except AudioError as error:
-        return _Reading(clip, info, trouble=_trouble(error, clip.path))
+        return _Reading(clip, info, trouble=str(error).removeprefix(str(clip.path)).lstrip(": "))
     if waveform.min() == waveform.max():
         return _Reading(clip, info, trouble="is silent from beginning to end; check the microphone, remove the file")
     return _Reading(clip, info, sha256(waveform.tobytes()).digest())
-
-
-def _trouble(error: AudioError, path: Path) -> str:
-    return str(error).removeprefix(str(path)).lstrip(": ")
 
 
 def _track(readings: Iterable[_Reading], total: int, progress: bool) -> Iterable[_Reading]:

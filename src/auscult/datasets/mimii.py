@@ -11,8 +11,8 @@ from auscult.datasets.tree import (
     LABEL_FOLDERS,
     Problem,
     SoundFile,
+    parsed,
     refuse_duplicates,
-    scan,
     sound_files,
 )
 from auscult.errors import DatasetError
@@ -69,13 +69,7 @@ def read(root: Path, *, truth: Path | None = None, seed: int = 0) -> tuple[list[
         raise DatasetError(
             f"{root} has the layout of {TITLE}, whose folders say the labels; leave out the list {truth}"
         )
-    files, problems = scan(root)
-    recordings = []
-    for file in files:
-        if _fits(file):
-            recordings.append(_recording(file))
-        else:
-            problems.append(Problem(file.path, f"lies outside the layout of {TITLE}, {LAYOUT}; move or remove it"))
+    recordings, problems = parsed(root, _recording)
     homes: dict[str, set[tuple[str, ...]]] = {}
     for recording in recordings:
         homes.setdefault(recording.machine_type, set()).add(recording.home)
@@ -94,7 +88,9 @@ def _fits(file: SoundFile) -> bool:
     return bool(_ID.fullmatch(machine_id)) and label.lower() in LABEL_FOLDERS
 
 
-def _recording(file: SoundFile) -> _Recording:
+def _recording(file: SoundFile) -> _Recording | Problem:
+    if not _fits(file):
+        return Problem(file.path, f"lies outside the layout of {TITLE}, {LAYOUT}; move or remove it")
     *home, machine_type, machine_id, label = ("", *file.folders)
     return _Recording(
         file, tuple(home), machine_type, machine_id, "anomaly" if label.lower() in ANOMALY_FOLDERS else "normal"

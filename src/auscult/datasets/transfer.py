@@ -1,9 +1,10 @@
-"""One file over HTTP: continued where it broke off, checked by its md5, and never half there."""
+"""One file over HTTP: continued where it broke off, checked by its hash, and never half there."""
 
+import hashlib
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,83 +15,80 @@ if TYPE_CHECKING:
     import requests
     from rich.progress import Progress, TaskID
 
+Hash = tuple[str, Callable[[Path], str]]
+"""Name and function of a hash."""
+
 _CHUNK = 1 << 16  # bytes; at most so many that had come are lost when a transfer breaks off
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and to wait for more
 _PASSING = (408, 425, 429, 500, 502, 503, 504)  # answers that may be better in a moment
+_ATTEMPTS, _WAIT = 5, 2.0  # failures in a row; seconds after the first, doubled after each further one
 _RANGE = re.compile(r"bytes (?:(?P<first>\d+)-\d+|\*)/(?P<total>\d+)")
 
 
-def fetch(url: str, file: Path, *, md5: str, progress: bool = True) -> None:
-    """Fetch a file, unless it is there already, and check it.
+def fetch(url: str, file: Path, *, hashed: Hash, expected: str, progress: bool = True) -> None:
+    """Fetch a file, unless it is there already, and check it before it gets its name.
 
     Args:
         url: its address.
         file: where to put it; until it is complete and checked, what has come lies in `<file>.part`.
-        md5: checksum, in hexadecimal digits.
+        hashed: name and function of the hash by which it is known.
+        expected: what that gives.
         progress: show a progress bar on standard error.
 
     Raises:
-        DownloadError: if the server refuses, the transfer breaks off for good, the disk is full or the checksum is
-            wrong.
+        DownloadError: if the server refuses, the transfer breaks off for good, the disk is full or the hash is wrong.
     """
-    import logging
-
-    import pooch
-
-    pooch.get_logger().setLevel(logging.WARNING)  # the progress bar says the rest
-    downloader = ResumingDownloader(file.with_name(f"{file.name}.part"), progress=progress)
-    try:
-        pooch.retrieve(url, known_hash=f"md5:{md5}", fname=file.name, path=file.parent, downloader=downloader)
-    except ValueError as error:
+    name, digest = hashed
+    if file.is_file() and digest(file) == expected:
+        return
+    part = file.with_name(f"{file.name}.part")
+    _Transfer(url, part).run(progress=progress)
+    if digest(part) != expected:
+        part.unlink()
         raise DownloadError(
-            f"{url} is not the official file, its md5 is not {md5}; what came was removed. Run the command again; if "
-            "this happens twice, the server or a proxy alters the file"
-        ) from error
+            f"{url} is not the official file, its {name} is not {expected}; what came was removed. Run the command "
+            "again; if this happens twice, the server or a proxy alters the file"
+        )
+    part.replace(file)
 
 
-class ResumingDownloader:
-    """A downloader for pooch, whose own ones start anew after every break.
+def md5(file: Path) -> str:
+    """The md5 of a file, in hexadecimal digits."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "md5").hexdigest()
 
-    Args:
-        part: file in which the bytes gather; it survives breaks and the end of the program.
-        progress: show a progress bar on standard error.
-        attempts: failures in a row, without one more byte, after which to give up.
-        wait: after the first failure, in seconds; doubled after each further one.
-    """
 
-    def __init__(self, part: Path, *, progress: bool = False, attempts: int = 5, wait: float = 2.0) -> None:
-        self.part = part
-        self.progress = progress
-        self.attempts = attempts
-        self.wait = wait
+class _Transfer:
+    """Fetches an address into a file in which the bytes gather; it survives breaks and the end of the program."""
 
-    def __call__(self, url: str, output_file: str, pooch: object) -> None:
-        """Fetch `url` and put it in place of `output_file`, as pooch asks for it."""
+    def __init__(self, url: str, part: Path) -> None:
+        self.url, self.part = url, part
+
+    def run(self, *, progress: bool) -> None:
+        """Fetch what is missing; after some failures in a row, without one more byte, give up."""
         import requests
 
-        del pooch
         failures, most = 0, self._size()
-        with _progress_bar(self.progress) as bar:
+        with _progress_bar(progress) as bar:
             task = bar.add_task(self.part.stem, total=None)
             while True:
                 try:
-                    self._continue(url, bar, task)
-                    break
+                    self._continue(bar, task)
+                    return
                 except requests.RequestException as error:
                     failures = failures + 1 if self._size() <= most else 1
                     most = max(most, self._size())
-                    if failures >= self.attempts:
-                        raise self._broken(url, error) from error
-                    time.sleep(self.wait * 2 ** (failures - 1))
-        self.part.replace(output_file)
+                    if failures >= _ATTEMPTS:
+                        raise self._broken(error) from error
+                    time.sleep(_WAIT * 2 ** (failures - 1))
 
-    def _continue(self, url: str, bar: "Progress", task: "TaskID") -> None:
+    def _continue(self, bar: "Progress", task: "TaskID") -> None:
         """One request for what is missing; a break in it raises a `requests.RequestException`."""
         import requests
 
         there = self._size()
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={there}-"} if there else {})
-        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+        with requests.get(self.url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
             match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
             if response.status_code == 416 and match and int(match["total"]) == there:
                 return  # the last break came after the last byte
@@ -98,7 +96,7 @@ class ResumingDownloader:
             if response.status_code in (206, 416) and not resumed:
                 self.part.unlink(missing_ok=True)
                 raise requests.ConnectionError("the server cannot continue the transfer")
-            _require_success(url, response)
+            _require_success(self.url, response)
             there = there if resumed else 0
             length = response.headers.get("Content-Length")
             total = there + int(length) if length else None
@@ -122,10 +120,10 @@ class ResumingDownloader:
                 "some space and run the command again, it continues"
             )
 
-    def _broken(self, url: str, error: "requests.RequestException") -> DownloadError:
+    def _broken(self, error: "requests.RequestException") -> DownloadError:
         return DownloadError(
-            f"{url} could not be fetched ({error}); {self._size():,} bytes are kept. Check the connection and run the "
-            "command again, it continues there"
+            f"{self.url} could not be fetched ({error}); {self._size():,} bytes are kept. Check the connection and run "
+            "the command again, it continues there"
         )
 
 

@@ -1,9 +1,10 @@
 """The sound files below a data folder, in a fixed order, and the problems that are seen without opening them."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from auscult.clips import SPLITS, Clip
 from auscult.sound.audio import SUFFIXES
@@ -20,6 +21,9 @@ CLEAN_FOLDER = "clean"
 _CLIP_FOLDERS = (*SPLITS, *LABEL_FOLDERS)
 _OTHER_AUDIO = (".aac", ".aif", ".aiff", ".au", ".caf", ".m4a", ".mp3", ".mp4", ".opus", ".rf64", ".w64", ".wma")
 _DESKTOP_FILES = ("desktop.ini", "thumbs.db")
+
+
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,19 @@ def scan(root: Path) -> tuple[list[SoundFile], list[Problem]]:
         elif isinstance(found, SoundFile):
             files.append(found)
     return files, problems
+
+
+def parsed(root: Path, parse: Callable[[SoundFile], Parsed | Problem]) -> tuple[list[Parsed], list[Problem]]:
+    """What each sound file below a folder is, and the problems of those that are nothing, and of `scan`."""
+    files, problems = scan(root)
+    found: list[Parsed] = []
+    for file in files:
+        one = parse(file)
+        if isinstance(one, Problem):
+            problems.append(one)
+        else:
+            found.append(one)
+    return found, problems
 
 
 def walk(root: Path) -> Iterator[SoundFile | Problem]:

@@ -16,9 +16,10 @@ from auscult.members.rebuilding import front_end_of
 from auscult.models import load_model
 from auscult.recipe import Recipe, load_recipe
 from auscult.runs.parts import RunPart, read_part
-from auscult.runs.results import PARTS, read_results, read_scores_of
+from auscult.runs.results import read_results, read_scores_of
 from auscult.runs.store import content_hash
 from auscult.scores.ensemble import PROTOCOLS, Choice, Scores
+from auscult.scores.ensemble.columns import PARTS
 from auscult.scores.ensemble.scales import Scale, member_scales
 from auscult.scores.table import ScoreTable
 

@@ -105,14 +105,14 @@ class PartGraph(nn.Module):
 def obstacle(part: Part) -> str | None:
     """Why a member cannot be exported; none if it can."""
     features, pooling = part.front_end.features, part.pooling or part.model.default_pooling
-    if part.front_end.denoiser is not None:
-        return "its sound passes through a denoiser, which is not exported; leave such members out of the detector"
-    if not isinstance(features, LogMel):
-        return f"its features are {features.kind}, and only log_mel is exported; leave such members out of the detector"
     try:
         part.model.plain()
     except ExportError as error:
         return str(error)
+    if part.front_end.denoiser is not None:
+        return "its sound passes through a denoiser, which is not exported; leave such members out of the detector"
+    if not isinstance(features, LogMel):
+        return f"its features are {features.kind}, and only log_mel is exported; leave such members out of the detector"
     if pooling not in (None, "mean", "median", "winmed", "winmed-sliding", "meancap"):
         return f"the pooling {pooling!r} is not exported; choose mean, median, winmed, winmed-sliding or meancap"
     return None

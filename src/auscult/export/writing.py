@@ -1,7 +1,6 @@
 """Writes the folder of an export: graphs, description, runner; whole or not at all."""
 
 import json
-import os
 import platform
 import re
 import shutil
@@ -17,7 +16,7 @@ from auscult.detector import Detector
 from auscult.detector.listing import facts_of
 from auscult.detector.scoring import NEARLY
 from auscult.errors import ExportError
-from auscult.files import saving
+from auscult.files import saving, whole_folder
 from auscult.members.part import Part
 from auscult.sound import defects
 
@@ -70,22 +69,15 @@ def export_detector(
     if folder.exists():
         raise ExportError(f"{folder} is there already; name another folder, or remove it")
     require_exportable(detector)
-    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
-    try:
-        with saving(folder):
-            temporary.mkdir(parents=True)
-        members = []
+    members = []
+    with saving(folder), whole_folder(folder) as fresh:
         for place, part in enumerate(detector.parts):
-            members.append(_write_member(detector, part, temporary, f"{place}-{_plain(part.name)}.onnx"))
+            members.append(_write_member(detector, part, fresh, f"{place}-{_plain(part.name)}.onnx"))
             if on_member is not None:
                 on_member(place + 1, len(detector.parts))
-        with saving(folder):
-            text = json.dumps(description_of(detector, members), indent=1)
-            (temporary / "detector.json").write_text(f"{text}\n", encoding="utf-8")
-            shutil.copyfile(Path(__file__).with_name("runner.py"), temporary / "run.py")
-            temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        text = json.dumps(description_of(detector, members), indent=1)
+        (fresh / "detector.json").write_text(f"{text}\n", encoding="utf-8")
+        shutil.copyfile(Path(__file__).with_name("runner.py"), fresh / "run.py")
     return members
 
 

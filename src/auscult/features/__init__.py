@@ -1,14 +1,21 @@
 """Features: what the models see of a waveform."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auscult.features.base import Features
-from auscult.features.log_mel import LogMel
-from auscult.features.openl3 import OpenL3
+from auscult.features.registry import Registry
 
-FEATURES: dict[str, type[Features]] = {"log_mel": LogMel, "openl3": OpenL3}
+if TYPE_CHECKING:
+    from auscult.features.log_mel import LogMel
+    from auscult.features.openl3 import OpenL3
+
+FEATURES = Registry[Features](
+    {"log_mel": "auscult.features.log_mel:LogMel", "openl3": "auscult.features.openl3:OpenL3"}
+)
 """Kinds of features by their name in recipes."""
+
+__getattr__ = FEATURES.class_named
 
 
 def features_of(config: Mapping[str, Any], *, outline: bool = False) -> Features:

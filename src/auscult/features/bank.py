@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,16 @@ class Bank:
         offsets: `[C + 1]` int64; clip i holds the frames `offsets[i]` to `offsets[i + 1]`.
         ids: machine id of each clip `[C]`.
         frame_rate: frames per second, where it is known.
+        domains: domain of each clip `[C]`; empty where no clip has one.
+        attributes: attributes of each clip `[C]`, as `Clip` has them; empty where no clip has any.
     """
 
     frames: NDArray[np.float32]
     offsets: NDArray[np.int64]
     ids: tuple[str, ...]
     frame_rate: float | None = None
+    domains: tuple[str | None, ...] = ()
+    attributes: tuple[tuple[tuple[str, str], ...], ...] = ()
 
     @property
     def n_clips(self) -> int:
@@ -50,12 +55,27 @@ class Bank:
 
     def select(self, indices: Sequence[int]) -> "Bank":
         """A bank of some of the clips, in the given order."""
-        return bank_of([self.clip(i) for i in indices], [self.ids[i] for i in indices], frame_rate=self.frame_rate)
+        some = bank_of([self.clip(i) for i in indices], [self.ids[i] for i in indices], frame_rate=self.frame_rate)
+        domains = tuple(self.domains[i] for i in indices) if self.domains else ()
+        attributes = tuple(self.attributes[i] for i in indices) if self.attributes else ()
+        return replace(some, domains=domains, attributes=attributes)
 
     def save(self, folder: Path) -> None:
         """Write to a folder that must exist; `load` reads it."""
         (folder / _FRAMES).write_bytes(np.ascontiguousarray(self.frames, dtype=np.float32).tobytes())
-        _save_index(folder, self.offsets, self.ids, self.n_bins, self.frame_rate)
+        self.save_index(folder)
+
+    def save_index(self, folder: Path) -> None:
+        """Write all but the frames."""
+        index = {
+            "n_bins": self.n_bins,
+            "frame_rate": self.frame_rate,
+            "ids": self.ids,
+            "offsets": self.offsets.tolist(),
+        }
+        known = {"domains": self.domains, "attributes": self.attributes}
+        index |= {name: values for name, values in known.items() if any(values)}
+        (folder / _INDEX).write_text(json.dumps(index))
 
     @classmethod
     def load(cls, folder: Path) -> "Bank":
@@ -64,17 +84,12 @@ class Bank:
         offsets = np.asarray(index["offsets"], dtype=np.int64)
         shape = (int(offsets[-1]), int(index["n_bins"]))
         frames = np.memmap(folder / _FRAMES, dtype=np.float32, mode="r", shape=shape)
-        return cls(frames, offsets, tuple(index["ids"]), index["frame_rate"])
+        domains = tuple(index.get("domains", ()))
+        attributes = tuple(tuple((name, value) for name, value in one) for one in index.get("attributes", ()))
+        return cls(frames, offsets, tuple(index["ids"]), index["frame_rate"], domains, attributes)
 
 
 _FRAMES, _INDEX = "frames.f32", "bank.json"
-
-
-def _save_index(
-    folder: Path, offsets: NDArray[np.int64], ids: Sequence[str], n_bins: int, frame_rate: float | None
-) -> None:
-    index = {"n_bins": n_bins, "frame_rate": frame_rate, "ids": list(ids), "offsets": offsets.tolist()}
-    (folder / _INDEX).write_text(json.dumps(index))
 
 
 def bank_of(features: "ArrayLike | Bank", machine_ids: Sequence[str], *, frame_rate: float | None = None) -> Bank:
@@ -124,7 +139,11 @@ def concatenate(banks: "Sequence[Bank]") -> Bank:
     lengths = np.concatenate([bank.lengths for bank in banks])
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     ids = tuple(id_ for bank in banks for id_ in bank.ids)
-    return Bank(np.concatenate([bank.frames for bank in banks]), offsets, ids, first.frame_rate)
+    domains = tuple(chain(*(bank.domains or (None,) * bank.n_clips for bank in banks)))
+    attributes = tuple(chain(*(bank.attributes or ((),) * bank.n_clips for bank in banks)))
+    frames = np.concatenate([bank.frames for bank in banks])
+    known = domains if any(domains) else (), attributes if any(attributes) else ()
+    return Bank(frames, offsets, ids, first.frame_rate, *known)
 
 
 def build_bank(
@@ -153,7 +172,8 @@ def build_bank(
             lengths.append(len(frames))
             if on_clip is not None:
                 on_clip(done)
-    offsets = np.cumsum(lengths, dtype=np.int64)
-    ids = [clip.machine_id for clip in clips]
-    _save_index(folder, offsets, ids, front_end.features.n_bins, front_end.features.frame_rate)
+    frames, offsets = np.empty((0, front_end.features.n_bins), np.float32), np.cumsum(lengths, dtype=np.int64)
+    ids, domains = tuple(clip.machine_id for clip in clips), tuple(clip.domain for clip in clips)
+    attributes = tuple(clip.attributes for clip in clips)
+    Bank(frames, offsets, ids, front_end.features.frame_rate, domains, attributes).save_index(folder)
     return Bank.load(folder)

@@ -232,28 +232,13 @@ def download_openl3(
         DownloadError: if the generation is not known, the transfer fails, the file is not the official one, the disk is
             full, or another download is working in the folder.
     """
-    from auscult.datasets.transfer import alone_in
+    from auscult.datasets.transfer import alone_in, fetch
 
     name = file_name("env", "mel256", generation)
     if name not in OFFICIAL:
         raise DownloadError(f"there is no generation {generation!r} of OpenL3's weights; choose 0.2 or 0.4")
     file = to / name
     with alone_in(to, lock=to / ".lock"):
-        if not file.is_file() or git_sha1(file) != OFFICIAL[name]:
-            _fetch(f"{base_url.rstrip('/')}/{name}", file, progress=progress)
+        known = ("git blob SHA-1", git_sha1)
+        fetch(f"{base_url.rstrip('/')}/{name}", file, hashed=known, expected=OFFICIAL[name], progress=progress)
     return file
-
-
-def _fetch(url: str, file: Path, *, progress: bool) -> None:
-    """Fetch one file, check its hash, and only then give it its name."""
-    from auscult.datasets.transfer import ResumingDownloader
-
-    unchecked = file.with_name(f"{file.name}.unchecked")
-    ResumingDownloader(file.with_name(f"{file.name}.part"), progress=progress)(url, str(unchecked), None)
-    if git_sha1(unchecked) != OFFICIAL[file.name]:
-        unchecked.unlink()
-        raise DownloadError(
-            f"{url} is not the official file, its git blob SHA-1 is not {OFFICIAL[file.name]}; what came was removed. "
-            "Run the command again; if this happens twice, the server or a proxy alters the file"
-        )
-    unchecked.replace(file)

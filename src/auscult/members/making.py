@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 
+if TYPE_CHECKING:
+    from auscult.recipe import Member
+
 
 def make_features(
     table: dict[str, Any],

@@ -4,13 +4,11 @@ import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from auscult.denoising.streaming import Denoiser
-from auscult.denoising.unet import UNet
 from auscult.errors import DetectorError
 from auscult.features import FEATURES, Features, features_of
 from auscult.features.front_end import FrontEnd
@@ -19,8 +17,11 @@ from auscult.members.making import check_arguments, known
 from auscult.models import MODELS, Model
 from auscult.models.saved import filled
 
-MOST = 2**20
-"""Greatest whole number among the arguments of a model, and of features that have no `limits` of their own."""
+if TYPE_CHECKING:
+    from auscult.denoising.streaming import Denoiser
+
+MOST, MOST_NUMBERS = 2**20, 256
+"""Greatest whole number among arguments whose class has no other `limits`, and how many there may be."""
 
 
 def front_end_of(
@@ -39,20 +40,31 @@ def front_end_of(
 def _features(config: Mapping[str, Any], *, device: str, weights: Path | None) -> Features:
     kind = known(config.get("kind"), FEATURES, f"features of kind {config.get('kind')!r}")
     arguments = {name: value for name, value in config.items() if name != "kind"}
-    for name, value in arguments.items():
-        if name in kind.places:
-            raise DetectorError(f"features with a place, {name}, which a detector never names")
-        if isinstance(value, int) and value > (most := kind.limits.get(name, MOST)):
-            raise DetectorError(f"features with {name} = {value}, more than {most}")
+    if named := kind.places & arguments.keys():
+        raise DetectorError(f"features with a place, {min(named)}, which a detector never names")
     if "device" in arguments:
         arguments["device"] = device
-    check_arguments(arguments, kind, f"features of kind {kind.kind!r}")
+    _check(arguments, kind, f"features of kind {kind.kind!r}")
     if weights is not None and "weights" in kind.places:
         arguments["weights"] = str(weights)
     return features_of({"kind": kind.kind, **arguments})
 
 
-def _denoiser(entry: DenoiserEntry, blobs: Mapping[str, bytes], *, device: str) -> Denoiser:
+def _check(arguments: Mapping[str, Any], constructor: type[Features] | type[Model], what: str) -> None:
+    """Check names, types and the size of all whole numbers, before anything is made of them."""
+    numbers = [(name, number) for name, value in arguments.items() for number in _whole_numbers(value)]
+    if len(numbers) > MOST_NUMBERS:
+        raise DetectorError(f"{what} with {len(numbers)} whole numbers, more than {MOST_NUMBERS}")
+    for name, number in numbers:
+        if abs(number) > (most := constructor.limits.get(name, MOST)):
+            raise DetectorError(f"{what} with {name} = {number}, greater than {most}")
+    check_arguments(arguments, constructor, what)
+
+
+def _denoiser(entry: DenoiserEntry, blobs: Mapping[str, bytes], *, device: str) -> "Denoiser":
+    from auscult.denoising.streaming import Denoiser
+    from auscult.denoising.unet import UNet
+
     tensors = tensors_of(blobs, entry.tensors)
 
     def make() -> UNet:
@@ -70,10 +82,7 @@ def model_of(entry: PartEntry, blobs: Mapping[str, bytes], *, device: str) -> Mo
         AuscultError, or what constructors raise for arguments that do not fit.
     """
     family = known(entry.family, MODELS, f"the family {entry.family!r}")
-    if any(abs(number) > MOST for number in _whole_numbers(entry.arguments)):
-        raise DetectorError(f"the model {entry.name!r} with an argument greater than {MOST}")
-    check_arguments(entry.arguments, family, f"the model {entry.name!r}")
-
+    _check(entry.arguments, family, f"the model {entry.name!r}")
     tensors = tensors_of(blobs, entry.tensors)
     return family.rebuilt(entry.arguments, entry.ids, tensors, what=f"the model {entry.name!r}", device=device)
 

@@ -101,6 +101,11 @@ class Model(Family):
             `[C]` float64.
         """
         bank = self.checked(features, machine_ids, fitted=True)
+        if pooling is not None and self.default_pooling is None:
+            raise ModelError(
+                f"{self.family}: the score is defined on the whole clip, so pooling {pooling!r} cannot be applied; "
+                "leave it out"
+            )
         with torch.inference_mode():
             return np.array(
                 [self.clip_score(frames, id_, pooling, bank.frame_rate) for frames, id_ in self._clips(bank)],

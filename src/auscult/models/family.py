@@ -40,6 +40,8 @@ class Family(nn.Module, ABC):
     """Pooling of frame scores if none is named; none for families that define their score on the clip."""
     knows_ids: ClassVar[bool] = False
     """Whether only clips of ids that were trained can be scored."""
+    limits: ClassVar[Mapping[str, int]] = {}
+    """Greatest arguments that a file from elsewhere may ask for, where a million is too many."""
     free_arguments: ClassVar[frozenset[str]] = frozenset()
     """Arguments that cost next to no time: models that differ in these alone are measured once."""
     frame_context: int = 1
@@ -72,7 +74,14 @@ class Family(nn.Module, ABC):
 
     @abstractmethod
     def clip_score(self, frames: Tensor, machine_id: str, pooling: str | None, frame_rate: float | None) -> float:
-        """The score of one clip `[N, F]`."""
+        """The score of one clip `[N, F]`.
+
+        Args:
+            frames: of the clip.
+            machine_id: whose clip it is.
+            pooling: name of a pooling of frame scores, or none for the family's; none if the family has none.
+            frame_rate: frames per second, where it is known.
+        """
 
     def clip_maps(self, frames: Tensor, machine_id: str) -> dict[str, Tensor]:
         """Named maps `[N, F]` of one clip `[N, F]`, NaN where nothing was predicted; the first is the error map.

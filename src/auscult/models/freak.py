@@ -14,11 +14,10 @@ from torch import Tensor
 from auscult.errors import ModelError
 from auscult.features.bank import Bank
 from auscult.models.base import Array, Model
-from auscult.models.density import GaussianMixture, shrunk_covariance
+from auscult.models.density import GaussianMixture, Welford, shrunk_covariance
 from auscult.models.freak_layers import Network, PlainNetwork
 from auscult.models.freak_stage import Norm
 from auscult.models.layers import quantile, sharing, standardisation
-from auscult.models.welford import Welford
 from auscult.training import Training
 
 Score = Literal["gaussian", "percentile", "mse"]
@@ -53,6 +52,7 @@ class Freak(Model):
     """
 
     family: ClassVar[str] = "freak"
+    limits: ClassVar[Mapping[str, int]] = {"n_layers": 64}
     free_arguments: ClassVar[frozenset[str]] = frozenset({"score", "covariance", "domain", "percentile", "crop"})
     default_training: ClassVar[Training] = Training(epochs=100, batch_size=32, learning_rate=1e-3, betas=(0.85, 0.999))
 
@@ -210,11 +210,7 @@ class Freak(Model):
         return self._errors(frames).mean(dim=1)
 
     def clip_score(self, frames: Tensor, machine_id: str, pooling: str | None, frame_rate: float | None) -> float:
-        """The score by its name; it is defined on the clip, so there is nothing to pool."""
-        if pooling is not None:
-            raise ModelError(
-                f"freak: the score is defined on the whole clip, so pooling {pooling!r} cannot be applied; leave it out"
-            )
+        """The score by its name."""
         if self.score == "gaussian":
             return float(self.density(self._difference(frames)))
         errors = self._errors(frames).cpu().numpy()

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import ClassVar, Literal, Self, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -134,10 +134,6 @@ class HVAE(WindowModel):
         errors = self._errors(windows)
         scores: tuple[Score, ...] = (self.score, "wmse", "mse")
         return {MAPS[score]: errors[score] for score in scores}
-
-    def plain(self) -> Self:
-        """All operations are plain."""
-        return self
 
     def _errors(self, windows: Tensor) -> dict[Score, Tensor]:
         """What each score averages: `[B, context * F]`."""

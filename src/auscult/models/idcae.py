@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -185,10 +185,6 @@ class IDCAE(WindowModel):
             "error under the matching label": self._errors(windows, match),
             "error under the best non-matching label": min(others, key=lambda errors: float(errors.mean())),
         }
-
-    def plain(self) -> Self:
-        """All operations are plain."""
-        return self
 
     def plain_scores(self, frames: Tensor, machine: Tensor) -> Tensor:
         """Frame scores of one clip, standardised first."""

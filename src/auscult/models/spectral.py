@@ -16,9 +16,8 @@ from torch import Tensor
 from auscult.errors import ModelError
 from auscult.features.bank import Bank
 from auscult.models.base import Array, Model
-from auscult.models.density import GaussianMixture, shrunk_covariance
+from auscult.models.density import GaussianMixture, Welford, shrunk_covariance
 from auscult.models.layers import standardisation
-from auscult.models.welford import Welford
 from auscult.training import Training
 
 MIXTURE_FLOOR = 1e-3
@@ -125,11 +124,6 @@ class Spectral(Model):
 
     def clip_score(self, frames: Tensor, machine_id: str, pooling: str | None, frame_rate: float | None) -> float:
         """Negative log likelihood of the pooled clip."""
-        if pooling is not None:
-            raise ModelError(
-                f"spectral: the clip is pooled before it is scored, so pooling {pooling!r} cannot be applied; leave it "
-                "out, or choose the ratio"
-            )
         return float(self._clip_likelihood(frames))
 
     def plain(self) -> Self:

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -103,6 +103,10 @@ class WindowModel(Model):
         """Each map is the mean over the windows that hold a frame: `[N, F]`."""
         maps = self.window_maps(window_view(frames, self.context), machine_id)
         return {name: self._overlapped(errors) for name, errors in maps.items()}
+
+    def plain(self) -> Self:
+        """All operations are plain as they are."""
+        return self
 
     def plain_scores(self, frames: Tensor, machine: Tensor) -> Tensor:
         """Scores of the windows."""

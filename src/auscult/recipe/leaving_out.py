@@ -1,13 +1,11 @@
 """A recipe without the members that need OpenL3's weights, or a denoiser; and the words that say what is missing."""
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 from auscult.errors import RecipeError, nearest
+from auscult.recipe.resolved import Recipe
 from auscult.recipe.tables import Ensemble, Member
-
-if TYPE_CHECKING:
-    from auscult.recipe.resolved import Recipe
 
 Part = Literal["openl3", "denoiser"]
 """What a recipe can do without."""
@@ -18,8 +16,14 @@ def needs(member: Member, part: Part) -> bool:
     return member.level > 0 if part == "denoiser" else member.features.get("kind") == "openl3"
 
 
-def without(recipe: "Recipe", parts: Collection[Part]) -> "Recipe":
-    """See `Recipe.without`."""
+def leave_out(recipe: Recipe, parts: Collection[Part]) -> Recipe:
+    """A recipe without the members that need OpenL3's features, or a denoiser.
+
+    An ensemble that is left empty drops out of those that it is part of, and out of the comparison.
+
+    Raises:
+        RecipeError: for an unknown part, or if no member is left.
+    """
     for part in parts:
         if part not in get_args(Part):
             allowed = get_args(Part)
@@ -45,12 +49,12 @@ def without(recipe: "Recipe", parts: Collection[Part]) -> "Recipe":
     return changed.model_copy(update={"compare": compare})
 
 
-def types_left(whole: "Recipe", recipe: "Recipe", machine_types: Sequence[str]) -> list[str]:
+def types_left(whole: Recipe, recipe: Recipe, machine_types: Sequence[str]) -> list[str]:
     """The machine types that are not left out with the last of their members.
 
     Args:
         whole: the recipe.
-        recipe: what `without` made of it.
+        recipe: what `leave_out` made of it.
         machine_types: of the data; those without a member in the whole recipe are not left out by it.
 
     Raises:
@@ -79,8 +83,8 @@ def _kept_ensembles(ensembles: Sequence[Ensemble], systems: set[str]) -> list[En
     return list(kept.values())
 
 
-def left_out(recipe: "Recipe", parts: Collection[Part], machine_types: Sequence[str]) -> list[str]:
-    """See `Recipe.left_out`."""
+def what_is_left_out(recipe: Recipe, parts: Collection[Part], machine_types: Sequence[str]) -> list[str]:
+    """What `leave_out` leaves out of each of the machine types, a sentence for each family of models."""
     sentences = []
     for machine_type in machine_types:
         members = recipe.members_of(machine_type)
@@ -96,7 +100,7 @@ def left_out(recipe: "Recipe", parts: Collection[Part], machine_types: Sequence[
     return sentences
 
 
-def _dropped(recipe: "Recipe", members: Sequence[Member], mine: Sequence[Member], parts: Collection[Part]) -> str:
+def _dropped(recipe: Recipe, members: Sequence[Member], mine: Sequence[Member], parts: Collection[Part]) -> str:
     """The ensembles that drop out for one machine type, of those that combine members of one family."""
     before, after = (
         [one.name for one in _kept_ensembles(recipe.ensembles(), {member.name for member in some})]

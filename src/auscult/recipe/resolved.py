@@ -1,20 +1,19 @@
 """The recipe as a run uses it: no inheritance, no grids, names that exist."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from auscult.errors import nearest
 from auscult.recipe.ensembles import resolve_ensembles
-from auscult.recipe.leaving_out import Part, left_out, without
 from auscult.recipe.tables import ENSEMBLE, DenoiserTable, Ensemble, Member, RecipeTable, TrainingTable, TrainOn
 
 COLUMNS = {
-    "table3": ("baseline", "dev", "dev+add"),
-    "table4": ("baseline", "hvae", "idcae", "freak", "ensemble"),
+    "table3": {"baseline": "Baseline", "dev": "Dev", "dev+add": "Dev + Add"},
+    "table4": {"baseline": "Baseline", "hvae": "HVAE", "idcae": "IDCAE", "freak": "Freak", "ensemble": "Ensemble"},
 }
-"""Columns of the report's tables of results, beside which a run's own figures can stand."""
+"""The report's tables of results, beside which a run's own figures can stand: column -> its name in print."""
 
 
 class Recipe(RecipeTable):
@@ -108,20 +107,6 @@ class Recipe(RecipeTable):
     def chooses(self) -> bool:
         """Whether an ensemble selects members or searches for weights, for which a protocol needs labels."""
         return any(ensemble.select is not None or ensemble.weights == "search" for ensemble in self.ensembles())
-
-    def without(self, parts: Collection[Part]) -> "Recipe":
-        """The recipe without the members that need OpenL3's features, or a denoiser.
-
-        An ensemble that is left empty drops out of those that it is part of, and out of the comparison.
-
-        Raises:
-            RecipeError: for an unknown part, or if no member is left.
-        """
-        return without(self, parts)
-
-    def left_out(self, parts: Collection[Part], machine_types: Sequence[str]) -> list[str]:
-        """What `without` leaves out of each of the machine types, a sentence for each family of models."""
-        return left_out(self, parts, machine_types)
 
     def to_toml(self) -> str:
         """The resolved recipe; `parse_recipe` gives the same one back."""

@@ -1,43 +1,14 @@
 """What the protocols chose: members and weights of every ensemble, and on whose labels."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auscult.report.data import Cell, Table
 from auscult.report.tables import NONE, exact
+from auscult.scores.ensemble import Choice
 from auscult.scores.metrics import sort_machine_types
-
-
-class ChoiceLike(Protocol):
-    """What one protocol chose for one ensemble of one machine type."""
-
-    @property
-    def machine_type(self) -> str:
-        """For instance `"fan"`."""
-
-    @property
-    def ensemble(self) -> str:
-        """The ensemble that was to be weighted."""
-
-    @property
-    def protocol(self) -> str:
-        """Which labels chose."""
-
-    @property
-    def held_out(self) -> str | None:
-        """The machine id whose labels were left out; `None` for none."""
-
-    @property
-    def weights(self) -> Mapping[str, float]:
-        """Member -> weight; a member that was not chosen is missing or has 0."""
-
-    @property
-    def mauc(self) -> float | None:
-        """(AUC + pAUC) / 2, a fraction of 1, on the clips whose labels chose; `None` where none did."""
-
 
 ALL_IDS = (
     "Under leave-one-id-out, the row without a held-out machine chose on all of them; it scores training and "
@@ -45,7 +16,7 @@ ALL_IDS = (
 )
 
 
-def choices_table(choices: Sequence[ChoiceLike]) -> Table:
+def choices_table(choices: Sequence[Choice]) -> Table:
     """A row per machine type, ensemble, protocol and held-out id, folded away."""
     order = sort_machine_types(one.machine_type for one in choices)
     rows = sorted(choices, key=lambda one: order.index(one.machine_type))
@@ -63,7 +34,7 @@ def choices_table(choices: Sequence[ChoiceLike]) -> Table:
 
 
 def held_out_weights(
-    choices: Sequence[ChoiceLike], *, machine_type: str, ensemble: str, names: Sequence[str]
+    choices: Sequence[Choice], *, machine_type: str, ensemble: str, names: Sequence[str]
 ) -> NDArray[np.float64]:
     """The weights that an ensemble got without each machine id, `[I, len(names)]`; members without any have 0."""
     found = [
@@ -74,7 +45,7 @@ def held_out_weights(
     return np.array(found, dtype=np.float64).reshape(-1, len(names))
 
 
-def _row(choice: ChoiceLike) -> list[Cell]:
+def _row(choice: Choice) -> list[Cell]:
     weights = ", ".join(f"{name} {weight:g}" for name, weight in choice.weights.items() if weight)
     return [
         Cell(choice.machine_type),

@@ -22,6 +22,7 @@ from auscult.runs.jobs import front_end_of, load_banks, model_file
 from auscult.runs.plan import BankJob, MemberJob
 from auscult.runs.results import PROTOCOLS, System, averaged, only
 from auscult.runs.store import environment
+from auscult.scores.metrics import shown_metrics
 from auscult.scores.table import ScoreRow
 from auscult.sound.audio import read_waveform
 
@@ -129,7 +130,8 @@ _COUNTS = ("train", "normal", "anomaly", "unlabelled")
 
 
 def provenance(analysis: Analysis) -> dict[str, str]:
-    """What made the numbers: versions, seed, device."""
+    """What made the numbers, and what they are: versions, seed, device; metrics."""
+    metrics = shown_metrics(row.figures for row in analysis.results)
     devices = sorted({job.training.device for job in analysis.plan.members})
     return {
         "auscult": __version__,
@@ -139,6 +141,7 @@ def provenance(analysis: Analysis) -> dict[str, str]:
         "device": ", ".join(devices),
         "threads per job": "1",
         "data": str(analysis.data),
+        **{metric.title: metric.description for metric in metrics.values()},
     }
 
 

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from auscult.clips import MACHINE_TYPES
-from auscult.errors import RecipeError, nearest
+from auscult.recipe import COLUMNS
 from auscult.report.axes import true_minus
-from auscult.report.data import Cell, Interval, Intervals, Table
-from auscult.report.reference import COLUMNS, TITLES, printed_table
+from auscult.report.data import Cell, Intervals, Table
+from auscult.report.reference import TITLES, printed_table
 from auscult.report.summary import of_mean, sort_protocols
-from auscult.report.tables import FEWER, NONE, UNITS, by_system, exact, type_means
+from auscult.report.tables import FEWER, NONE, by_system, exact, named, titles, type_means, units
 from auscult.runs.results import ResultRow
-from auscult.scores.metrics import MEAN, Figures, mean_figures
+from auscult.scores.intervals import Interval
+from auscult.scores.metrics import MEAN, METRICS, Figures, mean_figures
 
 REPORT = "the report"
 
@@ -19,6 +20,9 @@ ROUNDING = 1e-4
 """Printed numbers have two decimals of a percent."""
 
 _KINDS = (*MACHINE_TYPES, MEAN)
+
+PRINTED = {name: METRICS[name] for name in ("auc", "pauc")}
+"""The metrics that the report's tables have."""
 
 THEIR_CHOICES = (
     "The report's numbers rest on its authors' choices on the labels of these development test clips; the row to hold "
@@ -42,16 +46,13 @@ def comparison_tables(
 
     Args:
         results: one row per machine, system and protocol.
-        mapping: table -> column of the report -> our system, with tables and columns of `reference.COLUMNS`; a column
+        mapping: table -> column of the report -> our system, with tables and columns of `recipe.COLUMNS`; a column
             that is not named, or whose system has no results, stands without ours.
         dcase: whether the clips are DCASE 2020's development set; if not, the tables say that nothing is comparable.
         intervals: of the means over ids.
 
     Returns:
         The tables `"table3"` and `"table4"`, as far as the mapping names them and results are of the challenge's types.
-
-    Raises:
-        RecipeError: if the mapping names a table or a column that the report does not have.
     """
     ours = {system: type_means(types) for system, types in by_system(results).items()}
     ours = {
@@ -61,21 +62,9 @@ def comparison_tables(
     }
     tables = []
     for name, columns in mapping.items():
-        _check(name, columns)
         if any(system in columns.values() for system, _ in ours):
             tables.append(_table(name, columns, ours, dcase=dcase, intervals=intervals or {}))
     return tables
-
-
-def _check(name: str, columns: Mapping[str, str]) -> None:
-    if name not in COLUMNS:
-        raise RecipeError(f"the report's tables to compare with are {', '.join(COLUMNS)}, not {name!r}")
-    for column in columns:
-        if column not in COLUMNS[name]:
-            known = COLUMNS[name]
-            raise RecipeError(
-                f"{name} of the report has no column {column!r}{nearest(column, known)}; it has {', '.join(known)}"
-            )
 
 
 def _table(
@@ -101,14 +90,14 @@ def _table(
         missing += [] if protocols else [title]
     beside = "and ours beneath, in percent" if dcase else "and ours of other clips beneath, not comparable, in percent"
     return Table(
-        caption=f"{TITLES[name]}: the report's AUC and pAUC {beside}",
-        columns=["system", "source", *["AUC", "pAUC"] * len(_KINDS)],
-        groups=[("", 2), *((kind, 2) for kind in _KINDS)],
+        caption=f"{TITLES[name]}: the report's {named(PRINTED)} {beside}",
+        columns=["system", "source", *titles(PRINTED) * len(_KINDS)],
+        groups=[("", 2), *((kind, len(PRINTED)) for kind in _KINDS)],
         rows=rows,
         texts=2,
         note=" ".join(_notes(name, rows, missing, dcase=dcase)),
         name=name,
-        units=UNITS,
+        units=units(PRINTED),
         starts=starts[1:],
     )
 
@@ -122,30 +111,28 @@ def _notes(name: str, rows: Sequence[Sequence[Cell]], missing: Sequence[str], *,
         notes.append(f"{FEWER} A mean over fewer machine types than the report's; not comparable.")
     for column, title in COLUMNS[name].items():
         printed = printed_table(name)[column]
-        real = mean_figures(printed[kind] for kind in MACHINE_TYPES)
-        pairs = (("AUC", printed[MEAN]["auc"], real["auc"]), ("pAUC", printed[MEAN]["pauc"], real["pauc"]))
+        said, real = printed[MEAN], mean_figures(printed[kind] for kind in MACHINE_TYPES)
         notes += [
-            f"The printed mean {metric} of {title}, {_two(said)}, is not the mean of its column, {_two(value)}."
-            for metric, said, value in pairs
-            if abs(said - value) > ROUNDING
+            f"The printed mean {metric.title} of {title}, {_two(said[key])}, is not the mean of its column, "
+            f"{_two(real[key])}."
+            for key, metric in PRINTED.items()
+            if abs(said[key] - real[key]) > ROUNDING
         ]
     return notes
 
 
 def _printed(figures: Figures) -> list[Cell]:
-    return [Cell(_two(value), value=exact(value)) for value in (figures["auc"], figures["pauc"])]
+    return [Cell(_two(figures[name]), value=exact(figures[name])) for name in PRINTED]
 
 
 def _ours(means: Mapping[str, Figures], kind: str, printed: Figures, intervals: Mapping[str, Any]) -> list[Cell]:
-    """AUC and pAUC of ours with their differences; a mean over fewer types than the report's has none."""
+    """Our figures with their differences; a mean over fewer types than the report's has none."""
     whole = kind != MEAN or len(means) == len(MACHINE_TYPES)
     figures = means.get(kind) if kind != MEAN else (mean_figures(means.values()) if means else None)
     if figures is None:
-        return [Cell(NONE)] * 2
-    interval: Interval | None = of_mean(intervals, kind)
-    ends = (None, None) if interval is None else (interval["auc"], interval["pauc"])
-    pairs = ((figures["auc"], printed["auc"]), (figures["pauc"], printed["pauc"]))
-    return [_our(value, theirs if whole else None, end) for (value, theirs), end in zip(pairs, ends, strict=True)]
+        return [Cell(NONE)] * len(PRINTED)
+    interval: Interval = of_mean(intervals, kind) or {}
+    return [_our(figures[name], printed[name] if whole else None, interval.get(name)) for name in PRINTED]
 
 
 def _our(value: float, theirs: float | None, interval: tuple[float, float] | None) -> Cell:

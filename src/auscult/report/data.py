@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,13 +72,6 @@ class Evidence:
     frame_scores_of: str = ""
     waveform: NDArray[np.float32] | None = None
     sample_rate: int | None = None
-
-
-class Interval(TypedDict):
-    """Lowest and highest value of AUC and pAUC, fractions of 1."""
-
-    auc: tuple[float, float]
-    pauc: tuple[float, float]
 
 
 System = tuple[str, str]

@@ -1,11 +1,12 @@
 """The parts of a page about ensembles: beside the report's tables, weights as in Figure 1, members and choices."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from auscult.clips import MACHINE_TYPES
+from auscult.datasets.dcase import TEST_CLIPS
 from auscult.members.ensembles import nodes_of
 from auscult.report.choices import choices_table, held_out_weights
 from auscult.report.comparison import comparison_tables
@@ -18,13 +19,8 @@ from auscult.runs.analysis import Analysis
 from auscult.runs.results import averaged
 from auscult.scores.ensemble import Choice, Node, Scores, correlations, member_effects, shares, weight_surface
 from auscult.scores.intervals import bootstrap
-from auscult.scores.metrics import MEAN, Figures, mean_figures
-
-CHALLENGE_CLIPS = 200
-"""Every machine of the challenge's development set has more test clips than this; a small imitation has fewer."""
-
-MAKER = "factory.json"
-"""What a synthetic factory leaves in its folder."""
+from auscult.scores.metrics import MEAN, mean_figures
+from auscult.scores.table import ScoreTable
 
 
 def intervals_of(analysis: Analysis) -> Intervals:
@@ -58,7 +54,7 @@ def ensemble_sections(analysis: Analysis, intervals: Intervals) -> list[Section]
         tables = comparison_tables(
             averaged(analysis.results),
             {name: dict(columns) for name, columns in analysis.recipe.compare.items()},
-            dcase=is_challenge(analysis),
+            dcase=is_challenge(analysis.final.development),
             intervals=intervals,
         )
         sections.append(Section("Beside the report", tables=tables))
@@ -69,15 +65,10 @@ def ensemble_sections(analysis: Analysis, intervals: Intervals) -> list[Section]
     return sections
 
 
-def is_challenge(analysis: Analysis) -> bool:
-    """Whether the data look like the development set of DCASE 2020 Task 2, so that its figures may be compared."""
-    per_machine: dict[tuple[str, str], int] = {}
-    for row in analysis.final.development:
-        machine = row.machine_type, row.machine_id
-        per_machine[machine] = per_machine.get(machine, 0) + 1
-    known = all(machine_type in MACHINE_TYPES for machine_type, _ in per_machine)
-    large = bool(per_machine) and min(per_machine.values()) >= CHALLENGE_CLIPS
-    return known and large and not (analysis.data / MAKER).exists()
+def is_challenge(table: ScoreTable) -> bool:
+    """Whether these are all development test clips of DCASE 2020 Task 2, of each machine type that there is."""
+    counts = Counter(row.machine_type for row in table)
+    return bool(counts) and all(count == TEST_CLIPS.get(machine_type) for machine_type, count in counts.items())
 
 
 def _weights(analysis: Analysis, nodes: Sequence[Node]) -> list[Section]:
@@ -94,7 +85,7 @@ def _weights(analysis: Analysis, nodes: Sequence[Node]) -> list[Section]:
                 continue
             weights, mauc = weight_surface(node, leaves, nodes=nodes[:place])
             first, second, third = chosen.weights
-            printed = printed_optima().get(machine_type) if is_challenge(analysis) else None
+            printed = printed_optima().get(machine_type) if is_challenge(analysis.final.development) else None
             plots.append(
                 ternary_plot(
                     WeightSurface(
@@ -192,7 +183,7 @@ def _with_means(rows: Sequence[Any]) -> dict[tuple[str, str], dict[str, Any]]:
     """(system, protocol) -> figures in the shape of `metrics.evaluate`."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for system, types in by_system(rows).items():
-        means: dict[str, Figures] = type_means(types)
+        means = type_means(types)
         found[system] = {kind: {**ids, MEAN: means[kind]} for kind, ids in types.items()}
         found[system][MEAN] = mean_figures(means.values())
     return found

@@ -10,7 +10,7 @@ from auscult.report.data import Key, Plot, ReportData, Table
 from auscult.report.figures import overview_plot, roc_plot, system_styles
 from auscult.report.formats import table_csv, table_latex, table_markdown
 from auscult.report.standalone import standalone_svg
-from auscult.report.tables import headline_figures, machine_table, percent, summary_table
+from auscult.report.tables import headline_figures, in_words, machine_table, summary_table
 from auscult.runs.results import ResultRow
 from auscult.scores.metrics import sort_machine_types
 from auscult.scores.table import ScoreTable
@@ -89,13 +89,13 @@ def roc_figures(
         headline: the run's final system.
     """
     groups = {system: table.groups() for system, table in tables.items()}
-    figures = {(row.machine_type, row.machine_id): row for row in reversed(results) if row.system == headline}
+    figures = {(row.machine_type, row.machine_id): row.figures for row in reversed(results) if row.system == headline}
     machines = dict.fromkeys((kind, id_) for types in groups.values() for kind, ids in types.items() for id_ in ids)
     plots = []
     for kind, id_ in machines:
         own = {system: types[kind][id_] for system, types in groups.items() if id_ in types.get(kind, {})}
-        row = figures.get((kind, id_))
-        note = f"{headline}: AUC {percent(row.auc)}, pAUC {percent(row.pauc)}" if row else ""
+        found = figures.get((kind, id_))
+        note = f"{headline}: {in_words(found)}" if found else ""
         plot = roc_plot(own, styles, title=f"{kind} {id_}", note=note)
         if plot is not None:
             keys = [Key(f"curve {styles[system]}", system) for system in own]

@@ -15,6 +15,7 @@ from auscult.report.figures import histogram_plot, history_plot, overview_plot, 
 from auscult.report.tables import (
     data_table,
     headline_figures,
+    in_words,
     machine_table,
     number,
     percent,
@@ -209,7 +210,7 @@ def _machines(data: ReportData, name: str, tables: Mapping[str, Mapping[str, Sco
     for machine_id in sorted({machine_id for machines in tables.values() for machine_id in machines}):
         own = {system: machines[machine_id] for system, machines in tables.items() if machine_id in machines}
         row = figures.get(machine_id)
-        note = f"AUC {percent(row['auc'])}, pAUC {percent(row['pauc'])}" if row else ""
+        note = in_words(row) if row else ""
         curve = roc_plot(own, styles, title=machine_id, note=note)
         histogram = None
         if data.headline in own:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from auscult import __version__
 from auscult.detector import Machine
 from auscult.detector.alarms import AlarmSettings, WindowScores
-from auscult.detector.calibration import format_rate
+from auscult.detector.calibration.rates import format_rate
 from auscult.detector.learn.learning import Learned
 from auscult.files import replacing
 from auscult.report.axes import Axis, area, axis_of, line, path, svg

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.report.axes import line, path, svg, true_minus
-from auscult.report.data import Cell, Interval, Plot, Table, Tick, Word
+from auscult.report.data import Cell, Plot, Table, Tick, Word
 from auscult.report.evidence import SIGNED, gradient
 from auscult.report.pictures import picture
-from auscult.report.summary import figure_cells, sort_protocols
-from auscult.report.tables import NONE, UNITS, exact
-from auscult.scores.metrics import Figures
+from auscult.report.summary import sort_protocols
+from auscult.report.tables import NONE, exact, figure_cells, named, titles, units
+from auscult.scores.intervals import Interval
+from auscult.scores.metrics import Figures, shown_metrics
 
 FEW_MEMBERS = 14
 """Up to this many, the squares of the heat map hold their number."""
@@ -31,10 +32,10 @@ class MemberEffect:
     Attributes:
         name: of the member.
         family: of the member.
-        alone: its own AUC and pAUC, mean over ids.
+        alone: its own metrics, mean over ids.
         weights: protocol -> its share of the ensemble's score, 0 to 1; the mean over held-out ids where each has its
             own. A protocol that is missing left the member out.
-        without: change of the ensemble's AUC and pAUC when the member is left out, fractions of 1: negative if the
+        without: change of the ensemble's metrics when the member is left out, fractions of 1: negative if the
             member helps; `None` where nothing is left without it.
         interval: of `alone`, over clips.
     """
@@ -60,28 +61,29 @@ def members_table(
     """
     rows = by_family(members)
     protocols = sort_protocols(protocol for member in members for protocol in member.weights)
-    groups = [("", 2), ("alone", 2), *([("weight", len(protocols))] if protocols else [])]
+    metrics = shown_metrics(member.alone for member in members)
+    groups = [("", 2), ("alone", len(metrics)), *([("weight", len(protocols))] if protocols else [])]
     return Table(
         caption=(
-            f"{machine_type}: members of {ensemble}. AUC and pAUC in percent, mean over ids; change without it: of "
+            f"{machine_type}: members of {ensemble}. {named(metrics)} in percent, mean over ids; change without it: of "
             f"{ensemble} in points when the member is left out ({without_protocol})"
         ),
-        columns=["member", "family", "AUC", "pAUC", *protocols, "AUC", "pAUC"],
-        groups=[*groups, ("change without it", 2)],
+        columns=["member", "family", *titles(metrics), *protocols, *titles(metrics)],
+        groups=[*groups, ("change without it", len(metrics))],
         rows=[
             [
                 Cell(member.name),
                 Cell(member.family),
-                *figure_cells(member.alone, interval=member.interval),
+                *figure_cells(member.alone, metrics, interval=member.interval),
                 *(_weight(member.weights.get(protocol)) for protocol in protocols),
-                *_changes(member.without),
+                *(_change((member.without or {}).get(metric)) for metric in metrics),
             ]
             for member in rows
         ],
         texts=2,
         note="A negative change: the member helps." if members else "",
         name=f"members_{machine_type}",
-        units=UNITS,
+        units=units(metrics),
         starts=[n for n in range(1, len(rows)) if rows[n].family != rows[n - 1].family],
     )
 
@@ -141,10 +143,8 @@ def _weight(weight: float | None) -> Cell:
     return Cell(NONE) if weight is None else Cell(f"{weight:.2f}", value=weight)
 
 
-def _changes(change: Figures | None) -> list[Cell]:
-    if change is None:
-        return [Cell(NONE)] * 2
-    return [Cell(true_minus(f"{100 * value:+.2f}"), value=exact(value)) for value in (change["auc"], change["pauc"])]
+def _change(change: float | None) -> Cell:
+    return Cell(NONE) if change is None else Cell(true_minus(f"{100 * change:+.2f}"), value=exact(change))
 
 
 def _number(value: float, form: str) -> Cell:

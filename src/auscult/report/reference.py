@@ -1,4 +1,4 @@
-"""What the report printed: Tables 3 and 4, and the optima of Figure 1.
+"""What the report printed: Tables 1, 3 and 4, and the optima of Figure 1.
 
 References:
     Daniluk, Goździewski, Kapka, Kośmider: Ensemble of auto-encoder based and WaveNet like systems for unsupervised
@@ -10,16 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
+from auscult.recipe import COLUMNS
 from auscult.scores.metrics import MEAN, Figures
 
 FAMILIES = ("hvae", "idcae", "freak")
 """The corners of Figure 1, in the order of its printed weights."""
-
-COLUMNS = {
-    "table3": {"baseline": "Baseline", "dev": "Dev", "dev+add": "Dev + Add"},
-    "table4": {"baseline": "Baseline", "hvae": "HVAE", "idcae": "IDCAE", "freak": "Freak", "ensemble": "Ensemble"},
-}
-"""Table -> its columns, as this package and as the report calls them."""
 
 TITLES = {"table3": "Table 3, the unified IDCAE", "table4": "Table 4, the families and the ensemble"}
 
@@ -53,7 +48,7 @@ def printed_table(name: str) -> Mapping[str, Mapping[str, Figures]]:
         name: `"table3"` or `"table4"`.
     """
     table: dict[str, dict[str, Figures]] = {column: {} for column in COLUMNS[name]}
-    for row in _rows(name):
+    for row in printed_rows(name):
         machine_type = MEAN if row["machine_type"] == "average" else row["machine_type"]
         table[row["column"]][machine_type] = {"auc": _fraction(row["auc"]), "pauc": _fraction(row["pauc"])}
     return table
@@ -62,13 +57,18 @@ def printed_table(name: str) -> Mapping[str, Mapping[str, Figures]]:
 def printed_optima() -> Mapping[str, PrintedOptimum]:
     """Machine type -> the optimum that Figure 1 names."""
     optima = {}
-    for row in _rows("figure1"):
+    for row in printed_rows("figure1"):
         first, second, third = (float(row[family]) if row[family] else None for family in FAMILIES)
         optima[row["machine_type"]] = PrintedOptimum(_fraction(row["mauc"]), (first, second, third))
     return optima
 
 
-def _rows(name: str) -> list[dict[str, str]]:
+def printed_rows(name: str) -> list[dict[str, str]]:
+    """The rows of a table as they were printed, cleaned of defects in print.
+
+    Args:
+        name: `"table1"`, the 30 HVAEs; `"table3"`, `"table4"` or `"figure1"`.
+    """
     text = (files("auscult.report") / "reference" / f"{name}.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from auscult.report.data import Cell, Interval, Intervals, Spreads, System, Table
-from auscult.report.tables import FEWER, NONE, UNITS, by_system, exact, percent, type_means
+from auscult.report.data import Cell, Intervals, Spreads, System, Table
+from auscult.report.tables import FEWER, by_system, figure_cells, named, titles, type_means, units, with_best
 from auscult.runs.results import ResultRow
-from auscult.scores.metrics import MEAN, Figures, mean_figures, sort_machine_types
+from auscult.scores.metrics import MEAN, Figures, Metric, mean_figures, shown_metrics, sort_machine_types
 
 PROTOCOL_ORDER = ("none", "uniform", "leave-one-id-out", "paper")
 """From the protocol whose choices saw least to the one that saw most."""
@@ -21,9 +21,6 @@ SINGLE = "single model"
 MANY = 12
 """With more systems than this, single models stand in a table of their own, folded away."""
 
-
-METRICS: tuple[Literal["auc"], Literal["pauc"]] = ("auc", "pauc")
-
 Value = TypeVar("Value")
 
 
@@ -33,6 +30,7 @@ class Summary:
 
     Attributes:
         figures: system -> machine type -> mean over ids.
+        metrics: those that have columns.
         types: machine types, in order.
         headline: the run's final system and its protocol.
         intervals: over clips.
@@ -40,19 +38,21 @@ class Summary:
     """
 
     figures: Mapping[System, Mapping[str, Figures]]
+    metrics: Mapping[str, Metric]
     types: Sequence[str]
     headline: System
     intervals: Intervals
     spreads: Spreads
 
     def cells(self, system: System, machine_type: str) -> list[Cell]:
-        """The cells of AUC and pAUC of a system for a machine type, or for the mean over types."""
+        """The cells of a system's metrics for a machine type, or for the mean over types."""
         means = self.figures.get(system, {})
         figures = means.get(machine_type)
         if machine_type == MEAN:
             figures = mean_figures(means.values()) if means else None
         return figure_cells(
             figures,
+            self.metrics,
             interval=of_mean(self.intervals.get(system, {}), machine_type),
             spread=of_mean(self.spreads.get(system, {}), machine_type),
             partial=machine_type == MEAN and len(means) < len(self.types),
@@ -88,6 +88,7 @@ def protocol_tables(
     folded = single if len({name for name, _ in figures}) > MANY and len(single) < len(figures) else []
     main = Summary(
         {system: means for system, means in figures.items() if system not in folded},
+        shown_metrics(one for means in figures.values() for one in means.values()),
         types,
         headline,
         intervals or {},
@@ -101,7 +102,7 @@ def protocol_tables(
 
 
 def side_by_side(summary: Summary) -> Table:
-    """A row per system, two columns per protocol: the means over machine types."""
+    """A row per system, a column per protocol and metric: the means over machine types."""
     protocols = sort_protocols(protocol for _, protocol in summary.figures)
     names = list(dict.fromkeys(name for name, _ in summary.figures))
     rows = [
@@ -109,36 +110,38 @@ def side_by_side(summary: Summary) -> Table:
         for name in names
     ]
     over = f"{len(summary.types)} machine types" if len(summary.types) > 1 else summary.types[0]
+    metrics = summary.metrics
+    columns = {1: "one column", 2: "one pair of columns"}.get(len(metrics), f"{len(metrics)} columns")
     return Table(
-        caption=f"AUC and pAUC in percent, mean over {over}; one pair of columns for each way of choosing",
-        columns=["system", *["AUC", "pAUC"] * len(protocols)],
-        groups=[("", 1), *((SINGLE if protocol == "none" else protocol, 2) for protocol in protocols)],
+        caption=f"{named(metrics)} in percent, mean over {over}; {columns} for each way of choosing",
+        columns=["system", *titles(metrics) * len(protocols)],
+        groups=[("", 1), *((SINGLE if protocol == "none" else protocol, len(metrics)) for protocol in protocols)],
         rows=with_best(rows, first=1),
         marked=names.index(summary.headline[0]) if summary.headline[0] in names and len(names) > 1 else None,
         note=_note(rows),
         name="summary",
-        units=UNITS,
+        units=units(metrics),
     )
 
 
 def type_by_type(summary: Summary) -> Table:
-    """A row per system and protocol, two columns per machine type: the means over ids."""
-    systems = list(summary.figures)
+    """A row per system and protocol, a column per machine type and metric: the means over ids."""
+    systems, metrics = list(summary.figures), summary.metrics
     rows = [[Cell(name), Cell(protocol), *_across(summary, (name, protocol))] for name, protocol in summary.figures]
     honest = [place for place, (_, protocol) in enumerate(systems) if protocol != PAPER]
     best = with_best([rows[place] for place in honest], first=2)
     for place, row in zip(honest, best, strict=True):
         rows[place] = row
     return Table(
-        caption="AUC and pAUC in percent, mean over the machines of each type",
-        columns=["system", "protocol", *["AUC", "pAUC"] * (len(summary.types) + 1)],
-        groups=[("", 2), *((name, 2) for name in summary.types), (MEAN, 2)],
+        caption=f"{named(metrics)} in percent, mean over the machines of each type",
+        columns=["system", "protocol", *titles(metrics) * (len(summary.types) + 1)],
+        groups=[("", 2), *((name, len(metrics)) for name in (*summary.types, MEAN))],
         rows=rows,
         texts=2,
         marked=systems.index(summary.headline) if summary.headline in systems and len(systems) > 1 else None,
         note=_note(rows, aside=1 < len(honest) < len(systems)),
         name="machine_types",
-        units=UNITS,
+        units=units(metrics),
         starts=[place for place, (name, _) in enumerate(systems) if place and name != systems[place - 1][0]],
     )
 
@@ -161,71 +164,13 @@ def sort_protocols(protocols: Iterable[str]) -> list[str]:
     return sorted(set(protocols), key=lambda name: (order.get(name, len(order)), name))
 
 
-def figure_cells(
-    figures: Figures | None,
-    *,
-    interval: Interval | None = None,
-    spread: Figures | None = None,
-    partial: bool = False,
-) -> list[Cell]:
-    """The cells of AUC and pAUC in percent, with the interval and the spread in small type.
-
-    Args:
-        figures: `None` for dashes.
-        interval: over clips.
-        spread: standard deviation over seeds.
-        partial: marks a mean over fewer columns than others.
-    """
-    if figures is None:
-        return [Cell(NONE)] * 2
-    return [
-        _figure_cell(
-            figures[metric],
-            None if interval is None else interval[metric],
-            None if spread is None else spread[metric],
-            partial=partial,
-        )
-        for metric in METRICS
-    ]
-
-
 def of_mean(figures: Mapping[str, Any], machine_type: str) -> Any:
     """What belongs to the mean of a machine type, or to the mean over types; `None` if there is nothing."""
     return figures.get(MEAN) if machine_type == MEAN else figures.get(machine_type, {}).get(MEAN)
 
 
-def with_best(rows: Sequence[Sequence[Cell]], *, first: int) -> list[list[Cell]]:
-    """The rows with the highest figure of each column from `first` in bold, if there is a choice.
-
-    Dashes and means over fewer columns than others are out of it.
-    """
-    columns = list(zip(*rows, strict=True))
-    bold = []
-    for column in columns[first:]:
-        rivals = [cell.text for cell in column if cell.text != NONE and FEWER not in cell.text]
-        bold.append(max(rivals, key=float) if len(rivals) > 1 else None)
-    return [
-        [*row[:first], *(replace(cell, best=cell.text == best) for cell, best in zip(row[first:], bold, strict=True))]
-        for row in rows
-    ]
-
-
 def _across(summary: Summary, system: System) -> list[Cell]:
     return [cell for name in (*summary.types, MEAN) for cell in summary.cells(system, name)]
-
-
-def _figure_cell(value: float, interval: tuple[float, float] | None, deviation: float | None, *, partial: bool) -> Cell:
-    small: list[str] = []
-    details: dict[str, float] = {}
-    if interval is not None:
-        low, high = interval
-        small.append(f"{percent(low)}\N{EN DASH}{percent(high)}")
-        details |= {"low": exact(low), "high": exact(high)}
-    if deviation is not None:
-        small.append(f"\N{PLUS-MINUS SIGN}{percent(deviation)}")
-        details["sd"] = exact(deviation)
-    text = percent(value) + (FEWER if partial else "")
-    return Cell(text, small="\n".join(small), value=exact(value), details=details)
 
 
 def _note(rows: Sequence[Sequence[Cell]], *, aside: bool = False) -> str:

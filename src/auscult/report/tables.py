@@ -1,20 +1,39 @@
 """The tables of the page: systems by machine types, systems by machine ids, clips by score, numbers of clips."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
 
 from auscult.report.axes import true_minus
 from auscult.report.data import Cell, DataRow, ReportData, Section, System, Table
 from auscult.runs.results import ResultRow
-from auscult.scores.metrics import Figures, mean_figures, sort_machine_types
+from auscult.scores.intervals import Interval
+from auscult.scores.metrics import Figures, Metric, mean_figures, shown_metrics, sort_machine_types
 from auscult.scores.table import ScoreRow, ScoreTable
 
 NONE = "\N{EN DASH}"
 FEWER = "†"
 
-UNITS = {"AUC": "%", "pAUC": "%"}
-"""Of the columns that hold figures."""
+
+def titles(metrics: Mapping[str, Metric]) -> list[str]:
+    """The headings of their columns."""
+    return [metric.title for metric in metrics.values()]
+
+
+def named(metrics: Mapping[str, Metric]) -> str:
+    """Metrics in words: `"AUC and pAUC"`."""
+    *first, last = titles(metrics) or ["metrics"]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def in_words(figures: Figures) -> str:
+    """The metrics of one machine: `"AUC 81.0, pAUC 66.5"`."""
+    shown = shown_metrics([figures])
+    return ", ".join(f"{metric.title} {percent(figures[name])}" for name, metric in shown.items())
+
+
+def units(metrics: Mapping[str, Metric]) -> dict[str, str]:
+    """Of the columns that hold figures."""
+    return dict.fromkeys(titles(metrics), "%")
 
 
 def percent(fraction: float | None) -> str:
@@ -40,7 +59,7 @@ def by_system(results: Iterable[ResultRow]) -> dict[System, dict[str, dict[str, 
     found: dict[System, dict[str, dict[str, Figures]]] = {}
     for row in results:
         types = found.setdefault((row.system, row.protocol), {})
-        types.setdefault(row.machine_type, {})[row.machine_id] = {"auc": row.auc, "pauc": row.pauc}
+        types.setdefault(row.machine_type, {})[row.machine_id] = row.figures
     return found
 
 
@@ -56,18 +75,16 @@ def headline_figures(data: ReportData) -> dict[str, dict[str, Figures]]:
 
 
 def summary_table(results: Sequence[ResultRow], headline: str) -> Table:
-    """Every system's mean AUC and pAUC per machine type, and the mean over types; the row of `headline` is marked."""
+    """Every system's mean metrics per machine type, and the mean over types; the row of `headline` is marked."""
     types = sort_machine_types(row.machine_type for row in results)
     values = {system: type_means(figures) for system, figures in by_system(results).items()}
-    return _figure_table(
-        headline, values, types, caption="AUC and pAUC in percent, mean over the machines of each type"
-    )
+    return _figure_table(headline, values, types, caption="{} in percent, mean over the machines of each type")
 
 
 def machine_table(
     results: Sequence[ResultRow], headline: str, machine_type: str, *, clips: Sequence[DataRow] = ()
 ) -> Table:
-    """Every system's AUC and pAUC per machine id of one type, their mean, and, if given, the numbers of test clips."""
+    """Every system's metrics per machine id of one type, their mean, and, if given, the numbers of test clips."""
     results = [row for row in results if row.machine_type == machine_type]
     ids = sorted({row.machine_id for row in results})
     values = {system: types[machine_type] for system, types in by_system(results).items()}
@@ -76,10 +93,9 @@ def machine_table(
     if counts:
         known = [counts.get(id_, (0, 0)) for id_ in ids]
         totals = (sum(normal for normal, _ in known), sum(anomaly for _, anomaly in known))
-        foot = [Cell("test clips: normal + anomalous", span=2)]
-        foot += [Cell(f"{normal} + {anomaly}", span=2) for normal, anomaly in [*known, totals]]
-    caption = f"{machine_type}: AUC and pAUC in percent, per machine"
-    table = _figure_table(headline, values, ids, caption=caption, foot=foot)
+        foot = [f"{normal} + {anomaly}" for normal, anomaly in [*known, totals]]
+    table = _figure_table(headline, values, ids, caption="{} in percent, per machine", foot=foot)
+    table = replace(table, caption=f"{machine_type}: {table.caption}")
     return replace(table, name=f"machines_{machine_type}")
 
 
@@ -157,55 +173,92 @@ def number(value: float) -> str:
     return true_minus(f"{value:.4g}")
 
 
+def figure_cells(
+    figures: Figures | None,
+    metrics: Iterable[str],
+    *,
+    interval: Interval | None = None,
+    spread: Figures | None = None,
+    partial: bool = False,
+) -> list[Cell]:
+    """A cell per metric, in percent, with the interval and the spread in small type.
+
+    Args:
+        figures: `None` for dashes.
+        metrics: their names.
+        interval: over clips.
+        spread: standard deviation over seeds.
+        partial: marks a mean over fewer columns than others.
+    """
+    figures, interval, spread = figures or {}, interval or {}, spread or {}
+    return [
+        _figure_cell(figures[metric], interval.get(metric), spread.get(metric), partial=partial)
+        if metric in figures
+        else Cell(NONE)
+        for metric in metrics
+    ]
+
+
+def with_best(rows: Sequence[Sequence[Cell]], *, first: int) -> list[list[Cell]]:
+    """The rows with the highest figure of each column from `first` in bold, if there is a choice.
+
+    Dashes and means over fewer columns than others are out of it.
+    """
+    columns = list(zip(*rows, strict=True))
+    bold = []
+    for column in columns[first:]:
+        rivals = [cell.text for cell in column if cell.text != NONE and FEWER not in cell.text]
+        bold.append(max(rivals, key=float) if len(rivals) > 1 else None)
+    return [
+        [*row[:first], *(replace(cell, best=cell.text == best) for cell, best in zip(row[first:], bold, strict=True))]
+        for row in rows
+    ]
+
+
+def _figure_cell(value: float, interval: tuple[float, float] | None, deviation: float | None, *, partial: bool) -> Cell:
+    small: list[str] = []
+    details: dict[str, float] = {}
+    if interval is not None:
+        low, high = interval
+        small.append(f"{percent(low)}\N{EN DASH}{percent(high)}")
+        details |= {"low": exact(low), "high": exact(high)}
+    if deviation is not None:
+        small.append(f"\N{PLUS-MINUS SIGN}{percent(deviation)}")
+        details["sd"] = exact(deviation)
+    text = percent(value) + (FEWER if partial else "")
+    return Cell(text, small="\n".join(small), value=exact(value), details=details)
+
+
 def _figure_table(
     headline: str,
     values: dict[System, dict[str, Figures]],
     names: Sequence[str],
     *,
     caption: str,
-    foot: Sequence[Cell] = (),
+    foot: Sequence[str] = (),
 ) -> Table:
-    """A row per system; two columns, AUC and pAUC, per name and for the mean; the best of each column is bold."""
+    """A row per system; a column per metric for each name and for the mean; the best of each column is bold."""
     systems = list(values)
     most = max((len(figures) for figures in values.values()), default=0)
-    partial = [system for system in systems if len(values[system]) < most]
-    out = [systems.index(system) for system in partial]
-    columns = []
-    for name in names:
-        figures = [values[system].get(name) for system in systems]
-        columns += [_bold_best(figures, "auc"), _bold_best(figures, "pauc")]
-    means = [mean_figures(values[system].values()) for system in systems]
-    columns += [_bold_best(means, "auc", without=out), _bold_best(means, "pauc", without=out)]
+    metrics = shown_metrics(one for figures in values.values() for one in figures.values())
+    rows = []
+    for (system, protocol), figures in values.items():
+        cells = [cell for name in names for cell in figure_cells(figures.get(name), metrics)]
+        mean = figure_cells(mean_figures(figures.values()), metrics, partial=len(figures) < most)
+        rows.append([Cell(system), Cell(protocol), *cells, *mean])
+    partial = any(len(figures) < most for figures in values.values())
     marked = next((place for place, (system, _) in enumerate(systems) if system == headline), None)
+    width = len(metrics)
+    counts = [Cell("test clips: normal + anomalous", span=2), *(Cell(text, span=width) for text in foot)]
     return Table(
-        caption=caption,
-        columns=["system", "protocol", *["AUC", "pAUC"] * (len(names) + 1)],
-        groups=[("", 2), *((name, 2) for name in names), ("mean", 2)],
-        rows=[
-            [Cell(system), Cell(protocol), *(column[place] for column in columns)]
-            for place, (system, protocol) in enumerate(systems)
-        ],
+        caption=caption.format(named(metrics)),
+        columns=["system", "protocol", *titles(metrics) * (len(names) + 1)],
+        groups=[("", 2), *((name, width) for name in (*names, "mean"))],
+        rows=with_best(rows, first=2),
         texts=2,
-        foot=[foot] if foot else [],
+        foot=[counts] if foot else [],
         marked=marked if len(systems) > 1 else None,
         note=f"{FEWER} A mean over fewer columns than the others; not comparable." if partial else "",
         name="machine_types",
-        units=UNITS,
+        units=units(metrics),
     )
-
-
-def _bold_best(
-    figures: Sequence[Figures | None], metric: Literal["auc", "pauc"], *, without: Sequence[int] = ()
-) -> list[Cell]:
-    """Cells of a column; the highest are bold if there is a choice. Those at the places `without` are out of it."""
-    texts = [percent(None if row is None else row[metric]) for row in figures]
-    rivals = [text for place, text in enumerate(texts) if place not in without and text != NONE]
-    best = max(rivals, key=float) if len(rivals) > 1 else None
-    return [
-        Cell(
-            text + FEWER if place in without else text,
-            best=place not in without and text == best,
-            value=None if row is None else exact(row[metric]),
-        )
-        for place, (text, row) in enumerate(zip(texts, figures, strict=True))
-    ]

@@ -10,9 +10,10 @@ from auscult.recipe import Recipe
 from auscult.runs.executors import Failure
 from auscult.runs.jobs import read_scores
 from auscult.runs.plan import MemberJob, Plan
-from auscult.runs.results import PARTS, PROTOCOLS, ResultRow, SeedChoice, System, result_rows
+from auscult.runs.results import PROTOCOLS, ResultRow, SeedChoice, System, result_rows
 from auscult.runs.store import Store
 from auscult.scores.ensemble import Scores, combine
+from auscult.scores.ensemble.columns import PARTS
 from auscult.scores.metrics import incomplete_ids
 from auscult.scores.table import ScoreRow, ScoreTable
 
@@ -187,7 +188,7 @@ def leaves_of(jobs: Iterable[MemberJob], store: Store) -> Leaves:
         scores = read_scores(store, job)
         for bank in (*job.train, *job.test):
             rows["train" if bank.split == "train" else bank.subset] += [
-                ScoreRow(clip.machine_type, clip.machine_id, clip.file, clip.label, score)
+                ScoreRow(clip.machine_type, clip.machine_id, clip.file, clip.label, score, clip.domain)
                 for clip, score in zip(bank.clips, scores[bank.key], strict=True)
             ]
         leaves.setdefault(job.machine_type, {})[job.name] = Scores(*(ScoreTable(rows[part]) for part in PARTS))

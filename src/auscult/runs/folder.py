@@ -12,7 +12,7 @@ from auscult.runs.analysis import Analysis
 from auscult.runs.jobs import model_file
 from auscult.runs.parts import part_of
 from auscult.runs.plan import MemberJob
-from auscult.runs.results import PART_FILES, RESULTS, System, only
+from auscult.runs.results import PART_FILES, RESULTS, System, only, row_facts
 from auscult.runs.store import Store
 from auscult.scores.table import ScoreTable
 
@@ -31,8 +31,8 @@ def write_results(analysis: Analysis, folder: Path) -> None:
                 target = folder / "scores" / machine_type / f"{_stem(system, analysis.seed)}.{name}.csv"
                 target.parent.mkdir(parents=True, exist_ok=True)
                 only(table, machine_type).write(target)
-    rows = [{**asdict(row), "subset": "development"} for row in analysis.results]
-    rows += [{**asdict(row), "subset": "evaluation"} for row in analysis.evaluation_results]
+    rows = [row_facts(row, "development") for row in analysis.results]
+    rows += [row_facts(row, "evaluation") for row in analysis.evaluation_results]
     content = {
         "headline": dict(zip(("system", "protocol"), analysis.headline, strict=True)),
         "rows": rows,

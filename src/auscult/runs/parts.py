@@ -13,7 +13,7 @@ from auscult.members.entries import Entry, FrontEndEntry, PartEntry
 from auscult.runs.jobs import denoiser_folder, read_scores
 from auscult.runs.plan import BankJob, MemberJob
 from auscult.runs.store import Store
-from auscult.scores.ensemble.standard import mean_and_deviation
+from auscult.scores.ensemble.columns import mean_and_deviation
 
 
 class RunPart(Entry):

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class BankJob:
         return f"{self.machine_type} {self.subset} {self.split}: {self.features['kind']} {self.key[:4]}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MemberJob:
     """Train one member for one machine type, then score its training and test clips.
 
@@ -56,16 +57,22 @@ class MemberJob:
     test: tuple[BankJob, ...]
     facts: dict[str, Any]
     stack: tuple["MemberJob", ...] = ()
-    key: str = field(init=False)
-    scores_facts: dict[str, Any] = field(init=False)
-    scores_key: str = field(init=False)
 
-    def __post_init__(self) -> None:
-        key, banks = key_of("model", self.facts), [job.key for job in (*self.train, *self.test)]
-        scores_facts = {"model": key, "banks": banks, "pooling": self.pooling}
-        object.__setattr__(self, "key", key)
-        object.__setattr__(self, "scores_facts", scores_facts)
-        object.__setattr__(self, "scores_key", key_of("scores", scores_facts))
+    @cached_property
+    def key(self) -> str:
+        """Of the trained model."""
+        return key_of("model", self.facts)
+
+    @property
+    def scores_facts(self) -> dict[str, Any]:
+        """What its scores depend on."""
+        banks = [job.key for job in (*self.train, *self.test)]
+        return {"model": self.key, "banks": banks, "pooling": self.pooling}
+
+    @cached_property
+    def scores_key(self) -> str:
+        """Of its scores."""
+        return key_of("scores", self.scores_facts)
 
     @property
     def label(self) -> str:
@@ -273,7 +280,7 @@ class _Banks:
                 "subset": subset,
                 "features": config,
                 "channel": self._channel,
-                "clips": [[content, clip.machine_id] for clip, content in zip(clips, hashes, strict=True)],
+                "clips": [[content, *clip.facts] for clip, content in zip(clips, hashes, strict=True)],
                 "libraries": self._versions,
             }
             if denoiser is not None:
@@ -296,8 +303,7 @@ def _member_jobs(
     versions: dict[str, str],
 ) -> list[MemberJob]:
     """One job for each seed."""
-    train = tuple(job for job in banks if job.split == "train")
-    test = tuple(job for job in banks if job.split == "test")
+    train, test = (tuple(job for job in banks if job.split == split) for split in ("train", "test"))
     jobs = []
     for repeat in range(recipe.repeats):
         training = training_of(member, recipe, device=device, seed=recipe.seed + repeat)
@@ -310,7 +316,6 @@ def _member_jobs(
             "threads": 1,
             "libraries": versions,
         }
-        jobs.append(
-            MemberJob(machine_type, member.name, member.family, arguments, training, member.pooling, train, test, facts)
-        )
+        named = (machine_type, member.name, member.family)
+        jobs.append(MemberJob(*named, arguments, training, member.pooling, train, test, facts))
     return jobs

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from auscult.clips import MACHINE_TYPES, Clip
 from auscult.datasets import load_clips, require_training_clips
-from auscult.recipe import Part, Recipe, types_left
+from auscult.recipe import Part, Recipe, leave_out, types_left, what_is_left_out
 from auscult.runs.denoisers import needs_denoiser
 from auscult.runs.plan import Plan, make_plan
 from auscult.runs.stacks import Stacking, with_stacks
@@ -50,8 +50,8 @@ def request_of(
     clips = load_clips(data, dataset=dataset, machine_types=machine_types, truth=truth)
     require_training_clips(clips, data)
     types = list(dict.fromkeys(clip.machine_type for clip in clips))
-    left_out = recipe.left_out(without, types)
-    rest = recipe.without(without) if without else recipe
+    left_out = what_is_left_out(recipe, without, types)
+    rest = leave_out(recipe, without) if without else recipe
     left = types_left(recipe, rest, types)
     denoised = needs_denoiser(rest, left)
     others = {name for member in rest.member for name in member.machine_types or ()} - {*left, *MACHINE_TYPES}

@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from statistics import fmean
-from typing import Literal
+from typing import Any
 
 from auscult.errors import RunError, nearest
 from auscult.scores.ensemble import Choice
-from auscult.scores.metrics import MEAN, evaluate
+from auscult.scores.metrics import MEAN, OBJECTIVE, Figures, evaluate, mean_figures
 from auscult.scores.table import ScoreTable
 
 RESULTS = "results.json"
@@ -30,9 +29,6 @@ PROTOCOLS = {
     ),
 }
 """Which data the choices of a system saw."""
-
-Part = Literal["train", "development", "evaluation"]
-PARTS: tuple[Part, ...] = ("train", "development", "evaluation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +59,14 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """AUC and pAUC, fractions of 1, of one machine under one system.
+    """The metrics of one machine under one system.
 
     Attributes:
         machine_type: for instance `"fan"`.
         machine_id: for instance `"id_00"`.
         system: a member or an ensemble.
         protocol: which data the system's choices saw, a key of `PROTOCOLS`.
-        auc: area under the ROC curve.
-        pauc: the part of it below a false positive rate of 0.1, rescaled by McClish.
+        figures: metric -> its value.
         seed: of the system's members.
     """
 
@@ -79,8 +74,7 @@ class ResultRow:
     machine_id: str
     system: str
     protocol: str
-    auc: float
-    pauc: float
+    figures: Figures
     seed: int = 0
 
 
@@ -123,7 +117,7 @@ def result_rows(system: System, table: ScoreTable) -> list[ResultRow]:
     if not len(table):
         return []
     return [
-        ResultRow(machine_type, machine_id, *system.key, figures["auc"], figures["pauc"], system.seed)
+        ResultRow(machine_type, machine_id, *system.key, figures, system.seed)
         for machine_type, ids in evaluate(table, incomplete="skip").items()
         if machine_type != MEAN
         for machine_id, figures in ids.items()
@@ -136,10 +130,20 @@ def averaged(rows: Sequence[ResultRow]) -> list[ResultRow]:
     found: dict[tuple[str, str, str, str], list[ResultRow]] = {}
     for row in rows:
         found.setdefault((row.machine_type, row.machine_id, row.system, row.protocol), []).append(row)
-    return [
-        ResultRow(*key, fmean(row.auc for row in same), fmean(row.pauc for row in same), same[0].seed)
-        for key, same in found.items()
-    ]
+    return [ResultRow(*key, mean_figures(row.figures for row in same), same[0].seed) for key, same in found.items()]
+
+
+def row_facts(row: ResultRow, subset: str) -> dict[str, Any]:
+    """A row as `results.json` has it: the metrics stand among the rest."""
+    facts = asdict(row)
+    figures, seed = facts.pop("figures"), facts.pop("seed")
+    return {**facts, **figures, "seed": seed, "subset": subset}
+
+
+def _row_of(facts: dict[str, Any]) -> ResultRow:
+    named = {field.name: facts.pop(field.name) for field in fields(ResultRow) if field.name in facts}
+    figures = {name: float(facts.pop(name)) for name in OBJECTIVE}  # every machine with labels has these
+    return ResultRow(**named, figures=figures | {name: float(value) for name, value in facts.items()})
 
 
 def read_results(run: Path) -> Results:
@@ -155,7 +159,7 @@ def read_results(run: Path) -> Results:
         content = json.loads(path.read_text(encoding="utf-8"))
         found: dict[str, list[ResultRow]] = {"development": [], "evaluation": []}
         for row in content["rows"]:
-            found[row.pop("subset")].append(ResultRow(**row))
+            found[row.pop("subset")].append(_row_of(row))
         headline = content["headline"]
         return Results(
             headline=(headline["system"], headline["protocol"]),

@@ -19,6 +19,7 @@ from auscult.runs.request import plan_for, request_of
 from auscult.runs.results import Results, read_results
 from auscult.runs.stacks import Stacking
 from auscult.runs.store import Store, environment, key_of
+from auscult.scores.metrics import METRICS
 
 READING = "reading files"
 """Label of the progress before there is a plan."""
@@ -142,6 +143,7 @@ def _analysis(done: Run, notes: Sequence[str], pages: Pages | None, advance: OnP
         ],
         "failures": [str(failure) for failure in done.failures],
         "notes": list(notes),
+        "metrics": list(METRICS),
         "pages": pages is not None,
         "auscult": __version__,
         "libraries": environment(),

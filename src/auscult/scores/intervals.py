@@ -1,41 +1,34 @@
-"""Bootstrap confidence intervals of AUC and pAUC over clips, for all systems on the same resamples.
+"""Bootstrap confidence intervals of every metric over clips, for all systems on the same resamples.
 
 References:
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993: the percentile interval.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, TypedDict, TypeVar
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auscult.errors import ScoreError
-from auscult.scores.ensemble.areas import mcclish
-from auscult.scores.metrics import MAX_FPR, MEAN, incomplete_ids, sort_machine_types
+from auscult.scores.areas import Floats
+from auscult.scores.metrics import MEAN, METRICS, columns_of, incomplete_ids, many, sort_machine_types
 from auscult.scores.table import ScoreTable
 
-Floats = NDArray[np.float64]
+Interval = Mapping[str, tuple[float, float]]
+"""Metric -> lower and upper bound, fractions of 1."""
 
 System = TypeVar("System", bound=Hashable)
-
-
-class Interval(TypedDict):
-    """Lower and upper bounds of AUC and of pAUC, fractions of 1."""
-
-    auc: tuple[float, float]
-    pauc: tuple[float, float]
 
 
 def bootstrap(
     tables: Mapping[System, ScoreTable], *, replicates: int = 1000, seed: int = 0, level: float = 0.95
 ) -> dict[System, dict[str, Any]]:
-    """How far AUC and pAUC would move with other test clips of the same machines.
+    """How far the metrics would move with other test clips of the same machines.
 
-    Clips are drawn with replacement within the normal and within the anomalous clips of each machine id; the bounds are
-    percentiles over the replicates. Systems that scored the same clips of a machine get the same draws, which depend on
-    nothing but the seed, the machine's name and its clips. The machines themselves are not drawn: an interval does not
-    say how a system would do on other machines.
+    Clips are drawn with replacement within the normal and within the anomalous clips of each machine id and domain; the
+    bounds are percentiles over the replicates. Systems that scored the same clips of a machine get the same draws,
+    which depend on nothing but the seed, the machine's name and its clips. The machines themselves are not drawn: an
+    interval does not say how a system would do on other machines.
 
     Args:
         tables: system -> scores of labelled clips.
@@ -44,7 +37,8 @@ def bootstrap(
         level: the share of replicates between the bounds.
 
     Returns:
-        System -> what `metrics.evaluate(table, incomplete="skip")` gives, with an `Interval` in place of `Figures`.
+        System -> what `metrics.evaluate(table, incomplete="skip")` gives, with an `Interval` in place of `Figures`; a
+        metric that is not defined in every replicate is left out.
 
     Raises:
         ScoreError: if there is no replicate, or the level is not between 0 and 1.
@@ -68,18 +62,25 @@ def _intervals(table: ScoreTable, draws: "_Draws", tails: Sequence[float]) -> di
             if (machine_type, machine_id) not in missing
         }
         if figures:
-            type_means.append(np.mean(list(figures.values()), axis=0))
-            result[machine_type] = {machine_id: _interval(both, tails) for machine_id, both in figures.items()}
+            type_means.append(_mean(figures.values()))
+            result[machine_type] = {machine_id: _interval(found, tails) for machine_id, found in figures.items()}
             result[machine_type][MEAN] = _interval(type_means[-1], tails)
     if type_means:
-        result[MEAN] = _interval(np.mean(type_means, axis=0), tails)
+        result[MEAN] = _interval(_mean(type_means), tails)
     return result
 
 
-def _interval(figures: Floats, tails: Sequence[float]) -> Interval:
-    """Bounds of AUC and pAUC `[2, R]`."""
-    (auc_low, auc_high), (pauc_low, pauc_high) = np.quantile(figures, tails, axis=1).T.tolist()
-    return {"auc": (auc_low, auc_high), "pauc": (pauc_low, pauc_high)}
+def _mean(figures: Iterable[Mapping[str, Floats]]) -> dict[str, Floats]:
+    """The mean of each metric `[R]` over where it is defined."""
+    rows = list(figures)
+    defined = {name: [row[name] for row in rows if name in row] for name in METRICS}
+    return {name: np.mean(values, axis=0) for name, values in defined.items() if values}
+
+
+def _interval(figures: Mapping[str, Floats], tails: Sequence[float]) -> dict[str, tuple[float, float]]:
+    """Bounds of each metric `[R]`."""
+    bounds = {name: np.quantile(values, tails).tolist() for name, values in figures.items()}
+    return {name: (low, high) for name, (low, high) in bounds.items()}
 
 
 class _Draws:
@@ -93,60 +94,27 @@ class _Draws:
     def __init__(self, replicates: int, seed: int) -> None:
         self.replicates = replicates
         self.seed = seed
-        self._kept: dict[tuple[str, str], tuple[tuple[tuple[str, str | None], ...], tuple[Floats, Floats]]] = {}
+        self._kept: dict[tuple[str, str], tuple[tuple[tuple[str, str], ...], Floats]] = {}
 
-    def figures(self, machine_type: str, machine_id: str, table: ScoreTable) -> Floats:
-        """AUC and pAUC `[2, R]` of the clips of one machine."""
-        normals, anomalies = self._counts(machine_type, machine_id, table)
-        anomaly = np.array([row.label == "anomaly" for row in table])
-        return resampled(table.scores[~anomaly], table.scores[anomaly], normals, anomalies)
+    def figures(self, machine_type: str, machine_id: str, table: ScoreTable) -> dict[str, Floats]:
+        """Metric -> values `[R]` for the clips of one machine; a metric that any replicate leaves open is left out."""
+        labels, domains, scores = columns_of(table)
+        found = many(METRICS, labels, domains, scores[None], counts=self._counts(machine_type, machine_id, table))
+        return {name: values for name, values in found.items() if np.isfinite(values).all()}
 
-    def _counts(self, machine_type: str, machine_id: str, table: ScoreTable) -> tuple[Floats, Floats]:
-        """Counts of the normal clips and of the anomalous clips, `[n, R]` each."""
-        clips = tuple((row.file, row.label) for row in table)
+    def _counts(self, machine_type: str, machine_id: str, table: ScoreTable) -> Floats:
+        """Counts of the clips `[C, R]`."""
+        clips = tuple((row.file, f"{row.label}/{row.domain or ''}") for row in table)
         kept = self._kept.get((machine_type, machine_id))
         if kept is None or kept[0] != clips:
             rng = np.random.default_rng([self.seed, *f"{machine_type}/{machine_id}".encode()])
-            labels = [label for _, label in clips]
-            counts = [self._draw(rng, labels.count(label)) for label in ("normal", "anomaly")]
-            kept = self._kept[machine_type, machine_id] = clips, (counts[0], counts[1])
+            kinds = np.array([kind for _, kind in clips])
+            counts = np.empty((len(clips), self.replicates))
+            for kind in sorted({*kinds.tolist()}, reverse=True):  # normal clips first
+                counts[kinds == kind] = self._draw(rng, int(np.count_nonzero(kinds == kind)))
+            kept = self._kept[machine_type, machine_id] = clips, counts
         return kept[1]
 
     def _draw(self, rng: np.random.Generator, n_clips: int) -> Floats:
         counts = rng.multinomial(n_clips, np.full(n_clips, 1 / n_clips), size=self.replicates)
         return np.ascontiguousarray(counts.T, dtype=np.float64)
-
-
-def resampled(
-    normal_scores: Floats, anomaly_scores: Floats, normals: Floats, anomalies: Floats, *, max_fpr: float = MAX_FPR
-) -> Floats:
-    """AUC and pAUC `[2, R]` where each clip counts several times, as if it stood there as often.
-
-    Args:
-        normal_scores: `[n]`.
-        anomaly_scores: `[m]`.
-        normals: how often each normal clip counts in each replicate `[n, R]`; each column has the same sum.
-        anomalies: the same for the anomalies `[m, R]`.
-        max_fpr: the false positive rate up to which pAUC looks.
-    """
-    n_normals, n_anomalies = normals[:, 0].sum(), anomalies[:, 0].sum()
-    # Thresholds fall from normal score to normal score; normals of one score are one step.
-    levels, level = np.unique(-normal_scores, return_inverse=True)
-    width = np.zeros((len(levels), normals.shape[1]))
-    if len(levels) == len(normal_scores):
-        width[level] = normals
-    else:
-        np.add.at(width, level, normals)
-    descending = np.argsort(-anomaly_scores, kind="stable")
-    found = np.zeros((len(anomalies) + 1, anomalies.shape[1]))
-    np.cumsum(anomalies[descending], axis=0, out=found[1:])
-    above = found[np.searchsorted(-anomaly_scores[descending], levels, side="left")]
-    height = found[np.searchsorted(-anomaly_scores[descending], levels, side="right")] - above
-    auc = np.einsum("ij,ij->j", width, above + height / 2) / (n_normals * n_anomalies)
-    false = np.cumsum(width, axis=0) - width
-    limit = max_fpr * n_normals
-    top = np.count_nonzero(false.min(axis=1) < limit)  # below, no replicate is inside the limit
-    width, above, height = width[:top], above[:top], height[:top]
-    inside = np.clip(limit - false[:top], 0, width)
-    below = inside * (above + height * inside / (2 * np.maximum(width, 1)))
-    return np.stack([auc, mcclish(below.sum(axis=0) / (n_normals * n_anomalies), max_fpr)])

@@ -1,33 +1,37 @@
-"""How well scores tell anomalies from normal clips: AUC and pAUC per machine, then their means.
+"""How well scores tell anomalies from normal clips: metrics by name, per machine, then their means.
 
 Conventions:
     Labels `[C]` are 1 (or True) for an anomaly and 0 for a normal clip. Scores `[C]` are higher for the more abnormal
-    clip. AUC and pAUC are fractions of 1, computed per machine id, averaged over the ids of a machine type, then over
+    clip. Metrics are fractions of 1, computed per machine id, averaged over the ids of a machine type, then over
     the types; scores of different machines are never pooled, because nothing makes them comparable.
 
 References:
-    Koizumi et al., DCASE 2020 Task 2, arXiv:2006.05822; McClish, Analyzing a portion of the ROC curve, 1989.
+    Koizumi et al., DCASE 2020 Task 2, arXiv:2006.05822.
 """
 
-from collections.abc import Iterable
-from typing import Any, Literal, TypedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from auscult.clips import MACHINE_TYPES
 from auscult.errors import ScoreError
+from auscult.scores.areas import MAX_FPR, Floats, areas, resampled
 from auscult.scores.table import ScoreTable
 
-MAX_FPR = 0.1
 MEAN = "mean"
 
+Figures = Mapping[str, float]
+"""Metric, a key of `METRICS` -> its value, a fraction of 1; a metric that is not defined there is missing."""
 
-class Figures(TypedDict):
-    """AUC and pAUC, fractions of 1."""
+Labels = NDArray[np.bool_]
+"""Which clips are anomalies `[C]`; there are clips of both kinds."""
 
-    auc: float
-    pauc: float
+Domains = NDArray[np.str_] | None
+"""Domain of each clip `[C]`, empty where it has none; `None` where no clip has one."""
 
 
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
@@ -43,9 +47,8 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
     >>> auc([0, 0, 1, 1], [0.1, 0.3, 0.2, 0.4])
     0.75
     """
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(*validate(labels, scores)))
+    truth, values = validate(labels, scores)
+    return float(areas(values[None], truth)[0][0])
 
 
 def pauc(labels: ArrayLike, scores: ArrayLike, *, max_fpr: float = MAX_FPR) -> float:
@@ -59,15 +62,16 @@ def pauc(labels: ArrayLike, scores: ArrayLike, *, max_fpr: float = MAX_FPR) -> f
     Raises:
         ScoreError: as `auc`, and if `max_fpr` is out of range.
     """
-    from sklearn.metrics import roc_auc_score
-
     if not 0 < max_fpr <= 1:
         raise ScoreError(f"max_fpr is {max_fpr}; it must be above 0 and at most 1")
-    return float(roc_auc_score(*validate(labels, scores), max_fpr=max_fpr))
+    truth, values = validate(labels, scores)
+    return float(areas(values[None], truth, max_fpr=max_fpr)[1][0])
 
 
-def roc(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def roc(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
     """Corners of the ROC curve, from (0, 0) to (1, 1): false positive rates and true positive rates.
+
+    What lies on a straight line between two corners is none.
 
     Args:
         labels: `[C]`, 1 for an anomaly.
@@ -76,13 +80,96 @@ def roc(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.float64], NDAr
     Raises:
         ScoreError: as `auc`.
     """
-    from sklearn.metrics import roc_curve
+    truth, values = validate(labels, scores)
+    order = np.argsort(-values, kind="stable")
+    last = np.append(np.diff(values[order]) != 0, True)  # the last clip of each score
+    true, false = (np.append(0, np.cumsum(kind[order])[last]) for kind in (truth, ~truth))
+    turns = np.diff(true)[:-1] * np.diff(false)[1:] != np.diff(true)[1:] * np.diff(false)[:-1]
+    kept = np.concatenate([[True], turns, [True]])
+    return false[kept] / false[-1], true[kept] / true[-1]
 
-    false_positive_rates, true_positive_rates, _ = roc_curve(*validate(labels, scores))
-    return np.asarray(false_positive_rates, np.float64), np.asarray(true_positive_rates, np.float64)
+
+def _areas(labels: Labels, _: Domains, scores: Floats, counts: Floats | None) -> dict[str, Floats]:
+    """AUC and pAUC in one go; see `Metric.fast`."""
+    both = areas(scores, labels) if counts is None else resampled(scores[0], labels, counts)
+    return dict(zip(("auc", "pauc"), both, strict=True))
 
 
-def validate(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """How well the scores of one machine tell its anomalies from its normal clips; higher is better.
+
+    Attributes:
+        title: heading of its columns, for instance `"AUC"`.
+        description: what it is, a few words, as a report says beneath its tables.
+        function: labels, domains, scores `[C]` -> a fraction of 1, or `None` where it is not defined.
+        fast: the same for many at once: labels, domains, scores `[W, C]`, and none or counts `[C, R]` with which the
+            clips of the only row of scores count -> values `[W]` or `[R]` by name, NaN where there is none; those of
+            other metrics that come with them, too. Without it, `function` is called one by one.
+    """
+
+    title: str
+    description: str
+    function: Callable[[Labels, Domains, Floats], float | None]
+    fast: Callable[[Labels, Domains, Floats, Floats | None], Mapping[str, Floats]] | None = None
+
+
+METRICS: dict[str, Metric] = {
+    "auc": Metric("AUC", "area under the ROC curve", lambda labels, _, scores: auc(labels, scores), _areas),
+    "pauc": Metric(
+        "pAUC",
+        "the part of it below a false positive rate of 0.1, rescaled by McClish",
+        lambda labels, _, scores: pauc(labels, scores),
+        _areas,
+    ),
+}
+"""Metrics by name, in the order of their columns: all that tables, results, intervals and effects show."""
+
+OBJECTIVE = ("auc", "pauc")
+"""The metrics whose mean, averaged over machine ids, the choices of members and weights maximise: the report's mAUC."""
+
+
+def many(
+    names: Iterable[str], labels: Labels, domains: Domains, scores: Floats, *, counts: Floats | None = None
+) -> dict[str, Floats]:
+    """Some metrics of many score vectors at once, or of one with clips that count several times.
+
+    Args:
+        names: keys of `METRICS`.
+        labels: `[C]`.
+        domains: `[C]`, or `None`.
+        scores: `[W, C]`, finite; one row where counts are given.
+        counts: how often each clip counts in each replicate `[C, R]`, whole numbers.
+
+    Returns:
+        Name -> values `[W]`, or `[R]`; NaN where the metric is not defined.
+    """
+    found: dict[str, Floats] = {}
+    wanted = list(names)
+    for name in wanted:
+        metric = METRICS[name]
+        if name not in found and metric.fast is not None:
+            found.update(metric.fast(labels, domains, scores, counts))
+        elif name not in found:
+            cases = _cases(labels, domains, scores, counts)
+            values = [metric.function(*case) for case in cases]
+            found[name] = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    return {name: found[name] for name in wanted}
+
+
+def _cases(
+    labels: Labels, domains: Domains, scores: Floats, counts: Floats | None
+) -> Iterable[tuple[Labels, Domains, Floats]]:
+    """What a metric's function is called with, one by one."""
+    if counts is None:
+        yield from ((labels, domains, row) for row in scores)
+        return
+    for column in counts.T:
+        places = np.repeat(np.arange(len(labels)), column.astype(np.int64))
+        yield labels[places], None if domains is None else domains[places], scores[0][places]
+
+
+def validate(labels: ArrayLike, scores: ArrayLike) -> tuple[Labels, Floats]:
     """Labels and scores `[C]` as arrays, fit for a metric.
 
     Raises:
@@ -98,11 +185,11 @@ def validate(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], N
     anomalies = int(np.count_nonzero(truth))
     if anomalies in (0, len(truth)):
         raise ScoreError(f"{len(truth) - anomalies} normal and {anomalies} anomalous clips; a metric needs both")
-    return truth.astype(np.int64), values
+    return truth.astype(np.bool_), values
 
 
 def evaluate(table: ScoreTable, *, incomplete: Literal["error", "skip"] = "error") -> dict[str, Any]:
-    """AUC and pAUC per machine id, their means per machine type, and the mean over types.
+    """Every metric per machine id, its means per machine type, and the mean over types.
 
     Args:
         table: scores of labelled clips.
@@ -155,13 +242,16 @@ def incomplete_ids(table: ScoreTable) -> dict[tuple[str, str], str]:
     return missing
 
 
-def mean_figures(figures: Iterable[Figures]) -> Figures:
-    """The plain mean of AUCs and of pAUCs."""
+def mean_figures(figures: Iterable[Figures]) -> dict[str, float]:
+    """The plain mean of each metric over where it is defined."""
     rows = list(figures)
-    return {
-        "auc": float(np.mean([row["auc"] for row in rows])),
-        "pauc": float(np.mean([row["pauc"] for row in rows])),
-    }
+    return {name: float(np.mean([row[name] for row in rows if name in row])) for name in dict.fromkeys(chain(*rows))}
+
+
+def shown_metrics(figures: Iterable[Figures | None]) -> dict[str, Metric]:
+    """The metrics that are defined anywhere among some figures: the columns of their table, in order."""
+    there = {name for row in figures if row is not None for name in row}
+    return {name: metric for name, metric in METRICS.items() if name in there}
 
 
 def sort_machine_types(machine_types: Iterable[str]) -> list[str]:
@@ -174,6 +264,14 @@ def sort_machine_types(machine_types: Iterable[str]) -> list[str]:
     return sorted(set(machine_types), key=lambda name: (order.get(name, len(order)), name))
 
 
-def _figures(table: ScoreTable) -> Figures:
-    labels = [row.label == "anomaly" for row in table]
-    return {"auc": auc(labels, table.scores), "pauc": pauc(labels, table.scores)}
+def columns_of(table: ScoreTable) -> tuple[Labels, Domains, Floats]:
+    """Labels, domains and scores of a table of labelled clips."""
+    domains = [row.domain or "" for row in table]
+    labels = np.array([row.label == "anomaly" for row in table], dtype=np.bool_)
+    return labels, np.array(domains) if any(domains) else None, table.scores
+
+
+def _figures(table: ScoreTable) -> dict[str, float]:
+    columns = columns_of(table)
+    values = {name: metric.function(*columns) for name, metric in METRICS.items()}
+    return {name: float(value) for name, value in values.items() if value is not None}

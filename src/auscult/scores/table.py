@@ -14,17 +14,20 @@ from auscult.errors import ScoreError
 from auscult.files import replacing
 
 COLUMNS = ("machine_type", "machine_id", "file", "label", "score")
+DOMAIN = "domain"
+"""A further column, which is there where a clip has a domain."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class ScoreRow:
-    """The score of one clip; `label` is empty where it is unknown."""
+    """The score of one clip; `label` and `domain` are none where they are unknown."""
 
     machine_type: str
     machine_id: str
     file: str
     label: Label | None
     score: float
+    domain: str | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -65,15 +68,6 @@ class ScoreTable:
         """Scores `[C]` in the order of the rows."""
         return np.array([row.score for row in self.rows], dtype=np.float64)
 
-    def with_scores(self, scores: NDArray[np.float64]) -> "ScoreTable":
-        """The same clips with other scores `[C]`."""
-        if scores.shape != (len(self),):
-            raise ScoreError(f"{len(self)} clips were given scores of shape {scores.shape}; give one score per clip")
-        return ScoreTable(
-            ScoreRow(row.machine_type, row.machine_id, row.file, row.label, float(score))
-            for row, score in zip(self.rows, scores, strict=True)
-        )
-
     def groups(self) -> "dict[str, dict[str, ScoreTable]]":
         """Machine type -> machine id -> the rows of that machine."""
         grouped: dict[str, dict[str, list[ScoreRow]]] = {}
@@ -85,9 +79,11 @@ class ScoreTable:
         """Write as CSV, floats in full precision (`repr`), to a temporary name that is then renamed."""
         with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
+            domains = any(row.domain for row in self.rows)
+            writer.writerow([*COLUMNS, DOMAIN] if domains else COLUMNS)
             for row in self.rows:
-                writer.writerow([row.machine_type, row.machine_id, row.file, row.label or "", repr(row.score)])
+                fields = [*row.key, row.label or "", repr(row.score)]
+                writer.writerow([*fields, row.domain or ""] if domains else fields)
 
     @classmethod
     def read(cls, path: Path) -> "ScoreTable":
@@ -99,7 +95,7 @@ class ScoreTable:
         try:
             with path.open(newline="", encoding="utf-8") as file:
                 reader = csv.DictReader(file)
-                if tuple(reader.fieldnames or ()) != COLUMNS:
+                if tuple(reader.fieldnames or ()) not in (COLUMNS, (*COLUMNS, DOMAIN)):
                     raise ScoreError(f"{path} has the columns {reader.fieldnames}; a score table has {list(COLUMNS)}")
                 return cls(_row(path, number, fields) for number, fields in enumerate(reader, start=2))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -114,7 +110,9 @@ def _row(path: Path, number: int, fields: dict[str, str]) -> ScoreRow:
         score = float(fields["score"])
     except (TypeError, ValueError):
         raise ScoreError(f"{path}, line {number}: the score is {fields['score']!r}; it must be a number") from None
-    return ScoreRow(fields["machine_type"], fields["machine_id"], fields["file"], label, score)
+    return ScoreRow(
+        fields["machine_type"], fields["machine_id"], fields["file"], label, score, fields.get(DOMAIN) or None
+    )
 
 
 def _name(row: ScoreRow) -> str:

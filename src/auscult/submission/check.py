@@ -243,3 +243,5 @@ def _check_metadata(folder: Path, found: list[Path]) -> tuple[list[str], list[Su
         return unfilled(found[0].read_text(encoding="utf-8")), problems
     except (OSError, UnicodeDecodeError) as error:
         return [], [*problems, SubmissionProblem(found[0], None, f"cannot be read: {error}")]
+    except ScoreError as error:
+        return [], [*problems, SubmissionProblem(found[0], None, str(error))]

@@ -6,7 +6,7 @@ The field names are those of the challenge's template, as published submissions 
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,9 +140,33 @@ def metadata_text(run: FinishedRun, choice: SubmittedSystem, identity: Identity)
 
 
 def unfilled(text: str) -> list[str]:
-    """The fields of a metadata file that still hold a placeholder, in order."""
-    fields = re.findall(rf'^[ -]*(\w+): "?(?:{PLACEHOLDER}|{PLACEHOLDER_LABEL})"?\s*(?:#|$)', text, re.MULTILINE)
-    return list(dict.fromkeys(fields))
+    """The fields of a metadata file that still hold a placeholder, in order.
+
+    Raises:
+        ScoreError: if it is no YAML; the message is of one line.
+    """
+    import yaml
+
+    try:
+        return list(dict.fromkeys(_placeholders("", yaml.safe_load(text))))
+    except yaml.YAMLError as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        where = "" if mark is None else f" in line {mark.line + 1}"
+        raise ScoreError(
+            f"is no valid YAML{where} ({problem or 'a sign that YAML does not allow'}); mend it"
+        ) from error
+
+
+def _placeholders(name: str, value: object) -> Iterator[str]:
+    """The name of each field below a value that holds a placeholder."""
+    if value in (PLACEHOLDER, PLACEHOLDER_LABEL):
+        yield name
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _placeholders(str(key), item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _placeholders(name, item)
 
 
 def _submission(run: FinishedRun, choice: SubmittedSystem, identity: Identity) -> dict[str, Any]:

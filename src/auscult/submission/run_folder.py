@@ -1,8 +1,9 @@
 """What a submission takes from a finished run: its systems' evaluation scores, figures, members and recipe."""
 
 import json
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -186,25 +187,16 @@ def read_model_head(path: Path) -> ModelFile:
     Raises:
         ModelError: if it is no model that auscult saved.
     """
+    from safetensors import SafetensorError, safe_open
+
     try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > path.stat().st_size:
-                raise ValueError("its head is cut off")
-            head: dict[str, Any] = json.loads(file.read(length))
-        facts = json.loads(head.pop("__metadata__")["auscult"])
-        sizes = {name: _product(tensor["shape"]) for name, tensor in head.items()}
+        with safe_open(path, framework="np") as file:
+            facts = json.loads(file.metadata()["auscult"])
+            sizes = {name: math.prod(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         trained = sum(size for name, size in sizes.items() if name.rpartition(".")[2] in ("weight", "bias"))
         return ModelFile(facts["family"], facts["arguments"], trained or sum(sizes.values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ModelError(f"{path} cannot be read as a model ({error}); give a file that auscult saved") from error
-
-
-def _product(numbers: Iterable[int]) -> int:
-    result = 1
-    for number in numbers:
-        result *= number
-    return result
 
 
 def _score_files(folder: Path) -> dict[str, dict[str, dict[str, Path]]]:
@@ -229,9 +221,7 @@ def _first_seed(results: Results) -> int:
 def _development_mean(results: Results, machine_type: str, system: str, protocol: str) -> Figures | None:
     """Of the first seed, whose scores are submitted."""
     wanted = _first_seed(results), machine_type, system, protocol
-    figures: list[Figures] = [
-        {"auc": row.auc, "pauc": row.pauc}
-        for row in results.development
-        if (row.seed, row.machine_type, row.system, row.protocol) == wanted
+    figures = [
+        row.figures for row in results.development if (row.seed, row.machine_type, row.system, row.protocol) == wanted
     ]
     return mean_figures(figures) if figures else None

@@ -1,11 +1,10 @@
 """Writing a submission folder: whole or not at all, and never over anything but a submission."""
 
 import csv
-import tempfile
 from pathlib import Path
 
 from auscult.errors import RunError, ScoreError
-from auscult.files import saving
+from auscult.files import saving, whole_folder
 from auscult.scores.table import ScoreTable
 from auscult.submission.metadata import METADATA_SUFFIX
 from auscult.submission.read import SCORE_FILE
@@ -37,24 +36,13 @@ def write_submission(table: ScoreTable, metadata: str, *, label: str, out: Path,
             if not SCORE_FILE.fullmatch(name):
                 raise ScoreError(f"{machine_type} {machine_id} has no name in the challenge, where ids are id_<nn>")
             names[name] = rows
-    target = out.resolve()
     with saving(out):
         _require_free(out, force=force)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
-            fresh, old = Path(temporary) / "fresh", Path(temporary) / "old"
-            fresh.mkdir()
+        with whole_folder(out) as fresh:
             for name, rows in names.items():
                 _write_scores(fresh / name, rows)
             (fresh / f"{label}{METADATA_SUFFIX}").write_text(metadata, encoding="utf-8")
             _require_free(out, force=force)
-            if target.exists():
-                target.rename(old)
-            try:
-                fresh.rename(target)
-            finally:
-                if old.exists() and not target.exists():
-                    old.rename(target)
     return [out / name for name in (*names, f"{label}{METADATA_SUFFIX}")]
 
 

@@ -1,6 +1,6 @@
 """Tables on the terminal: results, levels of denoisers, recipes."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,15 +9,16 @@ if TYPE_CHECKING:
     from auscult.denoising.levels import Levels
     from auscult.recipe import Recipe
     from auscult.runs.results import ResultRow
+    from auscult.scores.metrics import Figures
 
-SYSTEMS = 6
-"""More columns than this do not fit 80 characters."""
+FIGURES = 12
+"""More figures than this do not fit 80 characters: six systems of two metrics."""
 
 
 def results_tables(
     rows: "Sequence[ResultRow]", headline: tuple[str, str], title: str, *, inside: Collection[str] = ()
 ) -> "list[Table]":
-    """AUC and pAUC in percent: a table of all machines, or, where there are several protocols, one of means for each.
+    """The metrics in percent: a table of all machines, or, where there are several protocols, one of means for each.
 
     Args:
         rows: one per machine, system and protocol; the mean over seeds.
@@ -25,32 +26,33 @@ def results_tables(
         title: of the tables.
         inside: members of ensembles, which are left out where there are too many systems; of the others as many as fit.
     """
+    from auscult.scores.metrics import shown_metrics
+
     names = list(dict.fromkeys(row.system for row in rows))
-    if len(names) > SYSTEMS:
+    metrics = list(shown_metrics(row.figures for row in rows))
+    if len(names) > (systems := max(1, FIGURES // max(len(metrics), 1))):
         names = [name for name in names if name not in inside]
         combined = {row.system for row in rows if row.protocol != "none"}
-        alone = [name for name in names if name not in combined][: max(0, SYSTEMS - len(combined))]
+        alone = [name for name in names if name not in combined][: max(0, systems - len(combined))]
         names = [name for name in names if name in combined or name in alone]
         rows = [row for row in rows if row.system in names]
     protocols = list(dict.fromkeys(row.protocol for row in rows if row.protocol != "none"))
     if len(protocols) < 2:
-        return [_table(rows, names, title, every_id=True)]
+        return [_table(rows, names, metrics, title, every_id=True)]
     protocols.sort(key=lambda protocol: protocol == headline[1])
-    return [
-        _table(
-            [row for row in rows if row.protocol in ("none", one)], names, f"{title}, protocol {one}", every_id=False
-        )
-        for one in protocols
-    ]
+    shown = {one: [row for row in rows if row.protocol in ("none", one)] for one in protocols}
+    return [_table(some, names, metrics, f"{title}, protocol {one}", every_id=False) for one, some in shown.items()]
 
 
-def _table(rows: "Sequence[ResultRow]", systems: Sequence[str], title: str, *, every_id: bool) -> "Table":
+def _table(
+    rows: "Sequence[ResultRow]", systems: Sequence[str], metrics: Sequence[str], title: str, *, every_id: bool
+) -> "Table":
     """A row per machine, if it is asked for, and per type; a column per system; means over ids and over types."""
     from rich.text import Text
 
     from auscult.scores.metrics import MEAN, mean_figures, sort_machine_types
 
-    cells = {(row.machine_type, row.machine_id, row.system): row for row in rows}
+    cells = {(row.machine_type, row.machine_id, row.system): row.figures for row in rows}
     table = _grid(title, systems, ids=every_id)
     types = sort_machine_types(row.machine_type for row in rows)
     means: dict[tuple[str, str], Any] = {}
@@ -59,20 +61,22 @@ def _table(rows: "Sequence[ResultRow]", systems: Sequence[str], title: str, *, e
         for machine_id in sorted({row.machine_id for row in rows if row.machine_type == machine_type}):
             if every_id:
                 found = [cells.get((machine_type, machine_id, system)) for system in systems]
-                table.add_row(name, Text(machine_id), *(_cell(row.auc, row.pauc) if row else "-" for row in found))
+                table.add_row(name, Text(machine_id), *(_cell(figures, metrics) for figures in found))
                 name = Text()
         for system in systems:
             mine = [row for row in rows if (row.machine_type, row.system) == (machine_type, system)]
             if mine:
-                means[machine_type, system] = mean_figures({"auc": row.auc, "pauc": row.pauc} for row in mine)
+                means[machine_type, system] = mean_figures(row.figures for row in mine)
         style = "bold" if every_id else None
         heads = [name, MEAN] if every_id else [name]
-        table.add_row(*heads, *_mean_cells(means, machine_type, systems), style=style, end_section=every_id)
+        mean_cells = [_cell(means.get((machine_type, system)), metrics) for system in systems]
+        table.add_row(*heads, *mean_cells, style=style, end_section=every_id)
     if len(types) > 1:
         for system in systems:
             if all((kind, system) in means for kind in types):
                 means[MEAN, system] = mean_figures(means[kind, system] for kind in types)
-        table.add_row(*([MEAN, ""] if every_id else [MEAN]), *_mean_cells(means, MEAN, systems), style="bold")
+        mean_cells = [_cell(means.get((MEAN, system)), metrics) for system in systems]
+        table.add_row(*([MEAN, ""] if every_id else [MEAN]), *mean_cells, style="bold")
     return table
 
 
@@ -92,17 +96,18 @@ def figures_table(figures: dict[str, Any], title: str) -> "Table":
     """What `auscult.scores.metrics.evaluate` gives, as a table in percent."""
     from rich.text import Text
 
-    from auscult.scores.metrics import MEAN
+    from auscult.scores.metrics import MEAN, shown_metrics
 
-    table = _grid(title, ["AUC / pAUC"])
+    metrics = shown_metrics([figures[MEAN]])
+    table = _grid(title, [" / ".join(metric.title for metric in metrics.values())])
     for machine_type, ids in figures.items():
         if machine_type == MEAN:
-            table.add_row(MEAN, "", _exact(**ids), style="bold")
+            table.add_row(MEAN, "", _exact(ids, metrics), style="bold")
             continue
         for machine_id, values in ids.items():
             last = machine_id == MEAN
             names = Text(machine_type), Text(machine_id)
-            table.add_row(*names, _exact(**values), style="bold" if last else None, end_section=last)
+            table.add_row(*names, _exact(values, metrics), style="bold" if last else None, end_section=last)
     return table
 
 
@@ -132,18 +137,19 @@ def _grid(title: str, columns: Sequence[str], *, ids: bool = True) -> "Table":
     return table
 
 
-def _cell(auc: float, pauc: float) -> str:
-    return f"{_percent(auc)} {_percent(pauc):>4}"
+def _cell(figures: "Figures | None", metrics: Sequence[str]) -> str:
+    if figures is None:
+        return "-"
+    first, *others = (_percent(figures.get(metric)) for metric in metrics)
+    return " ".join([first, *(f"{text:>4}" for text in others)])
 
 
-def _exact(auc: float, pauc: float) -> str:
-    return f"{100 * auc:.2f} / {100 * pauc:.2f}"
+def _exact(figures: "Figures", metrics: Iterable[str]) -> str:
+    return " / ".join(f"{100 * figures[name]:.2f}" if name in figures else "-" for name in metrics)
 
 
-def _percent(fraction: float) -> str:
+def _percent(fraction: float | None) -> str:
     """At most four characters, as a table of six systems demands."""
+    if fraction is None:
+        return "-"
     return "100" if fraction >= 0.9995 else f"{100 * fraction:.1f}"
-
-
-def _mean_cells(means: dict[tuple[str, str], Any], kind: str, systems: Sequence[str]) -> list[str]:
-    return [_cell(**means[kind, system]) if (kind, system) in means else "-" for system in systems]

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from auscult.datasets.factory.clean_sounds import clean_sound
 from auscult.datasets.factory.hall import Hall
 from auscult.datasets.factory.sounds import SAMPLE_RATE, Signal
 from auscult.errors import DatasetError
+from auscult.files import whole_folder
 
 VERSION = 1
 """Of the sounds; other versions make other files from the same seed."""
@@ -59,32 +59,17 @@ def write_factory(
         DatasetError: if `out` is not free, an argument is not as above, or writing fails.
     """
     extent, types = _checked(size, seed, snr_db, machine_types)
-    target = out.resolve()
     try:
         _check_free(out, force=force)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
-            fresh = Path(temporary) / "fresh"
+        with whole_folder(out) as fresh:
             _write_sounds(fresh, extent, types, Hall(seed=seed, snr_db=snr_db), progress)
             marker = {"version": VERSION, "size": size, "seed": seed, "snr_db": snr_db, "machine_types": types}
             text = json.dumps({**marker, "extent": asdict(extent)}, indent=2)
             (fresh / MARKER).write_text(text + "\n", encoding="utf-8")
             _check_free(out, force=force)
-            _replace(target, fresh, old=Path(temporary) / "old")
     except OSError as error:
         raise DatasetError(f"cannot write the factory {out}: {error}; what was there is as it was") from error
     return out
-
-
-def _replace(target: Path, fresh: Path, *, old: Path) -> None:
-    """Give the fresh folder the target's name; what had that name becomes `old`, or keeps it if this fails."""
-    if target.exists():
-        target.rename(old)
-    try:
-        fresh.rename(target)
-    finally:
-        if old.exists() and not target.exists():
-            old.rename(target)
 
 
 def _checked(

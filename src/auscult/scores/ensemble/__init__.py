@@ -3,7 +3,6 @@
 from auscult.scores.ensemble.analysis import correlations, member_effects, shares, weight_surface
 from auscult.scores.ensemble.columns import Scores
 from auscult.scores.ensemble.protocols import PROTOCOLS, Choice, Node, combine
-from auscult.scores.ensemble.standard import mean_where_scored, standardise, weighted_mean
 
 __all__ = [
     "PROTOCOLS",
@@ -12,10 +11,7 @@ __all__ = [
     "Scores",
     "combine",
     "correlations",
-    "mean_where_scored",
     "member_effects",
     "shares",
-    "standardise",
     "weight_surface",
-    "weighted_mean",
 ]

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from auscult.errors import ScoreError
-from auscult.scores.ensemble.areas import Floats, areas, both_kinds
+from auscult.scores.areas import Floats, both_kinds
 from auscult.scores.ensemble.columns import Clips, Scores
 from auscult.scores.ensemble.protocols import STEP, Choice, Combiner, Node
 from auscult.scores.ensemble.weights import simplex, uniform
-from auscult.scores.metrics import Figures, mean_figures
+from auscult.scores.metrics import METRICS, many, mean_figures
 
 
 def weight_surface(
@@ -25,8 +25,8 @@ def weight_surface(
         step: of the weights.
 
     Returns:
-        Weights `[W, 3]`, fractions of 1 in the order of the node's members, and `[W]` (AUC + pAUC) / 2 averaged over
-        the development ids.
+        Weights `[W, 3]`, fractions of 1 in the order of the node's members, and `[W]` the mean of
+        `auscult.scores.metrics.OBJECTIVE`, averaged over the development ids.
 
     Raises:
         ScoreError: as `combine`, and if the node has not three members here, or selects.
@@ -46,10 +46,10 @@ def weight_surface(
 
 def member_effects(
     node: Node, leaves: Mapping[str, Scores], protocol: str = "uniform", *, nodes: Sequence[Node] = ()
-) -> dict[str, Figures]:
-    """What each member brings: AUC and pAUC of the ensemble without it, minus those with it.
+) -> dict[str, dict[str, float]]:
+    """What each member brings: the metrics of the ensemble without it, minus those with it.
 
-    A negative figure is what the ensemble loses without the member. Both are means over the development ids.
+    A negative figure is what the ensemble loses without the member. All are means over the development ids.
 
     Args:
         node: the ensemble.
@@ -70,12 +70,12 @@ def member_effects(
         return {}
     there = {*combiner.leaves, *combiner.combine(every, protocol)[0]}
     whole = _figures(combiner, every, protocol)
-    effects: dict[str, Figures] = {}
+    effects: dict[str, dict[str, float]] = {}
     for member in dict.fromkeys(member for one in every for member in one.members if member in there):
         rest = [_without(one, member) for one in every]
         figures = _figures(combiner, [one for one in rest if one.members], protocol) if rest[-1].members else None
         if whole and figures:
-            effects[member] = {"auc": figures["auc"] - whole["auc"], "pauc": figures["pauc"] - whole["pauc"]}
+            effects[member] = {name: figures[name] - whole[name] for name in figures if name in whole}
     return effects
 
 
@@ -83,17 +83,17 @@ def _without(node: Node, member: str) -> Node:
     return replace(node, members=tuple(other for other in node.members if other != member))
 
 
-def _figures(combiner: Combiner, nodes: Sequence[Node], protocol: str) -> Figures | None:
-    """Mean AUC and pAUC of the last node, over the ids that have both among its scored clips."""
+def _figures(combiner: Combiner, nodes: Sequence[Node], protocol: str) -> dict[str, float] | None:
+    """The mean metrics of the last node, over the ids that have both labels among its scored clips."""
     columns, _ = combiner.combine(nodes, protocol)
-    figures: list[Figures] = []
+    figures: list[dict[str, float]] = []
     if nodes[-1].name in columns:
         scores = columns[nodes[-1].name]["development"]
-        for places, anomaly in combiner.clips.judges.values():
-            scored = ~np.isnan(scores[places])
-            if both_kinds(anomaly[scored]):
-                auc, pauc = areas(scores[places][scored][None], anomaly[scored])
-                figures.append({"auc": float(auc[0]), "pauc": float(pauc[0])})
+        for one in combiner.clips.judges.values():
+            judge = one.of(~np.isnan(scores[one.places]))
+            if both_kinds(judge.anomaly):
+                found = many(METRICS, judge.anomaly, judge.domains, scores[judge.places][None])
+                figures.append({name: float(value[0]) for name, value in found.items() if not np.isnan(value[0])})
     return mean_figures(figures) if figures else None
 
 
@@ -155,17 +155,10 @@ def _correlation(scores: Floats) -> Floats:
 
 
 def _spearman(scores: Floats) -> Floats:
-    ranks = _ranks(scores)
+    from scipy.stats import rankdata
+
+    ranks = rankdata(scores, axis=1)  # equal scores share the mean of theirs
     centred = ranks - ranks.mean(axis=1, keepdims=True) if scores.shape[1] else ranks
     norms = np.sqrt(np.square(centred).sum(axis=1, keepdims=True))
     units = np.divide(centred, norms, out=np.full_like(centred, np.nan), where=norms > 0)
     return np.clip(units @ units.T, -1, 1) if scores.shape[1] else np.full((len(scores), len(scores)), np.nan)
-
-
-def _ranks(scores: Floats) -> Floats:
-    """Ranks of each row `[M, C]`; equal scores share the mean of theirs."""
-    ranks = np.empty_like(scores)
-    for row, own in zip(ranks, scores, strict=True):
-        _, place, count = np.unique(own, return_inverse=True, return_counts=True)
-        row[:] = (np.cumsum(count) - (count - 1) / 2)[place]
-    return ranks

@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auscult.errors import ScoreError
-from auscult.scores.ensemble.standard import mean_and_deviation
-from auscult.scores.metrics import incomplete_ids
+from auscult.scores.metrics import Domains, Labels, columns_of, incomplete_ids
 from auscult.scores.table import ScoreRow, ScoreTable
 
 Part = Literal["train", "development", "evaluation"]
-PARTS: tuple[Part, ...] = ("train", "development", "evaluation")
+PARTS: tuple[Part, ...] = get_args(Part)
 
 Columns = Mapping[Part, NDArray[np.float64]]
 """Scores `[C]` of one system for the clips of each part; NaN where it did not score the clip."""
@@ -38,6 +37,19 @@ class Scores:
         return {"train": self.train, "development": self.development, "evaluation": self.evaluation}[part]
 
 
+class Judge(NamedTuple):
+    """Clips of a machine that has metrics: places `[c]` among all, which are anomalies `[c]`, domains `[c]` or none."""
+
+    places: NDArray[np.intp]
+    anomaly: Labels
+    domains: Domains
+
+    def of(self, there: NDArray[np.bool_]) -> "Judge":
+        """Those of its clips that are there, by place among its own `[c]`."""
+        domains = None if self.domains is None else self.domains[there]
+        return Judge(self.places[there], self.anomaly[there], domains)
+
+
 class Clips:
     """All clips that any of some systems scored, part by part.
 
@@ -47,8 +59,7 @@ class Clips:
     Attributes:
         machine_type: of all clips; empty if there is no clip.
         rows: part -> clips `[C]` in the order of score tables; their scores mean nothing.
-        judges: machine id -> places `[c]` of its development clips and which of them are anomalies `[c]`, for the ids
-            that have an AUC.
+        judges: machine id -> its development clips, for the ids that have metrics.
 
     Raises:
         ScoreError: if there are clips of several machine types, or a clip has two labels.
@@ -64,9 +75,10 @@ class Clips:
         development = self.rows["development"]
         without = {machine_id for _, machine_id in incomplete_ids(ScoreTable(development))}
         ids = np.array([row.machine_id for row in development])
-        anomaly = np.array([row.label == "anomaly" for row in development], dtype=np.bool_)
-        self.judges: dict[str, tuple[NDArray[np.intp], NDArray[np.bool_]]] = {
-            machine_id: (np.flatnonzero(ids == machine_id), anomaly[ids == machine_id])
+        labels, domains, _ = columns_of(ScoreTable(development))
+        every = Judge(np.arange(len(development)), labels, domains)
+        self.judges = {
+            machine_id: every.of(ids == machine_id)
             for machine_id in sorted({row.machine_id for row in development} - without)
         }
 
@@ -108,6 +120,17 @@ def scaled(name: str, columns: Columns, by: Part) -> Columns:
         f"{name} has no {'training' if by == 'train' else f'{by} or training'} score to standardise by; give its "
         f"scores of the training clips, or leave it out"
     )
+
+
+def mean_and_deviation(scores: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and population standard deviation of scores `[C]`; of equal scores that score itself and 1.
+
+    >>> mean_and_deviation(np.array([0.1, 0.1, 0.1]))
+    (0.1, 1.0)
+    """
+    if scores.min() == scores.max():  # rounding would leave a deviation that is not quite 0
+        return float(scores[0]), 1.0
+    return float(scores.mean()), float(scores.std()) or 1.0
 
 
 def _union(leaves: Mapping[str, Scores], part: Part) -> tuple[ScoreRow, ...]:

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from auscult.errors import ScoreError, nearest
-from auscult.scores.ensemble.areas import Floats
+from auscult.scores.areas import Floats
 from auscult.scores.ensemble.columns import PARTS, Clips, Columns, Part, Scores, scaled
 from auscult.scores.ensemble.weights import DECIMALS, Counts, Objective, best, simplex, steps_of, uniform, weighted
 
@@ -54,7 +54,7 @@ class Choice:
         protocol: one of `PROTOCOLS`.
         held_out: the machine id that this choice scores and did not see; none if it saw all, or no label.
         weights: member -> weight, of the sum 1, of the members that were selected.
-        mauc: (AUC + pAUC) / 2 averaged over the ids that chose; none where no label was used.
+        mauc: the mean of `metrics.OBJECTIVE`, averaged over the ids that chose; none where no label was used.
     """
 
     machine_type: str
@@ -133,11 +133,11 @@ class Combiner:
             return columns, choices
         development = {name: column["development"].copy() for name, column in columns.items()}
         held_out: list[Choice] = []
-        for machine_id, (places, _) in self.clips.judges.items():
+        for machine_id, judge in self.clips.judges.items():
             fold, chosen = self._run(nodes, protocol, [other for other in judges if other != machine_id], machine_id)
             held_out += chosen
             for name, column in fold.items():
-                development[name][places] = column["development"][places]
+                development[name][judge.places] = column["development"][judge.places]
         return {name: {**column, "development": development[name]} for name, column in columns.items()}, [
             *held_out,
             *choices,

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.scores.ensemble import Choice, Node, Scores
+from auscult.scores.ensemble.columns import mean_and_deviation
 from auscult.scores.ensemble.protocols import Combiner
-from auscult.scores.ensemble.standard import mean_and_deviation
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Weights on the simplex, judged all at once by the mean over machine ids of (AUC + pAUC) / 2."""
+"""Weights on the simplex, judged all at once by the mean over machine ids of what choices maximise."""
 
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.errors import ScoreError
-from auscult.scores.ensemble.areas import Floats, areas, both_kinds
+from auscult.scores.areas import Floats, both_kinds
+from auscult.scores.ensemble.columns import Judge
+from auscult.scores.metrics import OBJECTIVE, many
 
 MAX_VECTORS = 200_000
 """Weight vectors that a search may try: four members in steps of 0.01 are 176,851, five would be 4,598,126."""
@@ -104,16 +106,16 @@ def best(objective: Floats, counts: Counts) -> int:
 
 
 class Objective:
-    """The mean over machine ids of (AUC + pAUC) / 2, of many weight vectors at once.
+    """The mean over machine ids of the mean of `auscult.scores.metrics.OBJECTIVE`, of many weight vectors at once.
 
     What was computed for the same scores of a machine is kept, so that choices that are repeated without one machine
     cost little more than one.
 
     Args:
-        judges: machine id -> places `[c]` of its clips and which of them are anomalies `[c]`.
+        judges: machine id -> its clips.
     """
 
-    def __init__(self, judges: Mapping[str, tuple[NDArray[np.intp], NDArray[np.bool_]]]) -> None:
+    def __init__(self, judges: Mapping[str, Judge]) -> None:
         self.judges = judges
         self._kept: dict[tuple[str, bytes], Floats] = {}
 
@@ -128,25 +130,24 @@ class Objective:
         """
         surfaces = []
         for machine_id in ids:
-            places, anomaly = self.judges[machine_id]
-            scored = ~np.isnan(otherwise[places])
-            if both_kinds(anomaly[scored]):
-                own = places[scored]
-                surfaces.append(self._of_id(machine_id, members[:, own], counts, otherwise[own], anomaly[scored]))
+            judge = self.judges[machine_id]
+            judge = judge.of(~np.isnan(otherwise[judge.places]))
+            if both_kinds(judge.anomaly):
+                own = judge.places
+                surfaces.append(self._of_id(machine_id, members[:, own], counts, otherwise[own], judge))
         return np.mean(surfaces, axis=0) if surfaces else np.full(len(counts), np.nan)
 
-    def _of_id(
-        self, machine_id: str, members: Floats, counts: Counts, otherwise: Floats, anomaly: NDArray[np.bool_]
-    ) -> Floats:
+    def _of_id(self, machine_id: str, members: Floats, counts: Counts, otherwise: Floats, judge: Judge) -> Floats:
         digest = blake2b()
         for array in (members, otherwise, counts):
             digest.update(np.array(array.shape).tobytes() + array.tobytes())
         key = machine_id, digest.digest()
         if key not in self._kept:
-            size = max(1, CHUNK // len(anomaly))
-            chunks = [
-                np.mean(areas(weighted(members, counts[start : start + size], otherwise), anomaly), axis=0)
-                for start in range(0, len(counts), size)
-            ]
+            size = max(1, CHUNK // len(judge.anomaly))
+            chunks = []
+            for start in range(0, len(counts), size):
+                scores = weighted(members, counts[start : start + size], otherwise)
+                found = many(OBJECTIVE, judge.anomaly, judge.domains, scores)
+                chunks.append(np.mean([found[name] for name in OBJECTIVE], axis=0))
             self._kept[key] = np.concatenate(chunks)
         return self._kept[key]

@@ -1,9 +1,16 @@
-"""AUC and pAUC of many score vectors of the same clips at once, equal to those of `auscult.scores.metrics`."""
+"""Areas under ROC curves: of many score vectors of the same clips, or of one with clips that count several times.
+
+References:
+    McClish, Analyzing a portion of the ROC curve, 1989.
+"""
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.scores.metrics import MAX_FPR
+MAX_FPR = 0.1
+"""False positive rate up to which pAUC looks."""
 
 Floats = NDArray[np.float64]
 
@@ -56,15 +63,59 @@ def _with_ties(anomaly: NDArray[np.bool_], is_corner: NDArray[np.bool_], max_fpr
     first = np.concatenate([[0], np.cumsum(np.count_nonzero(is_corner, axis=1))[:-1]])
     true_before, false_before = _before(true, first), _before(false, first)
     width, height = false - false_before, true - true_before
-    inside = np.clip(max_fpr * n_normals - false_before, 0, width)  # of the width, what lies below max_fpr
-    below = inside * (true_before + height * inside / (2 * np.maximum(width, 1)))
+    below = _below(max_fpr * n_normals, false_before, width, true_before, height)
     pairs = n_normals * n_anomalies
     auc = np.add.reduceat(width * (true + true_before), first) / (2 * pairs)
     return auc, np.add.reduceat(below, first) / pairs
 
 
+def resampled(
+    scores: Floats, anomaly: NDArray[np.bool_], counts: Floats, *, max_fpr: float = MAX_FPR
+) -> tuple[Floats, Floats]:
+    """AUC `[R]` and pAUC `[R]` where each clip counts several times, as if it stood there as often.
+
+    Args:
+        scores: `[C]`, finite.
+        anomaly: `[C]`, with clips of both kinds.
+        counts: how often each clip counts in each replicate `[C, R]`; each column has the same number of normals, and
+            the same of anomalies.
+        max_fpr: the false positive rate up to which pAUC looks, in (0, 1].
+    """
+    order = np.argsort(-scores, kind="stable")
+    normals, anomalies = order[~anomaly[order]], order[anomaly[order]]
+    n_normals, n_anomalies = counts[normals, 0].sum(), counts[anomalies, 0].sum()
+    # Thresholds fall from normal score to normal score; normals of one score are one step.
+    levels, first = np.unique(-scores[normals], return_index=True)
+    width = np.add.reduceat(counts[normals], first) if len(levels) < len(normals) else counts[normals]
+    found = np.zeros((len(anomalies) + 1, counts.shape[1]))
+    np.cumsum(counts[anomalies], axis=0, out=found[1:])
+    above = found[np.searchsorted(-scores[anomalies], levels, side="left")]
+    height = found[np.searchsorted(-scores[anomalies], levels, side="right")] - above
+    auc = np.einsum("ij,ij->j", width, above + height / 2) / (n_normals * n_anomalies)
+    false = np.cumsum(width, axis=0) - width
+    limit = max_fpr * n_normals
+    top = np.count_nonzero(false.min(axis=1) < limit)  # below, no replicate is inside the limit
+    below = _below(limit, false[:top], width[:top], above[:top], height[:top])
+    return auc, mcclish(below.sum(axis=0) / (n_normals * n_anomalies), max_fpr)
+
+
+def _below(limit: float, false: NDArray[Any], width: NDArray[Any], true: NDArray[Any], height: NDArray[Any]) -> Floats:
+    """What of each step of a curve, in counts, lies left of a number of false positives.
+
+    Args:
+        limit: the number.
+        false: false positives where a step begins.
+        width: of the step.
+        true: true positives where it begins.
+        height: by which it rises, along a straight line.
+    """
+    inside = np.clip(limit - false, 0, width)
+    area: Floats = inside * (true + height * inside / (2 * np.maximum(width, 1)))
+    return area
+
+
 def mcclish(area: Floats, max_fpr: float = MAX_FPR) -> Floats:
-    """The area under the ROC curve up to `max_fpr`, rescaled so that chance is 0.5 and the best is 1.
+    """The area under the ROC curve up to `max_fpr`, rescaled by McClish so that chance is 0.5 and the best is 1.
 
     >>> mcclish(np.array([0.005, 0.1])).tolist()
     [0.5, 1.0]
