@@ -1,5 +1,6 @@
 """What can be read is read right; what cannot gets an error that names the file."""
 
+import os
 import struct
 from pathlib import Path
 
@@ -76,9 +77,10 @@ def test_a_header_tells_rate_channels_and_duration(tmp_path: Path) -> None:
     assert (info.sample_rate, info.channels, info.duration, info.subtype) == (RATE, 2, 0.5, "PCM_16")
 
 
-def write_wav(path: Path, samples: bytes, *, said: int) -> None:
+def write_wav(path: Path, samples: bytes, *, said: int, riff: int | None = None, rate: int = RATE) -> None:
     """A 16-bit wav whose header says `said` bytes of samples."""
-    header = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + said & 0xFFFFFFFF, b"WAVE", b"fmt ", 16, 1, 1, RATE,
+    whole = 36 + said & 0xFFFFFFFF if riff is None else riff
+    header = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", whole, b"WAVE", b"fmt ", 16, 1, 1, rate,
                          2 * RATE, 2, 16, b"data", said)  # fmt: skip
     path.write_bytes(header + samples)
 
@@ -90,9 +92,69 @@ def test_a_truncated_wav_is_an_error_and_not_a_shorter_clip(tmp_path: Path) -> N
             read(tmp_path / "short.wav")
 
 
-def test_a_streamed_wav_without_a_length_is_read_to_its_end(tmp_path: Path) -> None:
-    write_wav(tmp_path / "stream.wav", bytes(32000), said=0xFFFFFFFF)
-    assert len(read_waveform(tmp_path / "stream.wav", sample_rate=RATE)) == 16000
+@pytest.mark.parametrize("riff", [0, 36, 0xFFFFFFFF])
+@pytest.mark.parametrize("said", [0, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFDB, 0xFFFFFFFF])
+def test_a_wav_whose_recorder_did_not_say_its_length_is_read_to_its_end_with_a_note(
+    tmp_path: Path, said: int, riff: int
+) -> None:
+    samples = np.arange(-8000, 8000, dtype="<i2")
+    write_wav(tmp_path / "stream.wav", samples.tobytes() + b"\x01", said=said, riff=riff)
+    assert read_waveform(tmp_path / "stream.wav", sample_rate=RATE) * 2**15 == pytest.approx(samples, abs=0)
+    info = probe(tmp_path / "stream.wav")
+    assert info.n_samples == 16000
+    assert "the header does not say how long it is" in info.note
+
+
+def test_a_wav_without_samples_holds_none_whatever_chunk_follows(tmp_path: Path) -> None:
+    write_wav(tmp_path / "none.wav", b"LIST" + struct.pack("<I", 26) + bytes(26), said=0, riff=36 + 34)
+    with pytest.raises(AudioError, match="holds no samples"):
+        probe(tmp_path / "none.wav")
+
+
+@pytest.mark.parametrize("rate", [1, 249, 768001, 2**31 - 1])
+def test_a_rate_that_no_recorder_has_is_refused_before_anything_is_made(tmp_path: Path, rate: int) -> None:
+    write_wav(tmp_path / "a.wav", bytes(32000), said=32000, rate=rate)
+    for read in (probe, lambda path: read_waveform(path, sample_rate=RATE)):
+        with pytest.raises(AudioError, match=rf"a\.wav says .* rate is {rate} Hz; rates from 250 to 768000"):
+            read(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_an_ogg_that_is_cut_short_is_an_error_wherever_it_is_cut(tmp_path: Path, subtype: str) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 2 * RATE)
+    soundfile.write(tmp_path / "whole.ogg", noise, RATE, subtype=subtype)
+    whole = (tmp_path / "whole.ogg").read_bytes()
+    pages = [place for place in range(1, len(whole)) if whole.startswith(b"OggS", place)]
+    for place in (*range(1, len(whole), len(whole) // 40), *pages, len(whole) - 1):
+        (tmp_path / "cut.ogg").write_bytes(whole[:place])
+        with pytest.raises(AudioError, match=r"cut\.ogg"):
+            read_waveform(tmp_path / "cut.ogg", sample_rate=RATE)
+    assert len(read_waveform(tmp_path / "whole.ogg", sample_rate=RATE)) == 2 * RATE
+
+
+@pytest.mark.parametrize(
+    ("total", "words"), [(0, ""), (2**36 - 1, "cut it into shorter recordings"), (10**6, "is damaged")]
+)
+def test_a_flac_is_as_long_as_it_is_and_not_as_it_says(tmp_path: Path, total: int, words: str) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, tone(), RATE)
+    content = bytearray(path.read_bytes())
+    expected = read_waveform(path, sample_rate=RATE)
+    content[21:26] = (int.from_bytes(content[21:26], "big") >> 36 << 36 | total).to_bytes(5, "big")
+    path.write_bytes(content)
+    if words:
+        with pytest.raises(AudioError, match=words):
+            read_waveform(path, sample_rate=RATE)
+    else:  # as encoders write that cannot seek
+        assert np.array_equal(read_waveform(path, sample_rate=RATE), expected)
+        assert "does not say how long" in probe(path).note
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_without_a_writer_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(AudioError, match=r"pipe\.wav is no regular file .* monitor --source -"):
+        probe(tmp_path / "pipe.wav")
 
 
 def test_a_truncated_flac_is_an_error(tmp_path: Path) -> None:

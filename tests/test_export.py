@@ -227,13 +227,21 @@ def test_the_runner_says_what_it_cannot_score_and_goes_on(both: tuple[Path, Path
     good = (tmp_path / "left_good.wav").read_bytes()
     (tmp_path / "left_cut.wav").write_bytes(good[: len(good) // 2])
     (tmp_path / "left_empty.wav").write_bytes(b"")
-    names = ["fast", "24", "tiny", "text", "cut", "none", "empty", "good"]
+    (tmp_path / "left_odd.wav").write_bytes(good[:12] + b"junk\x03\x00\x00\x00abc" + good[12:])  # no byte that pads
+    (tmp_path / "left_head.wav").write_bytes(good[:36])
+    (tmp_path / "left_killed.wav").write_bytes(good[:4] + bytes(4) + good[8:40] + bytes(4) + good[44:])
+    soundfile.write(tmp_path / "left_wide.wav", sound(1), RATE, format="WAVEX", subtype="PCM_16")
+    soundfile.write(tmp_path / "left_float.wav", sound(1), RATE, subtype="FLOAT")
+    names = ["fast", "24", "tiny", "text", "cut", "odd", "head", "float", "none", "empty", "good", "killed", "wide"]
     paths = [tmp_path / f"left_{name}.wav" for name in names]
     found = run(both[1], *paths, tmp_path / "which.wav")
     assert found.returncode == 3
-    assert [row["machine_id"] for row in rows(found.stdout)] == ["left"]
+    good_row, *others = [row | {"file": ""} for row in rows(found.stdout)]
+    assert good_row["machine_id"] == "left"
+    assert others == [good_row, good_row]
     errors = found.stderr.splitlines()
-    expected = ["16000 Hz", "24 bits", "80 samples", "RIFF", "truncated", "No such file", "it is empty", "--machine"]
+    expected = ["16000 Hz", "24 bits", "80 samples", "RIFF", "truncated", "no samples", "no samples",
+                "no whole numbers", "No such file", "it is empty", "--machine"]  # fmt: skip
     assert len(errors) == len(expected)
     assert [words for words, line in zip(expected, errors, strict=True) if words not in line] == []
     named = run(both[1], "--machine", "right", tmp_path / "which.wav")

@@ -217,6 +217,7 @@ def test_a_resumed_training_repeats_an_undisturbed_one(tmp_path: Path) -> None:
     np.testing.assert_array_equal(resumed.score_clips(clips, IDS), fitted(clips).score_clips(clips, IDS))
 
 
+@pytest.mark.bf16
 def test_bfloat16_learns_nearly_the_same() -> None:
     clips = make_clips()
     losses = [

@@ -64,13 +64,18 @@ def test_damaged_files_are_problems_and_are_all_named(press):
     (train / "empty.wav").touch()
     (train / "link.wav").symlink_to(press / "gone.wav")
     soundfile.write(train / "nothing.wav", np.zeros(0), 8000)
+    whole = write(train / "killed.wav").read_bytes()
+    (train / "killed.wav").write_bytes(whole[:4] + bytes(4) + whole[8:40] + bytes(4) + whole[44:])
+    (train / "rate.wav").write_bytes(whole[:24] + b"\x01\0\0\0" + whole[28:])
     inspection = inspect_dataset(press, deep=False)
     messages = {problem.path.name: problem.message for problem in inspection.problems}
+    assert "its sample rate is 1 Hz" in messages.pop("rate.wav")
+    assert f"{train / 'killed.wav'}: the header does not say how long it is" in " ".join(inspection.notes)
     assert set(messages) == {"cut.wav", "text.wav", "header.wav", "empty.wav", "link.wav", "nothing.wav"}
     assert "truncated" in messages["cut.wav"]
     assert str(press) not in messages["cut.wav"]
     text = printed(inspection)
-    assert "6 problems found" in text
+    assert "7 problems found" in text
     assert all(name in text for name in messages)
 
 

@@ -17,7 +17,7 @@ import pytest
 from auscult.detector import Detector
 from auscult.detector.alarms import AlarmSettings
 from auscult.detector.learn import Learned, LearnSettings, learn
-from auscult.detector.learn.recordings import find_recordings, stretches_of
+from auscult.detector.learn.recordings import find_recordings, stretches_of, unread
 from auscult.detector.learn.windows import Piece
 from auscult.detector.listing import score_all
 from auscult.errors import AuscultError, DatasetError
@@ -268,8 +268,8 @@ def test_recordings_that_cannot_be_learned_are_one_clear_error(
 
 
 def test_recordings_come_in_the_natural_order_and_folders_may_be_days(tmp_path: Path) -> None:
-    for name in ("day 10/1.wav", "day 9/10.wav", "day 9/9.wav", ".hidden/x.wav"):
-        write(tmp_path / name, hum(1, 0))
+    for name in ("day 10/1.wav", "day 9/10.wav", "day 9/9.wav", ".hidden/x.wav", "day 9/8.mp3"):
+        write((tmp_path / name).with_suffix(".wav"), hum(1, 0)).rename(tmp_path / name)
     found = find_recordings(tmp_path, machine="pump")
     assert [recording.path.relative_to(tmp_path).as_posix() for recording in found["pump"]] == [
         "day 9/9.wav",
@@ -277,6 +277,8 @@ def test_recordings_come_in_the_natural_order_and_folders_may_be_days(tmp_path: 
         "day 10/1.wav",
     ]
     assert list(find_recordings(tmp_path)) == ["day 9", "day 10"]
+    (note,) = unread(tmp_path)
+    assert "not heard: 1 files" in note and "8.mp3: .wav, .flac and .ogg files are read" in note
 
 
 def test_a_recipe_with_a_denoiser_is_refused_with_the_way_out(normals: Path) -> None:
@@ -331,23 +333,22 @@ def test_the_commands_learn_score_and_info(normals: Path, tmp_path: Path, comman
 def test_a_bad_file_does_not_stop_the_others(learned: Learned, tmp_path: Path, command: Callable[..., Any]) -> None:
     learned.detector.save(tmp_path / "d.auscult")
     good = write(tmp_path / "good.wav", hum(3, 1))
+    content = good.read_bytes()
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
-    found = command(
-        "score",
-        tmp_path / "d.auscult",
-        tmp_path / "broken.wav",
-        good,
-        tmp_path / "none.wav",
-        "--json",
-        "--machine",
-        "left",
-    )
+    size = content.index(b"data") + 4
+    (tmp_path / "killed.wav").write_bytes(b"RIFF" + bytes(4) + content[8:size] + bytes(4) + content[size + 4 : -1])
+    for name in ("empty/.hidden.wav", "empty/.day/x.wav", "day/1.m4a", "day/2.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_bytes(content)
+    places = [tmp_path / name for name in ("broken.wav", "empty", "good.wav", "none.wav", "day", "killed.wav")]
+    found = command("score", tmp_path / "d.auscult", *places, "--json", "--machine", "left")
     assert found.code == 3
-    assert [json.loads(line)["file"] for line in found.out.splitlines()] == [str(good)]
+    scored = [str(tmp_path / name) for name in ("good.wav", "day/2.wav", "killed.wav")]
+    assert [json.loads(line)["file"] for line in found.out.splitlines()] == scored
     errors = [line for line in found.err.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 2
-    assert "broken.wav" in errors[0]
-    assert "none.wav" in errors[1]
+    words = ("broken.wav", "empty holds no recording", "none.wav", "1.m4a: .wav, .flac and .ogg files are read")
+    assert len(errors) == len(words) and all(word in line for word, line in zip(words, errors, strict=True))
+    assert f"note: {tmp_path / 'killed.wav'}: the header does not say how long it is" in found.err
 
 
 def test_the_page_never_takes_the_place_of_the_detector(

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -224,6 +225,32 @@ def test_an_answer_other_than_2xx_is_no_delivery(hook: Callable[..., Hook], stat
     with pytest.raises(DeliveryError, match=str(status)):
         Webhook(server.url).send("key", "{}")
     assert len(server.got) == 1
+
+
+@pytest.mark.parametrize(("head", "taken"), [(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n", True), (b"HT", False)])
+def test_a_receiver_that_drips_its_answer_holds_nothing_up(
+    head: bytes, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auscult.live.webhook.TIMEOUT_SECONDS", 0.3)
+    ended = threading.Event()
+
+    def drip() -> None:
+        connection, _ = server.accept()
+        connection.sendall(head)
+        while not ended.wait(0.05):
+            try:
+                connection.sendall(b"x")
+            except OSError:
+                break
+        connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=drip, daemon=True).start()
+        webhook, start = Webhook(f"http://127.0.0.1:{server.getsockname()[1]}/"), time.monotonic()
+        with nullcontext() if taken else pytest.raises(DeliveryError, match=r"does not answer within 0\.3 s"):
+            webhook.send("key", "{}")
+        assert time.monotonic() - start < 2
+        ended.set()
 
 
 def test_a_webhook_that_is_not_there_is_no_delivery() -> None:

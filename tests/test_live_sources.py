@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import struct
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ from auscult.errors import AudioError, AuscultError, MonitorError
 from auscult.live import folder as folder_module
 from auscult.live.folder import FolderSource
 from auscult.live.history import History
-from auscult.live.pcm import PcmDecoder, PcmSource
+from auscult.live.pcm import PcmDecoder, PcmSource, WavDecoder
 from auscult.live.sound import End, FileKey, FileSource, Item, Samples, Solved, SourceProblem, Start, Waiting
 from auscult.live.sources import SourceOptions, open_source
 from live_fakes import faulty, noise, write
@@ -47,6 +48,58 @@ def test_raw_samples_do_not_depend_on_where_the_bytes_are_cut(
     found = np.concatenate([decoder(data[a:b]) for a, b in itertools.pairwise(edges)])
     assert np.allclose(found, frames[:, -1], atol=1e-4)
     assert decoder.rest == 0
+
+
+def wav_stream(form: bytes, samples: bytes, *, said: int = 0xFFFFFFFF) -> bytes:
+    listed = b"LIST" + struct.pack("<I", 5) + bytes(6)
+    return b"RIFF\0\0\0\0WAVE" + listed + b"fmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack(
+        "<I", said
+    ) + samples  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["plain", "float", "extensible"])
+@pytest.mark.parametrize("said", [0, 0x7FFFF000, 0xFFFFFFFF, None])
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_a_wav_stream_says_what_it_is_wherever_its_bytes_are_cut(kind: str, said: int | None, size: int) -> None:
+    frames = np.random.default_rng(0).integers(-999, 999, (100, 2)).astype("<f4" if kind == "float" else "<i2")
+    code, width = {"plain": 1, "float": 3, "extensible": 0xFFFE}[kind], frames.itemsize
+    form = struct.pack("<HHIIHH", code, 2, 4000, 8000 * width, 2 * width, 8 * width)
+    form += struct.pack("<HHIH", 22, 16, 3, 1) + bytes(14) if kind == "extensible" else b""
+    samples = frames.tobytes()
+    tail = b"LIST\2\0\0\0ab" if said is None else b""
+    data = wav_stream(form, samples, said=len(samples) if said is None else said) + tail
+    decoder = WavDecoder(channel=1)
+    found = np.concatenate([decoder(data[start : start + size]) for start in range(0, len(data), size)])
+    assert decoder.source_rate == 4000
+    assert np.array_equal(found, frames[:, 1] * np.float32(1.0 if kind == "float" else 2**-15))
+
+
+def heard(pipe: tuple[int, int], data: bytes) -> list[Item]:
+    os.write(pipe[1], data)
+    os.close(pipe[1])
+    return list(opened("-", sample_format="wav", descriptor=pipe[0]))
+
+
+def test_a_wav_stream_is_heard_at_the_rate_that_it_says(pipe: tuple[int, int]) -> None:
+    items = heard(pipe, wav_stream(struct.pack("<HHIIHH", 1, 1, 4000, 8000, 2, 16), bytes(2000)))
+    assert [item for item in items if isinstance(item, Start)] == [Start(4000)]
+    assert len(sound_of(items)) == 1000
+    assert isinstance(items[-1], SourceProblem) and "has ended" in items[-1].message
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"OggS", "is no wav stream, it begins with b'OggS'; let the recorder write wav"),
+        (b"", "has ended before it said what its sound is"),
+        (wav_stream(struct.pack("<HHIIHH", 1, 1, 8000, 24000, 3, 24), b""), "24 bits in format 1 .* -c:a pcm_s16le"),
+        (wav_stream(struct.pack("<HHIIHH", 1, 1, 800, 1600, 2, 16), b""), "standard input has 800 Hz"),
+        (wav_stream(struct.pack("<HHIIHH", 1, 0, 8000, 1600, 2, 16), b""), "--channels 0 does not exist"),
+    ],
+)
+def test_what_is_no_wav_stream_is_named(pipe: tuple[int, int], data: bytes, message: str) -> None:
+    with pytest.raises(MonitorError, match=message):
+        heard(pipe, data)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +219,9 @@ def test_a_folder_is_heard_once_in_the_order_of_change(tmp_path: Path, quick: No
     items = list(watched(tmp_path, until_idle=True))
     assert names(items) == ["day/c.wav", "b.wav", "a.wav", "d.flac"]
     assert not [item for item in items if isinstance(item, SourceProblem)]
+    (tmp_path / "day" / "e.mp3").write_bytes(b"ID3")
+    (problem,) = [item for item in watched(tmp_path, until_idle=True) if isinstance(item, SourceProblem)]
+    assert "e.mp3: .wav, .flac and .ogg files are read" in problem.message
     keys = {item.key.name: item.key for item in items if isinstance(item, End) and item.key is not None}
     assert names(list(watched(tmp_path, heard=keys, until_idle=True))) == []
     write(tmp_path / "b.wav", noise(2.0))
@@ -327,10 +383,10 @@ def device(monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
     return fake
 
 
-def opened(text: str = "mic", **options: Any) -> Any:
-    return open_source(
-        SourceOptions(text, **options), sample_rate=1000, heard=lambda name: None, stop=threading.Event()
-    )
+def opened(text: str = "mic", *, descriptor: int = 0, **options: Any) -> Any:
+    asked = SourceOptions(text, **options)
+    stop = threading.Event()
+    return open_source(asked, sample_rate=1000, heard=lambda name: None, stop=stop, descriptor=descriptor)
 
 
 @pytest.mark.parametrize(("option", "value"), [("rate", 0), ("channels", 0), ("channel", -1), ("stall", 0.0)])
@@ -402,6 +458,7 @@ def test_a_missing_device_or_library_says_what_to_do(
     [
         ({"text": "-"}, "give --rate"),
         ({"text": "-", "rate": 0}, "sample rate in Hz"),
+        ({"text": "-", "rate": 8, "sample_format": "wav"}, "leave out --rate and --channels"),
         ({"text": "-", "rate": 8, "stall": 0.0}, "above 0"),
         ({"text": "FILE", "rate": 1000}, "--rate is for --source - or mic"),
         ({"text": "FILE", "channels": 2}, "--channels is for --source -"),

@@ -57,6 +57,16 @@ def test_labels_come_from_the_file_names(tmp_path: Path) -> None:
     assert ignored == []
 
 
+@pytest.mark.parametrize("folder", ["C:\\data\\fan\\test\\", "..\\test\\", "/data/fan/test/", ".\\fan/test/"])
+def test_clips_with_a_path_of_any_system_are_read_by_their_file_names(tmp_path: Path, folder: str) -> None:
+    write(tmp_path, f"{folder}normal_id_00_00000000.wav,0.5\n{folder}anomaly_id_00_00000000.wav,1.5\n")
+    table, _ = read_submission(tmp_path)
+    assert [(row.file, row.label) for row in table] == [
+        ("anomaly_id_00_00000000.wav", "anomaly"),
+        ("normal_id_00_00000000.wav", "normal"),
+    ]
+
+
 def test_labels_come_from_the_ground_truth(tmp_path: Path) -> None:
     write(tmp_path, EVALUATION, "anomaly_score_fan_id_01.csv")
     write(tmp_path, DEVELOPMENT)  # its names tell the labels, the list need not

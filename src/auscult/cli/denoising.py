@@ -5,13 +5,15 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from auscult.cli.options import Output
+
 
 def train_denoiser(
     data: Path,
     *,
     clean: Path,
     machine_type: str,
-    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    out: Output,
     dataset: str | None = None,
     epochs: int | None = None,
     precision: Literal["fp32", "bf16"] | None = None,
@@ -53,7 +55,7 @@ def denoise(
     *,
     denoiser: Path,
     level: int,
-    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    out: Output,
     channel: int = 0,
     device: str = "auto",
     force: Annotated[bool, Parameter(negative=())] = False,

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from auscult.cli.options import Overrides
+from auscult.cli.options import Output, Overrides
 
 if TYPE_CHECKING:
     from auscult.detector.learn import Learned, LearnSettings
 
-Output = Annotated[Path, Parameter(name=["--out", "-o"])]
 Flag = Annotated[bool, Parameter(negative=())]
 
 
@@ -198,18 +197,26 @@ def score(
     from auscult.detector import Detector
     from auscult.detector.listing import score_all, sounds_in
     from auscult.errors import DetectorError
+    from auscult.sound.audio import probe
 
     if as_json and as_csv:
         raise DetectorError("--json and --csv are both given; choose one")
     opened = Detector.load(detector)
     failed = 0
+
+    def refuse(sentence: str) -> None:
+        nonlocal failed
+        failed += 1
+        print_error(sentence)
+
     with writer_of("json" if as_json else "csv" if as_csv else "table") as write:
-        for file, found in score_all(opened, sounds_in(files), machine=machine, workers=workers):
+        for file, found in score_all(opened, sounds_in(files, refused=refuse), machine=machine, workers=workers):
             if isinstance(found, str):
-                failed += 1
-                print_error(found)
+                refuse(found)
             else:
                 write(file, found)
+                if note := probe(file).note:
+                    _warn([f"{file}: {note}"])
     return 3 if failed else 0
 
 

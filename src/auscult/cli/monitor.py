@@ -14,7 +14,7 @@ def monitor(
     machine: str | None = None,
     rate: int | None = None,
     channels: int | None = None,
-    sample_format: Annotated[Literal["s16le", "s32le", "f32le"] | None, Parameter(name="--format")] = None,
+    sample_format: Annotated[Literal["s16le", "s32le", "f32le", "wav"] | None, Parameter(name="--format")] = None,
     channel: int | None = None,
     stall: float | None = None,
     once: Annotated[bool, Parameter(negative=())] = False,
@@ -34,11 +34,11 @@ def monitor(
 
     Args:
         detector: File that `auscult learn` or `auscult pack` wrote.
-        source: mic, mic:DEVICE, a sound file, a folder to watch, or - for raw samples on standard input.
+        source: mic, mic:DEVICE, a sound file, a folder to watch, or - for standard input.
         machine: Which of the detector's machines it is; not needed if it knows only one.
         rate: Of raw samples (or the microphone), in Hz. Higher rates than the detector's are resampled.
         channels: Of raw samples; 1 by default.
-        sample_format: Of raw samples; s16le by default.
+        sample_format: Of standard input; s16le by default. wav says its rate and channels itself.
         channel: To listen to, counted from 0; the detector's by default.
         stall: Seconds without sound that are reported: 10 by default, 3600 for a folder.
         once: Hear what is in the folder, then end.

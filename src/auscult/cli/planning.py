@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from auscult.cli.options import Overrides, Stack, Types, Without
+from auscult.cli.options import Output, Overrides, Stack, Types, Without
 
 if TYPE_CHECKING:
     from auscult.runs.estimate import Estimate, Outlook
@@ -19,7 +19,7 @@ def plan(
     recipe: str,
     *,
     data: Path,
-    out: Path | None = None,
+    out: Output | None = None,
     machine_type: Types = None,
     dataset: str | None = None,
     clean: Path | None = None,

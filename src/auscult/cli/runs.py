@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from auscult.cli.options import Overrides, Stack, Types, Without
+from auscult.cli.options import Output, Overrides, Stack, Types, Without
 
 if TYPE_CHECKING:
     from auscult.recipe import Recipe
@@ -21,7 +21,7 @@ def run(
     recipe: str,
     *,
     data: Path,
-    out: Path,
+    out: Output,
     machine_type: Types = None,
     dataset: str | None = None,
     truth: Path | None = None,
@@ -56,19 +56,14 @@ def run(
         gpus_per_job: On a cluster, the part of a GPU that each job gets, for instance 0.25; 1 by default.
         stack: Train members of the same features and shapes as one: auto (as yet nowhere), on or off.
     """
-    from rich.console import Console
-
     from auscult.cli.display.messages import print_failures
     from auscult.cli.display.progress import Display
     from auscult.recipe import load_recipe
     from auscult.report.run import write_pages
     from auscult.runs.run import run as run_recipe
 
-    console = Console()
     chosen = load_recipe(recipe, override or ())
-    if clean is not None and not any(member.level for member in chosen.member):
-        note = f"note: no member of {chosen.name} has a denoiser; --clean is not used"
-        Console(stderr=True, soft_wrap=True).print(note, markup=False)
+    _note_what_is_unused(chosen, clean)
     with (
         _place(device, workers, cluster, gpus_per_job) as (chosen_device, executor),
         Display().shown() as (on_plan, on_progress),
@@ -92,8 +87,7 @@ def run(
             on_progress=on_progress,
         )
     if finished.results is not None:
-        _print_results(chosen, finished.results)
-        console.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)
+        _print_results(chosen, finished.results, out / "report.html")
     if finished.failures:
         print_failures(finished.failures)
         return 3
@@ -122,7 +116,15 @@ def _place(
     yield device, LocalExecutor(default_workers(device) if workers is None else workers)
 
 
-def _print_results(recipe: "Recipe", results: "Results") -> None:
+def _note_what_is_unused(recipe: "Recipe", clean: Path | None) -> None:
+    from rich.console import Console
+
+    if clean is not None and not any(member.level for member in recipe.member):
+        note = f"note: no member of {recipe.name} has a denoiser; --clean is not used"
+        Console(stderr=True, soft_wrap=True).print(note, markup=False)
+
+
+def _print_results(recipe: "Recipe", results: "Results", page: Path) -> None:
     from rich.console import Console
 
     from auscult.cli.display.tables import results_tables
@@ -140,6 +142,7 @@ def _print_results(recipe: "Recipe", results: "Results") -> None:
                 console.print(table)
     for note in results.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
+    console.print(f"report: {page}", markup=False, soft_wrap=True)
 
 
 def recipes() -> None:

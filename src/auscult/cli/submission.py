@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from auscult.cli.options import Output
 from auscult.errors import DatasetError, RunError, ScoreError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def submit(
     run: Path | None = None,
     *,
-    out: Path | None = None,
+    out: Output | None = None,
     system: str | None = None,
     protocol: str | None = None,
     label: str | None = None,

@@ -1,5 +1,6 @@
 """What a data folder holds and every problem in it: the answer to "can I train on this?"."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from auscult.clips import SPLITS, Clip, Label, Split, Subset
 from auscult.datasets import Problem, read_dataset
 from auscult.errors import AudioError
-from auscult.sound.audio import AudioInfo, probe, read_waveform
+from auscult.sound.audio import AudioInfo, blocks_of, probe
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -100,7 +101,8 @@ def inspect_dataset(
         readings = list(_track(pool.map(partial(_read, deep=deep), clips), len(clips), progress))
     problems += [Problem(reading.clip.path, reading.trouble) for reading in readings if reading.trouble]
     groups = tuple(_groups(readings))
-    notes = (*_notes(groups), *_repeated(readings))
+    odd = (f"{reading.clip.path}: {reading.info.note}" for reading in readings if reading.info and reading.info.note)
+    notes = (*_notes(groups), *_repeated(readings), *odd)
     return Inspection(root, name, groups, tuple(sorted(problems, key=lambda problem: problem.path)), notes)
 
 
@@ -135,12 +137,15 @@ def _read(clip: Clip, *, deep: bool) -> _Reading:
         info = probe(clip.path)
         if not deep:
             return _Reading(clip, info)
-        waveform = read_waveform(clip.path, sample_rate=info.sample_rate)
+        digest, lowest, highest = sha256(), math.inf, -math.inf
+        for block in blocks_of(clip.path, sample_rate=info.sample_rate):
+            digest.update(block.tobytes())
+            lowest, highest = min(lowest, block.min()), max(highest, block.max())
     except AudioError as error:
         return _Reading(clip, info, trouble=str(error).removeprefix(str(clip.path)).lstrip(": "))
-    if waveform.min() == waveform.max():
+    if lowest == highest:
         return _Reading(clip, info, trouble="is silent from beginning to end; check the microphone, remove the file")
-    return _Reading(clip, info, sha256(waveform.tobytes()).digest())
+    return _Reading(clip, info, digest.digest())
 
 
 def _track(readings: Iterable[_Reading], total: int, progress: bool) -> Iterable[_Reading]:

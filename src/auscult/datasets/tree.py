@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from auscult.clips import SPLITS, Clip
 from auscult.sound.audio import SUFFIXES
+from auscult.sound.folders import OTHER_SUFFIXES
 
 ANOMALY_FOLDERS = ("anomaly", "abnormal", "anomalous")
 """Folder names, in lower case, that say their recordings are anomalous."""
@@ -19,7 +20,6 @@ CLEAN_FOLDER = "clean"
 """At the top of a data folder: sounds to train denoisers with, no clips."""
 
 _CLIP_FOLDERS = (*SPLITS, *LABEL_FOLDERS)
-_OTHER_AUDIO = (".aac", ".aif", ".aiff", ".au", ".caf", ".m4a", ".mp3", ".mp4", ".opus", ".rf64", ".w64", ".wma")
 _DESKTOP_FILES = ("desktop.ini", "thumbs.db")
 
 
@@ -144,7 +144,7 @@ def _file(path: Path, folders: tuple[str, ...], depth: int) -> Iterator[SoundFil
     readable = f"{', '.join(SUFFIXES[:-1])} and {SUFFIXES[-1]} files are read"
     if suffix in SUFFIXES:
         yield SoundFile(path, folders, depth)
-    elif suffix in _OTHER_AUDIO:
+    elif suffix in OTHER_SUFFIXES:
         yield Problem(path, f"{readable}; convert or remove it")
     elif any(name.lower() in _CLIP_FOLDERS for name in folders[len(folders) - depth :]):
         yield Problem(path, f"lies in a folder of clips, where {readable}; rename or remove it")

@@ -14,6 +14,7 @@ from auscult.denoising.streaming import Denoiser
 from auscult.errors import AudioError, DatasetError, RunError, nearest
 from auscult.files import replacing, saving
 from auscult.sound.audio import SUFFIXES
+from auscult.sound.folders import not_read, sounds_below
 
 _FACTS = "training.json"
 
@@ -130,7 +131,10 @@ def _targets(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
         return [(sources[0], out)]
     pairs: dict[Path, Path] = {}  # target -> source
     for source in sources:
-        found = [(path, out / path.relative_to(source)) for path in _below(source)] if source.is_dir() else None
+        below, unread = sounds_below(source) if source.is_dir() else ([], [])
+        if unread:
+            raise AudioError(f"{not_read(unread[0])} ({len(unread)} such files in {source})")
+        found = [(path, out / path.relative_to(source)) for path in below] if source.is_dir() else None
         for path, target in found if found is not None else [(source, out / source.name)]:
             if target in pairs:
                 raise AudioError(f"{path} and {pairs[target]} would both become {target}; denoise them one by one")
@@ -138,7 +142,3 @@ def _targets(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
     if not pairs:
         raise AudioError(f"{', '.join(map(str, sources))} holds no {', '.join(SUFFIXES)} files; give recordings")
     return [(source, target) for target, source in pairs.items()]
-
-
-def _below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())

@@ -124,17 +124,22 @@ def train_denoiser(
         validate(len(history), {})
     validations = [replace(one, loss=entry["loss"]) for one, entry in zip(validations, history, strict=True)]
     _save_example(folder, test)
+    levels = _measured_levels(folder, validations, test, training)
+    found = Levels(machine_type, sample_rate, _arguments(unet), levels, tuple(validations))
+    _finish(folder, found)
+    return found
+
+
+def _measured_levels(
+    folder: Path, validations: Sequence[Validation], test: Mixture, training: Training
+) -> tuple[Level, ...]:
+    """Choose the snapshot of each level, and measure these snapshots on sounds that chose nothing."""
     chosen = choose_levels([one.gain.snr_db for one in validations])
     measured: dict[int, Gain] = {}
     for index in sorted(set(chosen)):
         snapshot = load_unet(_snapshot(folder, validations[index].epoch), device=training.device)
         measured[index] = mean_gain(gains(snapshot, test, bf16=training.precision == "bf16"))
-    levels = tuple(
-        Level(number, validations[index].epoch, measured[index]) for number, index in enumerate(chosen, start=1)
-    )
-    found = Levels(machine_type, sample_rate, _arguments(unet), levels, tuple(validations))
-    _finish(folder, found)
-    return found
+    return tuple(Level(number, validations[index].epoch, measured[index]) for number, index in enumerate(chosen, 1))
 
 
 def steps_of(epoch: int, steps: int) -> int:

@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from auscult.errors import DatasetError
 from auscult.sound.audio import SUFFIXES
+from auscult.sound.folders import sounds_below
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test", "train", "train", "train")
@@ -189,7 +190,7 @@ def _plain(path: Path, folder: Path) -> CleanSound:
 
 
 def _audio_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    return sounds_below(folder)[0]
 
 
 def _is_segment_list(path: Path) -> bool:

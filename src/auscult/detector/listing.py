@@ -1,6 +1,6 @@
 """Many sounds and one detector: which files, which machine made each, and what the detector says of itself."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,15 +13,23 @@ from auscult.detector.scoring import Score
 from auscult.errors import AuscultError, DetectorError
 from auscult.processes import require_workers, single_thread
 from auscult.sound.audio import SUFFIXES
+from auscult.sound.folders import not_read, sounds_below
 
 
-def sounds_in(places: Sequence[Path]) -> Iterator[Path]:
-    """The files as they are named, and the sound files in the folders, in the order of their names."""
+def sounds_in(places: Sequence[Path], *, refused: Callable[[str], None]) -> Iterator[Path]:
+    """The files as they are named, and the sound files in the folders, in the order of their names.
+
+    Args:
+        places: files and folders.
+        refused: takes a sentence on each folder without recordings, and on each sound in it that is not read.
+    """
     for place in places:
         if place.is_dir():
-            found = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-            if not found:
-                raise DetectorError(f"{place} holds no recording; give a folder with {', '.join(SUFFIXES)} files")
+            found, unread = sounds_below(place)
+            for path in unread:
+                refused(not_read(path))
+            if not found and not unread:
+                refused(f"{place} holds no recording; give a folder with {', '.join(SUFFIXES)} files")
             yield from found
         else:
             yield place

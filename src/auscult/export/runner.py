@@ -5,8 +5,8 @@ python run.py [--machine NAME] FILE.wav ...     prints a JSON object in each lin
 
 import argparse
 import json
+import struct
 import sys
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 FOLDER = Path(__file__).parent
+WANTED = "give a wav file of whole numbers"
 FACTS = json.loads((FOLDER / "detector.json").read_text(encoding="utf-8"))
 MACHINES: dict[str, dict[str, Any]] = {machine["name"]: machine for machine in FACTS["machines"]}
 OPTIONS = onnxruntime.SessionOptions()
@@ -26,25 +27,58 @@ SESSIONS = [
 ]
 
 
+def samples_of(path: Path) -> tuple[int, NDArray[Any]]:
+    """Sample rate in Hz and samples `[T, channels]` of a wav file of whole numbers."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no regular file; write the sound to a wav file")
+    with path.open("rb") as file:
+        size, head, form = path.stat().st_size, file.read(12), b""
+        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+            raise ValueError(f"it {'does not start with RIFF' if size else 'is empty'}; {WANTED}")
+        while len(chunk := file.read(8)) == 8:
+            (name, length), start = struct.unpack("<4sI", chunk), file.tell()
+            if name == b"data":
+                break
+            form = file.read(min(length, 40)) if name == b"fmt " else form
+            file.seek(start + length + length % 2)
+        else:
+            raise ValueError(f"it has no samples behind its header; {WANTED}")
+    if len(form) < 16:
+        raise ValueError(f"its header does not say what its samples are; {WANTED}")
+    kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", form[:16])
+    if kind == 0xFFFE:  # extensible: the kind stands behind
+        kind = int.from_bytes(form[24:26], "little")
+    if kind != 1:
+        raise ValueError(f"its samples are no whole numbers (format {kind}); {WANTED}")
+    if bits not in (16, 32):
+        raise ValueError(f"its samples have {bits} bits; convert it to 16 or 32 bits, whole numbers")
+    if length > size - start and not any(top - 2**16 <= length <= top for top in (2**31, 2**32)):
+        raise ValueError("it is truncated; copy it again")
+    # of a length that says nothing, as of a recorder that was stopped, all that is there
+    length = size - start if length > size - start or (length == 0 and abs(head_size(head) - size) > 1) else length
+    shape = length // max(1, channels * bits // 8), channels
+    return rate, np.memmap(path, f"<i{bits // 8}", "r", start, shape) if min(shape) else np.zeros(shape, np.int16)
+
+
+def head_size(head: bytes) -> int:
+    """Of the whole file, as its first bytes say."""
+    return int.from_bytes(head[4:8], "little") + 8
+
+
 def windows(path: Path) -> Iterator[NDArray[np.float32]]:
     """The windows of a file: float32 `[T]`, full scale is 1; of a short file, all of it."""
-    with wave.open(str(path)) as file:
-        rate, channels, width, total = file.getframerate(), file.getnchannels(), file.getsampwidth(), file.getnframes()
-        if rate != FACTS["sample_rate"]:
-            raise ValueError(f"its rate is {rate} Hz, the detector's {FACTS['sample_rate']} Hz; record at that")
-        if width not in (2, 4):
-            raise ValueError(f"its samples have {8 * width} bits; convert it to 16 or 32 bits, whole numbers")
-        if channels <= FACTS["channel"]:
-            raise ValueError(f"it has {channels} channels, the detector hears channel {FACTS['channel']}, from 0")
-        if total < FACTS["shortest_samples"]:
-            raise ValueError(f"it has {total} samples; the detector needs {FACTS['shortest_samples']}")
-        length = min(FACTS["window_samples"], total)
-        for start in range(0, total - length + 1, FACTS["step_samples"]):
-            file.setpos(start)
-            samples = np.frombuffer(file.readframes(length), f"<i{width}")
-            if len(samples) != length * channels:
-                raise ValueError("it is truncated; copy it again")
-            yield (samples[FACTS["channel"] :: channels] / 2 ** (8 * width - 1)).astype(np.float32)
+    rate, samples = samples_of(path)
+    total, channels = samples.shape
+    if rate != FACTS["sample_rate"]:
+        raise ValueError(f"its rate is {rate} Hz, the detector's {FACTS['sample_rate']} Hz; record at that")
+    if channels <= FACTS["channel"]:
+        raise ValueError(f"it has {channels} channels, the detector hears channel {FACTS['channel']}, from 0")
+    if total < FACTS["shortest_samples"]:
+        raise ValueError(f"it has {total} samples; the detector needs {FACTS['shortest_samples']}")
+    length = min(FACTS["window_samples"], total)
+    scale = 2 ** (8 * samples.itemsize - 1)
+    for start in range(0, total - length + 1, FACTS["step_samples"]):
+        yield (samples[start : start + length, FACTS["channel"]] / scale).astype(np.float32)
 
 
 def window_score(waveform: NDArray[np.float32], machine_id: str) -> float:
@@ -109,8 +143,7 @@ if __name__ == "__main__":
     for path in arguments.files:
         try:
             print(json.dumps(judged(path, MACHINES[arguments.machine or machine_of(path)])), flush=True)
-        except (OSError, EOFError, ValueError, wave.Error) as error:
+        except (OSError, ValueError, MemoryError) as error:
             failed = True
-            hint = "; give a wav file of whole numbers" if isinstance(error, (EOFError, wave.Error)) else ""
-            print(f"error: {path}: {str(error) or 'it is empty, or ends too early'}{hint}", file=sys.stderr)
+            print(f"error: {path}: {str(error) or 'there is not enough memory; cut the file'}", file=sys.stderr)
     sys.exit(3 if failed else 0)

@@ -9,12 +9,14 @@ from pathlib import Path
 from auscult.errors import AudioError, MonitorError
 from auscult.live.sound import POLL_SECONDS, End, FileKey, Item, Solved, SourceProblem, Waiting, file_key, hear_file
 from auscult.sound.audio import SUFFIXES, probe
+from auscult.sound.folders import OTHER_SUFFIXES, is_hidden, not_read
 
 STABLE_SECONDS = 2.0
 """A file that has not changed for so long, and whose header promises no more than is there, is complete."""
 
 GIVE_UP_SECONDS = 60.0
-"""A file that has not changed for so long and still cannot be read is damaged."""
+"""A file that has not changed for so long and still cannot be read is damaged; one that does not say its length is
+complete."""
 
 SCAN_SECONDS = 1.0
 
@@ -59,6 +61,7 @@ class FolderSource:
         self._look_up = heard
         self._heard: dict[str, FileKey | None] = {}
         self._since: dict[FileKey, float] = {}  # when a file that was not heard was first seen like this
+        self._unread: dict[str, bool] = {}  # files of other formats, and whether they were named
         self._gone = False
 
     def __iter__(self) -> Iterator[Item]:
@@ -89,7 +92,11 @@ class FolderSource:
         with suppress(OSError):  # of a folder that vanishes; `_folder_problems` reports it
             for path in self.folder.rglob("*"):
                 name = path.relative_to(self.folder)
-                if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in name.parts):
+                if is_hidden(name):
+                    continue
+                if path.suffix.lower() in OTHER_SUFFIXES:
+                    self._unread.setdefault(str(path), False)
+                elif path.suffix.lower() in SUFFIXES:
                     with suppress(OSError):  # of a file that vanishes
                         if path.is_file():
                             key = file_key(path, str(name))
@@ -108,7 +115,8 @@ class FolderSource:
         try:
             if file_key(path, str(path.relative_to(self.folder))) != key:
                 return None
-            probe(path)
+            if probe(path).note and unchanged < self.give_up_seconds:  # its recorder may have stopped, or be slow
+                return None
         except FileNotFoundError:
             return None
         except AudioError:
@@ -131,6 +139,9 @@ class FolderSource:
         self._since.pop(key, None)
 
     def _folder_problems(self) -> Iterator[Item]:
+        for path in [path for path, named in self._unread.items() if not named]:
+            self._unread[path] = True
+            yield SourceProblem("file", f"not heard: {not_read(Path(path))}", lasts=False)
         gone = not self.folder.is_dir()
         if gone and not self._gone:
             yield SourceProblem("vanished", f"{self.folder} is gone; mount or create it again, it is looked for")

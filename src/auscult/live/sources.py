@@ -4,10 +4,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from auscult.errors import MonitorError
 from auscult.live.folder import FolderSource
-from auscult.live.pcm import PcmDecoder, PcmFormat, PcmSource
+from auscult.live.pcm import PcmDecoder, PcmFormat, PcmSource, WavDecoder
 from auscult.live.sound import FileKey, FileSource, Source
 
 STALL_SECONDS = 10.0
@@ -23,7 +24,7 @@ class SourceOptions:
         text: "mic", "mic:DEVICE", "-", a file or a folder.
         rate: of raw samples or the microphone, in Hz.
         channels: of raw samples.
-        sample_format: of raw samples.
+        sample_format: of raw samples; or "wav" for a stream that says rate, channels and format itself.
         channel: to listen to, counted from 0.
         stall: seconds without sound that are a trouble.
         once: hear the files of a folder, then end.
@@ -32,7 +33,7 @@ class SourceOptions:
     text: str
     rate: int | None = None
     channels: int | None = None
-    sample_format: PcmFormat | None = None
+    sample_format: PcmFormat | Literal["wav"] | None = None
     channel: int = 0
     stall: float | None = None
     once: bool = False
@@ -64,6 +65,8 @@ class SourceOptions:
                 names = {"pcm": "-", "mic": "mic", "folder": "a folder"}
                 allowed = " or ".join(names[kind] for kind in kinds.split())
                 raise MonitorError(f"{option} is for --source {allowed}, not for {self.text}; leave it out")
+        if self.sample_format == "wav" and (self.rate, self.channels) != (None, None):
+            raise MonitorError("a wav stream says its rate and its channels itself; leave out --rate and --channels")
         if self.rate is not None and self.rate < 1:
             raise MonitorError(f"--rate is {self.rate}; give the sample rate in Hz, such as 16000")
         if self.channels is not None and self.channels < 1:
@@ -117,10 +120,19 @@ def open_source(
         return Microphone(
             device, sample_rate=sample_rate, source_rate=options.rate, channel=channel, stop=stop, stall_seconds=stall
         )
+    if options.sample_format == "wav":
+        return PcmSource(
+            descriptor,
+            WavDecoder(channel=channel),
+            source_rate=None,
+            sample_rate=sample_rate,
+            stop=stop,
+            stall_seconds=stall,
+        )
     if options.rate is None:
         raise MonitorError(
             "raw samples on standard input do not say their rate; give --rate, and --format and --channels if they are "
-            "not s16le and 1"
+            "not s16le and 1, or --format wav for a wav stream"
         )
     decoder = PcmDecoder(options.sample_format or "s16le", channels=options.channels or 1, channel=channel)
     return PcmSource(

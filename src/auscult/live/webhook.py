@@ -1,6 +1,8 @@
 """A webhook: each event as a POST of JSON, without following redirections."""
 
 import hashlib
+import queue
+import threading
 import urllib.error
 import urllib.request
 from email.message import Message
@@ -13,6 +15,10 @@ from auscult.errors import MonitorError
 from auscult.live.delivery import DeliveryError
 
 TIMEOUT_SECONDS = 10.0
+"""From the first step to the answer's status, however the receiver spends them."""
+
+MOST_HANGING = 8
+"""Exchanges that a receiver may leave unanswered before no more are begun."""
 
 
 class _NoRedirection(urllib.request.HTTPRedirectHandler):
@@ -52,24 +58,42 @@ class Webhook:
         if authorization:
             self._headers["Authorization"] = authorization
         self._opener = urllib.request.build_opener(_NoRedirection)
+        self._hanging: list[threading.Thread] = []
 
     def send(self, key: str, line: str) -> None:
-        """Post one event; its key is the header Idempotency-Key.
+        """Post one event; its key is the header Idempotency-Key. The answer's body says nothing and is not read.
 
         Raises:
-            DeliveryError: if the receiver cannot be reached or does not answer with 2xx.
+            DeliveryError: if the receiver cannot be reached or does not answer with 2xx in time.
         """
         headers = {**self._headers, "Idempotency-Key": key}
         request = urllib.request.Request(self.url, line.encode(), headers, method="POST")
+        late = DeliveryError(f"the webhook at {self.host} does not answer within {TIMEOUT_SECONDS:g} s")
+        self._hanging = [thread for thread in self._hanging if thread.is_alive()]
+        if len(self._hanging) >= MOST_HANGING:
+            raise late
+        answers: queue.SimpleQueue[DeliveryError | None] = queue.SimpleQueue()
+        thread = threading.Thread(target=lambda: answers.put(self._post(request)), daemon=True, name="auscult-post")
+        thread.start()
+        self._hanging.append(thread)
         try:
-            with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-                answer.read(1024)
+            error = answers.get(timeout=TIMEOUT_SECONDS)
+        except queue.Empty:
+            raise late from None
+        if error is not None:
+            raise error
+
+    def _post(self, request: urllib.request.Request) -> DeliveryError | None:
+        """What keeps the receiver from having it; none if it has."""
+        try:
+            self._opener.open(request, timeout=TIMEOUT_SECONDS).close()
         except urllib.error.HTTPError as error:
             error.close()
-            raise DeliveryError(f"the webhook at {self.host} answers {error.code} {error.reason}") from error
-        except (OSError, HTTPException) as error:
+            return DeliveryError(f"the webhook at {self.host} answers {error.code} {error.reason}")
+        except (OSError, HTTPException, ValueError) as error:  # ValueError: of what the receiver writes
             reason: Any = getattr(error, "reason", error)
-            raise DeliveryError(f"the webhook at {self.host} cannot be reached ({reason})") from error
+            return DeliveryError(f"the webhook at {self.host} cannot be reached ({reason})")
+        return None
 
     def close(self) -> None:
         """Nothing is open."""

@@ -1,10 +1,13 @@
 """Nested ensembles: patterns become names, children come before parents, cycles are found."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from auscult.errors import nearest
 from auscult.recipe.tables import Ensemble
+
+_MOST_PAIRS = 3_000_000
 
 
 def is_pattern(name: str) -> bool:
@@ -29,8 +32,13 @@ def resolve_ensembles(listed: Sequence[Ensemble], members: Sequence[str]) -> lis
             listed is part of another.
     """
     names = [*dict.fromkeys(members), *(ensemble.name for ensemble in listed)]
-    for name in names:
-        if names.count(name) > 1:
+    if (work := len(names) * sum(len(ensemble.members) for ensemble in listed)) > _MOST_PAIRS:
+        raise ValueError(
+            f"{len(names)} names and the patterns of {len(listed)} ensembles make {work} pairs; at most {_MOST_PAIRS} "
+            "are allowed: name fewer"
+        )
+    for name, count in Counter(names).items():
+        if count > 1:
             what = "a member and an ensemble are" if name in members else "two ensembles are"
             raise ValueError(f"{what} named {name!r}; rename one")
     expanded = {one.name: one.model_copy(update={"members": _expand(one, names)}) for one in listed}

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Mapping
 from itertools import product
+from math import prod
 from typing import Any
 
 from auscult.errors import RecipeError, nearest
+from auscult.recipe.limits import MOST_MEMBERS
 from auscult.recipe.tables import Member, TrainingTable
 
 TABLES = ("features", "model", "training")
@@ -30,6 +32,8 @@ def expand_grid(member: Mapping[str, Any]) -> list[dict[str, Any]]:
         _check_key(key, where)
         if not isinstance(values, list) or not values:
             raise RecipeError(f"{where}: {key} is {values!r}; give a list of at least one value")
+    if (count := prod(map(len, grid.values()))) > MOST_MEMBERS:
+        raise RecipeError(f"{where} has {count} combinations; at most {MOST_MEMBERS} are allowed")
     expanded: dict[str, dict[str, Any]] = {}
     for values in product(*grid.values()):
         point = dict(zip(grid, values, strict=True))

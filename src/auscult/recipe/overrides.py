@@ -31,6 +31,8 @@ def override(content: dict[str, Any], text: str) -> None:
         value = tomllib.loads(f"value = {written}")["value"]
     except tomllib.TOMLDecodeError:
         value = written.strip()
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"the override of {key.strip()}: its value is too long or nested too deeply") from error
     place, tables = "", [content]
     if parts[0] in NAMED and len(parts) > 1:
         place = parts[0]

@@ -10,9 +10,12 @@ from pydantic import BaseModel, ValidationError
 
 from auscult.errors import RecipeError, nearest
 from auscult.recipe.inheritance import Content, Find, flat
+from auscult.recipe.limits import MOST_BYTES, brief, shown
 from auscult.recipe.overrides import override
 from auscult.recipe.resolved import Recipe
 from auscult.recipe.tables import DenoiserTable, Ensemble, Member, TrainingTable
+
+_MOST_PROBLEMS = 20
 
 
 def builtin_recipes() -> dict[str, Recipe]:
@@ -48,14 +51,18 @@ def parse_recipe(text: str, source: str, overrides: Sequence[str] = (), *, folde
     Raises:
         RecipeError: if it is no valid recipe.
     """
-    content = flat(_content(text, source), source, _finder(folder or Path()))
-    for one in overrides:
-        override(content, one)
     try:
+        content = flat(_content(text, source), source, _finder(folder or Path()))
+        for one in overrides:
+            override(content, one)
         return Recipe.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(_explain(item, content) for item in error.errors())
-        raise RecipeError(f"the recipe {source}: {problems}") from error
+        listed = error.errors()
+        problems = "; ".join(_explain(item, content) for item in listed[:_MOST_PROBLEMS])
+        more = f"; and {len(listed) - _MOST_PROBLEMS} more" if len(listed) > _MOST_PROBLEMS else ""
+        raise RecipeError(f"the recipe {source}: {problems}{more}") from error
+    except RecursionError as error:
+        raise RecipeError(f"the recipe {source} is nested too deeply; write fewer tables in each other") from error
 
 
 def _builtin_names() -> list[str]:
@@ -68,6 +75,10 @@ def _text(name: str, folder: Path) -> tuple[str, str]:
     if name.endswith(".toml"):
         path = folder / name
         try:
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise RecipeError(f"the recipe {path} is a pipe or a device; give a TOML file")
+            if (size := path.stat().st_size) > MOST_BYTES:
+                raise RecipeError(f"the recipe {path} has {size} bytes; at most {MOST_BYTES} are read")
             return str(path), path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"the recipe {path} cannot be read: {error}") from error
@@ -94,22 +105,23 @@ def _finder(folder: Path) -> Find:
 def _content(text: str, source: str) -> Content:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also of a number with thousands of digits
         raise RecipeError(f"the recipe {source} is no valid TOML: {error}") from error
 
 
 def _explain(item: Mapping[str, Any], content: Content) -> str:
     """One of pydantic's errors as a sentence."""
     place: tuple[int | str, ...] = item["loc"]
-    name = _place(place, content) or "the whole"
+    name = brief(_place(place, content)) or "the whole"
     if item["type"] == "extra_forbidden":
         allowed = _fields_at(place[:-1])
         return f"the key {name!r} is unknown{nearest(str(place[-1]), allowed)}; allowed are {', '.join(allowed)}"
     if item["type"] == "missing":
         return f"the key {name!r} is missing"
     if item["type"] == "value_error":
-        return str(item["ctx"]["error"])
-    return f"{name} is {item['input']!r}: {item['msg'][0].lower() + item['msg'][1:]}"
+        sentence = str(item["ctx"]["error"])
+        return f"{name}: {sentence}" if place and place[-1:] != ("name",) else sentence
+    return f"{name} is {shown(item['input'])}: {item['msg'][0].lower() + item['msg'][1:]}"
 
 
 def _place(place: Sequence[int | str], content: Content) -> str:

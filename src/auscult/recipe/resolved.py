@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from auscult.errors import nearest
 from auscult.recipe.ensembles import resolve_ensembles
+from auscult.recipe.limits import LIMITS, MOST_MEMBERS, Whole
 from auscult.recipe.tables import ENSEMBLE, DenoiserTable, Ensemble, Member, RecipeTable, TrainingTable, TrainOn
 
 COLUMNS = {
@@ -35,19 +36,19 @@ class Recipe(RecipeTable):
         member: the members.
     """
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, max_length=200)
     description: str = ""
     chosen_on: str = ""
-    seed: int = Field(0, ge=0)
-    repeats: int = Field(1, ge=1)
-    sample_rate: int = Field(16000, ge=1)
-    channel: int = Field(0, ge=0)
+    seed: Whole = Field(0, ge=0, le=2**32 - 2**10)
+    repeats: Whole = Field(1, ge=1, le=1_000)
+    sample_rate: Whole = Field(16000, ge=1, le=LIMITS["sample_rate"])
+    channel: Whole = Field(0, ge=0, le=1_023)
     train_on: TrainOn = Field(["development", "additional"])
     training: TrainingTable = TrainingTable()
     denoiser: DenoiserTable = DenoiserTable()
     compare: dict[Literal["table3", "table4"], dict[str, str]] = Field(default_factory=dict)
-    member: list[Member] = Field(min_length=1)
-    ensemble: list[Ensemble] | None = None
+    member: list[Member] = Field(min_length=1, max_length=MOST_MEMBERS)
+    ensemble: list[Ensemble] | None = Field(None, max_length=MOST_MEMBERS)
 
     @model_validator(mode="after")
     def _names_are_right(self) -> "Recipe":

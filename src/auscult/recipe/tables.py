@@ -3,7 +3,9 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from auscult.recipe.limits import Number, Whole, within_limits
 
 TrainOn = Annotated[list[Literal["development", "additional"]], Field(min_length=1)]
 """Parts of the training data."""
@@ -23,8 +25,10 @@ def _without_ending(name: str) -> str:
     return name
 
 
-Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), AfterValidator(_without_ending)]
-"""Of a member or an ensemble: also a file's name."""
+Name = Annotated[
+    str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), AfterValidator(_without_ending)
+]
+"""Of a member or an ensemble: also a file's name, with endings."""
 
 
 class RecipeTable(BaseModel):
@@ -36,12 +40,12 @@ class RecipeTable(BaseModel):
 class TrainingTable(RecipeTable):
     """Differences from a family's default training (`auscult.training.Training`)."""
 
-    epochs: int | None = Field(None, ge=1)
-    batch_size: int | None = Field(None, ge=1)
-    learning_rate: float | None = Field(None, gt=0)
-    betas: tuple[float, float] | None = None
-    decay: float | None = Field(None, gt=0)
-    decay_every: int | None = Field(None, ge=1)
+    epochs: Whole | None = Field(None, ge=1, le=1_000_000)
+    batch_size: Whole | None = Field(None, ge=1, le=65_536)
+    learning_rate: Number | None = Field(None, gt=0, le=1_000)
+    betas: tuple[Number, Number] | None = None
+    decay: Number | None = Field(None, gt=0, le=1_000)
+    decay_every: Whole | None = Field(None, ge=1, le=1_000_000)
     precision: Literal["fp32", "bf16"] | None = None
 
     def settings(self) -> dict[str, Any]:
@@ -63,14 +67,27 @@ class DenoiserTable(RecipeTable):
         fixed: mixtures that choose the levels, and as many others that measure them.
     """
 
-    epochs: int | None = Field(None, ge=1)
-    steps: int | None = Field(None, ge=1)
-    batch_size: int | None = Field(None, ge=1)
-    seconds: float | None = Field(None, gt=0)
-    sample_rate: int | None = Field(None, ge=1)
-    learning_rate: float | None = Field(None, gt=0)
+    epochs: Whole | None = Field(None, ge=1, le=1_000_000)
+    steps: Whole | None = Field(None, ge=1, le=1_000_000)
+    batch_size: Whole | None = Field(None, ge=1, le=4_096)
+    seconds: Number | None = Field(None, gt=0, le=30)
+    sample_rate: Whole | None = Field(None, ge=1, le=96_000)
+    learning_rate: Number | None = Field(None, gt=0, le=1_000)
     precision: Literal["fp32", "bf16"] | None = None
-    fixed: int | None = Field(None, ge=1)
+    fixed: Whole | None = Field(None, ge=1, le=1_000)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "DenoiserTable":
+        samples = (self.batch_size or 1) * (self.seconds or 1) * (self.sample_rate or 1)
+        if samples > 2**27:
+            raise ValueError(
+                f"batch_size x seconds x sample_rate are {samples:.0f} samples; at most {2**27} are allowed"
+            )
+        return self
+
+
+Arguments = Annotated[dict[str, Any], AfterValidator(within_limits)]
+"""Of a constructor, which checks their names and types."""
 
 
 class Member(RecipeTable):
@@ -94,8 +111,8 @@ class Member(RecipeTable):
     denoise_level: Annotated[int, Field(strict=True, ge=0, le=10)] | Literal["-"] = 0
     pooling: str | None = None
     train_on: TrainOn | None = None
-    features: dict[str, Any] = Field(default_factory=dict)
-    model: dict[str, Any] = Field(default_factory=dict)
+    features: Arguments = Field(default_factory=dict)
+    model: Arguments = Field(default_factory=dict)
     training: TrainingTable = TrainingTable()
 
     @property
@@ -117,6 +134,6 @@ class Ensemble(RecipeTable):
 
     name: Name
     members: list[str] = Field(min_length=1)
-    select: int | None = Field(None, ge=1)
+    select: Whole | None = Field(None, ge=1)
     weights: Literal["uniform", "search"] = "uniform"
     standardise: bool = True

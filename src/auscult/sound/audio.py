@@ -1,6 +1,6 @@
 """From a path to a waveform: one stated channel, finite, at the asked rate, or an error that names the file."""
 
-import struct
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.errors import AudioError
+from auscult.sound.header import open_mended, promise_of
 
 if TYPE_CHECKING:
     import soundfile
@@ -21,18 +22,28 @@ SUFFIXES = (".wav", ".flac", ".ogg")
 Block = NDArray[np.float32]
 """Part of a waveform `[T]`."""
 
+RATES = (250, 768_000)
+"""Lowest and highest sample rate of a file, in Hz: others are damage, and resampling them takes any memory."""
+
+MOST_SAMPLES = 2**27
+"""A waveform that is read as a whole has at most so many: 2.3 hours at 16 kHz."""
+
 _BLOCK = 2**19  # samples of a file that are read at once
-_STREAMED = (0, 0xFFFFFFFF)  # data sizes that programs write into a wav header when they do not know the length
+_WIDE_BLOCK = 2**22  # of all channels
 
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What a file's header says: `sample_rate` in Hz, `n_samples` per channel, `duration` in seconds."""
+    """What a file's header says: `sample_rate` in Hz, `n_samples` per channel, `duration` in seconds.
+
+    `note` is what is worth knowing of a file that is read all the same.
+    """
 
     sample_rate: int
     channels: int
     n_samples: int
     subtype: str
+    note: str = ""
 
     @property
     def duration(self) -> float:
@@ -47,7 +58,7 @@ def probe(path: Path) -> AudioInfo:
         AudioError: if the file cannot be read, is no audio, is empty, or ends before its header says.
     """
     with _open(path) as file:
-        return AudioInfo(file.samplerate, file.channels, file.frames, file.subtype)
+        return AudioInfo(file.samplerate, file.channels, file.frames, file.subtype, promise_of(path).note)
 
 
 def read_waveform(path: Path, *, sample_rate: int, channel: int = 0) -> NDArray[np.float32]:
@@ -63,17 +74,18 @@ def read_waveform(path: Path, *, sample_rate: int, channel: int = 0) -> NDArray[
         Waveform `[T]`, full scale is 1.
 
     Raises:
-        AudioError: if the file cannot be read, is no audio, is empty, ends before its header says, lacks the channel
-            or holds a sample that is not finite.
+        AudioError: if the file cannot be read, is no audio, is empty, ends before its header says, lacks the channel,
+            holds a sample that is not finite, or is too long to be read as a whole.
     """
     with _open(path) as file:
-        _require_channel(path, file, channel)
-        expected, native_rate = file.frames, file.samplerate
-        samples = _read(path, file, channel, -1)
-    if len(samples) != expected:
-        raise _truncated(path, f"{len(samples)} of {expected} samples are there")
-    _require_finite(path, samples, native_rate, first=0)
-    return resample(np.ascontiguousarray(samples), native_rate, sample_rate)
+        native_rate, expected = file.samplerate, file.frames
+    if max(expected, expected * sample_rate // native_rate) > MOST_SAMPLES:
+        raise AudioError(
+            f"{path} has {expected} samples at {native_rate} Hz, and is to be read as a whole at {sample_rate} Hz; at "
+            f"most {MOST_SAMPLES} samples are, so cut it into shorter recordings"
+        )
+    blocks = [*blocks_of(path, sample_rate=native_rate, channel=channel)]
+    return resample(blocks[0] if len(blocks) == 1 else np.concatenate(blocks), native_rate, sample_rate)
 
 
 def blocks_of(path: Path, *, sample_rate: int, channel: int = 0) -> Iterator[Block]:
@@ -106,7 +118,7 @@ def _blocks(path: Path, file: "soundfile.SoundFile", sample_rate: int, channel: 
         expected, native_rate, done = file.frames, file.samplerate, 0
         stream = resampler(native_rate, sample_rate)
         while done < expected:
-            samples = _read(path, file, channel, min(_BLOCK, expected - done))
+            samples = _read(path, file, channel, min(_BLOCK, max(1, _WIDE_BLOCK // file.channels), expected - done))
             if not len(samples):
                 raise _truncated(path, f"{done} of {expected} samples are there")
             _require_finite(path, samples, native_rate, first=done)
@@ -132,7 +144,7 @@ def _require_channel(path: Path, file: "soundfile.SoundFile", channel: int) -> N
 
 
 def _read(path: Path, file: "soundfile.SoundFile", channel: int, n_samples: int) -> Block:
-    """The next samples of a channel, `[n_samples]` or fewer at the end; all that are left for -1."""
+    """The next samples of a channel, `[n_samples]` or fewer at the end."""
     try:
         if file.subtype == "PCM_16":  # the same values as float32 gives, three times as fast
             whole: Block = file.read(n_samples, dtype="int16", always_2d=True)[:, channel] * np.float32(2**-15)
@@ -172,17 +184,21 @@ def resample(waveform: NDArray[np.float32], from_rate: int, to_rate: int) -> NDA
 
 
 def _open(path: Path) -> "soundfile.SoundFile":
-    import soundfile
-
     if not path.exists():
         raise AudioError(f"{path} does not exist; check the path")
     if path.is_dir():
         raise AudioError(f"{path} is a folder; name an audio file ({', '.join(SUFFIXES)})")
     try:
-        if path.stat().st_size == 0:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe may wait for ever
+            raise AudioError(
+                f"{path} is no regular file but a pipe or a device; write the sound to a file, or give it to "
+                "`auscult monitor --source -`"
+            )
+        if status.st_size == 0:
             raise AudioError(f"{path} is empty; record or copy the file again")
-        missing = _missing_bytes(path)
-        file = soundfile.SoundFile(path)
+        promise = promise_of(path)
+        file = open_mended(path, promise)
     except OSError as error:
         raise AudioError(f"{path} cannot be read: {error.strerror or error}; check its permissions") from error
     except UnicodeError as error:
@@ -192,29 +208,21 @@ def _open(path: Path) -> "soundfile.SoundFile":
         raise AudioError(
             f"{path} is no audio file that can be read ({error}); use wav, flac or ogg, or remove the file"
         ) from error
-    if missing:
+    try:
+        if promise.missing:
+            raise _truncated(path, promise.missing)
+        if not RATES[0] <= file.samplerate <= RATES[1]:
+            raise AudioError(
+                f"{path} says that its sample rate is {file.samplerate} Hz; rates from {RATES[0]} to {RATES[1]} Hz are "
+                "read. Its header is damaged: record or copy the file again"
+            )
+        if file.frames == 0:
+            raise AudioError(f"{path} holds no samples; record or copy the file again")
+    except AudioError:
         file.close()
-        raise _truncated(path, f"{missing} bytes are missing at the end")
-    if file.frames == 0:
-        file.close()
-        raise AudioError(f"{path} holds no samples; record or copy the file again")
+        raise
     return file
 
 
 def _truncated(path: Path, what: str) -> AudioError:
     return AudioError(f"{path} is truncated: {what}; copy or download the file again")
-
-
-def _missing_bytes(path: Path) -> int:
-    """How many bytes of a wav file's `data` chunk lie beyond its end: libsndfile shortens such files silently."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-            return 0
-        while len(chunk := file.read(8)) == 8:
-            name, length = struct.unpack("<4sI", chunk)
-            if name == b"data":
-                return 0 if length in _STREAMED else max(0, file.tell() + length - size)
-            file.seek(length + length % 2, 1)
-    return 0

@@ -19,6 +19,8 @@ SCORE_FILE = re.compile(r"anomaly_score_(?P<machine_type>.+)_(?P<machine_id>id_\
 CLIP = re.compile(r"(?:(?P<label>normal|anomaly)_)?(?P<machine_id>id_\d+)_.+")
 """Names of clips, which tell the machine and, in the development set, the label."""
 
+_PATH = re.compile(r"[/\\]")  # some programs write a clip's path, of their own system
+
 
 def read_submission(folder: Path, *, truth: Truth | None = None) -> tuple[ScoreTable, list[Path]]:
     """Read a folder of the challenge's score files: rows of `file,score` without a header.
@@ -65,7 +67,7 @@ def _rows(path: Path, machine_type: str, machine_id: str, labels: Mapping[str, L
         where = f"{path}, line {number}"
         if len(fields) != 2:
             raise ScoreError(f"{where}: {','.join(fields)!r} is no score; a line is a file name, a comma and a number")
-        file, score = fields[0].strip(), _score(where, fields[1])
+        file, score = _PATH.split(fields[0].strip())[-1], _score(where, fields[1])
         if file in first:
             raise ScoreError(f"{where}: {file} has a score in line {first[file]} already; give each clip one")
         first[file] = number

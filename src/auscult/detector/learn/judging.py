@@ -105,10 +105,11 @@ def _condition(
 
 
 def on_recordings(recordings: Mapping[str, Sequence[Recording]], detector: Detector) -> list[str]:
-    """Sentences on rates and channels of recordings."""
+    """Sentences on rates, channels and lengths of recordings."""
     infos = [recording.info for found in recordings.values() for recording in found]
     rates = sorted({info.sample_rate for info in infos})
-    warnings = []
+    odd = [recording for found in recordings.values() for recording in found if recording.info.note]
+    warnings = [f"{recording.path}: {recording.info.note}." for recording in odd]
     if len(rates) > 1:
         warnings.append(
             f"The recordings have several rates, {', '.join(map(str, rates))} Hz; record as you will listen."

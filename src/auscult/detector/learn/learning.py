@@ -10,7 +10,7 @@ from auscult.detector import Detector
 from auscult.detector.alarms import WindowScores
 from auscult.detector.calibration.folds import Fold, Span, contiguous_folds
 from auscult.detector.learn.judging import judge, on_recordings
-from auscult.detector.learn.recordings import Recording, Stretch, find_recordings, stretches_of
+from auscult.detector.learn.recordings import Recording, Stretch, find_recordings, stretches_of, unread
 from auscult.detector.learn.scores import OnProgress, Pieces, score_pieces
 from auscult.detector.learn.settings import LearnSettings
 from auscult.detector.learn.windows import Piece
@@ -103,7 +103,7 @@ def learn(
         "libraries": environment(),
     }
     detector = replace(judged.detector, provenance=provenance, licence=licence)
-    warnings = [*on_recordings(recordings, detector), *judged.warnings]
+    warnings = [*unread(normals), *on_recordings(recordings, detector), *judged.warnings]
     return Learned(detector, settings, recordings, seconds, found.pieces, found.series, warnings)
 
 
@@ -151,7 +151,7 @@ def calibrate_detector(
     judged = judge(detector, {}, pieces, series, settings)
     provenance = {**detector.provenance, "calibrated_on": _origin(recordings, {})}
     calibrated = replace(judged.detector, provenance=provenance)
-    warnings = [*on_recordings(recordings, calibrated), *judged.warnings]
+    warnings = [*unread(normals), *on_recordings(recordings, calibrated), *judged.warnings]
     return Learned(calibrated, settings, recordings, {}, pieces, series, warnings)
 
 

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from auscult.datasets.tree import ANOMALY_FOLDERS
 from auscult.errors import DatasetError
 from auscult.sound.audio import SUFFIXES, AudioInfo, blocks_of, probe
+from auscult.sound.folders import not_read, sounds_below
 from auscult.sound.windows import Waveform
 
 MOST_JOINED_SECONDS = 3600.0
@@ -61,9 +63,11 @@ def find_recordings(normals: Path, *, machine: str | None = None) -> dict[str, l
     """
     if not normals.exists():
         raise DatasetError(f"{normals} does not exist; give a recording of normal sound, or a folder of such")
-    files = [normals] if normals.is_file() else _sound_files(normals)
+    files = [normals] if normals.is_file() else sorted(sounds_below(normals)[0], key=partial(_natural, normals))
     if not files:
-        raise DatasetError(f"{normals} holds no recording; give a folder with {', '.join(SUFFIXES)} files")
+        raise DatasetError(
+            f"{normals} holds no recording; give a folder with {', '.join(SUFFIXES)} files. {' '.join(unread(normals))}"
+        )
     found: dict[str, list[Recording]] = {}
     for path in files:
         inside = path.relative_to(normals).parts if path != normals else (path.name,)
@@ -83,6 +87,12 @@ def find_recordings(normals: Path, *, machine: str | None = None) -> dict[str, l
     return found
 
 
+def unread(normals: Path) -> list[str]:
+    """A sentence on the sound in a folder whose format is not read; none if there is no such."""
+    found = sounds_below(normals)[1] if normals.is_dir() else []
+    return [f"Of other formats, and not heard: {len(found)} files. {not_read(found[0])}."] if found else []
+
+
 def stretches_of(recordings: Sequence[Recording], *, short_seconds: float) -> list[Stretch]:
     """Recordings as stretches: those shorter than `short_seconds` are laid end to end with their short neighbours."""
     groups: list[list[Recording]] = []
@@ -99,15 +109,10 @@ def stretches_of(recordings: Sequence[Recording], *, short_seconds: float) -> li
     return [Stretch(tuple(group)) for group in groups]
 
 
-def _sound_files(folder: Path) -> list[Path]:
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
-    visible = [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    return sorted(visible, key=lambda path: [_natural(part) for part in path.relative_to(folder).parts])
-
-
-def _natural(text: str) -> list[tuple[int, int, str]]:
+def _natural(folder: Path, path: Path) -> list[list[tuple[int, int, str]]]:
     """A key by which 9 comes before 10."""
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
+    split = (re.split(r"(\d+)", name) for name in path.relative_to(folder).parts)
+    return [[(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part] for parts in split]
 
 
 def _says_anomaly(name: str) -> bool:
