@@ -292,7 +292,7 @@ def plain_scores(model: Any, clip: Any) -> float:
 
 def main() -> None:
     from auscult.processes import single_thread
-    from auscult.runs.estimate.stages import machine
+    from auscult.runs.bench import machine
 
     with single_thread():
         rates = machine_rates()

@@ -76,11 +76,11 @@ def figures() -> dict[str, float]:
 def window_seconds(detector: "Detector", sound: "Waveform") -> float:
     """Processor time of a window, the mean over windows a step apart; one before them does not count."""
     window, step = (detector.samples(seconds) for seconds in (detector.window_seconds, detector.step_seconds))
-    detector.window_scores(sound[:window])
+    detector.window_score(sound[:window])
     begun = time.process_time()
     for number in range(WINDOWS):
         start = number * step % (len(sound) - window)
-        detector.window_scores(sound[start : start + window])
+        detector.window_score(sound[start : start + window])
     return (time.process_time() - begun) / WINDOWS
 
 

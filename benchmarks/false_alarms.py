@@ -13,16 +13,17 @@ import json
 import math
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from auscult.detector.alarms import AlarmSettings, WindowScores, alarm_counts
-from auscult.detector.calibration import Calibration, calibrate, prediction_interval
+from auscult.detector.alarms import AlarmSettings, WindowScores
 from auscult.detector.calibration.exceedances import Exceedances
+from auscult.detector.calibration.fit import calibrate
+from auscult.detector.calibration.result import Calibration
+from benchmarks.predictions import alarm_count, prediction_interval
 
 RESULTS = Path(__file__).parent / "results" / "false_alarms.json"
 OLD_HOURS, NEW_HOURS, TRUTH_HOURS = 20, 33, 2000
@@ -89,8 +90,7 @@ def recordings(rng: np.random.Generator, name: str, hours: int) -> list[WindowSc
 
 def alarms(parts: list[WindowScores], found: Calibration) -> int:
     """Alarms that the calibrated monitor raises."""
-    count = partial(alarm_counts, thresholds=found.threshold, settings=found.settings, spread=found.spread)
-    return sum(int(count(part)[0]) for part in parts)
+    return sum(alarm_count(part, found) for part in parts)
 
 
 def supported(name: str, machines: int, *, seed: int = 0) -> dict[str, float]:

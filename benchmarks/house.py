@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from benchmarks.tracing import entered
+
 PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "src" / "auscult"
 LONG = 40
@@ -30,8 +32,9 @@ class Figures:
         shared_class_names: names of classes that several files of the package define, with these files.
         longest_function: lines of code of the longest function, without its docstring, comments and blank lines.
         long_functions: those over `LONG` such lines, as `file:name` -> lines.
-        files_entered: command -> files of the package that ran at least one function of their own.
+        files_entered: command -> files of the package of which anything ran, an import or more.
         frames_entered: command -> functions of the package that ran.
+        calls_to_score: functions that hand a window of the monitor on, from the source to the features and the model.
     """
 
     source_lines: int
@@ -44,10 +47,12 @@ class Figures:
     long_functions: dict[str, int]
     files_entered: dict[str, int] = field(default_factory=dict)
     frames_entered: dict[str, int] = field(default_factory=dict)
+    calls_to_score: int = 0
 
 
-def measure() -> Figures:
-    """All that can be read off the files."""
+def measure(*, static: bool = False) -> Figures:
+    """All figures, or those that can be read off the files."""
+    found = {} if static else entered()
     sources = sorted(PACKAGE.rglob("*.py"))
     benchmarks = sorted((PROJECT / "benchmarks").glob("*.py"))
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in [*sources, *benchmarks]}
@@ -69,6 +74,9 @@ def measure() -> Figures:
         shared_class_names=_shared_names({path: trees[path] for path in sources}),
         longest_function=max(functions.values()),
         long_functions=dict(sorted(((k, n) for k, n in functions.items() if n > LONG), key=lambda item: -item[1])),
+        files_entered={command: counts["files"] for command, counts in found.items()},
+        frames_entered={command: counts["frames"] for command, counts in found.items()},
+        calls_to_score=found.get("monitor", {}).get("calls_to_score", 0),
     )
 
 
@@ -178,6 +186,11 @@ def shown(figures: Figures) -> str:
         *(f"  {name}: {', '.join(files)}" for name, files in figures.shared_class_names.items()),
         f"longest function       {figures.longest_function} lines of code; over {LONG}:",
         *(f"  {name}: {count}" for name, count in figures.long_functions.items()),
+        *(
+            f"{command:<23}enters {count} files, {figures.frames_entered[command]} functions"
+            for command, count in figures.files_entered.items()
+        ),
+        *([f"from source to score   {figures.calls_to_score} functions"] if figures.calls_to_score else []),
     ]
     return "\n".join(rows)
 
@@ -186,8 +199,10 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true")
-    figures = measure()
-    if parser.parse_args().json:
+    parser.add_argument("--static", action="store_true", help="leave out what runs commands")
+    arguments = parser.parse_args()
+    figures = measure(static=arguments.static)
+    if arguments.json:
         print(json.dumps(asdict(figures), indent=2))
     else:
         print(shown(figures))

@@ -1,6 +1,6 @@
 """Scoring many files with a system of three families: how busy it keeps the workers, and whether its memory grows.
 
-`score_efficiency` is the throughput of `Scorer.score_files` with two workers, divided by two, over that of a processor
+`score_efficiency` is the throughput of `auscult score --workers 2`, divided by two, over that of a processor
 that does nothing but the stages; each stage is measured alone, in a loop, in the time of this process.
 `score_memory_growth_mb` is the peak of the memory of this process and its workers together while 2,000 files are
 scored, less that of 200; it is looked at five times a second. The workers' start counts in both.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from auscult.detector.scorer import Scorer
+    from auscult.detector import Detector
 
 RATE, SECONDS = 16000, 10
 N_FILES, FEW = 2000, 200
@@ -29,10 +29,10 @@ LOOK_SECONDS = 0.2
 def figures() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         paths = recordings(Path(folder), N_FILES)
-        scorer = three_families()
-        stages = stage_seconds(scorer, paths[:30])
-        _, few = watched(scorer, paths[:FEW])
-        taken, many = watched(scorer, paths)
+        detector = three_families()
+        stages = stage_seconds(detector, paths[:30])
+        _, few = watched(detector, paths[:FEW])
+        taken, many = watched(detector, paths)
     print("core time per clip:", ", ".join(f"{name} {1000 * value:.2f} ms" for name, value in stages.items()))
     print(f"{N_FILES} clips in {taken:.1f} s; peak memory {few:.0f} MB for {FEW} clips, {many:.0f} MB for {N_FILES}")
     return {
@@ -54,12 +54,11 @@ def recordings(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def three_families() -> "Scorer":
+def three_families() -> "Detector":
     """HVAE and IDCAE on one front end, FREAK on another, all of the report's sizes; fitted to a little noise."""
-    from auscult.detector.scorer import Scorer
+    from auscult.detector import Detector, Machine, Part
     from auscult.features import LogMel
     from auscult.features.front_end import FrontEnd
-    from auscult.members.part import Part
     from auscult.models import HVAE, IDCAE, Freak, Model
     from auscult.training import Training
 
@@ -74,19 +73,19 @@ def three_families() -> "Scorer":
     for name, (model, front_end) in members.items():
         model.fit(clips, ["id_00", "id_02"] * 4, training=Training(epochs=1))
         parts.append(Part(name, name, front_end, model, None, 0.0, 1.0, 1.0))
-    return Scorer(parts)
+    return Detector(parts, {"id_00": Machine("id_00", "id_00")}, SECONDS, SECONDS)
 
 
-def stage_seconds(scorer: "Scorer", paths: Sequence[Path]) -> dict[str, float]:
+def stage_seconds(detector: "Detector", paths: Sequence[Path]) -> dict[str, float]:
     """Time of a processor for each stage of a clip, measured alone: the median over clips."""
     from auscult.sound.audio import read_waveform
 
     waveforms = [read_waveform(path, sample_rate=RATE) for path in paths]
     found = {"reading": _median(lambda path: read_waveform(path, sample_rate=RATE), paths)}
-    front_ends = {id(part.front_end): part.front_end for part in scorer.parts}
+    front_ends = {id(part.front_end): part.front_end for part in detector.parts}
     for one in front_ends.values():
         found[f"log-mel {one.features.config()['n_fft']}"] = _median(one.features, waveforms)
-    for part in scorer.parts:
+    for part in detector.parts:
         frames = [part.front_end.features(waveform)[None] for waveform in waveforms]
         found[part.name] = _median(partial(part.model.score_clips, machine_ids=["id_00"]), frames)
     return found
@@ -102,9 +101,9 @@ def _median(work: Callable[[Any], object], things: Sequence[Any]) -> float:
     return float(np.median(times))
 
 
-def watched(scorer: "Scorer", paths: Sequence[Path]) -> tuple[float, float]:
+def watched(detector: "Detector", paths: Sequence[Path]) -> tuple[float, float]:
     """Seconds that scoring takes, and the peak of the memory meanwhile, in MB."""
-    from auscult.members.part import Scored
+    from auscult.detector.listing import score_all
 
     peak, ended = memory_mb(), threading.Event()
 
@@ -116,7 +115,8 @@ def watched(scorer: "Scorer", paths: Sequence[Path]) -> tuple[float, float]:
     watcher = threading.Thread(target=look)
     watcher.start()
     started = time.perf_counter()
-    scored = sum(isinstance(one, Scored) for one in scorer.score_files(paths, ["id_00"] * len(paths), workers=WORKERS))
+    found = score_all(detector, paths, machine=None, workers=WORKERS)
+    scored = sum(not isinstance(score, str) for _, score in found)
     taken = time.perf_counter() - started
     ended.set()
     watcher.join()

@@ -18,8 +18,9 @@ from auscult.datasets.factory.hall import Hall
 from auscult.datasets.factory.machine_types import TYPES
 from auscult.datasets.factory.sounds import SAMPLE_RATE
 from auscult.detector import Detector
-from auscult.detector.alarms import AlarmSettings, WindowScores, alarm_counts
-from auscult.detector.calibration import Calibration, calibrate, prediction_interval
+from auscult.detector.alarms import AlarmSettings, WindowScores
+from auscult.detector.calibration.fit import calibrate
+from auscult.detector.calibration.result import Calibration
 from auscult.detector.learn import learn
 from auscult.detector.learn.settings import LearnSettings
 from auscult.live.events import Event
@@ -28,6 +29,7 @@ from auscult.live.monitor import Monitor
 from auscult.live.sound import End, Item, Samples, Start
 from auscult.live.watch import DetectorScorer, watch_machine
 from auscult.recipe import load_recipe
+from benchmarks.predictions import alarm_count, prediction_interval
 
 MINUTE = 60
 """Length in seconds of what is made at once: each minute has a load, speed and background noise of its own."""
@@ -174,10 +176,7 @@ def watch_over(machine_type: str, plan: Plan) -> dict[str, Any]:
     detector = _with(detector, once)
     new, heard_cpu = _heard(detector, factory.hours("new", plan.hours), f"{machine_type}, new")
     joint = 1 - (1 - LEVEL) / plan.machines
-    offline, triple = (
-        int(alarm_counts(_series(new, detector), found.threshold, settings=found.settings, spread=found.spread)[0])
-        for found in (once, thrice)
-    )
+    offline, triple = (alarm_count(_series(new, detector), found) for found in (once, thrice))
     return {
         "machine": machine_type,
         "machine_id": factory.machine_id,

@@ -27,7 +27,8 @@ from auscult.datasets.factory.machine_types import TYPES
 from auscult.datasets.factory.sounds import SAMPLE_RATE
 from auscult.detector import Detector
 from auscult.detector.alarms import AlarmStatistic, WindowScores
-from auscult.detector.calibration import Calibration, calibrate
+from auscult.detector.calibration.fit import calibrate
+from auscult.detector.calibration.result import Calibration
 from auscult.detector.learn import learn
 from auscult.detector.learn.settings import LearnSettings
 from auscult.detector.scorer import Scorer

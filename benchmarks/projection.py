@@ -83,8 +83,8 @@ def projected(device: str) -> dict[str, Any]:
     """Clips, jobs and hours by kind of job, in one process and in several."""
     from auscult.datasets import load_clips
     from auscult.recipe import load_recipe
-    from auscult.runs.estimate import estimate, measure_rates
-    from auscult.runs.estimate.stages import machine
+    from auscult.runs.bench import machine
+    from auscult.runs.estimate import Outlook
     from auscult.runs.plan import make_plan
     from auscult.runs.store import NoStore
 
@@ -100,13 +100,14 @@ def projected(device: str) -> dict[str, Any]:
             all_clips=clips,
             missing=missing,
         )
-        rates = measure_rates(plan, NoStore())
+        outlook = Outlook(plan, NoStore())
+        rates = outlook.rates({})
         found: dict[str, Any] = {
             **machine(device),
             "clips": len(clips),
             "jobs": {"denoisers": len(plan.denoisers), "features": len(plan.banks), "members": len(plan.members)},
         }
-        alone = estimate(plan, rates, NoStore())
+        alone = outlook.estimate(rates)
         families: dict[str, float] = {}
         for job in plan.members:
             families[job.family] = families.get(job.family, 0.0) + alone.jobs[job.key] / 3600
@@ -115,7 +116,7 @@ def projected(device: str) -> dict[str, Any]:
             kind = bank.features["kind"] + (" of denoised sound" if bank.denoiser else "")
             kinds[kind] = kinds.get(kind, 0.0) + alone.jobs[bank.key] / 3600
         found["core_hours"] = {"denoisers": alone.denoisers / 3600, **kinds, **families}
-        found["hours"] = {str(n): estimate(plan, rates, NoStore(), workers=n).seconds / 3600 for n in WORKERS}
+        found["hours"] = {str(n): outlook.estimate(rates, workers=n).seconds / 3600 for n in WORKERS}
     return found
 
 

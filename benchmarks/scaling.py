@@ -89,24 +89,24 @@ def training_lines() -> dict[str, Line]:
 
 def scoring_line() -> Line:
     """All families as one system, from file to score."""
-    from auscult.detector.scorer import Scorer
+    from auscult.detector import Detector, Machine, Part
+    from auscult.detector.listing import score_all
     from auscult.features import LogMel
     from auscult.features.front_end import FrontEnd
-    from auscult.members.part import Part
     from auscult.training import Training
-    from benchmarks.inference import RATE, recordings
+    from benchmarks.inference import RATE, SECONDS, recordings
 
     front_end, bank = FrontEnd(LogMel(RATE)), noise(20)
     parts = []
     for name, model in families().items():
         model.fit(bank, training=Training(epochs=1))
         parts.append(Part(name, name, front_end, model, None, 0.0, 1.0, 1.0))
-    scorer = Scorer(parts)
+    detector = Detector(parts, {"id_00": Machine("id_00", "id_00")}, SECONDS, SECONDS)
     with tempfile.TemporaryDirectory() as folder:
         paths = recordings(Path(folder), max(SCORE))
 
         def score(n: int) -> object:
-            return list(scorer.score_files(paths[:n], ["id_00"] * n))
+            return list(score_all(detector, paths[:n], machine=None))
 
         return costs({n: partial(score, n) for n in SCORE})
 

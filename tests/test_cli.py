@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import auscult
-import auscult.runs.run
+import auscult.runs.request
 from auscult.cli import main
 from auscult.scores.metrics import evaluate
 from auscult.scores.table import ScoreRow, ScoreTable
@@ -135,7 +135,7 @@ def test_what_the_system_refuses_is_one_line_too(command: Callable[..., Any], mo
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied", "/secret/data")
 
-    monkeypatch.setattr(auscult.runs.run, "load_clips", refuse)
+    monkeypatch.setattr(auscult.runs.request, "load_clips", refuse)
     outcome = command("run", "quick", "--data", "/secret/data", "--out", "/nowhere")
     assert outcome.code == 2
     assert "Permission denied: '/secret/data'" in outcome.error
@@ -147,7 +147,7 @@ def test_our_own_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
     def fail(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(auscult.runs.run, "load_clips", fail)
+    monkeypatch.setattr(auscult.runs.request, "load_clips", fail)
     with pytest.raises(ZeroDivisionError):
         main(["run", "quick", "--data", "d", "--out", "o"])
 
@@ -156,7 +156,7 @@ def test_ctrl_c_says_that_nothing_is_lost(command: Callable[..., Any], monkeypat
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(auscult.runs.run, "load_clips", interrupt)
+    monkeypatch.setattr(auscult.runs.request, "load_clips", interrupt)
     outcome = command("run", "quick", "--data", "d", "--out", "o")
     assert (outcome.code, outcome.out) == (130, "")
     assert outcome.err == "\nstopped; what was finished is kept, and the same command continues\n"

@@ -23,7 +23,7 @@ from auscult.errors import RunError
 from auscult.runs.cluster import RayExecutor, cluster_device, connected
 from auscult.runs.cluster.executor import TRIES, resources_of
 from auscult.runs.cluster.node import Site, site_of, work
-from auscult.runs.executors import LocalExecutor, SerialExecutor
+from auscult.runs.executors import LocalExecutor
 from auscult.runs.jobs import is_finished
 from auscult.runs.plan import Plan, make_plan
 from auscult.runs.run import run
@@ -61,7 +61,7 @@ def test_without_ray_the_error_says_how_to_install_it(
 
 
 def test_what_is_finished_needs_no_cluster(plan: Plan, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    SerialExecutor().run(jobs_of(plan), store, silent)
+    LocalExecutor().run(jobs_of(plan), store, silent)
     monkeypatch.setitem(sys.modules, "ray", None)
     assert RayExecutor().run(jobs_of(plan), store, silent) == []
 

@@ -84,13 +84,13 @@ def test_members_of_one_level_share_its_banks(finished: Any) -> None:
 
 
 def test_denoised_features_are_those_of_the_denoised_waveform(finished: Any) -> None:
-    from auscult.runs.jobs import features_of
+    from auscult.features import features_of
 
     bank = next(bank for bank in finished.plan.banks if bank.level == 10)
     denoiser = Denoiser.load(finished.store.path("denoiser", bank.denoiser.key), 10)
     waveform = denoiser(read_waveform(bank.clips[0].path, sample_rate=16000))
     frames = Bank.load(finished.store.path("bank", bank.key)).clip(0)
-    np.testing.assert_allclose(frames, features_of(bank)(waveform), atol=1e-3)
+    np.testing.assert_allclose(frames, features_of(bank.features)(waveform), atol=1e-3)
 
 
 def test_members_without_a_denoiser_keep_their_keys(finished: Any, factory: Path, tmp_path: Path) -> None:

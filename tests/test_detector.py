@@ -1,6 +1,7 @@
 """The detector: scores, decisions, and the file that carries it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from auscult.denoising.streaming import Denoiser
 from auscult.denoising.unet import UNet
 from auscult.detector import Detector, Machine, Part
 from auscult.detector.alarms import AlarmSettings, WindowScores
-from auscult.detector.calibration import Calibration, calibrate
-from auscult.errors import AuscultError
+from auscult.detector.calibration.fit import calibrate
+from auscult.detector.calibration.result import Calibration
+from auscult.errors import AuscultError, DetectorError
 from auscult.features.bank import bank_of
 from auscult.features.front_end import FrontEnd
 from auscult.features.log_mel import LogMel
@@ -133,7 +135,7 @@ def test_silence_is_unknown_and_does_not_hide_what_is_around_it(detector: Detect
     around = np.concatenate([sound(1), silence, sound(2)])
     found = detector.score(around, sample_rate=RATE, machine_id="left")
     assert found.windows == 2
-    assert found.score == min(detector.window_scores(one, machine_id="left") for one in (sound(1), sound(2)))
+    assert found.score == min(detector.window_score(one, machine_id="left") for one in (sound(1), sound(2)))
 
 
 def test_the_evidence_is_of_the_member_with_the_greatest_weight(detector: Detector) -> None:
@@ -147,12 +149,29 @@ def test_the_evidence_is_of_the_member_with_the_greatest_weight(detector: Detect
 
 def test_a_long_sound_has_the_score_of_the_alarm_logic_at_its_worst_moment(detector: Detector) -> None:
     long = np.concatenate([sound(1, 6.0), sound(2, 3.0, tone=0.5), sound(3, 6.0)])
-    windows = [detector.window_scores(long[at : at + 2 * RATE], machine_id="left") for at in range(0, 14 * RATE, RATE)]
+    windows = [detector.window_score(long[at : at + 2 * RATE], machine_id="left") for at in range(0, 14 * RATE, RATE)]
     found = detector.score(long, sample_rate=RATE, machine_id="left", evidence=False)
     assert found.windows == len(windows) == 14
     assert found.score == max(sorted(windows[at : at + 3])[1] for at in range(12))  # 2 of 3
     assert found.start == int(np.argmax(windows))
     assert found.p_value == pytest.approx(14 / 2 / 201)  # two windows of the 14 must be as high
+
+
+def test_a_file_that_would_score_otherwise_is_not_left_behind(
+    detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a disk that does not keep what it was given."""
+    from auscult.detector import file
+
+    parts = [replace(part, mean=part.mean + 1e-9) for part in detector.parts]
+    monkeypatch.setattr(
+        file,
+        "read_detector",
+        lambda *_, **__: {"parts": parts, "machines": detector.machines, "window_seconds": 2.0, "step_seconds": 1.0},
+    )
+    with pytest.raises(DetectorError, match=r"a\.auscult was written, and what was read from it scores"):
+        detector.save(tmp_path / "a.auscult")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_scores_as_its_samples_at_any_rate(detector: Detector, tmp_path: Path) -> None:
@@ -176,9 +195,9 @@ def test_a_file_scores_as_its_samples_at_any_rate(detector: Detector, tmp_path: 
 def test_windows_do_not_depend_on_the_blocks(block: int, length: int, step: int) -> None:
     whole = np.arange(3000, dtype=np.float32)
     found = list(windows_of((whole[at : at + block] for at in range(0, 3000, block)), length=length, step=step))
-    assert [start for start, _ in found] == list(range(0, 3000 - length + 1, step))
-    for start, waveform in found:
-        np.testing.assert_array_equal(waveform, whole[start : start + length])
+    assert [window.start for window in found] == list(range(0, 3000 - length + 1, step))
+    for window in found:
+        np.testing.assert_array_equal(window.samples, whole[window.start : window.start + length])
 
 
 @pytest.mark.parametrize(

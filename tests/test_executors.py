@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 import soundfile
 
-import auscult.runs.workers
+import auscult.processes
 from auscult.datasets import load_clips
 from auscult.errors import RunError
+from auscult.processes import default_workers
 from auscult.recipe import Recipe, parse_recipe
 from auscult.report.run import write_pages
 from auscult.runs import run as runs
@@ -27,9 +28,6 @@ from auscult.runs.executors import (
     Executor,
     Failure,
     LocalExecutor,
-    SerialExecutor,
-    default_workers,
-    executor_for,
     urgency,
 )
 from auscult.runs.jobs import DONE, is_finished, needs, steps_of
@@ -70,7 +68,7 @@ features = { n_mels = 24 }
 
 LONG = RECIPE.replace("epochs = 2", "epochs = 1000000")
 
-EXECUTORS: dict[str, Executor] = {"serial": SerialExecutor(), "local": LocalExecutor(2)}
+EXECUTORS: dict[str, Executor] = {"serial": LocalExecutor(), "local": LocalExecutor(2)}
 
 processes = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not list processes")
 
@@ -198,8 +196,8 @@ def test_every_job_is_done_once_after_those_that_it_needs_and_its_bits_are_those
 
 
 def test_what_is_finished_is_sent_to_no_worker(plan: Plan, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    SerialExecutor().run(jobs_of(plan), store, silent)
-    monkeypatch.setattr(auscult.runs.workers.Worker, "__init__", never)
+    LocalExecutor().run(jobs_of(plan), store, silent)
+    monkeypatch.setattr(auscult.processes, "_Worker", never)
     assert LocalExecutor(2).run(jobs_of(plan), store, silent) == []
 
 
@@ -314,14 +312,13 @@ def test_fewer_than_one_worker_are_refused(factory: Path, tmp_path: Path) -> Non
 
 
 def test_by_default_there_are_as_many_workers_as_processors_for_this_process() -> None:
-    assert isinstance(executor_for(1), SerialExecutor)
     assert default_workers("cuda:0") == 1
     if not hasattr(os, "sched_setaffinity"):
         assert default_workers("cpu") >= 1
         return
     code = (
         "import os; os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1]);"
-        "from auscult.runs.executors import default_workers; print(default_workers('cpu'))"
+        "from auscult.processes import default_workers; print(default_workers('cpu'))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert answer.stdout == "1\n"

@@ -16,7 +16,7 @@ from auscult.denoising.streaming import Denoiser
 from auscult.denoising.unet import UNet
 from auscult.detector import Detector, Machine, Part
 from auscult.detector.alarms import AlarmSettings, WindowScores
-from auscult.detector.calibration import calibrate
+from auscult.detector.calibration.fit import calibrate
 from auscult.detector.scorer import Scorer
 from auscult.errors import ExportError
 from auscult.export import export_detector, writing

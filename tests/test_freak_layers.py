@@ -1,5 +1,6 @@
-"""FREAK's network against a plain one of `nn.Conv1d`, layer norm and group norm: the same values and gradients."""
+"""FREAK's network against the plain one of torch's own operations: the same values and gradients."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from auscult.models import Freak, load_model
-from auscult.models.freak_layers import Affine, ResidualBlock, fold
+from auscult.models.freak_layers import Affine, PlainNetwork, ResidualBlock, fold
 from auscult.models.freak_stage import normalised, normalised_backward, stage
-from auscult.models.saved import write_model_file
 
 BINS = 8
 SETTINGS = [
@@ -21,71 +21,19 @@ SETTINGS = [
 ]
 
 
-class PlainNorm(nn.Module):
-    """Layer norm of each frame, or group norm with one group, of `[B, C, N]`."""
-
-    def __init__(self, n_channels: int, norm: str) -> None:
-        super().__init__()
-        self.by_frame = norm == "frame"
-        self.layer = nn.LayerNorm(n_channels) if self.by_frame else nn.GroupNorm(1, n_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        normed: Tensor = self.layer(x.transpose(1, 2)).transpose(1, 2) if self.by_frame else self.layer(x)
-        return normed
-
-
-class PlainBlock(nn.Module):
-    """The report's residual block, as one would write it."""
-
-    def __init__(self, n_in: int, n_out: int, kernel: int, dilation: int, groups: int, norm: str) -> None:
-        super().__init__()
-        self.norm_in, self.norm_gate, self.norm_out = (PlainNorm(n, norm) for n in (n_in, n_out, n_out))
-        self.causal = nn.Conv1d(n_in, n_out, kernel, dilation=dilation, groups=groups)
-        self.gate, self.value, self.out = (nn.Conv1d(n_out, n_out, 1, groups=groups) for _ in range(3))
-        self.skip = nn.Conv1d(n_in, n_out, 1, groups=groups)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = torch.relu(self.causal(self.norm_in(x)))
-        y = self.norm_gate(y)
-        y = torch.sigmoid(self.gate(y)) * torch.relu(self.value(y))
-        y = torch.relu(self.out(self.norm_out(y)))
-        skip: Tensor = self.skip(x)[..., -y.shape[-1] :]
-        return y + skip
-
-
-class PlainFreak(nn.Module):
-    """`[B, N, F]` -> predictions `[B, N', F]`."""
-
-    def __init__(self, *, m: int, n_layers: int, groups: int, kernel: int, norm: str) -> None:
-        super().__init__()
-        widths = [BINS] + [m * BINS] * n_layers
-        blocks = [PlainBlock(n, widths[1], kernel, 2**i, groups, norm) for i, n in enumerate(widths[:-1])]
-        last = nn.Conv1d(widths[1], BINS, kernel, dilation=2**n_layers, groups=groups)
-        self.network = nn.Sequential(*blocks, PlainNorm(widths[1], norm), last)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.network(x.transpose(1, 2)).transpose(1, 2)
-        return y
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The weights by the names and in the shapes of a model's file."""
-        named = {name.replace(".layer.", "."): tensor.detach() for name, tensor in self.named_parameters()}
-        return {name: tensor[:, :, None] if tensor.dim() == 3 else tensor for name, tensor in named.items()}
-
-    def gradients(self) -> dict[str, Tensor]:
-        return {name.replace(".layer.", "."): parameter.grad for name, parameter in self.named_parameters()}
-
-
-def twins(settings: dict[str, int], norm: str) -> tuple[Freak, PlainFreak]:
-    """Ours and the plain one with the same random weights, in float64."""
+def twins(settings: dict[str, int], norm: str) -> tuple[Freak, PlainNetwork]:
+    """Ours and the plain network with the same random weights, in float64."""
     torch.manual_seed(0)
-    plain = PlainFreak(**settings, norm=norm).double()
-    for parameter in plain.parameters():
-        nn.init.normal_(parameter)
     model = Freak(BINS, crop=200, norm=norm, **settings)  # type: ignore[arg-type]  # one of the two norms
     model.build()
-    model.double().load_state_dict(plain.tensors(), strict=False)
-    return model, plain
+    model.double()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter)
+    return model, PlainNetwork(deepcopy(model.network))
+
+
+def gradients(network: nn.Module) -> list[Tensor]:
+    return [parameter.grad for parameter in network.parameters()]  # type: ignore[misc]  # all have one
 
 
 def relative(ours: Tensor, theirs: Tensor) -> float:
@@ -112,10 +60,8 @@ def test_predictions_and_all_gradients_are_the_plain_ones(
         (prediction - x[:, field:]).square().mean().backward()
     assert relative(predictions[0], predictions[1]) < 1e-10
     assert relative(inputs[0].grad, inputs[1].grad) < 1e-10  # type: ignore[arg-type]  # both have one
-    theirs = plain.gradients()
-    assert len(theirs) == len(list(model.parameters()))
-    for name, parameter in model.named_parameters():
-        assert relative(parameter.grad, theirs[name]) < 1e-10, name  # type: ignore[arg-type]  # it has one
+    for ours, theirs in zip(gradients(model), gradients(plain), strict=True):
+        assert relative(ours, theirs) < 1e-10
 
 
 @pytest.mark.parametrize("norm", ["frame", "clip"])
@@ -131,9 +77,8 @@ def test_bfloat16_predicts_and_learns_nearly_the_same(norm: str) -> None:
     expected = (plain(x[:, :-1]) - x[:, 31:]).square().mean()
     expected.backward()
     assert loss.item() == pytest.approx(expected.item(), rel=0.02)
-    ours = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])  # type: ignore[union-attr]  # it has one
-    theirs = plain.gradients()
-    assert relative(ours, torch.cat([theirs[name].flatten() for name, _ in model.named_parameters()])) < 0.1
+    ours, theirs = (torch.cat([gradient.flatten() for gradient in gradients(one)]) for one in (model, plain))
+    assert relative(ours, theirs) < 0.1
 
 
 def test_the_moments_of_bfloat16_are_float32_and_their_gradient_is_the_norms() -> None:
@@ -155,17 +100,15 @@ def test_the_moments_of_bfloat16_are_float32_and_their_gradient_is_the_norms() -
 @pytest.mark.parametrize("norm", ["frame", "clip"])
 def test_a_file_with_the_plain_networks_weights_scores_as_the_plain_network(norm: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    plain = PlainFreak(**SETTINGS[0], norm=norm)
-    fresh = Freak(BINS, norm=norm, score="mse", **SETTINGS[0])  # type: ignore[arg-type]  # one of the two norms
-    fresh.build()
-    facts = {"family": "freak", "arguments": fresh.arguments, "ids": ["a"], "history": []}
-    others = {name: tensor for name, tensor in fresh.state_dict().items() if not name.startswith("network.")}
-    write_model_file(tmp_path / "old.safetensors", facts, plain.tensors() | others)
+    model = Freak(BINS, norm=norm, score="mse", **SETTINGS[0])  # type: ignore[arg-type]  # one of the two norms
+    model.build()
+    model.ids, model.fitted, plain = ("a",), True, PlainNetwork(model.network)
+    model.save(tmp_path / "model.safetensors")
     clips = np.random.default_rng(0).normal(size=(3, 60, BINS)).astype(np.float32)
     with torch.no_grad():
         x = torch.from_numpy(clips)
         expected = (plain(x[:, :-1]) - x[:, 31:]).square().mean(dim=(1, 2))
-    scores = load_model(tmp_path / "old.safetensors").score_clips(clips, ["a"] * 3)
+    scores = load_model(tmp_path / "model.safetensors").score_clips(clips, ["a"] * 3)
     np.testing.assert_allclose(scores, expected.numpy(), rtol=1e-5)
 
 

@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import os
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from auscult.detector.alarms import AlarmSettings
 from auscult.detector.learn import Learned, LearnSettings, learn
 from auscult.detector.learn.recordings import find_recordings, stretches_of, unread
 from auscult.detector.learn.windows import Piece
+from auscult.detector.listing import score_all
 from auscult.errors import AuscultError, DatasetError
 from auscult.recipe import load_recipe, parse_recipe
 from auscult.report.learned import render
@@ -96,7 +100,7 @@ def test_the_deployed_detector_is_the_one_that_was_calibrated(learned: Learned) 
 
     stored = soundfile.read(learned.recordings["left"][0].path, dtype="float32")[0]
     assert len(stored) == len(sound)
-    first = learned.detector.window_scores(stored[60 * RATE : 61 * RATE], machine_id="left")
+    first = learned.detector.window_score(stored[60 * RATE : 61 * RATE], machine_id="left")
     assert series.scores[0] == first
     assert series.times[0] == 61.0
     assert len(series.scores) == 119
@@ -161,19 +165,49 @@ def test_cross_fitting_uses_all_sound_and_says_what_that_costs(normals: Path) ->
     assert any("the deployed model is another one" in line for line in calibration.describe())
 
 
-def test_workers_change_nothing(normals: Path, learned: Learned, monkeypatch: pytest.MonkeyPatch) -> None:
+def kill_a_worker() -> None:
+    """Where the system lists processes."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and b"popen_loky" in (folder / "cmdline").read_bytes():
+                os.kill(int(folder.name), signal.SIGKILL)
+                return
+
+
+def test_workers_change_nothing_even_if_one_is_killed(
+    normals: Path, learned: Learned, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("auscult.detector.learn.scores.PIECE_SECONDS", 20.0)
-    again = learn(normals, recipe=RECIPE, settings=SETTINGS, workers=2)
+
+    def advance(label: str, done: int, total: int) -> None:
+        if (label, done) == ("calibration", 1):
+            kill_a_worker()
+
+    again = learn(normals, recipe=RECIPE, settings=SETTINGS, workers=2, on_progress=advance)
     for name in learned.series:
         for one, two in zip(learned.series[name], again.series[name], strict=True):
             np.testing.assert_array_equal(one.times, two.times)
-            np.testing.assert_allclose(one.scores, two.scores, rtol=1e-12)
+            np.testing.assert_array_equal(one.scores, two.scores)
     assert again.detector.machines == learned.detector.machines
+
+
+@pytest.mark.slow
+def test_files_are_scored_though_a_worker_is_killed(learned: Learned, tmp_path: Path) -> None:
+    files = [write(tmp_path / "left" / f"{index}.wav", hum(3, index)) for index in range(12)]
+    files[5].write_bytes(b"no sound")
+    here = list(score_all(learned.detector, files, machine="left"))
+    results = score_all(learned.detector, iter(files), machine="left", workers=2)
+    found = [next(results)]
+    kill_a_worker()
+    found += results
+    assert [str(one) for one in found] == [str(one) for one in here]
+    assert [path for path, score in found if isinstance(score, str)] == [files[5]]
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 7, 1000])
 def test_the_parts_of_a_piece_have_its_windows(normals: Path, number: int) -> None:
-    from auscult.detector.calibration import Span
+    from auscult.detector.calibration.folds import Span
 
     (stretch,) = stretches_of(find_recordings(normals / "left")["left"], short_seconds=10.0)
     piece = Piece("left", stretch, Span(0, 3.5, 31.2))
@@ -261,7 +295,7 @@ def test_the_page_tells_thresholds_warnings_and_the_worst_moments(learned: Learn
         assert [moment.score for moment in worst] == sorted((moment.score for moment in worst), reverse=True)
         assert worst[0].score == max(part.scores[part.scored].max() for part in learned.series[machine])
         sound = worst[0].sound(sample_rate=learned.detector.sample_rate, channel=0)
-        assert learned.detector.window_scores(sound, machine_id=machine) == pytest.approx(worst[0].score, rel=1e-6)
+        assert learned.detector.window_score(sound, machine_id=machine) == pytest.approx(worst[0].score, rel=1e-6)
     assert page.count("<audio controls") == page.count('class="card"') == 12
 
 

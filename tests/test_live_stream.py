@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from auscult.errors import AudioError, MonitorError
 from auscult.sound.defects import LevelMeter, is_sound
-from auscult.sound.stream import SlidingWindows, Stream
+from auscult.sound.windows import SlidingWindows, Stream
 from live_fakes import Loudness, noise, offline
 
 SOUND = noise(6.0)
@@ -33,8 +33,8 @@ def live_scores(parts: list[NDArray[np.float32]], scorer: Loudness, *, rate: int
         step_seconds=scorer.step_seconds,
         source_rate=rate,
     )
-    found = [window for part in parts for window, _ in stream.feed(part)]
-    found += [window for window, _ in stream.finish()]
+    found = [window for part in parts for window, _ in stream.measured(part)]
+    found += [window for window, _ in stream.measured(SOUND[:0], last=True)]
     assert [window.index for window in found] == list(range(len(found)))
     return np.array([scorer.score(window.samples) for window in found])
 
@@ -135,7 +135,7 @@ def test_impossible_samples_do_not_spoil_later_windows() -> None:
     sound = noise(6.0, rate=2000)
     sound[100] = np.nan
     stream = Stream(sample_rate=1000, window_seconds=1, step_seconds=1, source_rate=2000)
-    found = list(stream.feed(sound))
+    found = list(stream.measured(sound))
     assert [sorted(level.problems()) for _, level in found] == [["samples"], *[[]] * (len(found) - 1)]
     assert all(np.isfinite(window.samples).all() for window, _ in found)
 
@@ -152,7 +152,7 @@ def test_memory_does_not_grow() -> None:
 
     def hear(times: int) -> None:
         for _ in range(times):
-            for _window in stream.feed(sound):
+            for _window in stream.measured(sound):
                 pass
 
     hear(3)

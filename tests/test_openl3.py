@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from auscult.errors import FeatureError, RecipeError
-from auscult.features import OUTLINES, OpenL3
+from auscult.features import OpenL3
 from auscult.features import openl3_weights as weights
 from auscult.features.openl3_network import AudioNetwork, n_parameters
 from auscult.features.openl3_weights import OFFICIAL, file_name, git_sha1, read_state
@@ -548,10 +548,10 @@ def test_an_outline_needs_no_weights_and_has_the_shape_and_the_configuration_of_
     """So that a plan without the weights knows what is finished, how much disk it takes, and for how long."""
     real = made(input="mel128", hop=0.25)
     arguments = {name: value for name, value in real.config().items() if name != "kind"}
-    found = OUTLINES["openl3"](**arguments)
+    found = OpenL3.outline(**arguments)
     assert found.config() == real.config()
     assert found(hum(0.8)).shape == real(hum(0.8)).shape == (real.n_frames(round(0.8 * RATE)), 512)
-    assert OUTLINES["openl3"]().config()["sha1"] == OFFICIAL[file_name("env", "mel256", "0.2")]
+    assert OpenL3.outline().config()["sha1"] == OFFICIAL[file_name("env", "mel256", "0.2")]
 
 
 def test_a_recipe_s_arguments_are_checked(folder: Path) -> None:

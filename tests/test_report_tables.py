@@ -14,14 +14,13 @@ from auscult.clips import MACHINE_TYPES
 from auscult.datasets import load_clips
 from auscult.errors import RunError
 from auscult.recipe import COLUMNS
-from auscult.report import ReportData, Section
+from auscult.report import ReportData, Section, html, laid_out
 from auscult.report.choices import choices_table, held_out_weights
 from auscult.report.comparison import comparison_tables
 from auscult.report.data import Cell, Table
 from auscult.report.ensembles import is_challenge
-from auscult.report.export import export_tables, file_names, report_tables
+from auscult.report.export import export_tables, file_names
 from auscult.report.formats import table_csv, table_latex, table_markdown
-from auscult.report.html import render
 from auscult.report.members import MemberEffect, correlation_table, members_table
 from auscult.report.reference import PrintedOptimum, printed_optima, printed_rows, printed_table
 from auscult.report.summary import MANY, protocol_tables
@@ -375,7 +374,9 @@ def test_names_from_outside_stay_names(tmp_path: Path) -> None:
     assert "<b>" not in markdown and "&lt;b>\\|=1+1" in markdown
     rules = [text for text in markdown.splitlines() if text.startswith("|")]
     assert len({text.replace("\\|", "").count("|") for text in rules}) == 1, "a name adds no column"
-    page = render(ReportData("t", "r", "", "d", "x", EVIL, [], [], {}, sections=[Section(EVIL, tables=tables)]))
+    page = html.render(
+        laid_out(ReportData("t", "r", "", "d", "x", EVIL, [], [], {}, sections=[Section(EVIL, tables=tables)]))
+    )
     assert "<b>" not in page and "&lt;b&gt;" in page
 
 
@@ -399,15 +400,15 @@ def test_latex_has_a_row_per_row_and_no_stray_sign() -> None:
 def test_a_report_names_the_tables_that_are_worth_a_file() -> None:
     rows = [row for row in run_rows(types=("fan", "valve")) if row.protocol in ("none", "uniform")]
     data = ReportData("t", "r", "", "d", "x", "all", [], rows, {})
-    assert [table.name for table in report_tables(data)] == ["machine_types", "machines_fan", "machines_valve"]
-    fan = report_tables(data)[1]
+    assert [table.name for table in laid_out(data).tables] == ["machine_types", "machines_fan", "machines_valve"]
+    fan = laid_out(data).tables[1]
     assert float(parsed(fan)[0]["id_00 AUC (%)"]) == pytest.approx(100 * rows[0].figures["auc"], abs=1e-9)
     section = results_section("More", rows, ["a-1", "a-2", "baseline", "a", "all"])
     summary = protocol_tables(rows, ("all", "uniform"))
-    names = [table.name for table in report_tables(replace(data, summary=summary, sections=[section]))]
+    names = [table.name for table in laid_out(replace(data, summary=summary, sections=[section])).tables]
     assert names[:4] == ["summary", "machine_types", "machines_fan", "machines_valve"]
     assert names[4:] == ["evaluation_machine_types", "evaluation_machines_fan", "evaluation_machines_valve"]
-    assert report_tables(replace(data, results=[])) == []
+    assert laid_out(replace(data, results=[])).tables == []
 
 
 def test_the_page_folds_tables_and_shows_the_small_type() -> None:
@@ -415,6 +416,6 @@ def test_the_page_folds_tables_and_shows_the_small_type() -> None:
         "c", ["a", "b"], [[Cell("x"), Cell("1.0", small="0.9\N{EN DASH}1.1\n±0.1")]] * 2, fold="more", starts=[1]
     )
     data = ReportData("t", "r", "", "d", "x", "h", [], [], {}, sections=[Section("s", tables=[table])], summary=[table])
-    page = render(data)
+    page = html.render(laid_out(data))
     assert page.count("<summary>more</summary>") == 1, "without any AUC the overview has no tables"
     assert "<small>0.9\N{EN DASH}1.1\n±0.1</small>" in page and 'class=" starts"' in page

@@ -146,7 +146,8 @@ def test_the_run_folder_holds_all_that_was_made(finished: Run, contents: Callabl
         for system in ("ae", "gauss", "ensemble.uniform")
         for part in ("train", "test", "evaluation")
     }
-    weights = {f"weights/{kind}/{name}.safetensors" for kind in ("fan", "valve") for name in ("ae", "gauss")}
+    parts = [f"{name}.{end}" for name in ("ae", "gauss") for end in ("safetensors", "json")]
+    weights = {f"weights/{kind}/{name}" for kind in ("fan", "valve") for name in parts}
     files = {name for name in contents(finished.folder) if not name.startswith("store/")}
     shown = {name for name in files if name.startswith(("tables/", "figures/"))}
     assert {"tables/summary.csv", "tables/machines_fan.md", "figures/roc_fan_id_00.svg"} <= shown
@@ -296,7 +297,7 @@ def test_a_run_killed_twice_ends_like_an_undisturbed_one(
     for part in ("scores/**/*.csv", "results.json", "store/bank/**/*", "store/scores/**/*"):
         assert contents(out, part) == contents(undisturbed, part)
         assert contents(out, part)
-    for path in out.glob("weights/*/*"):
+    for path in out.glob("weights/*/*.safetensors"):
         assert same_model(path, undisturbed / path.relative_to(out))
     assert not list(out.glob("store/unfinished/*"))
 

@@ -47,7 +47,7 @@ for command in (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command: exit code 0 if it succeeded, 2 for a user's mistake, 130 after Ctrl-C, or the command's own."""
-    from auscult.cli.display import print_error
+    from auscult.cli.display.messages import print_error
 
     try:
         result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")

@@ -31,7 +31,7 @@ def synth(
     """
     from rich.console import Console
 
-    from auscult.cli.display import counting
+    from auscult.cli.display.progress import counting
     from auscult.datasets.factory import write_factory
 
     with counting(f"writing {out}") as show:

@@ -35,7 +35,8 @@ def train_denoiser(
     """
     from rich.console import Console
 
-    from auscult.cli.display import counting, levels_table
+    from auscult.cli.display.progress import counting
+    from auscult.cli.display.tables import levels_table
     from auscult.denoising.commands import learn_from_folders
     from auscult.training import choose_device
 
@@ -72,7 +73,7 @@ def denoise(
     """
     from rich.console import Console
 
-    from auscult.cli.display import counting
+    from auscult.cli.display.progress import counting
     from auscult.denoising.commands import denoise_files
     from auscult.denoising.streaming import Denoiser
     from auscult.training import choose_device

@@ -17,8 +17,8 @@ def export(detector: Path, *, onnx: Annotated[Path, Parameter(name="--onnx")]) -
     """
     from rich.console import Console
 
-    from auscult.cli.display import counting
     from auscult.cli.display.exported import exported_table
+    from auscult.cli.display.progress import counting
     from auscult.detector import Detector
     from auscult.export import export_detector
 

@@ -58,11 +58,11 @@ def learn(
         report: HTML page on what was learned; beside the detector, with the ending .html, by default.
         force: Replace a file that is there.
     """
-    from auscult.cli.display import counting
+    from auscult.cli.display.progress import counting
     from auscult.detector import learn as learning
+    from auscult.processes import default_workers
     from auscult.recipe import load_recipe
     from auscult.report.learned import write_learned
-    from auscult.runs.executors import default_workers
     from auscult.training import choose_device
 
     page = report or out.with_suffix(".html")
@@ -76,7 +76,7 @@ def learn(
             machine=machine,
             machine_type=machine_type,
             device=choose_device(device),
-            workers=default_workers("cpu") if workers is None else workers,
+            workers=default_workers() if workers is None else workers,
             weights=weights,
             licence=licence,
             on_progress=lambda label, done, total: show(done, total, label),
@@ -130,11 +130,11 @@ def pack(
         report: With --calibrate, HTML page on the thresholds; beside the detector, with the ending .html, by default.
         force: Replace a file that is there.
     """
-    from auscult.cli.display import counting
+    from auscult.cli.display.progress import counting
     from auscult.detector.learn import calibrate_detector
     from auscult.detector.pack import pack as make
+    from auscult.processes import default_workers
     from auscult.report.learned import write_learned
-    from auscult.runs.executors import default_workers
 
     page = report or out.with_suffix(".html")
     _require_new([out, page] if calibrate else [out], force=force)
@@ -154,19 +154,19 @@ def pack(
     if calibrate is None:
         _warn(packed.warnings)
     else:
-        unchecked = packed.require_unheard(calibrate)
+        packed.require_unheard(calibrate)
         with counting("calibrating") as show:
             learned = calibrate_detector(
                 detector,
                 calibrate,
                 settings=settings,
                 machine=machine,
-                workers=default_workers("cpu") if workers is None else workers,
+                workers=default_workers() if workers is None else workers,
                 on_progress=lambda label, done, total: show(done, total, label),
             )
         detector = learned.detector
         write_learned(learned, page)
-        _warn([*packed.warnings[1:], *unchecked])
+        _warn(packed.warnings[1:])
         _print_learned(learned)
     detector.save(out)
     _say(f"detector: {out}", *([f"report: {page}"] if calibrate else []))
@@ -239,7 +239,7 @@ def info(detector: Path, *, as_json: Annotated[bool, Parameter(name="--json", ne
 
 def _settings(rate: str, *, alarm: str | None, cool_down: float | None, **windows: Any) -> "LearnSettings":
     from auscult.detector.alarms import AlarmSettings
-    from auscult.detector.calibration import parse_rate
+    from auscult.detector.calibration.rates import parse_rate
     from auscult.detector.learn.settings import WINDOW_SECONDS, LearnSettings
 
     usual = AlarmSettings()

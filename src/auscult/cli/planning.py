@@ -12,9 +12,7 @@ from cyclopts import Parameter
 from auscult.cli.options import Output, Overrides, Stack, Types, Without
 
 if TYPE_CHECKING:
-    from auscult.runs.estimate import Estimate
-    from auscult.runs.plan import Plan
-    from auscult.runs.store import Store
+    from auscult.runs.estimate import Estimate, Outlook
 
 
 def plan(
@@ -56,69 +54,40 @@ def plan(
         no_estimate: Measure nothing and estimate no time.
         as_json: Print JSON: rows, missing, left_out, estimate; times in seconds, sizes in bytes.
     """
-    from auscult.datasets import load_clips, require_training_clips
+    from auscult.cli.display.progress import counting
     from auscult.errors import RunError
-    from auscult.recipe import leave_out, load_recipe, types_left, what_is_left_out
-    from auscult.runs.estimate import too_short
-    from auscult.runs.estimate.stages import read_rates
-    from auscult.runs.executors import default_workers
-    from auscult.runs.plan import make_plan
-    from auscult.runs.stacks import with_stacks
+    from auscult.processes import default_workers
+    from auscult.recipe import load_recipe
+    from auscult.runs.estimate import Outlook, read_rates
+    from auscult.runs.request import plan_for, request_of
     from auscult.runs.store import NoStore, Store
     from auscult.training import choose_device
 
     if workers is not None and workers < 1:
         raise RunError(f"--workers is {workers}; give a whole number of at least 1")
     device = choose_device(device)
-    whole = load_recipe(recipe, override or ())
-    chosen = leave_out(whole, without) if without else whole
-    clips = load_clips(data, dataset=dataset, machine_types=machine_type)
-    require_training_clips(clips, data)
-    heard = load_clips(data, dataset=dataset) if machine_type else clips  # the other types are the denoisers' noise
-    types = list(dict.fromkeys(clip.machine_type for clip in clips))
-    left = types_left(whole, chosen, types)
+    asked = request_of(
+        load_recipe(recipe, override or ()), data, without=without or (), dataset=dataset, machine_types=machine_type
+    )
     place = store or (out / "store" if out else None)
     there = Store(place) if place is not None and place.is_dir() else NoStore()
     missing: list[str] = []
-    made = make_plan(
-        chosen,
-        [clip for clip in clips if clip.machine_type in left],
-        there,
-        device=device,
-        weights=weights,
-        clean=clean,
-        all_clips=heard,
-        missing=missing,
-    )
-    made = with_stacks(made, stack)
+    made = plan_for(asked, there, device=device, weights=weights, clean=clean, stack=stack, missing=missing)
     known = read_rates(rates) if rates is not None else {}
-    times, rests_on = None, dict[str, int]()
+    outlook, times, rests_on = Outlook(made, there), None, dict[str, int]()
     if not no_estimate:
-        times, rests_on = _measured(made, there, known, workers or default_workers(device), quiet=as_json)
-    left_out = what_is_left_out(whole, without or (), types)
-    missing += too_short(made)
-    _show(made, there, times, rests_on, missing=missing, left_out=left_out, title=chosen.name, as_json=as_json)
+        with counting("measuring", shown=not as_json) as show:
+            found = outlook.rates(known, on_kind=show)
+        times = outlook.estimate(found, workers=workers or default_workers(device))
+        rests_on = {"kinds": len(found), "given": len(found.keys() & known)}
+    missing += outlook.too_short()
+    title = asked.recipe.name
+    _show(outlook, times, rests_on, missing=missing, left_out=asked.left_out, title=title, as_json=as_json)
     return 1 if missing else 0
 
 
-def _measured(
-    made: "Plan", store: "Store", known: "Mapping[str, tuple[float, ...]]", workers: int, *, quiet: bool
-) -> "tuple[Estimate, dict[str, int]]":
-    """The estimate, and of how many kinds of work the rates were given."""
-    from auscult.cli.display import counting
-    from auscult.runs.estimate import estimate, measure_rates
-
-    if quiet:
-        rates = measure_rates(made, store, known=known)
-    else:
-        with counting("measuring") as show:
-            rates = measure_rates(made, store, known=known, on_kind=show)
-    return estimate(made, rates, store, workers=workers), {"kinds": len(rates), "given": len(rates.keys() & known)}
-
-
 def _show(
-    made: "Plan",
-    store: "Store",
+    outlook: "Outlook",
     times: "Estimate | None",
     rests_on: "Mapping[str, int]",
     *,
@@ -130,15 +99,14 @@ def _show(
     from rich.console import Console
 
     from auscult.cli.display.plan import estimate_text, plan_table
-    from auscult.runs.estimate.overview import overview
 
-    rows = overview(made, store, times)
-    device = made.members[0].training.device
+    rows = outlook.rows(times)
+    device = outlook.plan.members[0].training.device
     if as_json:
         found = {
             "recipe": title,
             "device": device,
-            "seeds": made.seeds,
+            "seeds": outlook.plan.seeds,
             "rows": [asdict(row) for row in rows],
             "parameters": sum(row.total_parameters for row in rows),
             "disk_bytes": sum(row.n_bytes for row in rows),
@@ -167,21 +135,21 @@ def bench(*, device: str = "auto", as_json: Annotated[bool, Parameter(name="--js
     """
     from rich.console import Console
 
-    from auscult.cli.display import counting
-    from auscult.cli.display.plan import stages_table
-    from auscult.runs.estimate.stages import FORMAT, machine, measure_stages
+    from auscult.cli.display.plan import steps_table
+    from auscult.cli.display.progress import counting
+    from auscult.runs.bench import machine, measure_steps
+    from auscult.runs.estimate import FORMAT
     from auscult.training import choose_device
 
     device = choose_device(device)
+    with counting("measuring", shown=not as_json) as show:
+        steps, rates = measure_steps(device=device, on_step=show)
     if as_json:
-        stages, rates = measure_stages(device=device)
-        found = {"format": FORMAT, **machine(device), "stages": [asdict(stage) for stage in stages], "rates": rates}
+        found = {"format": FORMAT, **machine(device), "stages": [asdict(step) for step in steps], "rates": rates}
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
         return
-    with counting("measuring") as show:
-        stages, _ = measure_stages(device=device, on_stage=show)
     console = Console()
-    console.print(stages_table(stages, ", ".join(machine(device).values())))
+    console.print(steps_table(steps, ", ".join(machine(device).values())))
     console.print(
         "Clips of 10 s, one process with one thread; a training hears each clip once in an epoch.",
         highlight=False,

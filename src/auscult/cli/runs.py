@@ -54,11 +54,12 @@ def run(
         workers: Jobs at the same time, each a process with one thread; by default as many as processors, 1 on a GPU.
         cluster: Do the jobs on a Ray cluster: auto for the one of this machine, or HOST:PORT of its head.
         gpus_per_job: On a cluster, the part of a GPU that each job gets, for instance 0.25; 1 by default.
-        stack: Train members of the same features and shapes as one: auto (on a GPU), on or off.
+        stack: Train members of the same features and shapes as one: auto (as yet nowhere), on or off.
     """
     from rich.console import Console
 
-    from auscult.cli.display import Display, print_failures
+    from auscult.cli.display.messages import print_failures
+    from auscult.cli.display.progress import Display
     from auscult.recipe import load_recipe
     from auscult.report.run import write_pages
     from auscult.runs.run import run as run_recipe
@@ -105,8 +106,9 @@ def _place(
 ) -> "Iterator[tuple[str, Executor]]":
     """The device of a run and what runs its jobs there."""
     from auscult.errors import RunError
+    from auscult.processes import default_workers
     from auscult.runs.cluster import RayExecutor, cluster_device, connected
-    from auscult.runs.executors import default_workers, executor_for
+    from auscult.runs.executors import LocalExecutor
     from auscult.training import choose_device
 
     if cluster is not None:
@@ -117,13 +119,13 @@ def _place(
     if gpus_per_job is not None:
         raise RunError("--gpus-per-job is for jobs on a cluster: give --cluster, or --workers instead")
     device = choose_device(device)
-    yield device, executor_for(default_workers(device) if workers is None else workers)
+    yield device, LocalExecutor(default_workers(device) if workers is None else workers)
 
 
 def _print_results(recipe: "Recipe", results: "Results") -> None:
     from rich.console import Console
 
-    from auscult.cli.display import results_tables
+    from auscult.cli.display.tables import results_tables
     from auscult.runs.results import averaged
     from auscult.scores.metrics import shown_metrics
 
@@ -144,7 +146,7 @@ def recipes() -> None:
     """List the built-in recipes."""
     from rich.console import Console
 
-    from auscult.cli.display import recipes_table
+    from auscult.cli.display.tables import recipes_table
     from auscult.recipe import builtin_recipes
 
     Console().print(recipes_table(builtin_recipes()))
@@ -162,7 +164,7 @@ def evaluate(
     """
     from rich.console import Console
 
-    from auscult.cli.display import figures_table
+    from auscult.cli.display.tables import figures_table
     from auscult.datasets.dcase import read_truth
     from auscult.scores.metrics import evaluate as figures_of
     from auscult.submission import read_submission

@@ -139,7 +139,7 @@ def _check(folder: Path, expected: "Expected", truth: Path | None) -> int:
 def _evaluate(folder: Path, truth: Path) -> None:
     from rich.console import Console
 
-    from auscult.cli.display import figures_table
+    from auscult.cli.display.tables import figures_table
     from auscult.datasets.dcase import read_truth
     from auscult.scores import metrics
     from auscult.submission import read_submission

@@ -240,8 +240,8 @@ def _save_example(folder: Path, test: Mixture) -> None:
         save_file({"noisy": noisy, "clean": clean}, temporary)
 
 
-def load_level(folder: Path, level: int, *, device: str = "cpu") -> UNet:
-    """The network of one strength.
+def level_file(folder: Path, level: int) -> Path:
+    """The file that holds the network of one strength, which some may share.
 
     Raises:
         ModelError: if there is no such level, or the folder is no denoiser.
@@ -249,7 +249,16 @@ def load_level(folder: Path, level: int, *, device: str = "cpu") -> UNet:
     levels = {one.level: one for one in read_levels(folder).levels}
     if level not in levels:
         raise ModelError(f"level {level} of denoising was asked for; choose 1 to {N_LEVELS}")
-    return load_unet(_snapshot(folder, levels[level].epoch), device=device)
+    return _snapshot(folder, levels[level].epoch)
+
+
+def load_level(folder: Path, level: int, *, device: str = "cpu") -> UNet:
+    """The network of one strength.
+
+    Raises:
+        ModelError: if there is no such level, or the folder is no denoiser.
+    """
+    return load_unet(level_file(folder, level), device=device)
 
 
 def _snapshot(folder: Path, epoch: int) -> Path:

@@ -1,6 +1,5 @@
 """The detector's file as bytes: a zip of stored entries, read in memory and checked before anything is looked at."""
 
-import io
 import json
 import struct
 import zipfile
@@ -10,50 +9,54 @@ from pathlib import Path
 from typing import Any
 
 from auscult.errors import DetectorError
-from auscult.files import replacing
 
 DESCRIPTION = "detector.json"
 """The entry that says what all others are."""
 
-MOST_BYTES = 4 * 2**30
+MOST_BYTES = 2**29
 """Of a file."""
 
-MOST_DESCRIPTION_BYTES = 64 * 2**20
+MOST_DESCRIPTION_BYTES = 2**23
 
-MOST_ENTRIES = 4096
+MOST_ENTRIES, MOST_DIRECTORY_BYTES = 4096, 2**20
+"""Of the zip: how many, and the length of the list of them."""
+
+MOST_HEADER_BYTES, MOST_HEADERS_BYTES = 2**17, 2**20
+"""Of what one entry, and all of them, say of their tensors: names, types and shapes."""
 
 _TIME = (1980, 1, 1, 0, 0, 0)  # the same detector gives the same bytes
 
 
 def write_archive(path: Path, description: Mapping[str, Any], blobs: Mapping[str, bytes]) -> None:
-    """Write a description and further entries by way of a temporary name.
+    """Write a description and further entries.
 
     Args:
-        path: of the file; what lies there is replaced at the end.
+        path: of the file; what lies there is replaced.
         description: what JSON can hold, without numbers that are not finite.
         blobs: entry -> its bytes.
 
     Raises:
-        RunError: if the disk is full or the folder cannot be written to.
+        OSError: if the disk is full or the folder cannot be written to.
     """
     text = json.dumps(description, indent=1, allow_nan=False).encode()
-    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, content in {DESCRIPTION: text, **blobs}.items():
             archive.writestr(zipfile.ZipInfo(name, date_time=_TIME), content)
 
 
-def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The description and the other entries of a file, in memory; nothing is unpacked on disk.
+def read_archive(path: Path) -> tuple[bytes, dict[str, bytes]]:
+    """The description, as JSON, and the other entries of a file, in memory; nothing is unpacked on disk.
 
-    Only stored entries are accepted, so that none is larger than the file.
+    Only stored entries are accepted, so that none is larger than the file; lists are measured before they are read.
 
     Raises:
         DetectorError: if the file cannot be read, is no such archive or is damaged.
     """
-    content = _content(path)
+    n_bytes = _size(path)
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            _check_entries(path, archive.infolist(), len(content))
+        _check_directory(path, n_bytes)
+        with zipfile.ZipFile(path) as archive:
+            _check_entries(path, archive.infolist(), n_bytes)
             entries = {info.filename: archive.read(info) for info in archive.infolist()}
     except (
         zipfile.BadZipFile,
@@ -64,29 +67,54 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         OverflowError,
         NotImplementedError,
         RuntimeError,  # of an entry that is encrypted
-        OSError,
     ) as error:
         raise DetectorError(f"{path} is no detector, or damaged ({error}); {ADVICE}") from error
+    except OSError as error:
+        raise DetectorError(f"{path} cannot be read: {error.strerror or error}; check its permissions") from error
     text = entries.pop(DESCRIPTION, None)
     if text is None:
         raise DetectorError(f"{path} is a zip without {DESCRIPTION}, so it is no detector; {ADVICE}")
-    return _parsed(path, text), entries
+    _check_headers(path, entries)
+    return text, entries
 
 
 ADVICE = "give a file that `auscult learn` or `auscult pack` wrote, or make it again"
 """What to do about a file that cannot be read."""
 
 
-def _content(path: Path) -> bytes:
+def _size(path: Path) -> int:
+    """Bytes of a file that may be a detector."""
     try:
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "does not exist"
             raise DetectorError(f"{path} {what}; {ADVICE}")
-        if path.stat().st_size > MOST_BYTES:
-            raise DetectorError(f"{path} has {path.stat().st_size} bytes, more than any detector; {ADVICE}")
-        return path.read_bytes()
+        n_bytes = path.stat().st_size
     except OSError as error:
         raise DetectorError(f"{path} cannot be read: {error.strerror or error}; check its permissions") from error
+    if n_bytes > MOST_BYTES:
+        raise DetectorError(f"{path} has {n_bytes} bytes, more than any detector; {ADVICE}")
+    return n_bytes
+
+
+def _check_directory(path: Path, n_bytes: int) -> None:
+    """Refuse a zip whose list of entries would take long to read: its length stands in the last 22 bytes."""
+    with path.open("rb") as file:
+        file.seek(max(0, n_bytes - 42))
+        end = file.read()
+    if end[-22:-18] != b"PK\5\6":
+        raise zipfile.BadZipFile("it does not end as a zip file without a comment")
+    if end[:4] == b"PK\6\7" or int.from_bytes(end[-10:-6], "little") > MOST_DIRECTORY_BYTES:
+        raise zipfile.BadZipFile("its list of entries is too long")
+
+
+def _check_headers(path: Path, entries: Mapping[str, bytes]) -> None:
+    """Refuse more names of tensors than a detector can have; a safetensors file begins with their length."""
+    lengths = [min(len(content), int.from_bytes(content[:8], "little")) for content in entries.values()]
+    if max(lengths, default=0) > MOST_HEADER_BYTES or sum(lengths) > MOST_HEADERS_BYTES:
+        raise DetectorError(
+            f"{path} is damaged or not to be trusted: it has {max(lengths)} bytes of names of tensors in one entry and "
+            f"{sum(lengths)} in all, and a detector has at most {MOST_HEADER_BYTES} and {MOST_HEADERS_BYTES}; {ADVICE}"
+        )
 
 
 def _check_entries(path: Path, entries: list[zipfile.ZipInfo], n_bytes: int) -> None:
@@ -120,13 +148,3 @@ def _is_plain(name: str) -> bool:
         and not set(name) & set('\\:*?"<>|')
         and all(part.strip(". ") for part in parts)
     )
-
-
-def _parsed(path: Path, text: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DetectorError(f"{path}: {DESCRIPTION} is no JSON that can be read ({error}); {ADVICE}") from error
-    if not isinstance(found, dict):
-        raise DetectorError(f"{path}: {DESCRIPTION} describes no detector; {ADVICE}")
-    return found

@@ -1,55 +1,119 @@
 """The detector's file: a zip of JSON and safetensors with everything that a detector needs; no pickle."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+import numpy as np
+from pydantic import FailFast, Field, JsonValue, ValidationError
+from pydantic_core import from_json
 
 from auscult import __version__
 from auscult.detector.alarms import AlarmSettings
-from auscult.detector.archive import ADVICE, read_archive, write_archive
-from auscult.detector.calibration import Calibration
-from auscult.detector.description import FORMAT, Description, MachineEntry
+from auscult.detector.archive import ADVICE, DESCRIPTION, read_archive, write_archive
+from auscult.detector.calibration.result import Calibration
+from auscult.detector.contents import Contents, Machine
 from auscult.errors import AuscultError, DetectorError, WeightsError
 from auscult.features.front_end import FrontEnd
-from auscult.members.part import Part
+from auscult.files import replacing
+from auscult.members.entries import Entry, FrontEndEntry, Name, PartEntry
+from auscult.members.part import Part, Scored
 from auscult.members.rebuilding import front_end_of, model_of
+from auscult.processes import single_thread
 from auscult.scores.pooling import POOLINGS
 from auscult.sound.condition import Condition
 
-if TYPE_CHECKING:
-    from auscult.detector.detector import Detector, Machine
+FORMAT = 1
+"""Version of the files."""
+
+MOST_KEYS = 64
+"""In one place of a description."""
+
+MOST_SECONDS = 60.0
+"""Of the noise by whose score a file that was written is compared with what should be in it."""
 
 
-def write_detector(detector: "Detector", path: Path) -> None:
-    """Write a detector's file by way of a temporary name; the same detector gives the same bytes.
+class MachineEntry(Entry):
+    """A machine with its calibration and condition."""
+
+    name: Name
+    machine_id: str = Field(max_length=200)
+    calibration: Calibration | None
+    condition: Condition | None
+
+
+class Description(Entry):
+    """All of a file but the tensors: typed and limited, so that nothing absurd is ever built from it."""
+
+    format: int
+    auscult: str
+    window_seconds: float = Field(ge=0.1, le=3600)
+    step_seconds: float = Field(ge=0.01, le=3600)
+    alarm: AlarmSettings
+    machines: Annotated[list[MachineEntry], Field(min_length=1, max_length=10000), FailFast()]
+    front_ends: Annotated[list[FrontEndEntry], Field(min_length=1, max_length=256), FailFast()]
+    parts: Annotated[list[PartEntry], Field(min_length=1, max_length=256), FailFast()]
+    provenance: dict[str, JsonValue]
+    licence: str
+
+
+def save_checked(contents: Contents, path: Path) -> None:
+    """Write a detector's file by way of a temporary name, read it, and let it score a window of noise.
 
     Raises:
+        DetectorError: if what was read does not score as what was written; nothing is left under the name.
         RunError: if the disk is full or the folder cannot be written to.
     """
+    with replacing(path) as temporary:
+        write_detector(contents, temporary)
+        device = str(contents.parts[0].model.device)
+        with single_thread():
+            found = _score_of_noise(Contents(**read_detector(temporary, device=device)))
+            expected = _score_of_noise(contents)
+        if found != expected:
+            raise DetectorError(
+                f"{path} was written, and what was read from it scores {found.score!r} where the detector scores "
+                f"{expected.score!r}; nothing is left of it. Check the disk, and make the detector again"
+            )
+
+
+def _score_of_noise(contents: Contents) -> Scored:
+    n_samples = contents.samples(min(contents.window_seconds, MOST_SECONDS))
+    noise = np.random.default_rng(0).normal(0.0, 0.1, n_samples).astype(np.float32)
+    machine = next(iter(contents.machines.values()))
+    return contents.scorer.score(noise, machine.machine_id, sample_rate=contents.sample_rate)
+
+
+def write_detector(contents: Contents, path: Path) -> None:
+    """Write a detector's file; the same detector gives the same bytes.
+
+    Raises:
+        OSError: if the disk is full or the folder cannot be written to.
+    """
     blobs: dict[str, bytes] = {}
-    front_ends = list({id(part.front_end): part.front_end for part in detector.parts}.values())
+    front_ends = list({id(part.front_end): part.front_end for part in contents.parts}.values())
     places = {id(front_end): place for place, front_end in enumerate(front_ends)}
     description = {
         "format": FORMAT,
         "auscult": __version__,
-        "window_seconds": detector.window_seconds,
-        "step_seconds": detector.step_seconds,
-        "alarm": detector.alarm.to_json(),
+        "window_seconds": contents.window_seconds,
+        "step_seconds": contents.step_seconds,
+        "alarm": asdict(contents.alarm),
         "machines": [
             {
                 "name": machine.name,
                 "machine_id": machine.machine_id,
-                "calibration": None if machine.calibration is None else machine.calibration.to_json(),
-                "condition": None if machine.condition is None else machine.condition.to_json(),
+                "calibration": None if machine.calibration is None else asdict(machine.calibration),
+                "condition": None if machine.condition is None else asdict(machine.condition),
             }
-            for machine in detector.machines.values()
+            for machine in contents.machines.values()
         ],
         "front_ends": [_front_end_entry(front_end, blobs) for front_end in front_ends],
-        "parts": [_part_entry(part, places[id(part.front_end)], blobs) for part in detector.parts],
-        "provenance": dict(detector.provenance),
-        "licence": detector.licence,
+        "parts": [_part_entry(part, places[id(part.front_end)], blobs) for part in contents.parts],
+        "provenance": dict(contents.provenance),
+        "licence": contents.licence,
     }
     write_archive(path, description, blobs)
 
@@ -94,35 +158,15 @@ def _bytes_of(tensors: Mapping[str, Any]) -> bytes:
 
 
 def read_detector(path: Path, *, device: str) -> dict[str, Any]:
-    """The arguments of a `Detector` from its file, which need not be trusted.
+    """The contents of a detector from its file, which need not be trusted.
 
     Raises:
         DetectorError: for anything wrong in it.
     """
-    content, blobs = read_archive(path)
-    if content.get("format") != FORMAT:
-        raise DetectorError(
-            f"{path} has the format {str(content.get('format'))[:20]!r}; this is auscult {__version__}, which reads "
-            f"format {FORMAT}. Use the version that wrote it, auscult {str(content.get('auscult'))[:20]}"
-        )
+    text, blobs = read_archive(path)
+    described, provenance = _described(path, text)
     try:
-        described = Description.model_validate(content)
-        front_ends = [front_end_of(entry, blobs, device=device) for entry in described.front_ends]
-        parts = _parts(described, front_ends, blobs, device=device)
-        found: dict[str, Any] = {
-            "parts": parts,
-            "machines": _machines(described.machines, parts),
-            "window_seconds": described.window_seconds,
-            "step_seconds": described.step_seconds,
-            "alarm": AlarmSettings.from_json(described.alarm),
-            "provenance": described.provenance,
-            "licence": described.licence,
-        }
-        _check_window(described, parts)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])[:200]
-        raise DetectorError(f"{path} is damaged: {place}: {problem['msg']}; {ADVICE}") from error
+        return {**_contents(described, blobs, device=device), "provenance": provenance}
     except WeightsError as error:
         raise DetectorError(f"{path} needs published weights: {error}") from error
     except (
@@ -137,7 +181,57 @@ def read_detector(path: Path, *, device: str) -> dict[str, Any]:
         ValueError,
     ) as error:
         raise DetectorError(f"{path} is damaged or not to be trusted: it has {_line(error)}; {ADVICE}") from error
-    return found
+
+
+def _described(path: Path, text: bytes) -> tuple[Description, dict[str, Any]]:
+    """What a file says, and of what it was made; mistakes are counted before they are listed, which takes long."""
+    try:
+        content = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise DetectorError(f"{path}: {DESCRIPTION} is no JSON that can be read ({error}); {ADVICE}") from error
+    if not isinstance(content, dict) or not isinstance(provenance := content.get("provenance"), dict):
+        raise DetectorError(f"{path}: {DESCRIPTION} describes no detector; {ADVICE}")
+    if content.get("format") != FORMAT:
+        raise DetectorError(
+            f"{path} has the format {str(content.get('format'))[:20]!r}; this is auscult {__version__}, which reads "
+            f"format {FORMAT}. Use the version that wrote it, auscult {str(content.get('auscult'))[:20]}"
+        )
+    try:
+        rest = {**content, "provenance": {}}
+        _check_keys(rest)
+        return Description.model_validate_json(json.dumps(rest)), provenance
+    except ValidationError as error:
+        wrong = error.errors(include_input=False)[0]
+        place = ".".join(str(part) for part in wrong["loc"])[:200]
+        raise DetectorError(f"{path} is damaged: {place}: {wrong['msg']}; {ADVICE}") from error
+    except AuscultError as error:
+        raise DetectorError(f"{path} is damaged: it has {error}; {ADVICE}") from error
+
+
+def _check_keys(content: Any) -> None:
+    ahead = [content]
+    while ahead:
+        value = ahead.pop()
+        if isinstance(value, dict):
+            if len(value) > MOST_KEYS:
+                raise DetectorError(f"{len(value)} keys in one place, where at most {MOST_KEYS} have a meaning")
+            ahead += value.values()
+        elif isinstance(value, list):
+            ahead += value
+
+
+def _contents(described: Description, blobs: Mapping[str, bytes], *, device: str) -> dict[str, Any]:
+    front_ends = [front_end_of(entry, blobs, device=device) for entry in described.front_ends]
+    parts = _parts(described, front_ends, blobs, device=device)
+    _check_window(described, parts)
+    return {
+        "parts": parts,
+        "machines": _machines(described.machines, parts),
+        "window_seconds": described.window_seconds,
+        "step_seconds": described.step_seconds,
+        "alarm": described.alarm,
+        "licence": described.licence,
+    }
 
 
 def _line(error: Exception) -> str:
@@ -168,9 +262,7 @@ def _parts(
     return parts
 
 
-def _machines(entries: Sequence[MachineEntry], parts: Sequence[Part]) -> "dict[str, Machine]":
-    from auscult.detector.detector import Machine
-
+def _machines(entries: Sequence[MachineEntry], parts: Sequence[Part]) -> dict[str, Machine]:
     machines = {}
     for entry in entries:
         if entry.name in machines:
@@ -178,12 +270,7 @@ def _machines(entries: Sequence[MachineEntry], parts: Sequence[Part]) -> "dict[s
         for part in parts:
             if part.model.knows_ids and entry.machine_id not in part.model.ids:
                 raise DetectorError(f"the machine {entry.name!r}, which the member {part.name!r} does not know")
-        machines[entry.name] = Machine(
-            entry.name,
-            entry.machine_id,
-            None if entry.calibration is None else Calibration.from_json(entry.calibration),
-            None if entry.condition is None else Condition.from_json(entry.condition),
-        )
+        machines[entry.name] = Machine(entry.name, entry.machine_id, entry.calibration, entry.condition)
     return machines
 
 

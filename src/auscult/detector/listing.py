@@ -1,15 +1,17 @@
 """Many sounds and one detector: which files, which machine made each, and what the detector says of itself."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from auscult.detector.calibration import format_rate
-from auscult.detector.detector import Detector, Machine, Score
-from auscult.detector.processes import in_processes
-from auscult.errors import AuscultError, DetectorError, RunError
-from auscult.processes import single_thread
+from auscult.detector.calibration.rates import format_rate
+from auscult.detector.contents import Machine
+from auscult.detector.detector import Detector
+from auscult.detector.scoring import Score
+from auscult.errors import AuscultError, DetectorError
+from auscult.processes import require_workers, single_thread
 from auscult.sound.audio import SUFFIXES
 from auscult.sound.folders import not_read, sounds_below
 
@@ -68,13 +70,14 @@ def score_all(
         DetectorError: if the detector does not know the machine.
         RunError: if there is no worker.
     """
-    if workers < 1:
-        raise RunError(f"{workers} workers can do nothing; give at least 1")
+    require_workers(workers)
     if machine is not None:
         detector.machine(machine)
     if workers == 1:
         return (_scored(detector, path, machine) for path in files)
-    return in_processes(detector, partial(_scored, machine=machine), files, workers=workers)
+    from auscult.detector.processes import in_processes
+
+    return in_processes(detector, partial(_scored, machine=machine), files, workers=workers, died=_died)
 
 
 def _scored(detector: Detector, path: Path, machine: str | None) -> tuple[Path, Score | str]:
@@ -84,6 +87,12 @@ def _scored(detector: Detector, path: Path, machine: str | None) -> tuple[Path, 
     except (AuscultError, OSError) as error:
         text = str(error)
         return path, text if str(path) in text else f"{path}: {text}"
+    except MemoryError:
+        return path, f"{path}: there is not enough memory; start fewer workers, or cut the file"
+
+
+def _died(path: Path) -> tuple[Path, Score | str]:
+    return path, f"{path}: its process died twice, perhaps because memory ran out; start fewer workers, or cut the file"
 
 
 def facts_of(detector: Detector) -> dict[str, Any]:
@@ -93,7 +102,7 @@ def facts_of(detector: Detector) -> dict[str, Any]:
         "channel": detector.channel,
         "window_seconds": detector.window_seconds,
         "step_seconds": detector.step_seconds,
-        "alarm": detector.alarm.to_json(),
+        "alarm": asdict(detector.alarm),
         "machines": [_machine_facts(machine) for machine in detector.machines.values()],
         "members": [
             {

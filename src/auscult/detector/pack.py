@@ -1,28 +1,26 @@
 """From a finished run to a detector: the members of one of its systems, as they were trained."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from auscult import __version__
-from auscult.denoising.streaming import Denoiser
 from auscult.detector import Detector, Machine
 from auscult.detector.learn.recordings import find_recordings
 from auscult.errors import DetectorError, RunError, nearest
 from auscult.features.front_end import FrontEnd
-from auscult.features.heard import key_of
 from auscult.members.ensembles import nodes_of
-from auscult.members.making import make_features
+from auscult.members.entries import FrontEndEntry
 from auscult.members.part import Part
+from auscult.members.rebuilding import front_end_of
 from auscult.models import load_model
-from auscult.recipe import Member, Recipe, load_recipe
+from auscult.recipe import Recipe, load_recipe
+from auscult.runs.parts import RunPart, read_part
 from auscult.runs.results import read_results, read_scores_of
 from auscult.runs.store import content_hash
 from auscult.scores.ensemble import PROTOCOLS, Choice, Scores
 from auscult.scores.ensemble.columns import PARTS
-from auscult.scores.ensemble.scales import member_scales
+from auscult.scores.ensemble.scales import Scale, member_scales
 from auscult.scores.table import ScoreTable
 
 
@@ -36,7 +34,7 @@ class Packed:
         protocol: by which its members were combined; `"none"` for a single member.
         choices: the members and weights that count.
         warnings: what its user must know, a sentence each.
-        heard: SHA-256 of every clip that its models were trained on; none if the run's store does not say.
+        heard: SHA-256 of every clip that its models were trained on.
     """
 
     detector: Detector
@@ -44,26 +42,18 @@ class Packed:
     protocol: str
     choices: list[Choice]
     warnings: list[str]
-    heard: frozenset[str] | None
+    heard: frozenset[str]
 
-    def require_unheard(self, normals: Path) -> list[str]:
+    def require_unheard(self, normals: Path) -> None:
         """Refuse to calibrate on clips that the models were trained on; copies under other names are found as well.
 
         Args:
             normals: a recording, or a folder of such.
 
-        Returns:
-            A sentence if it cannot be checked.
-
         Raises:
             DetectorError: if there are such recordings.
             AudioError, DatasetError: if there is none, or one cannot be read.
         """
-        if self.heard is None:
-            return [
-                "Whether the run trained on the recordings of --calibrate was not checked, because its store is not "
-                "there (--store). If it did, the threshold is too low."
-            ]
         found = find_recordings(normals, machine="any")["any"]
         heard = [recording.path for recording in found if content_hash(recording.path) in self.heard]
         if heard:
@@ -71,7 +61,6 @@ class Packed:
                 f"the run trained on {len(heard)} of the {len(found)} recordings in {normals}, such as {heard[0]}: on "
                 "these its scores are too low, and so would the threshold be. Give others to --calibrate"
             )
-        return []
 
 
 def pack(
@@ -109,30 +98,10 @@ def pack(
         raise DetectorError(
             f"the protocol {protocol!r} is unknown{nearest(protocol, PROTOCOLS)}; it can be {', '.join(PROTOCOLS)}"
         )
-    results, recipe = read_results(run), _recipe_of(run)
+    system, recipe = system or read_results(run).headline[0], _recipe_of(run)
     kind = _machine_type(run, machine_type)
-    members = {member.name: member for member in recipe.members_of(kind) if _weights_file(run, kind, member).is_file()}
-    if not members:
-        raise RunError(f"{run} holds no trained member for {kind}; the same `auscult run` command trains it again")
-    nodes = nodes_of(recipe)
-    known = [*members, *(node.name for node in nodes)]
-    system = system or results.headline[0]
-    if system not in known:
-        raise DetectorError(
-            f"{run} has no system {system!r} for {kind}{nearest(system, known)}; it has {', '.join(known)}"
-        )
-    leaves = {name: _scores_of(run, name, kind) for name in members}
-    scales, choices = member_scales(nodes, leaves, protocol, system=system)
-    front_ends: dict[Any, FrontEnd] = {}
-    parts = []
-    for name, scale in scales.items():
-        member = members[name]
-        front_end = _front_end(run, kind, member, recipe, store=store or run / "store", weights=weights)
-        front_end = front_ends.setdefault(key_of(front_end), front_end)
-        model = load_model(_weights_file(run, kind, member))
-        parts.append(Part(name, member.family, front_end, model, member.pooling, scale.mean, scale.sd, scale.weight))
-    ids = sorted({row.machine_id for scores in leaves.values() for row in scores.train})
-    machines = {id_: Machine(id_, id_) for id_ in ids}
+    members = _members(run, kind, recipe)
+    scales, choices = _scales(run, kind, recipe, list(members), system=system, protocol=protocol)
     protocol = "none" if system in members else protocol
     provenance = {
         "made_by": "auscult pack",
@@ -143,9 +112,26 @@ def pack(
         "protocol": protocol,
         "recipe": recipe.model_dump(mode="json", exclude_none=True),
     }
+    parts = _parts(run, kind, members, scales, store=store or run / "store", weights=weights)
+    ids = sorted({id_ for member in members.values() for id_ in member.part.ids})
+    machines = {id_: Machine(id_, id_) for id_ in ids}
     detector = Detector(parts, machines, window_seconds, step_seconds, provenance=provenance, licence=licence)
-    heard = _heard(run, kind, [members[name] for name in scales], store or run / "store")
+    heard = frozenset(clip for name in scales for clip in members[name].heard)
     return Packed(detector, system, protocol, choices, _warnings(recipe, protocol, choices), heard)
+
+
+def _scales(
+    run: Path, machine_type: str, recipe: Recipe, members: Sequence[str], *, system: str, protocol: str
+) -> tuple[dict[str, Scale], list[Choice]]:
+    """The members that a system is made of, with their scales, and what the protocol chose."""
+    nodes = nodes_of(recipe)
+    known = [*members, *(node.name for node in nodes)]
+    if system not in known:
+        raise DetectorError(
+            f"{run} has no system {system!r} for {machine_type}{nearest(system, known)}; it has {', '.join(known)}"
+        )
+    leaves = {name: _scores_of(run, name, machine_type) for name in members}
+    return member_scales(nodes, leaves, protocol, system=system)
 
 
 def _warnings(recipe: Recipe, protocol: str, choices: list[Choice]) -> list[str]:
@@ -180,8 +166,16 @@ def _machine_type(run: Path, given: str | None) -> str:
     return given
 
 
-def _weights_file(run: Path, machine_type: str, member: Member) -> Path:
-    return run / "weights" / machine_type / f"{member.name}.safetensors"
+def _members(run: Path, machine_type: str, recipe: Recipe) -> dict[str, RunPart]:
+    """What the run says of each member that it trained for a machine type, in the recipe's order."""
+    folder = run / "weights" / machine_type
+    there = {path.stem for path in folder.glob("*.safetensors")}
+    names = [member.name for member in recipe.members_of(machine_type) if member.name in there]
+    if not names:
+        raise RunError(
+            f"{run} holds no trained member for {machine_type}; the same `auscult run` command trains it again"
+        )
+    return {name: read_part(run, machine_type, name) for name in names}
 
 
 def _scores_of(run: Path, member: str, machine_type: str) -> Scores:
@@ -199,54 +193,36 @@ def _scores_of(run: Path, member: str, machine_type: str) -> Scores:
     return Scores(tables["train"], tables["development"], tables["evaluation"])
 
 
-def _front_end(
-    run: Path, machine_type: str, member: Member, recipe: Recipe, *, store: Path, weights: Path | None
-) -> FrontEnd:
-    features = make_features(
-        member.features, sample_rate=recipe.sample_rate, weights=weights, where=f"member {member.name!r}"
-    )
-    denoiser = None
-    if member.level:
-        folder, level = _denoiser_of(run, machine_type, member, store)
-        denoiser = Denoiser.load(folder, level)
-    return FrontEnd(features, channel=recipe.channel, denoiser=denoiser)
+def _parts(
+    run: Path,
+    machine_type: str,
+    members: Mapping[str, RunPart],
+    scales: Mapping[str, Scale],
+    *,
+    store: Path,
+    weights: Path | None,
+) -> list[Part]:
+    """The members of a system; those whose frames are the same share a front end."""
+    front_ends: dict[str, FrontEnd] = {}
+    parts = []
+    for name, scale in scales.items():
+        entry, part = members[name].front_end, members[name].part
+        said = entry.model_dump_json()
+        if said not in front_ends:
+            front_ends[said] = _front_end(name, entry, store=store, weights=weights)
+        model = load_model(run / "weights" / machine_type / part.tensors)
+        parts.append(Part(name, part.family, front_ends[said], model, part.pooling, scale.mean, scale.sd, scale.weight))
+    return parts
 
 
-def _denoiser_of(run: Path, machine_type: str, member: Member, store: Path) -> tuple[Path, int]:
-    """Folder and level of the denoiser with which a member was trained: found by the member's own weights."""
-    banks = _banks_of(run, machine_type, member, store)
-    if not banks:
-        raise RunError(
-            f"member {member.name!r} has a denoiser, and {store} does not hold the one that it was trained with; give "
-            "the run's store with --store"
-        )
-    key, level = banks[0]["denoiser"]
-    return store / "denoiser" / str(key), int(level)
-
-
-def _heard(run: Path, machine_type: str, members: Sequence[Member], store: Path) -> frozenset[str] | None:
-    """SHA-256 of every clip that members were trained on; none if the store does not say so of each of them."""
-    banks = [_banks_of(run, machine_type, member, store) for member in members]
-    if not all(banks):
-        return None
-    return frozenset(str(content) for found in banks for bank in found for content, _ in bank.get("clips", ()))
-
-
-def _banks_of(run: Path, machine_type: str, member: Member, store: Path) -> list[Mapping[str, Any]]:
-    """Facts of the banks that a member was trained on, found by its weights; none if the store does not hold it."""
-    content = _weights_file(run, machine_type, member).read_bytes()
-    for path in sorted((store / "model").glob("*/model.safetensors")):
-        if path.stat().st_size == len(content) and path.read_bytes() == content:
-            facts = _facts(path.parent)
-            if facts.get("member") == f"{machine_type} {member.name}":
-                return [_facts(store / "bank" / str(key)) for key in facts["banks"]]
-    return []
-
-
-def _facts(folder: Path) -> Mapping[str, Any]:
-    try:
-        return dict(json.loads((folder / "facts.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise RunError(
-            f"the artefact {folder} is damaged ({error}); the same `auscult run` command mends it"
-        ) from error
+def _front_end(member: str, entry: FrontEndEntry, *, store: Path, weights: Path | None) -> FrontEnd:
+    blobs = {}
+    if entry.denoiser is not None:
+        try:
+            blobs[entry.denoiser.tensors] = (store / entry.denoiser.tensors).read_bytes()
+        except OSError as error:
+            raise RunError(
+                f"member {member!r} has a denoiser, and {store} does not hold the one that it was trained with; give "
+                "the run's store with --store"
+            ) from error
+    return front_end_of(entry, blobs, device="cpu", weights=weights)

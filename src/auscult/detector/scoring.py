@@ -1,49 +1,84 @@
 """From the windows of a sound to what a detector says of it."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auscult.detector.alarms import AlarmSettings
-from auscult.detector.scorer import Scorer
+from auscult.detector.alarms.series import largest
+from auscult.detector.contents import Contents, Machine
 from auscult.errors import AudioError
+from auscult.features.heard import FrontEnds
 from auscult.members.part import Part, Scored
 from auscult.sound.defects import is_sound
-from auscult.sound.windows import Waveform
+from auscult.sound.windows import Waveform, Window
 
-if TYPE_CHECKING:
-    from auscult.detector.detector import Decision, Detector, Machine, Score
+Decision = Literal["normal", "anomalous", "unknown"]
 
 NEARLY = 0.99
 """Share of a window's length from which on a sound counts as a window: recorders stop a little early."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Score:
+    """What a detector says of a sound. Higher is more abnormal.
+
+    Attributes:
+        machine: its name.
+        score: of the sound's one window; of a longer sound, what the alarm logic compares with the threshold at the
+            worst moment: the k-th largest score of n windows on end (of all, if there are fewer than k).
+        threshold: none without a calibration.
+        p_value: how likely a normal sound of so many windows has such a score or a higher one, at most; none where
+            there is no calibration for such a sound.
+        decision: "anomalous" if the score is above the threshold, "unknown" if there is no threshold for such a sound.
+        reason: why the decision is unknown; else empty.
+        windows: whose scores count: those that are no silence, clipped or with a drop-out in them, if there are such.
+        start: of the window with the highest score, in seconds.
+        seconds: length of that window.
+        families: family -> standardised score of that window, the weighted mean of the family's members.
+        members: member -> standardised score of that window.
+        frame_scores: of the member with the greatest weight in that window `[N']`; none if they were not asked for.
+        error_map: where in time and frequency it heard the unexpected `[N, F]`, NaN where nothing was predicted.
+        seconds_per_frame: distance of frames.
+    """
+
+    machine: str
+    score: float
+    threshold: float | None
+    p_value: float | None
+    decision: Decision
+    reason: str
+    windows: int
+    start: float
+    seconds: float
+    families: dict[str, float]
+    members: dict[str, float]
+    frame_scores: NDArray[np.float64] | None
+    error_map: NDArray[np.float64] | None
+    seconds_per_frame: float
+
+
 def score_sound(
-    detector: "Detector",
-    machine: "Machine",
-    windows: Iterable[tuple[int, Waveform]],
-    *,
-    given_rate: int,
-    evidence: bool,
-) -> "Score":
+    detector: Contents, machine: Machine, windows: Iterable[Window], *, given_rate: int, evidence: bool
+) -> Score:
     """Score the windows of a sound, and decide.
 
     Args:
         detector: whose parts score.
         machine: that made the sound.
-        windows: first samples and waveforms `[T]` at the detector's rate.
+        windows: at the detector's rate.
         given_rate: of the sound before it was resampled, in Hz.
         evidence: also give frame scores and error map of the worst window.
 
     Raises:
         AudioError: if there is no window.
     """
-    from auscult.detector.detector import Score
-
     rate = detector.sample_rate
-    scores, (start, waveform, scored) = _scores(detector, machine, windows)
+    scores, worst, scored = _scores(detector, machine, windows)
+    waveform = worst.samples
     score = alarm_score(np.array(scores), detector.alarm)
     share = len(scores) / min(detector.alarm.k, len(scores))
     p_value, decision, reason = _judge(machine, score, share, _flaw(detector, waveform, given_rate))
@@ -57,7 +92,7 @@ def score_sound(
         decision=decision,
         reason=reason,
         windows=len(scores),
-        start=start / rate,
+        start=worst.start / rate,
         seconds=len(waveform) / rate,
         families=family_scores(detector.parts, scored),
         members=scored.members,
@@ -67,25 +102,23 @@ def score_sound(
     )
 
 
-def _scores(
-    detector: "Detector", machine: "Machine", windows: Iterable[tuple[int, Waveform]]
-) -> tuple[list[float], tuple[int, Waveform, Scored]]:
+def _scores(detector: Contents, machine: Machine, windows: Iterable[Window]) -> tuple[list[float], Window, Scored]:
     """The scores of the windows that say something about the machine, or of all if none does; and the worst of them."""
     scores: dict[bool, list[float]] = {True: [], False: []}
-    worst: dict[bool, tuple[int, Waveform, Scored]] = {}
-    for start, waveform in windows:
-        scored = detector.scorer.score(waveform, machine.machine_id, sample_rate=detector.sample_rate)
-        says = is_sound(waveform, sample_rate=detector.sample_rate)
+    worst: dict[bool, tuple[Window, Scored]] = {}
+    for window in windows:
+        scored = detector.scorer.score(window.samples, machine.machine_id, sample_rate=detector.sample_rate)
+        says = is_sound(window.samples, sample_rate=detector.sample_rate)
         scores[says].append(scored.score)
-        if says not in worst or scored.score > worst[says][2].score:
-            worst[says] = start, waveform.copy(), scored
+        if says not in worst or scored.score > worst[says][1].score:
+            worst[says] = window, scored
     if not worst:
         raise AudioError("the sound holds no samples; give a longer one")
     says = True in worst
-    return scores[says], worst[says]
+    return scores[says], *worst[says]
 
 
-def _flaw(detector: "Detector", waveform: Waveform, given_rate: int) -> str:
+def _flaw(detector: Contents, waveform: Waveform, given_rate: int) -> str:
     """Why there is no threshold for such a window; empty if there is."""
     if not is_sound(waveform, sample_rate=detector.sample_rate):
         return "the sound is silence, clipped, or has a drop-out: it says nothing about the machine"
@@ -107,9 +140,7 @@ def alarm_score(scores: NDArray[np.float64], settings: AlarmSettings) -> float:
     5.0
     """
     k = min(settings.k, len(scores))
-    n = min(settings.n, len(scores))
-    runs = np.lib.stride_tricks.sliding_window_view(scores, n)
-    return float(np.sort(runs, axis=1)[:, n - k].max())
+    return float(largest(scores, n=min(settings.n, len(scores)), ranks=[k]).max())
 
 
 def family_scores(parts: Iterable[Part], scored: Scored) -> dict[str, float]:
@@ -121,7 +152,7 @@ def family_scores(parts: Iterable[Part], scored: Scored) -> dict[str, float]:
     return {family: total / weight for family, (total, weight) in sums.items()}
 
 
-def _judge(machine: "Machine", score: float, share: float, flaw: str) -> tuple[float | None, "Decision", str]:
+def _judge(machine: Machine, score: float, share: float, flaw: str) -> tuple[float | None, Decision, str]:
     """P-value, decision, and the reason of one that is unknown.
 
     Args:
@@ -140,8 +171,9 @@ def _judge(machine: "Machine", score: float, share: float, flaw: str) -> tuple[f
 
 
 def _evidence(
-    detector: "Detector", part: Part, waveform: Waveform, machine: "Machine"
+    detector: Contents, part: Part, waveform: Waveform, machine: Machine
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    frames = Scorer([part]).frames(waveform, sample_rate=detector.sample_rate)[part.name]
+    heard = FrontEnds({part.name: part.front_end})
+    frames = heard.frames(waveform, sample_rate=detector.sample_rate)[part.name]
     ids = [machine.machine_id]
     return part.model.frame_scores([frames], ids)[0], part.model.error_map([frames], ids)[0]

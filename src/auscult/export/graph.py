@@ -5,7 +5,6 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import copy
 from pathlib import Path
 
 import torch
@@ -13,11 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from auscult.errors import ExportError
-from auscult.export.freak import PlainNetwork
 from auscult.features.log_mel import EPS, LogMel
 from auscult.members.part import Part
-from auscult.models import HVAE, IDCAE, Autoencoder, Freak, Model, Spectral
-from auscult.models.layers import fold_norms
+from auscult.models.layers import quantile
 from auscult.models.window import WindowModel
 from auscult.scores.pooling import CAP_DEVIATIONS, WINDOW_SECONDS
 
@@ -81,67 +78,41 @@ class PartGraph(nn.Module):
             raise ExportError(f"{part.name} cannot be exported: {reason}")
         features = part.front_end.features
         assert isinstance(features, LogMel)
-        self.front_end, self.model = LogMelGraph(features), plain(part.model)
+        self.front_end, self.model = LogMelGraph(features), part.model.plain()
         self.pooling = part.pooling or part.model.default_pooling
         self.window = max(1, round(WINDOW_SECONDS * features.frame_rate))
 
     def forward(self, waveform: Tensor, machine: Tensor) -> Tensor:
         """The score of a clip."""
         frames = self.front_end(waveform)
-        model: Model = self.model
-        if isinstance(model, Spectral):
-            scores: Tensor = model.clip_density(model._pooled(model._standardised(frames))[None])
-            return scores[0]
-        if isinstance(model, Freak):
-            return _freak_score(model, frames)
-        assert isinstance(model, WindowModel)
-        return self._pooled(model, self._window_scores(model, frames, machine).double())
+        scores = self.model.plain_scores(frames, machine)
+        return scores if self.pooling is None else self._pooled(scores.double())
 
-    def _window_scores(self, model: WindowModel, frames: Tensor, machine: Tensor) -> Tensor:
-        """Scores `[N']` of the windows of frames `[N, F]`."""
-        if isinstance(model, IDCAE):
-            windows = windows_of(model._standardised(frames), model.context)
-            return model._error(model(windows, machine.expand(windows.shape[0])), windows).mean(dim=1)
-        windows = windows_of(frames, model.context)
-        if isinstance(model, HVAE):
-            return model._errors(windows)[model.score].mean(dim=1)
-        assert isinstance(model, Autoencoder)
-        difference: Tensor = model(windows)
-        return difference.square().mean(dim=1)
-
-    def _pooled(self, model: WindowModel, scores: Tensor) -> Tensor:
+    def _pooled(self, scores: Tensor) -> Tensor:
         """The score of a clip from those of its windows `[N']`, as `auscult.scores.pooling.pool`."""
         if self.pooling == "mean":
             return scores.mean()
         if self.pooling == "median":
             return quantile(scores, 0.5)
         if self.pooling == "meancap":
-            margin = CAP_DEVIATIONS * model.frame_score_deviation
-            middle = model.frame_score_mean
+            assert isinstance(self.model, WindowModel)
+            margin = CAP_DEVIATIONS * self.model.frame_score_deviation
+            middle = self.model.frame_score_mean
             return scores.clamp(middle - margin, middle + margin).mean()
         return windowed_median(scores, self.window, sliding=self.pooling == "winmed-sliding")
-
-
-def plain(model: Model) -> Model:
-    """A copy that shares the weights, whose network does without what only makes torch faster."""
-    copied = copy(model)
-    copied._modules = dict(model._modules)
-    if isinstance(copied, Freak):
-        copied.network = PlainNetwork(copied.network)  # type: ignore[assignment]  # it computes the same
-    elif isinstance(copied, Autoencoder):
-        copied.network = fold_norms(copied.network)
-    return copied
 
 
 def obstacle(part: Part) -> str | None:
     """Why a member cannot be exported; none if it can."""
     features, pooling = part.front_end.features, part.pooling or part.model.default_pooling
+    try:
+        part.model.plain()
+    except ExportError as error:
+        return str(error)
     if part.front_end.denoiser is not None:
         return "its sound passes through a denoiser, which is not exported; leave such members out of the detector"
     if not isinstance(features, LogMel):
         return f"its features are {features.kind}, and only log_mel is exported; leave such members out of the detector"
-    if not isinstance(part.model, (Autoencoder, Freak, HVAE, IDCAE, Spectral)):
-        return f"the family {part.family} is not exported; leave such members out of the detector"
     if pooling not in (None, "mean", "median", "winmed", "winmed-sliding", "meancap"):
         return f"the pooling {pooling!r} is not exported; choose mean, median, winmed, winmed-sliding or meancap"
     return None
@@ -152,23 +123,6 @@ def least_samples(part: Part) -> int:
     features = part.front_end.features
     assert isinstance(features, LogMel)
     return max(features.n_fft, (part.model.frame_context - 1) * features.hop_length + features.n_fft % 2)
-
-
-def windows_of(frames: Tensor, context: int) -> Tensor:
-    """All windows `[N - context + 1, context * F]` of frames `[N, F]`, frame by frame."""
-    places = torch.arange(frames.shape[0] - context + 1)[:, None] + torch.arange(context)
-    return frames[places].flatten(start_dim=1)
-
-
-def quantile(values: Tensor, share: float) -> Tensor:
-    """Quantile over the first axis, linear between ranks as numpy's: each rank weighs 1 less its distance, if above 0.
-
-    >>> float(quantile(torch.tensor([4.0, 1.0, 2.0, 3.0]), 0.5))
-    2.5
-    """
-    ranks = torch.arange(values.shape[0], dtype=values.dtype)
-    weights = F.relu(1 - (ranks - share * (values.shape[0] - 1)).abs())
-    return weights @ values.sort(dim=0).values
 
 
 def windowed_median(scores: Tensor, window: int, *, sliding: bool) -> Tensor:
@@ -185,17 +139,6 @@ def windowed_median(scores: Tensor, window: int, *, sliding: bool) -> Tensor:
     medians = torch.where(weights > 0, held * weights, 0.0).sum(dim=1)
     counts = (starts <= torch.clamp(starts[-1] + 1 - window, min=0)) if sliding else starts % window == 0
     return torch.where(counts, medians, 0.0).sum() / counts.to(scores.dtype).sum()
-
-
-def _freak_score(model: Freak, frames: Tensor) -> Tensor:
-    """The score of a clip `[N, F]`."""
-    if model.score == "gaussian":
-        scores: Tensor = model.density(model._difference(frames))
-        return scores[0]
-    errors = model._errors(frames)
-    if model.score == "mse":
-        return errors.mean()
-    return quantile(quantile(errors, model.percentile / 100), model.percentile / 100)
 
 
 def write_graph(part: Part, path: Path) -> None:

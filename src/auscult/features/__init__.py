@@ -1,13 +1,33 @@
 """Features: what the models see of a waveform."""
 
-from auscult.features.base import Features
-from auscult.features.log_mel import LogMel
-from auscult.features.openl3 import OpenL3, OpenL3Outline
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-FEATURES: dict[str, type[Features]] = {"log_mel": LogMel, "openl3": OpenL3}
+from auscult.features.base import Features
+from auscult.features.registry import Registry
+
+if TYPE_CHECKING:
+    from auscult.features.log_mel import LogMel
+    from auscult.features.openl3 import OpenL3
+
+FEATURES = Registry[Features](
+    {"log_mel": "auscult.features.log_mel:LogMel", "openl3": "auscult.features.openl3:OpenL3"}
+)
 """Kinds of features by their name in recipes."""
 
-OUTLINES: dict[str, type[Features]] = {"log_mel": LogMel, "openl3": OpenL3Outline}
-"""What a plan can know and measure of each kind without its files."""
+__getattr__ = FEATURES.class_named
 
-__all__ = ["FEATURES", "OUTLINES", "Features", "LogMel", "OpenL3"]
+
+def features_of(config: Mapping[str, Any], *, outline: bool = False) -> Features:
+    """Features from their kind and their arguments, which have been checked.
+
+    Args:
+        config: what `Features.arguments` gave.
+        outline: whether an outline will do, which needs no files.
+    """
+    arguments = {name: value for name, value in config.items() if name != "kind"}
+    kind = FEATURES[config["kind"]]
+    return kind.outline(**arguments) if outline else kind(**arguments)
+
+
+__all__ = ["FEATURES", "Features", "LogMel", "OpenL3", "features_of"]

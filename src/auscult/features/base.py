@@ -1,7 +1,9 @@
 """What every kind of features promises: a rate, a width, and frames of a waveform."""
 
+import inspect
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,8 @@ from numpy.typing import NDArray
 
 class Features(ABC):
     """Turns a waveform into frames.
+
+    The constructor is the configuration: every argument is kept as an attribute of its name, unless `config` says else.
 
     Attributes:
         kind: name in recipes.
@@ -18,6 +22,10 @@ class Features(ABC):
     """
 
     kind: ClassVar[str]
+    places: ClassVar[frozenset[str]] = frozenset()
+    """Arguments that say where something lies: they change nothing in the result, and no file names them."""
+    limits: ClassVar[Mapping[str, int]] = {}
+    """Greatest arguments that a file from elsewhere may ask for."""
     sample_rate: int
     n_bins: int
     frame_rate: float
@@ -37,15 +45,21 @@ class Features(ABC):
     def n_frames(self, n_samples: int) -> int:
         """Frames N of a waveform of so many samples at the rate of the features."""
 
-    @abstractmethod
+    @classmethod
+    def outline(cls, **arguments: Any) -> Self:
+        """For a plan: features of the same shapes and speed that need no files, and are of no use besides."""
+        return cls(**arguments)
+
     def config(self) -> dict[str, Any]:
-        """All arguments of the constructor, as JSON can hold them: part of every key that depends on the features."""
+        """Kind and arguments, as JSON can hold them, without places: part of every key that depends on the features."""
+        names = [name for name in inspect.signature(type(self)).parameters if name not in self.places]
+        return {"kind": self.kind, **{name: getattr(self, name) for name in names}}
 
     def arguments(self) -> dict[str, Any]:
-        """What makes the same features again: the configuration, and places that change nothing in the result."""
-        return self.config()
+        """What makes the same features again: the configuration and the places."""
+        return {**self.config(), **{name: getattr(self, name) for name in sorted(self.places)}}
 
     @property
-    @abstractmethod
     def bin_frequencies(self) -> NDArray[np.float64] | None:
-        """Centre of each bin in Hz `[F]`, or none where a bin is no frequency."""
+        """Centre of each bin in Hz `[F]`, or none where a bin is no frequency, as here."""
+        return None

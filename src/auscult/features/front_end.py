@@ -1,14 +1,17 @@
 """The front end: from a file to frames. Reads, denoises, resamples, computes the features."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.denoising.streaming import Denoiser
 from auscult.errors import FeatureError
 from auscult.features.base import Features
 from auscult.sound.audio import read_waveform, resample
+
+if TYPE_CHECKING:
+    from auscult.denoising.streaming import Denoiser
 
 
 class FrontEnd:
@@ -23,7 +26,7 @@ class FrontEnd:
         path -> `[N, F]`.
     """
 
-    def __init__(self, features: Features, *, channel: int = 0, denoiser: Denoiser | None = None) -> None:
+    def __init__(self, features: Features, *, channel: int = 0, denoiser: "Denoiser | None" = None) -> None:
         self.features = features
         self.channel = channel
         self.denoiser = denoiser

@@ -1,6 +1,7 @@
 """Mel spectrograms: logarithmic in decibels, square root, or linear (report, sections 2.3, 3.2 and 4)."""
 
 import warnings
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
@@ -54,6 +55,7 @@ class LogMel(Features):
     """
 
     kind: ClassVar[str] = "log_mel"
+    limits: ClassVar[Mapping[str, int]] = {"sample_rate": 768000, "n_fft": 65536, "n_mels": 8192, "hop_length": 768000}
 
     def __init__(
         self,

@@ -68,6 +68,7 @@ class OpenL3(Features):
     """
 
     kind: ClassVar[str] = "openl3"
+    places: ClassVar[frozenset[str]] = frozenset({"weights"})
 
     def __init__(
         self,
@@ -114,29 +115,10 @@ class OpenL3(Features):
         )
         self._state = read_state(self.path)
 
-    def config(self) -> dict[str, Any]:
-        """The arguments of the constructor and the weights' hash; their folder changes nothing and is no part of it."""
-        return {
-            "kind": self.kind,
-            "content": self.content,
-            "input": self.input,
-            "embedding_size": self.embedding_size,
-            "generation": self.generation,
-            "mels": self.mels,
-            "hop": self.hop,
-            "precision": self.precision,
-            "device": self.device,
-            "sha1": self.sha1,
-        }
-
-    def arguments(self) -> dict[str, Any]:
-        """The configuration and the folder of the weights."""
-        return {**self.config(), "weights": self.weights}
-
-    @property
-    def bin_frequencies(self) -> None:
-        """A dimension of an embedding is no frequency."""
-        return
+    @classmethod
+    def outline(cls, **arguments: Any) -> "OpenL3":
+        """With random weights."""
+        return OpenL3Outline(**arguments)
 
     def n_frames(self, n_samples: int) -> int:
         """Frames N of a clip: its windows."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.sound.condition import FRAME_SECONDS, Condition, band_levels, changed
-from auscult.sound.stream import Window
+from auscult.sound.windows import Window
 
 
 class Drift:

@@ -11,7 +11,7 @@ import numpy as np
 
 from auscult.errors import MonitorError
 from auscult.live.sound import POLL_SECONDS, Item, Samples, Solved, SourceProblem, Start, Waiting
-from auscult.sound.stream import require_rate
+from auscult.sound.windows import require_rate
 
 BLOCK_SECONDS = 0.1
 QUEUED_SECONDS = 30

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auscult.detector.alarms import AlarmState
 from auscult.errors import AuscultError, MonitorError
@@ -21,7 +20,7 @@ from auscult.live.sound import End, FileKey, Item, Samples, Solved, Source, Sour
 from auscult.live.troubles import Change, Troubles
 from auscult.live.watch import Watch, WindowScorer
 from auscult.sound.defects import SoundLevel
-from auscult.sound.stream import Stream, Window
+from auscult.sound.windows import Stream, Window
 
 CHECKPOINT_SECONDS = 10.0
 """How often the monitor writes down where it is, besides at every event."""
@@ -137,7 +136,9 @@ class Monitor:
                 self._start(item)
             case Samples():
                 self._emit(self.troubles.end("stalled"))
-                self._hear(item.samples)
+                assert self._stream is not None, "sound before its start"
+                for window, level in self._stream.measured(item.samples):
+                    self._window(window, level)
             case End():
                 self._end(item)
             case Waiting():
@@ -168,18 +169,13 @@ class Monitor:
         if self._drift is not None:
             self._drift.restart()
 
-    def _hear(self, samples: NDArray[np.float32]) -> None:
-        assert self._stream is not None, "sound before its start"
-        for window, level in self._stream.feed(samples):
-            self._window(window, level)
-
     def _finish(self) -> None:
         """The recording is over: its last windows, and its length."""
         if self._stream is None:
             return
-        for window, level in self._stream.finish():
+        for window, level in self._stream.measured(np.empty(0, dtype=np.float32), last=True):
             self._window(window, level)
-        if self._stream.windows.index == 0 and self._key is not None:
+        if self._stream.index == 0 and self._key is not None:
             seconds = self._stream.seconds
             message = f"{self._key.name} lasts {seconds:.2f} s, less than a window of {self.scorer.window_seconds:g} s"
             self._emit(self.troubles.note("short", f"{message}; it was not scored. Record longer files"))
@@ -197,7 +193,15 @@ class Monitor:
         self._done = window.index + 1
         end = (window.start + len(window.samples)) / self.scorer.sample_rate
         found = level.problems()
-        score = None if found else self._score(window, found)
+        score: float | None = None
+        if not found:
+            try:
+                score = float(self.scorer.score(window.samples))
+            except AuscultError as error:
+                found["score"] = f"a window cannot be scored: {error}"
+        if score is not None and not math.isfinite(score):
+            found["score"] = f"a window has the score {score}; the detector's file does not fit this sound"
+            score = None
         self.summary.add(score)
         changes = self.troubles.update(self._heard + end, found, of=WINDOW_TROUBLES)
         if self._drift is not None and not found:
@@ -212,18 +216,6 @@ class Monitor:
             self._record(events)
         if self.screen is not None:
             self.screen.window(self._shown(score, where, found), heard=self._heard + end, state=self.state())
-
-    def _score(self, window: Window, found: dict[str, str]) -> float | None:
-        """The score, or none and why in `found`."""
-        try:
-            score = float(self.scorer.score(window.samples))
-        except AuscultError as error:
-            found["score"] = f"a window cannot be scored: {error}"
-            return None
-        if not math.isfinite(score):
-            found["score"] = f"a window has the score {score}; the detector's file does not fit this sound"
-            return None
-        return score
 
     def _changed(self, message: str | None, time: float) -> list[Change]:
         if message is None:

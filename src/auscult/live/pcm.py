@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from auscult.errors import MonitorError
 from auscult.live.sound import POLL_SECONDS, End, Item, Samples, SourceProblem, Start, Waiting
 from auscult.sound.header import says_nothing
-from auscult.sound.stream import require_rate
+from auscult.sound.windows import require_rate
 
 PcmFormat = Literal["s16le", "s32le", "f32le"]
 

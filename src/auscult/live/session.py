@@ -195,7 +195,7 @@ def _facts(scorer: WindowScorer, watch: Watch, source: SourceOptions, state: Pat
         "machine_id": watch.machine_id,
         "source": source.text,
         "threshold": watch.threshold,
-        **watch.settings.to_json(),
+        **asdict(watch.settings),
         "sample_rate": scorer.sample_rate,
         "window_seconds": scorer.window_seconds,
         "step_seconds": scorer.step_seconds,

@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.sound.audio import blocks_of, probe
-from auscult.sound.stream import require_rate
+from auscult.sound.audio import open_blocks, probe
+from auscult.sound.windows import require_rate
 
 POLL_SECONDS = 0.2
 """A source says something at least about this often."""
@@ -129,11 +129,10 @@ def hear_file(path: Path, key: FileKey, *, sample_rate: int, channel: int) -> It
         AudioError: if it cannot be read, is damaged or lacks the channel.
         MonitorError: if its rate is too low.
     """
-    rate = probe(path).sample_rate
+    rate, blocks = open_blocks(path, channel=channel)
     require_rate(str(path), rate, sample_rate)
     yield Start(rate, key)
-    for block in blocks_of(path, sample_rate=rate, channel=channel):
-        yield Samples(block)
+    yield from map(Samples, blocks)
     yield End(key)
 
 

@@ -62,13 +62,13 @@ class DetectorScorer:
     """
 
     def __init__(self, detector: Detector, machine: str | None) -> None:
-        self.detector, self.machine = detector, detector.machine(machine).name
+        self._scorer, self._machine_id = detector.scorer, detector.machine(machine).machine_id
         self.sample_rate = detector.sample_rate
         self.window_seconds, self.step_seconds = detector.window_seconds, detector.step_seconds
 
     def score(self, window: NDArray[np.float32]) -> float:
         """The score of one window `[T]`."""
-        return self.detector.window_scores(window, machine_id=self.machine)
+        return self._scorer.score(window, self._machine_id, sample_rate=self.sample_rate).score
 
 
 def watch_machine(

@@ -1,25 +1,23 @@
 """From normal windows to the parts of a detector: the recipe's members, trained and put on one scale."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auscult.errors import RecipeError
-from auscult.features import Features
 from auscult.features.bank import Bank
 from auscult.features.front_end import FrontEnd
 from auscult.members.ensembles import nodes_of
-from auscult.members.making import make_features, model_arguments
+from auscult.members.making import make_features, model_arguments, training_of
 from auscult.members.part import Part
-from auscult.models import MODELS, Model, Spectral
+from auscult.models import MODELS, Model
 from auscult.recipe import Member, Recipe
 from auscult.scores.ensemble import Scores
 from auscult.scores.ensemble.scales import member_scales
 from auscult.scores.table import ScoreRow, ScoreTable
-from auscult.training import Training
 
 LEARNED = "machine"
 """Machine type where nobody names one."""
@@ -97,9 +95,12 @@ def fit_parts(
     leaves: dict[str, Scores] = {}
     empty = ScoreTable(())
     for member in members:
-        bank, features = banks[member.name], front_ends[member.name].features
-        models[member.name] = _fitted(member, recipe, features, bank, device=device, on_epoch=on_epoch)
-        scores = normal_scores(models[member.name], bank, pooling=member.pooling)
+        bank, training = banks[member.name], training_of(member, recipe, device=device, seed=recipe.seed)
+        model = MODELS[member.family](**model_arguments(member, front_ends[member.name].features))
+        told = partial(_told, on_epoch, member.name, training.epochs)
+        model.fit(bank, training=training, member=member.name, on_epoch=told)
+        models[member.name] = model
+        scores = normal_scores(model, bank, pooling=member.pooling)
         rows = zip(bank.ids, scores.tolist(), strict=True)
         table = ScoreTable(
             ScoreRow(LEARNED, id_, f"{place:06d}", "normal", score) for place, (id_, score) in enumerate(rows)
@@ -127,36 +128,22 @@ def fit_parts(
 def normal_scores(model: Model, bank: Bank, *, pooling: str | None) -> NDArray[np.float64]:
     """Scores of a model's training windows `[C]`, by which all its scores are standardised.
 
-    A density of hundreds of values follows its training windows so closely that they score far below any others: for
-    `Spectral`, each contiguous fifth of each machine's windows is scored by a density of the rest.
+    A density of hundreds of values follows its training windows so closely that they score far below any others, and
+    to its own bank a window is its nearest neighbour: where a model learns in one pass, each contiguous fifth of each
+    machine's windows is scored by another one, which learned from the rest. `run` takes the scores of the training
+    clips themselves.
     """
     scores = model.score_clips(bank, pooling=pooling)
     of_each = [np.flatnonzero(np.array(bank.ids) == id_) for id_ in model.ids]
-    if not isinstance(model, Spectral) or min(map(len, of_each)) < FOLDS * 2 * model.n_components:
+    if model.learns_in_epochs() or min(map(len, of_each)) < FOLDS * model.least_clips:
         return scores
     for fold in range(FOLDS):
         held_out = np.concatenate([np.array_split(places, FOLDS)[fold] for places in of_each])
         rest = np.setdiff1d(np.arange(bank.n_clips), held_out)
-        other = Spectral(**model.arguments).fit(bank.select(rest.tolist()))
+        other = type(model)(**model.arguments).fit(bank.select(rest.tolist()))
         scores[held_out] = other.score_clips(bank.select(held_out.tolist()), pooling=pooling)
     return scores
 
 
-def _fitted(
-    member: Member,
-    recipe: Recipe,
-    features: Features,
-    bank: Bank,
-    *,
-    device: str,
-    on_epoch: Callable[[str, int, int], None],
-) -> Model:
-    family = MODELS[member.family]
-    settings = {**asdict(family.default_training), **recipe.training_of(member), "device": device}
-    training = Training(**{**settings, "seed": recipe.seed})
-
-    def advance(done: int, _losses: dict[str, float]) -> None:
-        on_epoch(member.name, done, training.epochs)
-
-    model = family(**model_arguments(member, features))
-    return model.fit(bank, training=training, member=member.name, on_epoch=advance)
+def _told(on_epoch: Callable[[str, int, int], None], name: str, total: int, done: int, _: dict[str, float]) -> None:
+    on_epoch(name, done, total)

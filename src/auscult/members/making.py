@@ -1,20 +1,28 @@
 """From a recipe's tables to features and models: names, types and values are checked against the constructors."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from auscult.errors import FeatureError, ModelError, RecipeError, WeightsError, nearest, noting
-from auscult.features import FEATURES, OUTLINES, Features
+from auscult.features import FEATURES, Features, features_of
 from auscult.models import MODELS, Model
-from auscult.recipe import Member
 from auscult.recipe.limits import MOST_NUMBERS, MOST_VALUES
 from auscult.scores.pooling import POOLINGS
+from auscult.training import Training
+
+if TYPE_CHECKING:
+    from auscult.recipe import Member, Recipe
+
+V = TypeVar("V")
+
+if TYPE_CHECKING:
+    from auscult.recipe import Member
 
 
 def make_features(
@@ -40,62 +48,58 @@ def make_features(
         RecipeError: for a kind or an argument that does not exist, or a value that is refused; and for weights that are
             missing, unless they are taken down.
     """
-    arguments = {key: value for key, value in table.items() if key != "kind"}
-    kind = table.get("kind", "log_mel")
-    if not isinstance(kind, str) or kind not in FEATURES:
-        raise RecipeError(
-            f"{where}: features of kind {kind!r}{nearest(str(kind), FEATURES)}; known: {', '.join(FEATURES)}"
-        )
-    allowed = inspect.signature(FEATURES[kind]).parameters
+    config: dict[str, Any] = {"kind": "log_mel", **table}
+    kind = known(config["kind"], FEATURES, f"{where}: features of kind {config['kind']!r}")
+    allowed = inspect.signature(kind).parameters
     if "sample_rate" in allowed:
-        arguments.setdefault("sample_rate", sample_rate)
+        config.setdefault("sample_rate", sample_rate)
     if "weights" in allowed and weights is not None:
-        arguments.setdefault("weights", str(weights))
+        config.setdefault("weights", str(weights))
     if "device" in allowed and device.startswith("cuda"):
-        arguments.setdefault("device", device)
-    check_arguments(arguments, FEATURES[kind], f"{where}: features of kind {kind!r}")
-    rate, hop = arguments.get("sample_rate"), arguments.get("hop_length")
-    if rate and hop and (count := rate / hop * arguments.get("n_mels", 128)) > MOST_VALUES:
+        config.setdefault("device", device)
+    check_arguments(
+        {name: value for name, value in config.items() if name != "kind"},
+        kind,
+        f"{where}: features of kind {kind.kind!r}",
+    )
+    rate, hop = config.get("sample_rate"), config.get("hop_length")
+    if rate and hop and (count := rate / hop * config.get("n_mels", 128)) > MOST_VALUES:
         raise RecipeError(
             f"{where}: hop_length {hop} and n_mels at {rate} Hz give {count:.0f} values in a second; at most "
             f"{MOST_VALUES} are allowed, so choose a longer hop_length"
         )
     try:
         with noting(missing, WeightsError):
-            return _made(kind, arguments)
-        return OUTLINES[kind](**arguments)
+            try:
+                return features_of(config)
+            except WeightsError as error:
+                raise WeightsError(f"{error}; or leave such members out with --without {kind.kind}") from error
+        return features_of(config, outline=True)
     except (FeatureError, TypeError, ValueError) as error:
         raise RecipeError(f"{where}: {error}") from error
 
 
-def _made(kind: str, arguments: dict[str, Any]) -> Features:
-    try:
-        return FEATURES[kind](**arguments)
-    except WeightsError as error:
-        raise WeightsError(f"{error}; or leave such members out with --without {kind}") from error
+def known(name: object, registry: Mapping[str, V], what: str) -> V:
+    """What goes by a name.
+
+    Raises:
+        RecipeError: if nothing does.
+    """
+    if not isinstance(name, str) or name not in registry:
+        raise RecipeError(f"{what}{nearest(str(name), registry)}; known: {', '.join(registry)}")
+    return registry[name]
 
 
-def model_arguments(member: Member, features: Features) -> dict[str, Any]:
+def model_arguments(member: "Member", features: Features) -> dict[str, Any]:
     """The constructor's arguments, checked by making the model."""
     where = f"member {member.name!r}"
-    if member.family not in MODELS:
-        raise RecipeError(
-            f"{where}: the family {member.family!r} is unknown{nearest(member.family, MODELS)}; "
-            f"known: {', '.join(MODELS)}"
-        )
-    family = MODELS[member.family]
+    family = known(member.family, MODELS, f"{where}: the family {member.family!r} is unknown")
     check_arguments(member.model, family, f"{where}: the model {member.family!r}", besides=("n_bins",))
     _check_pooling(member, family, where)
-    if member.model.get("domain") == "amplitude" and features.config().get("scale") != "log":
-        raise RecipeError(
-            f"{where}: the domain 'amplitude' is defined on log-mels; choose scale = \"log\", or leave it out"
-        )
-    arguments = {"n_bins": features.n_bins, **member.model}
+    arguments: dict[str, Any] = {"n_bins": features.n_bins, **member.model}
     try:
-        with torch.device("meta"):  # its numbers are counted, not made
-            model = family(**arguments)
-            model.ids = ("id_00", "id_01")
-            model.build()
+        model = family.outlined(arguments, ["id_00", "id_01"])
+        model.check_features(features.config())
     except (ModelError, TypeError, ValueError, RuntimeError) as error:
         raise RecipeError(f"{where}: {error}") from error
     if (count := sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))) > MOST_NUMBERS:
@@ -106,7 +110,13 @@ def model_arguments(member: Member, features: Features) -> dict[str, Any]:
     return model.arguments
 
 
-def _check_pooling(member: Member, family: type[Model], where: str) -> None:
+def training_of(member: "Member", recipe: "Recipe", *, device: str, seed: int) -> Training:
+    """The settings of a member's training: its family's, and what the recipe says else."""
+    settings = {**asdict(MODELS[member.family].default_training), **recipe.training_of(member)}
+    return Training(**{**settings, "device": device, "seed": seed})
+
+
+def _check_pooling(member: "Member", family: type[Model], where: str) -> None:
     if member.pooling is None:
         return
     if family.default_pooling is None:
@@ -120,7 +130,7 @@ def _check_pooling(member: Member, family: type[Model], where: str) -> None:
         )
 
 
-def check_arguments(given: dict[str, Any], constructor: type, where: str, *, besides: Sequence[str] = ()) -> None:
+def check_arguments(given: Mapping[str, Any], constructor: type, where: str, *, besides: Sequence[str] = ()) -> None:
     """Check names, and types by the hints; what values are in range the constructor knows.
 
     Args:

@@ -47,13 +47,6 @@ class Scored:
     members: dict[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Unscored:
-    """A file that could not be scored, and why."""
-
-    reason: str
-
-
 def check_parts(parts: Sequence[Part]) -> None:
     """Refuse what is no system.
 

@@ -2,64 +2,71 @@
 
 import json
 import struct
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from auscult.denoising.streaming import Denoiser
-from auscult.denoising.unet import UNet
 from auscult.errors import DetectorError
-from auscult.features import FEATURES, Features
+from auscult.features import FEATURES, Features, features_of
 from auscult.features.front_end import FrontEnd
 from auscult.members.entries import DenoiserEntry, FrontEndEntry, PartEntry
-from auscult.members.making import check_arguments
+from auscult.members.making import check_arguments, known
 from auscult.models import MODELS, Model
+from auscult.models.saved import filled
 
-M = TypeVar("M", bound=nn.Module)
+if TYPE_CHECKING:
+    from auscult.denoising.streaming import Denoiser
 
-LIMITS = {"sample_rate": 768000, "n_fft": 65536, "n_mels": 8192, "hop_length": 768000}
-"""Greatest arguments of features."""
+MOST, MOST_NUMBERS = 2**20, 256
+"""Greatest whole number among the arguments of a model, or of features without `limits` of their own; and how many."""
 
-MOST = 2**20
-"""Greatest whole number among the arguments of a model."""
+MOST_LAYERS = 64
+"""Of a model."""
 
 
-def front_end_of(entry: FrontEndEntry, blobs: Mapping[str, bytes], *, device: str) -> FrontEnd:
-    """The front end that an entry describes.
+def front_end_of(
+    entry: FrontEndEntry, blobs: Mapping[str, bytes], *, device: str, weights: Path | None = None
+) -> FrontEnd:
+    """The front end that an entry describes; `weights` is the folder of published ones, for features that need them.
 
     Raises:
         AuscultError, or what constructors raise for arguments that do not fit.
     """
     denoiser = None if entry.denoiser is None else _denoiser(entry.denoiser, blobs, device=device)
-    return FrontEnd(_features(entry.features, device=device), channel=entry.channel, denoiser=denoiser)
+    features = _features(entry.features, device=device, weights=weights)
+    return FrontEnd(features, channel=entry.channel, denoiser=denoiser)
 
 
-def _features(config: Mapping[str, Any], *, device: str) -> Features:
-    arguments = dict(config)
-    kind = arguments.pop("kind", None)
-    if not isinstance(kind, str) or kind not in FEATURES:
-        raise DetectorError(f"features of kind {kind!r}; known are {', '.join(FEATURES)}")
-    if "weights" in arguments:
-        raise DetectorError("features with a folder of weights, which a detector never names")
-    for name, most in LIMITS.items():
-        if isinstance(value := arguments.get(name, 1), int) and value > most:
+def _features(config: Mapping[str, Any], *, device: str, weights: Path | None) -> Features:
+    kind = known(config.get("kind"), FEATURES, f"features of kind {config.get('kind')!r}")
+    arguments = {name: value for name, value in config.items() if name != "kind"}
+    for name, value in arguments.items():
+        if name in kind.places:
+            raise DetectorError(f"features with a place, {name}, which a detector never names")
+        if isinstance(value, int) and value > (most := kind.limits.get(name, MOST)):
             raise DetectorError(f"features with {name} = {value}, more than {most}")
     if "device" in arguments:
         arguments["device"] = device
-    check_arguments(arguments, FEATURES[kind], f"features of kind {kind!r}")
-    return FEATURES[kind](**arguments)
+    check_arguments(arguments, kind, f"features of kind {kind.kind!r}")
+    if weights is not None and "weights" in kind.places:
+        arguments["weights"] = str(weights)
+    return features_of({"kind": kind.kind, **arguments})
 
 
-def _denoiser(entry: DenoiserEntry, blobs: Mapping[str, bytes], *, device: str) -> Denoiser:
+def _denoiser(entry: DenoiserEntry, blobs: Mapping[str, bytes], *, device: str) -> "Denoiser":
+    from auscult.denoising.streaming import Denoiser
+    from auscult.denoising.unet import UNet
+
     tensors = tensors_of(blobs, entry.tensors)
 
     def make() -> UNet:
         return UNet(n_fft=entry.n_fft, hop_length=entry.hop_length, channels=tuple(entry.channels))
 
     with torch.random.fork_rng(devices=[]):
-        unet = _filled(make, tensors, "the denoiser")
+        unet = filled(make, tensors, "the denoiser")
     return Denoiser(unet.to(device), sample_rate=entry.sample_rate)
 
 
@@ -69,40 +76,18 @@ def model_of(entry: PartEntry, blobs: Mapping[str, bytes], *, device: str) -> Mo
     Raises:
         AuscultError, or what constructors raise for arguments that do not fit.
     """
-    if entry.family not in MODELS:
-        raise DetectorError(f"the family {entry.family!r}; known are {', '.join(MODELS)}")
-    family = MODELS[entry.family]
-    if any(abs(number) > MOST for number in _whole_numbers(entry.arguments)):
-        raise DetectorError(f"the model {entry.name!r} with an argument greater than {MOST}")
+    family = known(entry.family, MODELS, f"the family {entry.family!r}")
+    numbers = _whole_numbers(entry.arguments)
+    if len(numbers) > MOST_NUMBERS or any(abs(number) > MOST for number in numbers):
+        raise DetectorError(
+            f"the model {entry.name!r} with an argument greater than {MOST}, or more than {MOST_NUMBERS}"
+        )
+    if isinstance(layers := entry.arguments.get("n_layers"), int) and layers > MOST_LAYERS:
+        raise DetectorError(f"the model {entry.name!r} with n_layers = {layers}, more than {MOST_LAYERS}")
     check_arguments(entry.arguments, family, f"the model {entry.name!r}")
 
-    arguments: dict[str, Any] = dict(entry.arguments)
-
-    def make() -> Model:
-        model = family(**arguments)
-        model.ids = tuple(entry.ids)
-        model.build()
-        return model
-
-    with torch.random.fork_rng(devices=[]):  # the weights that `build` draws are replaced
-        model = _filled(make, tensors_of(blobs, entry.tensors), f"the model {entry.name!r}")
-    model.fitted = True
-    return model.to("cpu" if device.startswith("mps") else device).eval()
-
-
-def _filled(make: Callable[[], M], tensors: Mapping[str, Tensor], what: str) -> M:
-    """A module with the given tensors; it is made only if its shapes are theirs: never larger than its file."""
-    with torch.device("meta"):
-        expected = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in make().state_dict().items()}
-    found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
-    if wrong := sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)):
-        raise DetectorError(
-            f"{what} with {wrong[0]!r} as {_shown(found, wrong[0])}, and by its arguments that is "
-            f"{_shown(expected, wrong[0])}"
-        )
-    module = make()
-    module.load_state_dict(tensors)
-    return module
+    tensors = tensors_of(blobs, entry.tensors)
+    return family.rebuilt(entry.arguments, entry.ids, tensors, what=f"the model {entry.name!r}", device=device)
 
 
 def tensors_of(blobs: Mapping[str, bytes], name: str) -> dict[str, Tensor]:
@@ -124,13 +109,6 @@ def tensors_of(blobs: Mapping[str, bytes], name: str) -> dict[str, Tensor]:
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise DetectorError(f"an entry {name!r} whose {key} holds numbers that are not finite")
     return tensors
-
-
-def _shown(tensors: Mapping[str, tuple[tuple[int, ...], torch.dtype]], name: str) -> str:
-    if name not in tensors:
-        return "missing"
-    shape, dtype = tensors[name]
-    return f"{list(shape)} {str(dtype).removeprefix('torch.')}"
 
 
 def _whole_numbers(value: Any) -> list[int]:

@@ -1,24 +1,32 @@
 """Models: each learns what is normal and scores what is not."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from auscult.errors import ModelError
-from auscult.models.autoencoder import Autoencoder
+from auscult.features.registry import Registry
 from auscult.models.base import Model
-from auscult.models.freak import Freak
-from auscult.models.hvae import HVAE
-from auscult.models.idcae import IDCAE
 from auscult.models.saved import read_model_file
-from auscult.models.spectral import Spectral
 
-MODELS: dict[str, type[Model]] = {
-    "autoencoder": Autoencoder,
-    "spectral": Spectral,
-    "hvae": HVAE,
-    "idcae": IDCAE,
-    "freak": Freak,
-}
+if TYPE_CHECKING:
+    from auscult.models.autoencoder import Autoencoder
+    from auscult.models.freak import Freak
+    from auscult.models.hvae import HVAE
+    from auscult.models.idcae import IDCAE
+    from auscult.models.spectral import Spectral
+
+MODELS = Registry[Model](
+    {
+        "autoencoder": "auscult.models.autoencoder:Autoencoder",
+        "spectral": "auscult.models.spectral:Spectral",
+        "hvae": "auscult.models.hvae:HVAE",
+        "idcae": "auscult.models.idcae:IDCAE",
+        "freak": "auscult.models.freak:Freak",
+    }
+)
 """Families by their name in recipes."""
+
+__getattr__ = MODELS.class_named
 
 
 def load_model(path: Path, *, device: str = "cpu") -> Model:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from auscult.features.bank import Bank
-from auscult.models.layers import dense_block, fold_norms, require_widths, standardisation
+from auscult.models.layers import dense_block, fold_norms, require_widths, sharing, standardisation
 from auscult.models.window import WindowModel
+from auscult.training import Training
 
 
 class Autoencoder(WindowModel):
@@ -27,6 +28,7 @@ class Autoencoder(WindowModel):
     """
 
     family: ClassVar[str] = "autoencoder"
+    default_training: ClassVar[Training] = Training(epochs=100)
 
     def __init__(
         self,
@@ -96,6 +98,15 @@ class Autoencoder(WindowModel):
     def window_maps(self, windows: Tensor, machine_id: str) -> dict[str, Tensor]:
         """Squared error of each value."""
         return {"squared error": self._squared(windows)}
+
+    def plain(self) -> Self:
+        """With the norms in the dense layers."""
+        return sharing(self, network=fold_norms(self.network))
+
+    def plain_window_scores(self, windows: Tensor, machine: Tensor) -> Tensor:
+        """Mean squared error of each window."""
+        difference: Tensor = self(windows)
+        return difference.square().mean(dim=1)
 
     def _squared(self, windows: Tensor) -> Tensor:
         """Squared error of each value, by the network with its norms folded into its dense layers."""

@@ -1,12 +1,9 @@
 """The model: learns from normal frames, scores clips, shows where it heard what. Higher is more abnormal."""
 
-import inspect
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Self, overload
+from typing import Any, Self, overload
 
 import numpy as np
 import torch
@@ -15,8 +12,9 @@ from torch import Tensor, nn
 
 from auscult.errors import ModelError
 from auscult.features.bank import Bank, bank_of
+from auscult.models.family import Family
 from auscult.models.saved import read_model_file, write_model_file
-from auscult.training import History, Training, generator_of, seed_of, train
+from auscult.training import Training, generator_of, seed_of, train
 
 Array = NDArray[np.float64]
 
@@ -24,97 +22,8 @@ _BUILDING = threading.Lock()
 """Held while networks draw their weights from torch's own generator, which all threads share."""
 
 
-class Model(nn.Module, ABC):
-    """Base of all models: fit, score, explain, save, load.
-
-    The constructor is the configuration: every argument is kept as an attribute of its name. A model owns what it needs
-    to be right, its normalisation as buffers and its ids by name; a saved model is family, arguments, ids and tensors.
-
-    Attributes:
-        family: name in recipes.
-        default_training: the report's settings.
-        ids: the machine ids that the model was fitted to, in order.
-        fitted: whether it can score.
-        history: one entry per epoch of training.
-    """
-
-    family: ClassVar[str]
-    default_training: ClassVar[Training] = Training()
-    default_pooling: ClassVar[str | None] = None
-    """Pooling of frame scores if none is named; none for families that define their score on the clip."""
-    knows_ids: ClassVar[bool] = False
-    """Whether only clips of ids that were trained can be scored."""
-    frame_context: int = 1
-    """Frames that one prediction needs: the shortest clip that can be scored."""
-
-    def __init__(self, *, n_bins: int) -> None:
-        super().__init__()
-        if not isinstance(n_bins, int) or n_bins < 1:
-            raise ModelError(f"{self.family}: n_bins is {n_bins!r}; it must be a whole number of at least 1")
-        self.n_bins = n_bins
-        self.ids: tuple[str, ...] = ()
-        self.fitted = False
-        self.history: History = []
-        self.generator: torch.Generator | None = None
-        self.generators: tuple[torch.Generator, ...] = ()  # of every member, in the shell of a stack
-
-    # What a family defines
-
-    @abstractmethod
-    def build(self) -> None:
-        """Make the networks; called once, when `ids` is known, with seeded random numbers."""
-
-    @abstractmethod
-    def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
-        """Set what is known before the training, such as the normalisation, from the frames `[sum N, F]`.
-
-        A model without networks learns all it can here, with `self.generator` where it needs random numbers.
-        """
-
-    @abstractmethod
-    def batches(self, frames: Tensor, bank: Bank, training: Training) -> Iterable[Any]:
-        """The batches of one epoch, drawn with `self.generator` from the frames `[sum N, F]` on the device."""
-
-    @abstractmethod
-    def loss(self, batch: Any) -> dict[str, Tensor]:
-        """Scalars by name; `"loss"` is minimised."""
-
-    def fit_scores(self, bank: Bank) -> None:
-        """Set what the scores need after the training, from the same bank."""
-
-    @abstractmethod
-    def clip_frame_scores(self, frames: Tensor, machine_id: str) -> Tensor:
-        """Frame scores `[N']` of one clip `[N, F]`."""
-
-    @abstractmethod
-    def clip_score(self, frames: Tensor, machine_id: str, pooling: str | None, frame_rate: float | None) -> float:
-        """The score of one clip `[N, F]`."""
-
-    @abstractmethod
-    def clip_maps(self, frames: Tensor, machine_id: str) -> dict[str, Tensor]:
-        """Named maps `[N, F]` of one clip `[N, F]`, NaN where nothing was predicted; the first is the error map."""
-
-    # What all share
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
-
-    @property
-    def frame_offset(self) -> float:
-        """The frame, counted from 0, on which the first frame score is centred."""
-        return (self.frame_context - 1) / 2
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of trained parameters."""
-        return sum(parameter.numel() for parameter in self.parameters())
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return next((tensor.device for tensor in chain(self.parameters(), self.buffers())), torch.device("cpu"))
+class Model(Family):
+    """Base of all models: fit, score, explain, save, load; what makes a family is in `Family`."""
 
     def fit(
         self,
@@ -151,7 +60,7 @@ class Model(nn.Module, ABC):
             self.generator = generator_of(training.seed, member, epoch, device=training.device)
             return self.batches(frames, bank, training)
 
-        if self.n_parameters:  # a model without networks has learnt all it can from the statistics
+        if self.learns_in_epochs():  # a model without networks has learnt all it can from the statistics
             self.history = train(
                 self, batches, training=training, member=member, checkpoint=checkpoint, on_epoch=on_epoch
             )
@@ -192,6 +101,11 @@ class Model(nn.Module, ABC):
             `[C]` float64.
         """
         bank = self.checked(features, machine_ids, fitted=True)
+        if pooling is not None and self.default_pooling is None:
+            raise ModelError(
+                f"{self.family}: the score is defined on the whole clip, so pooling {pooling!r} cannot be applied; "
+                "leave it out"
+            )
         with torch.inference_mode():
             return np.array(
                 [self.clip_score(frames, id_, pooling, bank.frame_rate) for frames, id_ in self._clips(bank)],
@@ -250,20 +164,11 @@ class Model(nn.Module, ABC):
         metadata, tensors = read_model_file(path)
         if metadata["family"] != cls.family:
             raise ModelError(f"{path} holds a model of the family {metadata['family']!r}; {cls.family!r} was asked for")
-        model = cls(**metadata["arguments"])
-        model.ids = tuple(metadata["ids"])
+        model = cls.rebuilt(
+            metadata["arguments"], metadata["ids"], tensors, what=f"{path} is damaged: it is a model", device=device
+        )
         model.history = metadata["history"]
-        with torch.random.fork_rng(devices=[]):  # the weights that `build` draws are replaced
-            model.build()
-        model.load_state_dict(tensors)
-        model.fitted = True
-        model.to("cpu" if device.startswith("mps") else device)
-        return model.eval()
-
-    def _clips(self, bank: Bank) -> "Iterable[tuple[Tensor, str]]":
-        device = self.device
-        for index in range(bank.n_clips):
-            yield torch.tensor(bank.clip(index), device=device), bank.ids[index]
+        return model
 
     def checked(self, features: Any, machine_ids: Sequence[str], *, fitted: bool = False) -> Bank:
         """The features as a bank.

@@ -4,8 +4,8 @@ References:
     van den Oord et al., WaveNet, arXiv:1609.03499; Wu and He, Group Normalization, arXiv:1803.08494.
 """
 
-from collections.abc import Iterable
-from typing import ClassVar, Literal, get_args
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -14,14 +14,16 @@ from torch import Tensor
 from auscult.errors import ModelError
 from auscult.features.bank import Bank
 from auscult.models.base import Array, Model
-from auscult.models.density import GaussianMixture, shrunk_covariance
-from auscult.models.freak_layers import Network
+from auscult.models.density import GaussianMixture, Welford, shrunk_covariance
+from auscult.models.freak_layers import Network, PlainNetwork
 from auscult.models.freak_stage import Norm
-from auscult.models.layers import standardisation
-from auscult.models.welford import Welford
+from auscult.models.layers import quantile, sharing, standardisation
 from auscult.training import Training
 
 Score = Literal["gaussian", "percentile", "mse"]
+FEW_ON_CPU = 4
+"""Crops of a batch from which on the time grows as their number, on a processor."""
+
 Covariance = Literal["full", "diagonal", "identity"]
 Domain = Literal["spectrogram", "amplitude"]
 
@@ -50,6 +52,7 @@ class Freak(Model):
     """
 
     family: ClassVar[str] = "freak"
+    free_arguments: ClassVar[frozenset[str]] = frozenset({"score", "covariance", "domain", "percentile", "crop"})
     default_training: ClassVar[Training] = Training(epochs=100, batch_size=32, learning_rate=1e-3, betas=(0.85, 0.999))
 
     def __init__(
@@ -73,6 +76,8 @@ class Freak(Model):
         self.percentile, self.crop = percentile, crop
         self._check_arguments()
         self.frame_context = self.receptive_field() + 1
+        least = {"full": n_bins, "diagonal": 2, "identity": 1}
+        self.least_clips = least[covariance] if score == "gaussian" else 1
         self.register_buffer("mean", torch.zeros(n_bins))
         self.register_buffer("deviation", torch.ones(n_bins))
         self.density = GaussianMixture(n_bins)
@@ -98,6 +103,11 @@ class Freak(Model):
                 f"{self.receptive_field()} before it, so choose at least {self.receptive_field() + 1}"
             )
 
+    def check_features(self, config: Mapping[str, Any]) -> None:
+        """Amplitudes are those of decibels."""
+        if self.domain == "amplitude" and config.get("scale") != "log":
+            raise ModelError("the domain 'amplitude' is defined on log-mels; choose scale = \"log\", or leave it out")
+
     def receptive_field(self) -> int:
         """Frames from which one frame is predicted: 31 with three layers, 63 with four."""
         dilations = 2 ** (self.n_layers + 1) - 1  # 1 + 2 + 4 + ... + 2 ** n_layers
@@ -119,10 +129,20 @@ class Freak(Model):
             norm=self.norm,
         )
 
+    def sample(self, training: Training, length: int) -> tuple[dict[str, Any], list[int]]:
+        """One batch of crops, on a processor a small one; any number of clips is enough for the identity covariance."""
+        size = training.batch_size
+        if training.device == "cpu":
+            size = min(size, FEW_ON_CPU)
+        return {**self.arguments, "covariance": "identity"}, [min(self.crop, length)] * size
+
+    def epoch_units(self, *, clips: int, frames: int, shortest: int) -> float:
+        """Frames of the crops."""
+        return clips * min(self.crop, max(shortest, self.frame_context))
+
     def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
         """Mean and standard deviation per bin; and whether the clips suffice for the score."""
-        least = {"full": self.n_bins, "diagonal": 2, "identity": 1}[self.covariance]
-        if self.score == "gaussian" and bank.n_clips < least:
+        if bank.n_clips < (least := self.least_clips):
             raise ModelError(
                 f"freak: {bank.n_clips} training clips are too few for the {self.covariance} covariance of "
                 f"{self.n_bins} bins, which needs {least}; give more clips, or choose the covariance diagonal (2 "
@@ -189,15 +209,23 @@ class Freak(Model):
         return self._errors(frames).mean(dim=1)
 
     def clip_score(self, frames: Tensor, machine_id: str, pooling: str | None, frame_rate: float | None) -> float:
-        """The score by its name; it is defined on the clip, so there is nothing to pool."""
-        if pooling is not None:
-            raise ModelError(
-                f"freak: the score is defined on the whole clip, so pooling {pooling!r} cannot be applied; leave it out"
-            )
+        """The score by its name."""
         if self.score == "gaussian":
             return float(self.density(self._difference(frames)))
         errors = self._errors(frames).cpu().numpy()
         return percentile_score(errors, self.percentile) if self.score == "percentile" else float(errors.mean())
+
+    def plain(self) -> Self:
+        """With the plain network."""
+        return sharing(self, network=PlainNetwork(self.network))
+
+    def plain_scores(self, frames: Tensor, machine: Tensor) -> Tensor:
+        """The score of the clip."""
+        if self.score == "gaussian":
+            scores: Tensor = self.density(self._difference(frames))
+            return scores[0]
+        errors, share = self._errors(frames), self.percentile / 100
+        return errors.mean() if self.score == "mse" else quantile(quantile(errors, share), share)
 
     def clip_maps(self, frames: Tensor, machine_id: str) -> dict[str, Tensor]:
         """Squared error of every predicted value `[N, F]`."""

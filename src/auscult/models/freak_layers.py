@@ -10,8 +10,9 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from auscult.models.freak_stage import Folded, Norm, for_scoring, stage
+from auscult.models.freak_stage import EPSILON, Folded, Norm, for_scoring, stage
 
 PIECE_BYTES = 4 * 2**20
 """Size of one activation of the clips that a CPU works on at a time: about what stays in its caches."""
@@ -111,6 +112,42 @@ class ResidualBlock(nn.Module):
         y = stage(y, gated, norm, "gate")  # [N', B, n_out]
         y = stage(y, out, norm, "relu")  # [N', B, n_out]
         return stage(x[-len(y) :], skip, onto=y)  # [N', B, n_out]
+
+
+class PlainNetwork(nn.Module):
+    """What `Network` computes, in torch's own operations: its test, and its form in ONNX. Shares the weights.
+
+    Shape:
+        `[B, N, F]` -> `[B, N - receptive_field + 1, F]`.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.layers, self.norm = nn.ModuleList(network), network.norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Predict the frame after each run of frames."""
+        y = x.permute(0, 2, 1)[:, :, None]  # [B, F, 1, N]
+        *blocks, norm, last = self.layers
+        for block in blocks:
+            y = self._run(cast(ResidualBlock, block), y)  # [B, hidden, 1, N']
+        prediction: Tensor = last(self._normalised(y, cast(Affine, norm)))  # [B, F, 1, N - receptive_field + 1]
+        return prediction[:, :, 0].permute(0, 2, 1)
+
+    def _run(self, block: ResidualBlock, x: Tensor) -> Tensor:
+        """`[B, n_in, 1, N]` -> `[B, n_out, 1, N']`."""
+        y = F.relu(block.causal(self._normalised(x, block.norm_in)))
+        y = self._normalised(y, block.norm_gate)
+        y = torch.sigmoid(block.gate(y)) * F.relu(block.value(y))
+        y = F.relu(block.out(self._normalised(y, block.norm_out)))
+        skip: Tensor = block.skip(x[..., -y.shape[-1] :])
+        return y + skip
+
+    def _normalised(self, x: Tensor, affine: "Affine") -> Tensor:
+        """`[B, C, 1, N]` with mean 0 and variance 1 over the channels of each frame, or over all; gain and bias."""
+        y = x.permute(0, 2, 3, 1)  # [B, 1, N, C]
+        y = F.layer_norm(y, y.shape[3:] if self.norm == "frame" else y.shape[1:], eps=EPSILON)
+        return (y * affine.weight + affine.bias).permute(0, 3, 1, 2)
 
 
 class Affine(nn.Module):

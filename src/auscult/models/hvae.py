@@ -56,6 +56,7 @@ class HVAE(WindowModel):
 
     family: ClassVar[str] = "hvae"
     default_training: ClassVar[Training] = Training(epochs=100, batch_size=512)
+    free_arguments: ClassVar[frozenset[str]] = frozenset({"n_latent", "beta", "score"})
     per_member: ClassVar[Mapping[str, int | None]] = {"beta": 0, "score": None}
 
     def __init__(
@@ -103,16 +104,15 @@ class HVAE(WindowModel):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Standardised windows X -> mu, sigma, X-hat, log w; Z is drawn in training, else it is mu."""
-        generator = self.generators or self.generator
-        mu, raw_sigma = widened(self.encoder(x, generator)).chunk(2, dim=-1)  # [B, D] each
+        mu, raw_sigma = widened(self.encoder(x, self.generator)).chunk(2, dim=-1)  # [B, D] each
         sigma = F.softplus(raw_sigma) + MIN_SIGMA
         z = mu
         if self.training:
-            z = mu + sigma * normal(mu, generator)
+            z = mu + sigma * normal(mu, self.generator)
         if self.big_precision:
-            x_hat, raw_log_w = self.decoder(z, generator), self.precision(z, generator)
+            x_hat, raw_log_w = self.decoder(z, self.generator), self.precision(z, self.generator)
         else:
-            x_hat, raw_log_w = self.decoder(z, generator).chunk(2, dim=-1)
+            x_hat, raw_log_w = self.decoder(z, self.generator).chunk(2, dim=-1)
         return mu, sigma, widened(x_hat), limit(widened(raw_log_w))  # the last two [B, context * F]
 
     def loss(self, batch: Tensor) -> dict[str, Tensor]:

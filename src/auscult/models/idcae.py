@@ -53,6 +53,7 @@ class IDCAE(WindowModel):
     family: ClassVar[str] = "idcae"
     knows_ids: ClassVar[bool] = True
     default_training: ClassVar[Training] = Training(epochs=100, batch_size=512, decay=0.95, decay_every=5)
+    free_arguments: ClassVar[frozenset[str]] = frozenset({"alpha", "target", "norm", "conditioning_sigmoid"})
     per_member: ClassVar[Mapping[str, int | None]] = {"alpha": None, "target": 2}
 
     def __init__(
@@ -96,6 +97,15 @@ class IDCAE(WindowModel):
         self.encoder = nn.Sequential(*_blocks([self.n_values, *ENCODER]))
         self.decoder = nn.Sequential(*_blocks([ENCODER[-1], *DECODER]), nn.Linear(DECODER[-1], self.n_values))
         self.gamma, self.beta = self._conditioning(), self._conditioning()
+
+    def sample(self, training: Training, length: int) -> tuple[dict[str, Any], list[int]]:
+        """Two clips of half a batch each."""
+        arguments, lengths = super().sample(training, length)
+        return {**arguments, "windows_per_clip": max(1, training.batch_size // 2)}, lengths
+
+    def epoch_units(self, *, clips: int, frames: int, shortest: int) -> float:
+        """The windows that are drawn."""
+        return clips * self.windows_per_clip
 
     def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
         """Mean and standard deviation per bin, unless each clip has its own."""
@@ -175,6 +185,14 @@ class IDCAE(WindowModel):
             "error under the matching label": self._errors(windows, match),
             "error under the best non-matching label": min(others, key=lambda errors: float(errors.mean())),
         }
+
+    def plain_scores(self, frames: Tensor, machine: Tensor) -> Tensor:
+        """Frame scores of one clip, standardised first."""
+        return super().plain_scores(self._standardised(frames), machine)
+
+    def plain_window_scores(self, windows: Tensor, machine: Tensor) -> Tensor:
+        """Mean error of standardised windows under the label of the machine."""
+        return self._error(self(windows, machine.expand(windows.shape[0])), windows).mean(dim=1)
 
     def _errors(self, windows: Tensor, label: int) -> Tensor:
         labels = torch.full((len(windows),), label, device=windows.device)

@@ -1,10 +1,12 @@
 """Parts that several models share."""
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from copy import copy
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from auscult.errors import ModelError
@@ -23,6 +25,16 @@ def require_widths(family: str, hidden: Sequence[int], n_latent: int) -> None:
     """
     if not all(isinstance(width, int) and width > 0 for width in (*hidden, n_latent)):
         raise ModelError(f"{family}: hidden is {hidden!r}, n_latent {n_latent!r}; give whole numbers of at least 1")
+
+
+N = TypeVar("N", bound=nn.Module)
+
+
+def sharing(module: N, **parts: nn.Module) -> N:
+    """A copy that shares the weights, with some of its parts replaced."""
+    copied = copy(module)
+    copied._modules = {**module._modules, **parts}
+    return copied
 
 
 def dense_block(n_in: int, n_out: int, *, momentum: float = 0.01) -> list[nn.Module]:
@@ -111,6 +123,17 @@ def _each(draw: Callable[..., Tensor], like: Tensor, generator: Random) -> Tenso
     if not isinstance(generator, tuple):
         return draw(like.shape, generator=generator, device=like.device)
     return torch.stack([draw(like.shape[1:], generator=own, device=like.device) for own in generator])
+
+
+def quantile(values: Tensor, share: float) -> Tensor:
+    """Quantile over the first axis, linear between ranks as numpy's: each rank weighs 1 less its distance, if above 0.
+
+    >>> float(quantile(torch.tensor([4.0, 1.0, 2.0, 3.0]), 0.5))
+    2.5
+    """
+    ranks = torch.arange(values.shape[0], dtype=values.dtype)
+    weights = F.relu(1 - (ranks - share * (values.shape[0] - 1)).abs())
+    return weights @ values.sort(dim=0).values
 
 
 def rows(table: Tensor, index: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ References:
     covariance matrices, 2004.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Literal, get_args
+from collections.abc import Sequence
+from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -16,9 +16,8 @@ from torch import Tensor
 from auscult.errors import ModelError
 from auscult.features.bank import Bank
 from auscult.models.base import Array, Model
-from auscult.models.density import GaussianMixture, shrunk_covariance
+from auscult.models.density import GaussianMixture, Welford, shrunk_covariance
 from auscult.models.layers import standardisation
-from auscult.models.welford import Welford
 from auscult.training import Training
 
 MIXTURE_FLOOR = 1e-3
@@ -63,6 +62,7 @@ class Spectral(Model):
         if not isinstance(n_components, int) or n_components < 1:
             raise ModelError(f"spectral: n_components is {n_components!r}; it must be a whole number of at least 1")
         self.ratio, self.statistics, self.n_components = ratio, tuple(statistics), n_components
+        self.least_clips = 2 * n_components
         self.register_buffer("mean", torch.zeros(n_bins))
         self.register_buffer("deviation", torch.ones(n_bins))
         self.clip_density = GaussianMixture(n_bins * len(self.statistics), n_components)
@@ -71,12 +71,9 @@ class Spectral(Model):
     mean: Tensor
     deviation: Tensor
 
-    def build(self) -> None:
-        """There is no network."""
-
     def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
         """All there is to learn: normalisation, the density of clips, the density of frames."""
-        if bank.n_clips < (least := 2 * self.n_components):
+        if bank.n_clips < (least := self.least_clips):
             raise ModelError(
                 f"spectral: {bank.n_clips} training clips are too few for {self.n_components} components; "
                 f"give at least {least}, or choose fewer components"
@@ -120,14 +117,6 @@ class Spectral(Model):
     def _standardised(self, frames: Tensor) -> Tensor:
         return ((frames - self.mean) / self.deviation).double()
 
-    def batches(self, frames: Tensor, bank: Bank, training: Training) -> Iterable[Any]:
-        """None: the densities are fitted in closed form or by expectation maximisation, before any training."""
-        return ()
-
-    def loss(self, batch: Any) -> dict[str, Tensor]:
-        """There is none."""
-        return {}
-
     def clip_frame_scores(self, frames: Tensor, machine_id: str) -> Tensor:
         """Negative log likelihood of each frame `[N]` among all training frames: evidence only."""
         scores: Tensor = self.frame_density(self._standardised(frames))
@@ -135,12 +124,19 @@ class Spectral(Model):
 
     def clip_score(self, frames: Tensor, machine_id: str, pooling: str | None, frame_rate: float | None) -> float:
         """Negative log likelihood of the pooled clip."""
-        if pooling is not None:
-            raise ModelError(
-                f"spectral: the clip is pooled before it is scored, so pooling {pooling!r} cannot be applied; leave it "
-                "out, or choose the ratio"
-            )
-        return float(self.clip_density(self._pooled(self._standardised(frames))[None]))
+        return float(self._clip_likelihood(frames))
+
+    def plain(self) -> Self:
+        """All operations are plain."""
+        return self
+
+    def plain_scores(self, frames: Tensor, machine: Tensor) -> Tensor:
+        """Negative log likelihood of the pooled clip."""
+        return self._clip_likelihood(frames)
+
+    def _clip_likelihood(self, frames: Tensor) -> Tensor:
+        scores: Tensor = self.clip_density(self._pooled(self._standardised(frames))[None])
+        return scores[0]
 
     def clip_maps(self, frames: Tensor, machine_id: str) -> dict[str, Tensor]:
         """Squared whitened deviation of each value `[N, F]`; a frame's sum is what its score grows with."""

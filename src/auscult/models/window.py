@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -54,6 +54,14 @@ class WindowModel(Model):
     def window_maps(self, windows: Tensor, machine_id: str) -> dict[str, Tensor]:
         """Named errors `[B, context * F]` of windows `[B, context * F]`, the one that the score averages first."""
 
+    def sample(self, training: Training, length: int) -> tuple[dict[str, Any], list[int]]:
+        """Two clips, whose windows are one batch."""
+        return self.arguments, [max(1, training.batch_size // 2) + self.context - 1] * 2
+
+    def epoch_units(self, *, clips: int, frames: int, shortest: int) -> float:
+        """All windows."""
+        return frames - clips * (self.context - 1)
+
     def batches(self, frames: Tensor, bank: Bank, training: Training) -> Iterable[Any]:
         """See `draws` and `batch`."""
         windows = self.windows(frames, bank)
@@ -95,6 +103,19 @@ class WindowModel(Model):
         """Each map is the mean over the windows that hold a frame: `[N, F]`."""
         maps = self.window_maps(window_view(frames, self.context), machine_id)
         return {name: self._overlapped(errors) for name, errors in maps.items()}
+
+    def plain(self) -> Self:
+        """All operations are plain as they are."""
+        return self
+
+    def plain_scores(self, frames: Tensor, machine: Tensor) -> Tensor:
+        """Scores of the windows."""
+        places = torch.arange(frames.shape[0] - self.context + 1)[:, None] + torch.arange(self.context)
+        return self.plain_window_scores(frames[places].flatten(start_dim=1), machine)
+
+    def plain_window_scores(self, windows: Tensor, machine: Tensor) -> Tensor:
+        """Scores `[B]` of windows `[B, context * F]`, as ONNX can say it."""
+        return self.window_scores(windows, "")
 
     def _overlapped(self, errors: Tensor) -> Tensor:
         """Mean over overlapping windows `[W, context * F]` -> `[W + context - 1, F]`."""

@@ -1,15 +1,14 @@
 """One self-contained page about a run: tables, curves, and the most anomalous clips to see and to hear."""
 
-from auscult.report.data import DataRow, Evidence, Plot, ReportData, Section, Table, Tick
-from auscult.report.html import write_report
+from auscult.report.data import DataRow, Evidence, ReportData, Section, Table
+from auscult.report.html import laid_out, write_report
 
 __all__ = [
     "DataRow",
     "Evidence",
-    "Plot",
     "ReportData",
     "Section",
     "Table",
-    "Tick",
+    "laid_out",
     "write_report",
 ]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from auscult import __version__
 from auscult.clips import Clip
+from auscult.features import features_of
 from auscult.models import Model, load_model
 from auscult.report.data import Cell, DataRow, Evidence, ReportData, Section, Table
 from auscult.report.denoisers import denoiser_sections
@@ -17,7 +18,7 @@ from auscult.report.ensembles import ensemble_sections, intervals_of, spreads_of
 from auscult.report.summary import protocol_tables
 from auscult.report.tables import results_section
 from auscult.runs.analysis import Analysis
-from auscult.runs.jobs import features_of, front_end_of, load_banks, model_file
+from auscult.runs.jobs import front_end_of, load_banks, model_file
 from auscult.runs.plan import BankJob, MemberJob
 from auscult.runs.results import PROTOCOLS, System, averaged, only
 from auscult.runs.store import environment
@@ -211,7 +212,7 @@ def _telling(jobs: Sequence[MemberJob], loudness: Mapping[str, float]) -> list[M
 
 def _shown(found: Sequence[tuple[BankJob, int]]) -> tuple[BankJob, int]:
     """The bank whose frames are shown: the first whose bins are frequencies, or the first where none's are."""
-    spectra = (where for where in found if features_of(where[0]).bin_frequencies is not None)
+    spectra = (where for where in found if features_of(where[0].features).bin_frequencies is not None)
     return next(spectra, found[0])
 
 
@@ -226,7 +227,7 @@ def _find(job: MemberJob, row: ScoreRow) -> tuple[BankJob, int] | None:
 
 def _onto(values: NDArray[np.float32], own: BankJob, shown: BankJob, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """A map on the frames and bins of the spectrogram that is shown, by the nearest frame and bin."""
-    mine, theirs = features_of(own), features_of(shown)
+    mine, theirs = features_of(own.features), features_of(shown.features)
     times = np.arange(shape[0]) / theirs.frame_rate
     frames = np.clip(np.rint(times * mine.frame_rate).astype(int), 0, len(values) - 1)
     if mine.bin_frequencies is None or theirs.bin_frequencies is None:

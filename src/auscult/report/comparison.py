@@ -5,8 +5,8 @@ from typing import Any
 
 from auscult.clips import MACHINE_TYPES
 from auscult.recipe import COLUMNS
-from auscult.report.axes import true_minus
 from auscult.report.data import Cell, Intervals, Table
+from auscult.report.drawing import true_minus
 from auscult.report.reference import TITLES, printed_table
 from auscult.report.summary import of_mean, sort_protocols
 from auscult.report.tables import FEWER, NONE, by_system, exact, named, titles, type_means, units

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auscult.clips import Label
+from auscult.report.drawing import Plot
 from auscult.runs.results import ResultRow
 from auscult.scores.table import ScoreTable
 
@@ -139,68 +140,6 @@ class Table:
     units: Mapping[str, str] = field(default_factory=dict)
     starts: Sequence[int] = ()
     fold: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A mark of an axis: `place` in percent from the left or the bottom."""
-
-    place: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """Words within a plot: `x` and `y` in percent from the left and the bottom, `style` a style class."""
-
-    x: float
-    y: float
-    text: str
-    anchor: Literal["start", "middle", "end"] = "middle"
-    style: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """An entry of a plot's legend: the style class of a mark, its path data in a box of 26 by 10, its meaning."""
-
-    style: str
-    text: str
-    mark: str = "M1 5H25"
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """A figure whose drawing stretches with the page while its lettering keeps its size.
-
-    Attributes:
-        body: SVG or `<img>` markup that fills the plot area. It goes into the page as it is, so it may hold numbers and
-            fixed words only, never a name from outside.
-        alt: what the figure shows, in words.
-        shape: the style class that gives the plot area its height.
-        title: heading of the figure.
-        note: words beside the heading, such as a figure of merit.
-        scale: legend of a colour scale: its CSS gradient, lowest and highest value; empty for none.
-        words: lettering within the plot area.
-        keys: legend of the marks.
-        rows: number of rows, in shapes whose height follows from it.
-        name: of its file when the plot is exported, without an ending; empty for a plot of the page alone.
-    """
-
-    body: str
-    alt: str
-    shape: str
-    title: str = ""
-    note: str = ""
-    x_ticks: Sequence[Tick] = ()
-    y_ticks: Sequence[Tick] = ()
-    x_label: str = ""
-    y_label: str = ""
-    scale: tuple[str, str, str] | None = None
-    words: Sequence[Word] = ()
-    keys: Sequence[Key] = ()
-    rows: int = 0
-    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ from auscult.members.ensembles import nodes_of
 from auscult.report.choices import choices_table, held_out_weights
 from auscult.report.comparison import comparison_tables
 from auscult.report.data import Intervals, Section, Spreads
-from auscult.report.members import MemberEffect, by_family, correlation_plot, correlation_table, members_table
+from auscult.report.maps import member_correlations
+from auscult.report.members import MemberEffect, by_family, correlation_table, members_table
 from auscult.report.reference import printed_optima
 from auscult.report.tables import by_system, type_means
-from auscult.report.ternary import WeightSurface, ternary_plot
+from auscult.report.ternary import WeightSurface, weight_triangle
 from auscult.runs.analysis import Analysis
 from auscult.runs.results import averaged
 from auscult.scores.ensemble import Choice, Node, Scores, correlations, member_effects, shares, weight_surface
@@ -87,7 +88,7 @@ def _weights(analysis: Analysis, nodes: Sequence[Node]) -> list[Section]:
             first, second, third = chosen.weights
             printed = printed_optima().get(machine_type) if is_challenge(analysis.final.development) else None
             plots.append(
-                ternary_plot(
+                weight_triangle(
                     WeightSurface(
                         machine_type=machine_type,
                         names=(first, second, third),
@@ -145,7 +146,7 @@ def _members(analysis: Analysis, nodes: Sequence[Node], intervals: Intervals) ->
         tables.append(members_table(machine_type, members, ensemble=nodes[-1].name))
         ordered: dict[str, Scores] = {member.name: leaves[member.name] for member in members}
         names, matrix = correlations(ordered)
-        plots.append(correlation_plot(machine_type, names, matrix, families=[families[name] for name in names]))
+        plots.append(member_correlations(machine_type, names, matrix, families=[families[name] for name in names]))
         tables.append(correlation_table(machine_type, names, matrix))
     chosen = [choice for choice in choices if choice.mauc is not None]
     if chosen:

@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import count
 from pathlib import Path
-
-import numpy as np
 
 from auscult import __version__
 from auscult.files import replacing
-from auscult.report.data import DataRow, Plot, ReportData, Table
+from auscult.report.data import DataRow, ReportData, Table
+from auscult.report.drawing import Plot, embedded
 from auscult.report.evidence import Card, cards
-from auscult.report.figures import histogram_plot, history_plot, overview_plot, roc_plot, system_styles
+from auscult.report.figures import losses, overview, roc_curves, score_histogram, system_styles
 from auscult.report.tables import (
     data_table,
     headline_figures,
@@ -33,18 +33,6 @@ OPEN_TRAININGS = 6
 """With more members than this, their training curves are folded away."""
 
 
-STYLE_SHEETS = ("style.css", "marks.css")
-
-
-@dataclass(frozen=True, slots=True)
-class MachineSection:
-    """Curves of one machine id: ROC (`None` without labels) and histogram of the final system."""
-
-    machine_id: str
-    roc: Plot | None
-    histogram: Plot | None
-
-
 @dataclass(frozen=True, slots=True)
 class TypeSection:
     """What the page says about one machine type.
@@ -53,8 +41,8 @@ class TypeSection:
         name: of the type.
         mean: AUC and pAUC of the final system, if there are any.
         table: per machine, if there are results.
-        machines: curves per machine.
-        others: system -> histograms per machine, of the other systems.
+        curves: machine id -> its ROC curves, `None` without labels.
+        histograms: system -> machine id -> its scores, the final system first.
         ranking: clips by score.
         labelled: whether any of its clips has a label.
         cards: evidence, a card per clip.
@@ -63,41 +51,89 @@ class TypeSection:
     name: str
     mean: Figures | None
     table: Table | None
-    machines: Sequence[MachineSection]
-    others: Mapping[str, Sequence[Plot]]
+    curves: Mapping[str, Plot | None]
+    histograms: Mapping[str, Mapping[str, Plot]]
     ranking: Table | None
     labelled: bool
     cards: Sequence[Card]
 
 
-def write_report(data: ReportData, path: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A report that is drawn but not yet written.
+
+    Attributes:
+        data: that it shows.
+        overview: `None` where nothing has an AUC.
+        types: its parts, one per machine type.
+        trainings: curves of the members.
+        summary: tables of the overview.
+    """
+
+    data: ReportData
+    overview: Plot | None
+    types: Sequence[TypeSection]
+    trainings: Sequence[Plot]
+    summary: Sequence[Table]
+
+    @property
+    def tables(self) -> list[Table]:
+        """Those that are worth a file: overview, machines of each type, further parts."""
+        machines = [kind.table for kind in self.types if kind.table is not None]
+        return [*self.summary, *machines, *(table for section in self.data.sections for table in section.tables)]
+
+    @property
+    def figures(self) -> list[Plot]:
+        """Those that are worth a file: overview, ROC curves, those of further parts."""
+        curves = [plot for kind in self.types for plot in kind.curves.values()]
+        further = [plot for section in self.data.sections for plot in section.plots]
+        return [plot for plot in (self.overview, *curves, *further) if plot is not None]
+
+
+def laid_out(data: ReportData) -> Page:
+    """Draw all figures and tables of a page."""
+    tables = {system: table.groups() for system, table in data.tables.items()}
+    names = [name for groups in tables.values() for name in groups]
+    names += [row.machine_type for row in data.results] + [clip.machine_type for clip in data.evidence]
+    evidence = cards(data.evidence)
+    return Page(
+        data=data,
+        overview=overview(data) if headline_figures(data) else None,
+        types=[
+            _machine_type(
+                data, name, {system: groups[name] for system, groups in tables.items() if name in groups}, evidence
+            )
+            for name in sort_machine_types(names)
+        ],
+        trainings=[plot for member, history in data.histories.items() if (plot := losses(member, history))],
+        summary=data.summary or ([summary_table(data.results, data.headline)] if data.results else []),
+    )
+
+
+def write_report(page: Page, path: Path) -> None:
     """Write the page under a temporary name, then rename it.
 
     Raises:
         RunError: if the file cannot be written.
     """
-    page = render(data)
+    text = render(page)
     with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
-def render(data: ReportData) -> str:
+def render(page: Page) -> str:
     """The page as one HTML document that needs nothing else."""
-    types = machine_types(data)
-    trainings = [plot for member, history in data.histories.items() if (plot := history_plot(member, history))]
+    data = page.data
     return filled(
         (files("auscult.report") / "template.html.j2").read_text(encoding="utf-8"),
+        page=page,
         data=data,
         version=__version__,
         verdict=verdict(data),
         notes=[*data.notes, *few_clips(data)],
         overall=overall(data),
-        overview=overview_plot(data) if overall(data) else None,
-        summary=data.summary or ([summary_table(data.results, data.headline)] if overall(data) else []),
         styles=system_styles(data),
-        types=types,
-        trainings=trainings,
-        trainings_open=len(trainings) <= OPEN_TRAININGS,
+        trainings_open=len(page.trainings) <= OPEN_TRAININGS,
         clips=data_table(data.data_summary),
         counts=_counts(data),
     )
@@ -110,26 +146,16 @@ def filled(template: str, **values: object) -> str:
     def text(name: str) -> str:
         return (files("auscult.report") / name).read_text(encoding="utf-8")
 
+    numbers = count(1)
     environment = Environment(
         loader=FunctionLoader(text), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": percent, "number": number}
-    style = "".join(text(name) for name in STYLE_SHEETS)
-    return environment.from_string(template).render(style=style, script=text("player.js"), **values)
-
-
-def machine_types(data: ReportData) -> list[TypeSection]:
-    """The page's parts, one per machine type of the score tables, results or evidence."""
-    tables = {system: table.groups() for system, table in data.tables.items()}
-    names = [name for groups in tables.values() for name in groups]
-    names += [row.machine_type for row in data.results] + [clip.machine_type for clip in data.evidence]
-    evidence = cards(data.evidence)
-    return [
-        _machine_type(
-            data, name, {system: groups[name] for system, groups in tables.items() if name in groups}, evidence
-        )
-        for name in sort_machine_types(names)
-    ]
+    environment.filters |= {
+        "percent": percent,
+        "number": number,
+        "svg": lambda plot: embedded(plot, f"f{next(numbers)}"),
+    }
+    return environment.from_string(template).render(style=text("style.css"), script=text("player.js"), **values)
 
 
 def overall(data: ReportData) -> Figures | None:
@@ -184,18 +210,18 @@ def _machine_type(
     """One part of the page, from system -> machine id -> scores of the clips of this type."""
     figures = headline_figures(data).get(name, {})
     results = [row for row in data.results if row.machine_type == name]
+    ids = sorted({machine_id for machines in tables.values() for machine_id in machines})
+    systems = sorted(tables, key=lambda system: system != data.headline)
     return TypeSection(
         name=name,
         mean=mean_figures(figures.values()) if figures else None,
         table=machine_table(results, data.headline, name, clips=data.data_summary) if results else None,
-        machines=_machines(data, name, tables),
-        others={
-            system: [
-                histogram_plot(table, machine=f"{name} {machine_id}", title=machine_id)
-                for machine_id, table in machines.items()
-            ]
-            for system, machines in tables.items()
-            if system != data.headline
+        curves={id_: _curves(data, name, id_, tables, figures.get(id_)) for id_ in ids},
+        histograms={
+            system: {
+                id_: score_histogram(table, machine=f"{name} {id_}", title=id_) for id_, table in tables[system].items()
+            }
+            for system in systems
         },
         ranking=ranking_table(data, name) if data.headline in tables else None,
         labelled=any(row.label for machines in tables.values() for table in machines.values() for row in table),
@@ -203,27 +229,19 @@ def _machine_type(
     )
 
 
-def _machines(data: ReportData, name: str, tables: Mapping[str, Mapping[str, ScoreTable]]) -> list[MachineSection]:
-    """The curves of each machine of a type."""
-    styles, figures = system_styles(data), headline_figures(data).get(name, {})
-    found = []
-    for machine_id in sorted({machine_id for machines in tables.values() for machine_id in machines}):
-        own = {system: machines[machine_id] for system, machines in tables.items() if machine_id in machines}
-        row = figures.get(machine_id)
-        note = in_words(row) if row else ""
-        curve = roc_plot(own, styles, title=machine_id, note=note)
-        histogram = None
-        if data.headline in own:
-            title = "Scores" if curve else machine_id
-            histogram = histogram_plot(own[data.headline], machine=f"{name} {machine_id}", title=title)
-        found.append(MachineSection(machine_id, curve, histogram))
-    return found
+def _curves(
+    data: ReportData, kind: str, id_: str, tables: Mapping[str, Mapping[str, ScoreTable]], row: Figures | None
+) -> Plot | None:
+    """The ROC curves of one machine, with the figures of the final system beside its name."""
+    own = {system: machines[id_] for system, machines in tables.items() if id_ in machines}
+    note = in_words(row) if row else ""
+    return roc_curves(own, system_styles(data), machine=(kind, id_), note=note)
 
 
 def _counts(data: ReportData) -> list[tuple[str, str]]:
     """What the header says about the clips."""
     rows = data.data_summary
-    test = int(np.sum([row.normal + row.anomaly + row.unlabelled for row in rows]))
+    test = sum(row.normal + row.anomaly + row.unlabelled for row in rows)
     return [
         ("machines", f"{len(rows)}"),
         ("training clips", f"{sum(row.train for row in rows):,}"),

@@ -10,23 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult import __version__
-from auscult.detector import Machine
 from auscult.detector.alarms import AlarmSettings, WindowScores
-from auscult.detector.calibration import format_rate
+from auscult.detector.calibration.rates import format_rate
 from auscult.detector.learn.learning import Learned
 from auscult.files import replacing
-from auscult.report.axes import Axis, area, axis_of, line, path, svg
-from auscult.report.data import Cell, Plot, Table
+from auscult.report.data import Cell, Table
+from auscult.report.drawing import Plot
 from auscult.report.evidence import Card
+from auscult.report.figures import window_histogram, window_trend
 from auscult.report.html import filled
 from auscult.report.moments import Moment, evidence_cards, worst_moments
 
-BINS = 50
 SHOWN = ("kind", "n_fft", "hop_length", "n_mels")
 """What the page says of features."""
-
-POINTS = 400
-"""Places along the time axis; each shows the highest score of its windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,57 +157,19 @@ def _part(learned: Learned, name: str) -> MachinePage:
     machine, series = learned.detector.machines[name], learned.series[name]
     scores = _scored(series)
     sentences = [] if machine.calibration is None else machine.calibration.describe()
-    plots = [_histogram(scores, machine), _trend(series, machine)] if len(scores) else []
+    plots = []
+    if len(scores):
+        step = series[0].step_seconds
+        plots = [
+            window_histogram(scores, machine.threshold, machine=name),
+            window_trend(scores, machine.threshold, step_seconds=step, machine=name),
+        ]
     worst = worst_moments(learned.pieces[name], series)
     return MachinePage(name, sentences, plots, evidence_cards(learned.detector, machine, worst), _worst(worst))
 
 
 def _scored(series: Sequence[WindowScores]) -> NDArray[np.float64]:
     return np.concatenate([part.scores[part.scored] for part in series])
-
-
-def _histogram(scores: NDArray[np.float64], machine: Machine) -> Plot:
-    reach = [] if machine.threshold is None else [machine.threshold]
-    across = axis_of(np.concatenate([scores, reach]))
-    counts, edges = np.histogram(scores, BINS, (across.low, across.high))
-    up = Axis(0.0, 1.08 * float(counts.max()))
-    x, y = across.place(np.repeat(edges, 2)), up.place(np.concatenate([[0], np.repeat(counts, 2), [0]]))
-    marks = [path(area(x, y), "fill normal"), path(line(x, y), "outline normal")]
-    marks += [path(line([across.place(value)] * 2, [0, 100]), "outline anomalous") for value in reach]
-    return Plot(
-        body=svg(marks),
-        alt=f"Histogram of {len(scores)} calibration windows of {machine.name}, median {np.median(scores):.4g}.",
-        shape="bars",
-        title="Scores of the calibration windows",
-        note=f"threshold {machine.threshold:.4g}" if machine.threshold is not None else "no threshold",
-        x_ticks=across.ticks(count=6),
-        y_ticks=[tick for tick in up.ticks(count=3) if tick.text.isdigit()],
-        x_label="score",
-        y_label="windows",
-    )
-
-
-def _trend(series: Sequence[WindowScores], machine: Machine) -> Plot:
-    scores = _scored(series)
-    step = series[0].step_seconds
-    hours = len(scores) * step / 3600
-    highest = np.array([part.max() for part in np.array_split(scores, min(POINTS, len(scores)))])
-    reach = [] if machine.threshold is None else [machine.threshold]
-    up, across = axis_of(np.concatenate([scores, reach])), Axis(0.0, hours if hours >= 1 else 60 * hours)
-    x = np.linspace(0, 100, len(highest)) if len(highest) > 1 else np.array([50.0])
-    marks = [path(line(x, up.place(highest)), "curve s0")]
-    marks += [path(line([0, 100], [up.place(value)] * 2), "outline anomalous") for value in reach]
-    return Plot(
-        body=svg(marks),
-        alt=f"Highest scores of {machine.name} along {hours:.3g} hours of calibration sound.",
-        shape="bars",
-        title="Along the calibration sound",
-        note="the highest score of each moment, and the threshold",
-        x_ticks=across.ticks(count=6),
-        y_ticks=up.ticks(count=4),
-        x_label="hours" if hours >= 1 else "minutes",
-        y_label="score",
-    )
 
 
 def _worst(moments: Sequence[Moment]) -> Table:

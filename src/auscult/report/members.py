@@ -6,23 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.report.axes import line, path, svg, true_minus
-from auscult.report.data import Cell, Plot, Table, Tick, Word
-from auscult.report.evidence import SIGNED, gradient
-from auscult.report.pictures import picture
+from auscult.report.data import Cell, Table
+from auscult.report.drawing import true_minus
 from auscult.report.summary import sort_protocols
 from auscult.report.tables import NONE, exact, figure_cells, named, titles, units
 from auscult.scores.intervals import Interval
 from auscult.scores.metrics import Figures, shown_metrics
-
-FEW_MEMBERS = 14
-"""Up to this many, the squares of the heat map hold their number."""
-
-MANY_MEMBERS = 30
-"""With more than this, only every fifth column of the heat map is numbered."""
-
-PIXELS = 8
-"""Width of a square of the heat map in its picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,37 +83,6 @@ def by_family(members: Sequence[MemberEffect]) -> list[MemberEffect]:
     return sorted(members, key=lambda member: families.index(member.family))
 
 
-def correlation_plot(
-    machine_type: str, names: Sequence[str], correlations: NDArray[np.float64], *, families: Sequence[str] = ()
-) -> Plot:
-    """The rank correlation of members' scores as a heat map, rows and columns in the given order.
-
-    Args:
-        machine_type: for instance `"fan"`.
-        names: of the members, `[M]`; family by family.
-        correlations: `[M, M]`, NaN where a member's scores are all equal.
-        families: of the members, `[M]`, to draw a line between families; empty for no lines.
-    """
-    values, size = np.asarray(correlations, dtype=np.float64), len(names)
-    centres = 100 * (np.arange(size) + 0.5) / max(size, 1)
-    edges = [100 * n / size for n in range(1, size) if families and families[n] != families[n - 1]]
-    marks = [picture(values.repeat(PIXELS, axis=0).repeat(PIXELS, axis=1), SIGNED, -1.0, 1.0)] if size else []
-    marks += [path(line([edge, edge], [0, 100]) + line([0, 100], [100 - edge, 100 - edge]), "seam") for edge in edges]
-    step = 1 if size <= MANY_MEMBERS else 5
-    return Plot(
-        body=svg(marks),
-        alt=_closest(machine_type, names, values),
-        shape="heat few" if size <= FEW_MEMBERS else "heat",
-        title=f"Rank correlation of members' scores, {machine_type}",
-        x_ticks=[Tick(float(centres[n]), str(n + 1)) for n in range(size) if n == 0 or (n + 1) % step == 0],
-        y_ticks=[Tick(100 - float(centres[n]), f"{name}  {n + 1}") for n, name in enumerate(names)],
-        scale=(gradient(SIGNED), true_minus("-1"), "1"),
-        words=_numbers(values, centres) if size <= FEW_MEMBERS else [],
-        rows=size,
-        name=f"correlation_{machine_type}",
-    )
-
-
 def correlation_table(machine_type: str, names: Sequence[str], correlations: NDArray[np.float64]) -> Table:
     """The same numbers as a table, folded away."""
     return Table(
@@ -149,29 +107,3 @@ def _change(change: float | None) -> Cell:
 
 def _number(value: float, form: str) -> Cell:
     return Cell(true_minus(form.format(value)), value=value) if np.isfinite(value) else Cell(NONE)
-
-
-def _numbers(values: NDArray[np.float64], centres: NDArray[np.float64]) -> list[Word]:
-    """Each square's correlation, in a lightness that stands out from the square."""
-    return [
-        Word(
-            float(centres[column]),
-            100 - float(centres[row]),
-            true_minus(f"{value:.2f}"),
-            style="on-dark" if abs(value) > 0.65 else "on-light",
-        )
-        for (row, column), value in np.ndenumerate(values)
-        if np.isfinite(value)
-    ]
-
-
-def _closest(machine_type: str, names: Sequence[str], values: NDArray[np.float64]) -> str:
-    """The heat map in words: the most and the least alike of its pairs."""
-    text = f"Rank correlations of the scores of {len(names)} members, {machine_type}"
-    rows, columns = np.triu_indices(len(names), 1)
-    pairs = [(float(values[n, m]), names[n], names[m]) for n, m in zip(rows.tolist(), columns.tolist(), strict=True)]
-    pairs = sorted(pair for pair in pairs if np.isfinite(pair[0]))
-    if not pairs:
-        return f"{text}."
-    (low, *least), (high, *most) = pairs[0], pairs[-1]
-    return f"{text}: highest {high:.2f} ({' and '.join(most)}), lowest {low:.2f} ({' and '.join(least)})."

@@ -9,7 +9,7 @@ import numpy as np
 from auscult.detector import Detector, Machine
 from auscult.detector.alarms import WindowScores
 from auscult.detector.learn.windows import Piece
-from auscult.detector.scorer import Scorer
+from auscult.features.heard import FrontEnds
 from auscult.report.data import Evidence
 from auscult.report.evidence import Card, cards
 from auscult.sound.windows import Waveform, cut
@@ -65,11 +65,11 @@ def worst_moments(pieces: Sequence[Piece], series: Sequence[WindowScores]) -> li
 def evidence_cards(detector: Detector, machine: Machine, moments: Sequence[Moment]) -> list[Card]:
     """What the detector's weightiest member sees in the first of the moments, and their sound."""
     part = max(detector.parts, key=lambda part: part.weight)
-    scorer, features, ids = Scorer([part]), part.front_end.features, [machine.machine_id]
+    heard, features, ids = FrontEnds({part.name: part.front_end}), part.front_end.features, [machine.machine_id]
     found = []
     for rank, moment in enumerate(moments[:SEEN], start=1):
         waveform = moment.sound(sample_rate=detector.sample_rate, channel=detector.channel)
-        frames = scorer.frames(waveform, sample_rate=detector.sample_rate)[part.name]
+        frames = heard.frames(waveform, sample_rate=detector.sample_rate)[part.name]
         maps = part.model.maps(frames, machine.machine_id)
         file, second = moment.place
         found.append(

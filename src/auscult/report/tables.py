@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from auscult.report.axes import true_minus
 from auscult.report.data import Cell, DataRow, ReportData, Section, System, Table
+from auscult.report.drawing import true_minus
 from auscult.runs.results import ResultRow
 from auscult.scores.intervals import Interval
 from auscult.scores.metrics import Figures, Metric, mean_figures, shown_metrics, sort_machine_types

@@ -4,30 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Polygon
+from matplotlib.transforms import Affine2D
 from numpy.typing import ArrayLike, NDArray
 
 from auscult.errors import ScoreError
-from auscult.report.axes import dots, line, path, svg
-from auscult.report.data import Key, Plot, Word
-from auscult.report.evidence import SOUND, gradient
-from auscult.report.pictures import picture
+from auscult.report.drawing import COLOURS, SOUND, Plot, canvas, colour_scale, dots, safe, styled
 from auscult.report.reference import PrintedOptimum
 
-WIDTH = 360
-"""Pixels of the drawn surface from its left corner to its right one."""
+CORNERS = np.array([[0.5, np.sqrt(3) / 2], [0.0, 0.0], [1.0, 0.0]])
+"""Where the first, second and third member stand alone."""
 
 GRID = (0.2, 0.4, 0.6, 0.8)
 """Weights at which lines and ticks stand."""
-
-CORNERS = np.array([[50.0, 100.0], [0.0, 0.0], [100.0, 0.0]])
-"""Where the first, second and third member stand alone: x and y in percent of the plot area, y upwards."""
-
-ASPECT = float(np.sqrt(3) / 2)
-"""Height of the plot area over its width that makes the triangle equal-sided; the style sheet has it too."""
-
-_ANGLES = 2 * np.pi * np.arange(16) / 16
-_DISC = np.stack([np.cos(_ANGLES), np.sin(_ANGLES) / ASPECT], axis=1)
-"""A disc of radius 1 percent of the width of the plot area."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,18 +45,31 @@ class WeightSurface:
     printed: PrintedOptimum | None = None
 
 
-def ternary_plot(surface: WeightSurface) -> Plot:
-    """The surface as a triangle, the optimum in red.
+@styled
+def weight_triangle(surface: WeightSurface) -> Plot:
+    """The report's Figure 1: a triangle whose corners are the members alone, the optimum in red.
 
     Raises:
         ScoreError: if the weights are not all the points of the simplex in equal steps.
     """
     lattice = _lattice(surface)
     low, high = float(np.nanmin(lattice)), float(np.nanmax(lattice))
-    marks = [_picture(lattice, low, high), *_lines(), *_points(surface)]
+    figure, axes = canvas(300, 354, left=30, right=30, bottom=102, top=44)
+    axes.set_axis_off()
+    axes.set(xlim=(0, 1), ylim=(0, CORNERS[0, 1]), aspect="equal")
+    rim = Polygon(CORNERS, closed=True, fill=False, edgecolor=COLOURS["ink"], linewidth=1.4, clip_on=False, zorder=2)
+    axes.add_patch(rim)
+    picture = axes.imshow(_beyond(lattice), cmap=SOUND, vmin=low, vmax=high, aspect="equal")
+    picture.set_transform(_of_lattice(len(lattice) - 1) + axes.transData)
+    picture.set_clip_path(Polygon(CORNERS, transform=axes.transData))
+    axes.set(xlim=(0, 1), ylim=(0, CORNERS[0, 1]))
+    _lines_and_names(axes, surface.names)
+    _optima(axes, surface)
+    axes.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.17), reverse=True, handletextpad=0.4, borderpad=0)
+    colour_scale(axes, (296, 340), SOUND, low=f"mAUC {100 * low:.1f}", high=f"{100 * high:.1f}")
     best = ", ".join(f"{weight:g}" for weight in np.round(surface.best_weights, 4).tolist())
     return Plot(
-        body=svg(marks),
+        figure,
         alt=(
             f"Triangle of the mAUC of {surface.machine_type} over the weights of {', '.join(surface.names)}: "
             f"best {100 * surface.best_mauc:.2f} at {best}, worst {100 * low:.2f}."
@@ -74,15 +77,12 @@ def ternary_plot(surface: WeightSurface) -> Plot:
         shape="ternary",
         title=surface.machine_type,
         note=f"Best mAUC: {100 * surface.best_mauc:.2f}, weights [{best}]",
-        words=_words(surface.names),
-        keys=_keys(surface),
-        scale=(gradient(SOUND), f"mAUC {100 * low:.1f}", f"{100 * high:.1f}"),
         name=f"figure1_{surface.machine_type}",
     )
 
 
 def place(weights: ArrayLike) -> NDArray[np.float64]:
-    """Where weights `[..., 3]` lie: x and y in percent of the plot area, y upwards, `[..., 2]`."""
+    """Where weights `[..., 3]` lie in the triangle, `[..., 2]`."""
     return np.asarray(np.asarray(weights, dtype=np.float64) @ CORNERS)
 
 
@@ -102,86 +102,46 @@ def _lattice(surface: WeightSurface) -> NDArray[np.float64]:
     return lattice
 
 
-def _picture(lattice: NDArray[np.float64], low: float, high: float) -> str:
-    """The surface, linear between the points of the lattice, as a picture that fills the plot area."""
-    height = round(ASPECT * WIDTH)
-    x = 100 * (np.arange(WIDTH) + 0.5) / WIDTH
-    y = 100 - 100 * (np.arange(height) + 0.5) / height
-    first = np.broadcast_to(y[:, None] / 100, (height, WIDTH))
-    third = x[None, :] / 100 - first / 2
-    second = 1 - first - third
-    bleed = 1.0 / WIDTH  # beneath the outline
-    inside = np.minimum(np.minimum(first, second), third) > -bleed
-    values = np.where(inside, _between(lattice, first, second), np.nan)
-    return picture(values, SOUND, low, high)
+def _beyond(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The lattice with each value beyond the edge that of the nearest point on it, lest the picture fade there."""
+    first, second = np.indices(lattice.shape)
+    over = np.maximum(first + second - len(lattice) + 1, 0)
+    nearest: NDArray[np.float64] = lattice[np.maximum(first - (over + 1) // 2, 0), np.maximum(second - over // 2, 0)]
+    return nearest
 
 
-def _between(
-    lattice: NDArray[np.float64], first: NDArray[np.float64], second: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Values at any weights, linear within the small triangles of the lattice; those outside as on the next edge."""
-    steps = len(lattice) - 1
-    corners = np.clip(np.stack([first, second, 1 - first - second]), 0, None)
-    u, v = (steps * corners / corners.sum(axis=0))[:2]
-    i, j = np.minimum(u.astype(int), steps), np.minimum(v.astype(int), steps)
-    p, q = u - i, v - j
-    upper = p + q > 1
-    padded = np.nan_to_num(np.pad(lattice, (0, 1), constant_values=np.nan))
-    lower = (1 - p - q) * padded[i, j] + p * padded[i + 1, j] + q * padded[i, j + 1]
-    other = (p + q - 1) * padded[i + 1, j + 1] + (1 - q) * padded[i + 1, j] + (1 - p) * padded[i, j + 1]
-    return np.asarray(np.where(upper, other, lower))
+def _of_lattice(steps: int) -> Affine2D:
+    """From places in the lattice's picture, second weight to the right and first upwards, to the triangle."""
+    top, left, right = CORNERS
+    (a, b), (c, d) = (left - right) / steps, (top - right) / steps
+    return Affine2D(np.array([[a, c, right[0]], [b, d, right[1]], [0.0, 0.0, 1.0]]))
 
 
-def _lines() -> list[str]:
-    """Lines of equal weight and the outline."""
-    marks = []
+def _lines_and_names(axes: Axes, names: Sequence[str]) -> None:
+    """Lines of equal weight; each edge shows the weight that grows towards its end, each corner its member."""
     for weight in GRID:
         for corner in range(3):
-            ends = [np.roll([weight, 1 - weight, 0], corner), np.roll([weight, 0, 1 - weight], corner)]
-            marks.append(_drawn(place(ends), "lattice"))
-    return [*marks, _drawn(CORNERS, "rim", close=True)]
+            ends = place([np.roll([weight, 1 - weight, 0], corner), np.roll([weight, 0, 1 - weight], corner)])
+            axes.plot(*ends.T, color=("white", 0.4), linewidth=0.8, clip_on=False)
+        x, y = place([weight, 0, 1 - weight])
+        axes.text(x + 0.02, y, f"{weight:g}", ha="left", va="center_baseline")
+        x, y = place([1 - weight, weight, 0])
+        axes.text(x - 0.02, y, f"{weight:g}", ha="right", va="center_baseline")
+        axes.text(weight, -0.055, f"{weight:g}", ha="center", va="baseline")
+    spots = ((0.5, 0.895, "center"), (-0.06, -0.12, "left"), (1.06, -0.12, "right"))
+    for name, (x, y, side) in zip(names, spots, strict=True):
+        axes.text(x, y, safe(name), ha=side, weight="bold")
 
 
-def _points(surface: WeightSurface) -> list[str]:
-    """The optima: without one id each, the report's, the run's; later ones lie above earlier ones."""
-    marks = []
-    if len(surface.held_out):
-        marks += [_drawn(centre + 1.6 * _DISC, "held", close=True) for centre in place(surface.held_out)]
-    printed = surface.printed.completed if surface.printed else None
-    if printed is not None:
-        diamond = place(printed) + 2.6 * _DISC[::4]
-        marks += [_drawn(diamond, "printed-rim", close=True), _drawn(diamond, "printed", close=True)]
-    x, y = place(np.asarray(surface.best_weights)[None]).T
-    return [*marks, path(dots(x, y), "best-rim"), path(dots(x, y), "best")]
-
-
-def _drawn(points: NDArray[np.float64], style: str, *, close: bool = False) -> str:
-    return path(line(points[:, 0], points[:, 1]) + ("Z" if close else ""), style)
-
-
-def _words(names: Sequence[str]) -> list[Word]:
-    """The members at their corners, and the ticks: each edge shows the weight that grows towards its end."""
-    top, left, right = names
-    words = [
-        Word(50, 103, top, "middle", "corner"),
-        Word(0, -11, left, "start", "corner"),
-        Word(100, -11, right, "end", "corner"),
-    ]
-    for weight in GRID:
-        text = f"{weight:g}"
-        on_right, on_left, below = place([weight, 0, 1 - weight]), place([1 - weight, weight, 0]), [100 * weight, 0]
-        words.append(Word(float(on_right[0]) + 1.5, float(on_right[1]) + 1, text, "start", "tick"))
-        words.append(Word(float(on_left[0]) - 1.5, float(on_left[1]) + 1, text, "end", "tick"))
-        words.append(Word(float(below[0]), float(below[1]) - 4, text, "middle", "tick"))
-    return words
-
-
-def _keys(surface: WeightSurface) -> list[Key]:
-    dot = "M13 5h0"
-    keys = [Key("best", "best on the test labels", dot)]
-    if len(surface.held_out):
-        keys.append(Key("held", "best without one id each", "M16 5a3 3 0 1 0-6 0a3 3 0 1 0 6 0Z"))
+def _optima(axes: Axes, surface: WeightSurface) -> None:
+    """Without one id each, the report's, the run's; later ones lie above earlier ones."""
+    rings = [("best on the test labels", "o", 11, "#d7191c", "white", np.asarray(surface.best_weights)[None])]
     if surface.printed is not None and surface.printed.completed is not None:
         inferred = ", its cut-off weight inferred" if None in surface.printed.weights else ""
-        keys.append(Key("printed", f"the report's best{inferred}", "M9 5L13 1L17 5L13 9Z"))
-    return keys
+        rings.append((f"the report's best{inferred}", "D", 9, "none", "black", np.array([surface.printed.completed])))
+    if len(surface.held_out):
+        rings.append(("best without one id each", "o", 8, "white", "black", surface.held_out))
+    for label, marker, size, inside, edge, weights in reversed(rings):
+        x, y = place(weights).T
+        rim = {"markeredgecolor": edge, "markeredgewidth": 1.5}
+        dots(axes, x, y, size=size, colour=inside, marker=marker, label=label, **rim)

@@ -1,20 +1,24 @@
 """Executors: where jobs run, and what becomes of the others when one fails."""
 
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+import time
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
-from auscult.errors import RunError
+from auscult.errors import AuscultError
+from auscult.processes import Crew, TaskNews, require_workers, tell
 from auscult.runs.denoisers import DenoiserJob
-from auscult.runs.jobs import DONE, FAILED, NOT_RUN, Job, OnProgress, is_finished, needs, steps_of
+from auscult.runs.jobs import DONE, FAILED, NOT_RUN, Job, OnProgress, is_finished, needs, run_job, steps_of
 from auscult.runs.plan import BankJob, MemberJob
-from auscult.runs.stacks import StackJob
 from auscult.runs.store import Store
-from auscult.runs.workers import Worker, attempt
 
 LISTEN_SECONDS = 0.1
 """The display is at most this far behind the workers."""
+
+REPORT_SECONDS = 0.25
+"""A worker tells how a job goes at most this often."""
 
 DENOISING_FACTOR = 10
 """A guess at how much longer a bank of denoised clips takes; it only orders jobs."""
@@ -58,54 +62,98 @@ class Executor(Protocol):
         """
 
 
-class SerialExecutor:
-    """Runs jobs one behind the other in this process."""
-
-    def run(self, jobs: Sequence[Job], store: Store, on_progress: OnProgress) -> list[Failure]:
-        """See `Executor`."""
-        schedule = Schedule(jobs, store, on_progress)
-        while (job := schedule.start()) is not None:
-            schedule.end(job, attempt(job, store, on_progress))
-        return schedule.failures
-
-
 class LocalExecutor:
-    """Runs jobs in processes of this machine, as many at a time as there are workers.
+    """Runs jobs on this machine: in this process, or in as many processes at a time as there are workers.
 
     A worker that is killed, for instance because memory ran out, is replaced, and its job tried once more.
 
     Args:
-        workers: at least 1; no more are started than there are jobs to do.
+        workers: 1 is this process; no more are started than there are jobs to do.
+
+    Raises:
+        RunError: if there is no worker.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int = 1) -> None:
+        require_workers(workers)
         self.workers = workers
 
     def run(self, jobs: Sequence[Job], store: Store, on_progress: OnProgress) -> list[Failure]:
         """See `Executor`."""
+        if self.workers == 1:
+            schedule = Schedule(jobs, store, on_progress)
+            while (job := schedule.start()) is not None:
+                schedule.end(job, attempt(job, store, on_progress))
+            return schedule.failures
         schedule = Schedule(sorted(jobs, key=urgency), store, on_progress)
-        with _Crew(min(self.workers, schedule.left)) as crew:
-            while crew.give_out(schedule, store):
-                crew.listen(schedule, on_progress)
+        with Crew[Job](min(self.workers, schedule.left)) as crew:
+            work_off(schedule, crew, lambda job: crew.give(job, _attempt_and_tell, job, store.folder), died=DIED)
         return schedule.failures
 
 
-def executor_for(workers: int) -> Executor:
-    """The executor for a number of jobs at a time.
+class Hands(Protocol):
+    """Whoever does several jobs at a time: processes of this machine, or a cluster."""
 
-    Raises:
-        RunError: if it is below 1.
+    @property
+    def free(self) -> int:
+        """How many jobs more can be given."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether anybody is at work."""
+
+    def listen(self, *, seconds: float) -> Sequence[TaskNews[Job]]:
+        """Wait for so long at most; what was told, and what became of jobs."""
+
+
+def work_off(schedule: "Schedule", hands: Hands, give: Callable[[Job], None], *, died: str) -> None:
+    """Do all jobs of a schedule.
+
+    Args:
+        schedule: of the jobs.
+        hands: that do them.
+        give: gives them one.
+        died: the reason of a job whose process died too often.
     """
-    if workers < 1:
-        raise RunError(f"{workers} workers can do nothing; give at least 1")
-    return SerialExecutor() if workers == 1 else LocalExecutor(workers)
+    while True:
+        while hands.free > 0 and (job := schedule.start()) is not None:
+            give(job)
+        if not hands.busy:
+            return
+        for news in hands.listen(seconds=LISTEN_SECONDS):
+            if news.kind == "told":
+                schedule.on_progress(*news.content)
+            elif news.kind == "again":
+                schedule.on_progress(news.task.label, 0, steps_of(news.task), "its process died; once more")
+            else:
+                schedule.end(news.task, died if news.kind == "died" else news.content)
 
 
-def default_workers(device: str) -> int:
-    """Jobs at a time if nobody says: one for each processor that this process may use, or one on a GPU."""
-    from joblib import cpu_count
+def attempt(job: Job, store: Store, on_progress: OnProgress) -> str | None:
+    """Do a job; the reason if it fails, for whatever reason: one job must not take the others with it."""
+    try:
+        run_job(job, store, on_progress)
+    except (AuscultError, OSError) as error:
+        return str(error)
+    except MemoryError:
+        return "there is not enough memory; start fewer workers"
+    except Exception as error:  # noqa: BLE001  # a mistake of ours in one job must not lose the work of the others
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{traceback.format_exception_only(error)[-1].strip()} ({where.filename}, line {where.lineno})"
+    return None
 
-    return int(cpu_count()) if device == "cpu" else 1
+
+def _attempt_and_tell(job: Job, folder: Path) -> str | None:
+    """In a worker: as `attempt`, and the run is told how it goes."""
+    told = -REPORT_SECONDS
+
+    def on_progress(*news: str | int) -> None:
+        nonlocal told
+        if (now := time.monotonic()) - told >= REPORT_SECONDS:
+            told = now
+            tell(news)
+
+    return attempt(job, Store(folder), on_progress)
 
 
 class Schedule:
@@ -121,10 +169,9 @@ class Schedule:
     """
 
     def __init__(self, jobs: Sequence[Job], store: Store, on_progress: OnProgress) -> None:
-        self._on_progress = on_progress
+        self.on_progress = on_progress
         self._waiting: list[Job] = []
         self._finished: set[str] = set()
-        self._stack_of = {member.key: job.key for job in jobs if isinstance(job, StackJob) for member in job.members}
         self.failures: list[Failure] = []
         for job in jobs:
             if is_finished(job, store):
@@ -140,97 +187,27 @@ class Schedule:
     def start(self) -> Job | None:
         """The next job; none if there is none, or not before another one has ended."""
         for job in self._waiting:
-            if self._finished.issuperset(self._awaited(job)):
+            if self._finished.issuperset(other.key for other in needs(job)):
                 self._waiting.remove(job)
-                self._on_progress(job.label, 0, steps_of(job), "")
+                self.on_progress(job.label, 0, steps_of(job), "")
                 return job
         return None
-
-    def _awaited(self, job: Job) -> set[str]:
-        """What must have ended before a job starts: what it needs, and the stack that trains it."""
-        stack = {self._stack_of[job.key]} if job.key in self._stack_of else set()
-        return stack | {other.key for other in needs(job)}
 
     def end(self, job: Job, reason: str | None) -> None:
         """Note that a job was done, or the reason why it was not; then those that need it cannot be."""
         if reason is None:
             self._finished.add(job.key)
-            self._on_progress(job.label, steps_of(job), steps_of(job), DONE)
+            self.on_progress(job.label, steps_of(job), steps_of(job), DONE)
         else:
             self._fail(job, FAILED, reason)
 
     def _fail(self, job: Job, kind: str, reason: str) -> None:
-        if isinstance(job, StackJob):  # no loss: its members train alone
-            self._finished.add(job.key)
-        else:
-            self.failures.append(Failure(kind, job.label, reason))
-        self._on_progress(job.label, 0, steps_of(job), kind)
+        self.failures.append(Failure(kind, job.label, reason))
+        self.on_progress(job.label, 0, steps_of(job), kind)
         for other in [other for other in self._waiting if job.key in {need.key for need in needs(other)}]:
             if other in self._waiting:
                 self._waiting.remove(other)
                 self._fail(other, NOT_RUN, f"needs {job.label}")
-
-
-class _Crew:
-    """Workers, and what each is at."""
-
-    def __init__(self, size: int) -> None:
-        self._workers: list[Worker] = []
-        self._idle: list[Worker] = []
-        self._busy: dict[Future[str | None], tuple[Worker, Job]] = {}
-        self._again: list[Job] = []
-        self._died: set[str] = set()
-        for _ in range(size):
-            self._hire()
-
-    def __enter__(self) -> "_Crew":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._busy:  # Ctrl-C, or an error in what we were called with
-            for worker in self._workers:
-                worker.hang_up()
-        for worker in self._workers:
-            worker.close()
-
-    def give_out(self, schedule: Schedule, store: Store) -> bool:
-        """Give the idle workers jobs; whether anybody is at work."""
-        while self._idle and (job := self._again.pop() if self._again else schedule.start()):
-            worker = self._idle.pop()
-            self._busy[worker.submit(job, store)] = worker, job
-        return bool(self._busy)
-
-    def listen(self, schedule: Schedule, on_progress: OnProgress) -> None:
-        """Wait a moment; pass on what the workers tell, and note which jobs have ended."""
-        ended, _ = wait(self._busy, timeout=LISTEN_SECONDS, return_when=FIRST_COMPLETED)
-        for worker, _ in self._busy.values():
-            for news in worker.news():
-                on_progress(*news)
-        for future in ended:
-            worker, job = self._busy.pop(future)
-            error = future.exception()
-            if error is None:
-                self._idle.append(worker)
-                schedule.end(job, future.result())
-                continue
-            self._replace(worker)
-            if job.key in self._died:
-                schedule.end(job, DIED)
-            else:
-                self._died.add(job.key)
-                self._again.append(job)
-                on_progress(job.label, 0, steps_of(job), "its process died; once more")
-
-    def _hire(self) -> None:
-        worker = Worker()
-        self._workers.append(worker)
-        self._idle.append(worker)
-
-    def _replace(self, worker: Worker) -> None:
-        worker.hang_up()
-        worker.close()
-        self._workers.remove(worker)
-        self._hire()
 
 
 def urgency(job: Job) -> tuple[int, int]:
@@ -240,7 +217,5 @@ def urgency(job: Job) -> tuple[int, int]:
             return 0, -job.training.epochs * job.training.batch_size * job.settings.steps
         case BankJob():
             return 1, -len(job.clips) * (1 if job.denoiser is None else DENOISING_FACTOR)
-        case StackJob():
-            return 2, sum(urgency(member)[1] for member in job.members)
         case MemberJob():
             return 2, -job.training.epochs * sum(len(bank.clips) for bank in job.train)

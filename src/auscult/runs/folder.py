@@ -10,6 +10,7 @@ from pathlib import Path
 from auscult.files import replacing, saving
 from auscult.runs.analysis import Analysis
 from auscult.runs.jobs import model_file
+from auscult.runs.parts import part_of
 from auscult.runs.plan import MemberJob
 from auscult.runs.results import PART_FILES, RESULTS, System, only, row_facts
 from auscult.runs.store import Store
@@ -44,21 +45,25 @@ def write_results(analysis: Analysis, folder: Path) -> None:
 
 
 def publish(artefact: Path, members: Sequence[MemberJob], store: Store, out: Path) -> None:
-    """Bring the files of a finished analysis and the weights of its members into the run folder.
+    """Bring the files of a finished analysis and the weights and parts of its members into the run folder.
 
     Files that are the same already stay; what an earlier analysis left in the folders of results is removed. The report
     comes last: where it is, all else is.
     """
     wanted = {path.relative_to(artefact): path for path in _files(artefact) if path.name != "facts.json"}
-    first = members[0].training.seed
+    parts: dict[Path, str] = {}
     for job in members:
-        seed = "" if job.training.seed == first else f".seed-{job.training.seed}"
-        wanted[Path("weights", job.machine_type, f"{job.name}{seed}.safetensors")] = model_file(store, job)
+        seed = "" if job.seed == members[0].seed else f".seed-{job.seed}"
+        weights = Path("weights", job.machine_type, f"{job.name}{seed}.safetensors")
+        wanted[weights] = model_file(store, job)
+        parts[weights.with_suffix(".json")] = part_of(job, store, weights=weights.name).model_dump_json(indent=1)
     with saving(out):
         for folder in FOLDERS:
             for path in list(_files(out / folder)):
-                if path.relative_to(out) not in wanted:
+                if path.relative_to(out) not in {*wanted, *parts}:
                     path.unlink()
+        for name, text in parts.items():
+            _write(text, out / name)
         for name in sorted(wanted, key=lambda name: (name.name == REPORT, name)):
             _copy(wanted[name], out / name)
 
@@ -71,6 +76,14 @@ def _stem(system: System, first: int) -> str:
 
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file())
+
+
+def _write(text: str, target: Path) -> None:
+    if target.is_file() and target.read_text(encoding="utf-8") == text:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -9,15 +9,14 @@ from typing import TypeVar
 from auscult.denoising.learn import learn_denoiser
 from auscult.denoising.streaming import Denoiser
 from auscult.errors import ModelError, RunError
-from auscult.features import FEATURES, Features
+from auscult.features import features_of
 from auscult.features.bank import Bank, build_bank, concatenate
 from auscult.features.front_end import FrontEnd
 from auscult.models import MODELS, Model, load_model
-from auscult.models.stacking import fit_stack
 from auscult.processes import single_thread
 from auscult.runs.denoisers import DenoiserJob
 from auscult.runs.plan import BankJob, MemberJob
-from auscult.runs.stacks import StackJob
+from auscult.runs.stacks import CHECKPOINT, MODEL, train_stack
 from auscult.runs.store import Store
 
 Read = TypeVar("Read")
@@ -31,14 +30,7 @@ The last word on a job is one of `ENDS`.
 DONE, FAILED, NOT_RUN = "done", "failed", "not run"
 ENDS = (DONE, FAILED, NOT_RUN)
 
-MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
-"""Files of a member."""
-
-PlannedJob = DenoiserJob | BankJob | MemberJob
-"""A job whose artefacts others read."""
-
-Job = PlannedJob | StackJob
-"""A stack makes artefacts of members, which can make them themselves."""
+Job = DenoiserJob | BankJob | MemberJob
 
 
 def needs(job: Job) -> tuple[Job, ...]:
@@ -48,8 +40,6 @@ def needs(job: Job) -> tuple[Job, ...]:
             return ()
         case BankJob():
             return () if job.denoiser is None else (job.denoiser,)
-        case StackJob():
-            return job.members[0].train
         case MemberJob():
             return (*job.train, *job.test)
 
@@ -61,21 +51,13 @@ def is_finished(job: Job, store: Store) -> bool:
             return store.has("denoiser", job.key)
         case BankJob():
             return store.has("bank", job.key)
-        case StackJob():
-            return all(store.has("model", member.key) for member in job.members)
         case MemberJob():
             return store.has("model", job.key) and store.has("scores", job.scores_key)
 
 
 def steps_of(job: Job) -> int:
-    """The steps by which a job reports its progress: clips of a bank, epochs of a training, or of those of a stack."""
-    match job:
-        case BankJob():
-            return len(job.clips)
-        case StackJob():
-            return sum(member.training.epochs for member in job.members)
-        case _:
-            return job.training.epochs
+    """The steps by which a job reports its progress: clips of a bank, epochs of a training."""
+    return len(job.clips) if isinstance(job, BankJob) else job.training.epochs
 
 
 def run_job(job: Job, store: Store, on_progress: OnProgress) -> None:
@@ -86,8 +68,6 @@ def run_job(job: Job, store: Store, on_progress: OnProgress) -> None:
                 run_denoiser(job, store, on_progress)
             case BankJob():
                 run_bank(job, store, on_progress)
-            case StackJob():
-                run_stack(job, store, on_progress)
             case MemberJob():
                 run_member(job, store, on_progress)
 
@@ -121,13 +101,7 @@ def front_end_of(job: BankJob, store: Store) -> FrontEnd:
     if job.denoiser is not None:
         folder, device = denoiser_folder(store, job.denoiser), job.denoiser.training.device
         denoiser = Denoiser.load(folder, job.level, device=device)
-    return FrontEnd(features_of(job), channel=job.channel, denoiser=denoiser)
-
-
-def features_of(job: BankJob) -> Features:
-    """The features of a bank."""
-    arguments = {name: value for name, value in job.features.items() if name != "kind"}
-    return FEATURES[job.features["kind"]](**arguments)
+    return FrontEnd(features_of(job.features), channel=job.channel, denoiser=denoiser)
 
 
 def run_bank(job: BankJob, store: Store, on_progress: OnProgress) -> None:
@@ -145,41 +119,12 @@ def run_bank(job: BankJob, store: Store, on_progress: OnProgress) -> None:
     store.make("bank", job.key, job.facts, build)
 
 
-def run_stack(job: StackJob, store: Store, on_progress: OnProgress) -> None:
-    """Train the members of a stack that are not finished; those whose training breaks off are left as they are.
-
-    Their checkpoints lie where each member's own job looks for them.
-    """
-    with store.alone("stack", job.key):
-        left = [member for member in job.members if not store.has("model", member.key)]
-        models = [MODELS[member.family](**member.arguments) for member in left]
-        if not left:
-            return
-        total = steps_of(job)
-        done = {member.key: member.training.epochs for member in job.members if member not in left}
-
-        def on_epoch(number: int, epochs: int, losses: dict[str, float]) -> None:
-            done[left[number].key] = epochs
-            on_progress(job.label, sum(done.values()), total, f"loss {losses['loss']:.4g}")
-
-        def on_fitted(number: int) -> None:
-            member, model = left[number], models[number]
-            store.make("model", member.key, member.facts, lambda folder: model.save(folder / MODEL))
-
-        fit_stack(
-            models,
-            load_banks(store, left[0].train),
-            trainings=[member.training for member in left],
-            members=[member.label for member in left],
-            checkpoints=[store.working("model", member.key) / CHECKPOINT for member in left],
-            on_epoch=on_epoch,
-            on_fitted=on_fitted,
-        )
-
-
 def run_member(job: MemberJob, store: Store, on_progress: OnProgress) -> None:
-    """Train and score one member, unless it is finished."""
+    """Train and score one member, unless it is finished; its stack trains with it, if it has one."""
     epochs = job.training.epochs
+
+    def on_epoch(done: int, losses: dict[str, float]) -> None:
+        on_progress(job.label, done, epochs, f"loss {losses['loss']:.4g}")
 
     def fit(folder: Path) -> None:
         model: Model = MODELS[job.family](**job.arguments)
@@ -191,7 +136,7 @@ def run_member(job: MemberJob, store: Store, on_progress: OnProgress) -> None:
             training=job.training,
             member=job.label,
             checkpoint=folder / CHECKPOINT,
-            on_epoch=lambda done, losses: on_progress(job.label, done, epochs, f"loss {losses['loss']:.4g}"),
+            on_epoch=on_epoch,
         )
         store.note("model", job.key, {"fit_seconds": time.perf_counter() - started})
         model.save(folder / MODEL)
@@ -204,6 +149,8 @@ def run_member(job: MemberJob, store: Store, on_progress: OnProgress) -> None:
         }
         (folder / "scores.json").write_text(json.dumps(scores))
 
+    if job.stack:
+        train_stack(job, store, lambda: load_banks(store, job.train), on_epoch)
     store.make("model", job.key, job.facts, fit)
     store.make("scores", job.scores_key, job.scores_facts, score)
 

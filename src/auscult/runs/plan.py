@@ -3,13 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from auscult.clips import MACHINE_TYPES, Clip, Split, Subset
 from auscult.errors import RecipeError, nearest, noting
 from auscult.features import Features
-from auscult.members.making import make_features, model_arguments
+from auscult.members.making import make_features, model_arguments, training_of
 from auscult.models import MODELS
 from auscult.recipe import Member, Recipe, builtin_recipes
 from auscult.runs.denoisers import DenoiserJob, plan_denoisers
@@ -38,9 +39,13 @@ class BankJob:
         return f"{self.machine_type} {self.subset} {self.split}: {self.features['kind']} {self.key[:4]}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MemberJob:
-    """Train one member for one machine type, then score its training and test clips."""
+    """Train one member for one machine type, then score its training and test clips.
+
+    Attributes:
+        stack: all that train as one with it, itself included; none if it trains alone.
+    """
 
     machine_type: str
     name: str
@@ -51,9 +56,23 @@ class MemberJob:
     train: tuple[BankJob, ...]
     test: tuple[BankJob, ...]
     facts: dict[str, Any]
-    key: str
-    scores_facts: dict[str, Any]
-    scores_key: str
+    stack: tuple["MemberJob", ...] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """Of the trained model."""
+        return key_of("model", self.facts)
+
+    @property
+    def scores_facts(self) -> dict[str, Any]:
+        """What its scores depend on."""
+        banks = [job.key for job in (*self.train, *self.test)]
+        return {"model": self.key, "banks": banks, "pooling": self.pooling}
+
+    @cached_property
+    def scores_key(self) -> str:
+        """Of its scores."""
+        return key_of("scores", self.scores_facts)
 
     @property
     def label(self) -> str:
@@ -139,13 +158,7 @@ def make_plan(
                 missing=missing,
             )
             arguments = model_arguments(member, features)
-            train_on = member.train_on or recipe.train_on
-            jobs = banks.wanted(machine_type, train_on, features, level=member.level)
-            if not any(job.split == "train" for job in jobs):
-                raise RecipeError(
-                    f"member {member.name!r} trains on {' and '.join(train_on)} data; {machine_type} has none. "
-                    "Give the data or change train_on"
-                )
+            jobs = banks.wanted(machine_type, member, member.train_on or recipe.train_on, features)
             _check_ids(member, jobs)
             members += _member_jobs(recipe, member, machine_type, arguments, jobs, device=device, versions=versions)
     members.sort(key=lambda job: job.seed)
@@ -233,22 +246,29 @@ class _Banks:
         """All that were wanted, in that order."""
         return list(self._made.values())
 
-    def wanted(self, machine_type: str, train_on: Sequence[Subset], features: Features, *, level: int) -> list[BankJob]:
+    def wanted(
+        self, machine_type: str, member: Member, train_on: Sequence[Subset], features: Features
+    ) -> list[BankJob]:
         """The banks that one member needs, training first.
 
         Evaluation clips are machines of their own, known from the additional training data alone: only members that
         train on it score them, and none where it is missing.
+
+        Raises:
+            RecipeError: if there is nothing to train on.
         """
         parts: list[tuple[Split, Subset]] = [("train", subset) for subset in sorted(set(train_on))]
         if "development" in train_on:
             parts.append(("test", "development"))
         if "additional" in train_on and (machine_type, "train", "additional") in self._parts:
             parts.append(("test", "evaluation"))
-        return [
-            self._bank(machine_type, split, subset, features, level)
-            for split, subset in parts
-            if (machine_type, split, subset) in self._parts
-        ]
+        there = [part for part in parts if (machine_type, *part) in self._parts]
+        if "train" not in {split for split, _ in there}:
+            raise RecipeError(
+                f"member {member.name!r} trains on {' and '.join(train_on)} data; {machine_type} has none. "
+                "Give the data or change train_on"
+            )
+        return [self._bank(machine_type, *part, features, member.level) for part in there]
 
     def _bank(self, machine_type: str, split: Split, subset: Subset, features: Features, level: int) -> BankJob:
         config, denoiser = features.config(), self._denoisers[machine_type] if level else None
@@ -283,13 +303,10 @@ def _member_jobs(
     versions: dict[str, str],
 ) -> list[MemberJob]:
     """One job for each seed."""
-    defaults = asdict(MODELS[member.family].default_training)
-    settings = {**defaults, **recipe.training_of(member), "device": device}
-    train = tuple(job for job in banks if job.split == "train")
-    test = tuple(job for job in banks if job.split == "test")
+    train, test = (tuple(job for job in banks if job.split == split) for split in ("train", "test"))
     jobs = []
     for repeat in range(recipe.repeats):
-        training = Training(**{**settings, "seed": recipe.seed + repeat})
+        training = training_of(member, recipe, device=device, seed=recipe.seed + repeat)
         facts = {
             "member": f"{machine_type} {member.name}" + (f" seed {training.seed}" if repeat else ""),
             "family": member.family,
@@ -299,22 +316,6 @@ def _member_jobs(
             "threads": 1,
             "libraries": versions,
         }
-        key = key_of("model", facts)
-        scores_facts = {"model": key, "banks": [job.key for job in (*train, *test)], "pooling": member.pooling}
-        jobs.append(
-            MemberJob(
-                machine_type=machine_type,
-                name=member.name,
-                family=member.family,
-                arguments=arguments,
-                training=training,
-                pooling=member.pooling,
-                train=train,
-                test=test,
-                facts=facts,
-                key=key,
-                scores_facts=scores_facts,
-                scores_key=key_of("scores", scores_facts),
-            )
-        )
+        named = (machine_type, member.name, member.family)
+        jobs.append(MemberJob(*named, arguments, training, member.pooling, train, test, facts))
     return jobs

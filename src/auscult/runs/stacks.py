@@ -1,48 +1,34 @@
-"""Stacks: members of a plan that train as one batched model, where that pays."""
+"""Stacks: members of a plan that train as one batched model, where somebody asks for it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
-from auscult.errors import RunError
-from auscult.models import MODELS
-from auscult.models.stacking import in_common
+from auscult.errors import AuscultError, RunError
+from auscult.features.bank import Bank
+from auscult.models import MODELS, Model
+from auscult.models.stacking import fit_stack, in_common
 from auscult.runs.plan import MemberJob, Plan
-from auscult.runs.store import key_of
+from auscult.runs.store import Store, key_of
+
+MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
+"""Files of a member, or of a stack, in the store."""
 
 Stacking = Literal["auto", "on", "off"]
 
 MOST_MEMBERS = {"cuda": 32, "mps": 32, "cpu": 4}
 """Members of one stack, by the kind of device; on a processor, more of them leave its caches."""
 
-PAYS = ("cuda",)
-"""Kinds of devices on which members are stacked unless somebody says otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class StackJob:
-    """Train some members as one; each is then scored by a job of its own, which also trains it if this one failed."""
-
-    members: tuple[MemberJob, ...]
-
-    @property
-    def key(self) -> str:
-        """Of the members together."""
-        return key_of("stack", {"members": [job.key for job in self.members]})
-
-    @property
-    def machine_type(self) -> str:
-        """Of all members."""
-        return self.members[0].machine_type
-
-    @property
-    def label(self) -> str:
-        """Name for progress bars; the key's first digits tell stacks of one family apart."""
-        return f"{self.machine_type} {len(self.members)} x {self.members[0].family} {self.key[:4]}"
+PAYS: tuple[str, ...] = ()
+"""Kinds of devices on which members are stacked unless somebody says otherwise: those that have shown to be three times
+as fast so, none as yet."""
 
 
 def with_stacks(plan: Plan, stacking: Stacking) -> Plan:
-    """Mark the members that are to train in a stack: it is part of their keys, as their last bits depend on it.
+    """Join the members that are to train as one: it is part of their keys, as their last bits depend on it.
 
     Args:
         plan: of a run.
@@ -55,39 +41,59 @@ def with_stacks(plan: Plan, stacking: Stacking) -> Plan:
         raise RunError(f"stack is {stacking!r}; choose auto, on or off")
     if stacking == "off":
         return plan
-    stacked = {
-        job.key
-        for jobs in _alike(plan.members)
-        if len(jobs) > 1 and (stacking == "on" or _kind(jobs[0]) in PAYS)
-        for job in jobs
-    }
-    return replace(plan, members=tuple(_marked(job) if job.key in stacked else job for job in plan.members))
+    joined: dict[str, MemberJob] = {}
+    for jobs in _alike(plan.members):
+        if len(jobs) > 1 and (stacking == "on" or _kind(jobs[0]) in PAYS):
+            most = MOST_MEMBERS[_kind(jobs[0])]
+            for first in range(0, len(jobs), most):
+                some = jobs[first : first + most]
+                stack = tuple(replace(job, facts={**job.facts, "stack": True}) for job in some)
+                joined |= {job.key: replace(own, stack=stack) for job, own in zip(some, stack, strict=True)}
+    return replace(plan, members=tuple(joined.get(job.key, job) for job in plan.members))
 
 
-def stacks_of(plan: Plan) -> list[StackJob]:
-    """The stacks of the members that `with_stacks` marked."""
-    marked = [job for job in plan.members if job.facts.get("stack")]
-    stacks = []
-    for jobs in _alike(marked):
-        most = MOST_MEMBERS[_kind(jobs[0])]
-        stacks += [StackJob(tuple(jobs[first : first + most])) for first in range(0, len(jobs), most)]
-    return stacks
+def train_stack(
+    job: MemberJob, store: Store, bank: Callable[[], Bank], on_epoch: Callable[[int, dict[str, float]], None]
+) -> None:
+    """Train the members of a job's stack that are not finished; the first of their jobs does it, others wait for it.
+
+    If it fails, for instance for want of memory, that is noted, and each member's own job trains it alone.
+    """
+    left = [member for member in job.stack if not store.has("model", member.key)]
+    key = key_of("stack", {"members": [member.key for member in job.stack]})
+    with store.alone("stack", key):
+        if store.has("model", job.key) or store.noted("stack", key):
+            return
+        models = [MODELS[member.family](**member.arguments) for member in left]
+        working = store.working("stack", key_of("stack", {"members": [member.key for member in left]}))
+        try:
+            fit_stack(
+                models,
+                bank(),
+                trainings=[member.training for member in left],
+                members=[member.label for member in left],
+                checkpoint=working / CHECKPOINT,
+                on_epoch=on_epoch,
+            )
+        except (AuscultError, MemoryError, RuntimeError) as error:  # torch has errors of its own for its memory
+            store.note("stack", key, {"failed": str(error)})
+        else:
+            for member, model in zip(left, models, strict=True):
+                store.make("model", member.key, member.facts, partial(_save, model))
+        shutil.rmtree(working)
+
+
+def _save(model: Model, folder: Path) -> None:
+    model.save(folder / MODEL)
 
 
 def _alike(members: Iterable[MemberJob]) -> list[list[MemberJob]]:
-    """Members that can train as one: of the same banks, shapes and batches."""
+    """Members that can train as one: of the same banks, shapes and settings."""
     groups: dict[tuple[str | None, ...], list[MemberJob]] = {}
     for job in members:
         shape = in_common(MODELS[job.family](**job.arguments), job.training)
         groups.setdefault((shape, *(bank.key for bank in job.train)), []).append(job)
     return [jobs for (shape, *_), jobs in groups.items() if shape is not None]
-
-
-def _marked(job: MemberJob) -> MemberJob:
-    facts = {**job.facts, "stack": True}
-    key = key_of("model", facts)
-    scores_facts = {**job.scores_facts, "model": key}
-    return replace(job, facts=facts, key=key, scores_facts=scores_facts, scores_key=key_of("scores", scores_facts))
 
 
 def _kind(job: MemberJob) -> str:

@@ -89,15 +89,34 @@ def read_waveform(path: Path, *, sample_rate: int, channel: int = 0) -> NDArray[
 
 
 def blocks_of(path: Path, *, sample_rate: int, channel: int = 0) -> Iterator[Block]:
-    """Read a file of any length block by block, with the checks and, within rounding, the samples of `read_waveform`.
+    """Read a file of any length block by block; see `open_blocks`."""
+    return open_blocks(path, sample_rate=sample_rate, channel=channel)[1]
+
+
+def open_blocks(path: Path, *, sample_rate: int | None = None, channel: int = 0) -> tuple[int, Iterator[Block]]:
+    """A file's rate in Hz, and its blocks `[T]`: with the checks and, within rounding, the samples of `read_waveform`.
+
+    Args:
+        path: the file.
+        sample_rate: of the blocks, in Hz; none for the file's own.
+        channel: counted from 0.
 
     Raises:
-        AudioError: as `read_waveform`, when the damaged place is reached.
+        AudioError: as `read_waveform`; while the blocks are read, when the damaged place is reached.
     """
-    with _open(path) as file:
+    file = _open(path)
+    try:
         _require_channel(path, file, channel)
+    except AudioError:
+        file.close()
+        raise
+    return file.samplerate, _blocks(path, file, sample_rate or file.samplerate, channel)
+
+
+def _blocks(path: Path, file: "soundfile.SoundFile", sample_rate: int, channel: int) -> Iterator[Block]:
+    with file:
         expected, native_rate, done = file.frames, file.samplerate, 0
-        stream = _resampler(native_rate, sample_rate)
+        stream = resampler(native_rate, sample_rate)
         while done < expected:
             samples = _read(path, file, channel, min(_BLOCK, max(1, _WIDE_BLOCK // file.channels), expected - done))
             if not len(samples):
@@ -108,7 +127,8 @@ def blocks_of(path: Path, *, sample_rate: int, channel: int = 0) -> Iterator[Blo
             yield block if stream is None else stream.resample_chunk(block, last=done >= expected)
 
 
-def _resampler(from_rate: int, to_rate: int) -> "soxr.ResampleStream | None":
+def resampler(from_rate: int, to_rate: int) -> "soxr.ResampleStream | None":
+    """What resamples block by block, with the quality of `resample`; none if the rates, in Hz, are equal."""
     if from_rate == to_rate:
         return None
     import soxr

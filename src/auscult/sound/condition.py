@@ -6,13 +6,14 @@ alarm, never instead of one.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import ConfigDict, Field
 
 from auscult.errors import CalibrationError
 
@@ -37,6 +38,10 @@ REPEATS = 1.25
 ADVICE = "Until this is undone or the detector has learned again, its threshold does not keep its promise."
 
 
+Statistics = Annotated[tuple[Annotated[float, Field(ge=-1e6, le=1e6)], ...], Field(min_length=4, max_length=64)]
+"""`[3 + F]`, within what files may hold."""
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """How normal sound came when a detector learned.
@@ -50,32 +55,16 @@ class Condition:
         blocks: of normal sound that it is made of.
     """
 
-    centre: tuple[float, ...]
-    tolerance: tuple[float, ...]
-    frames: int
-    blocks: int
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
-    def to_json(self) -> dict[str, Any]:
-        """The condition as JSON."""
-        return asdict(self)
+    centre: Statistics
+    tolerance: Statistics
+    frames: Annotated[int, Field(ge=1, le=10**9)]
+    blocks: Annotated[int, Field(ge=FEWEST_BLOCKS, le=10**9)]
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Condition":
-        """What `to_json` gave.
-
-        Raises:
-            CalibrationError: if the data are damaged.
-        """
-        if set(data) != {field.name for field in fields(cls)}:
-            raise CalibrationError(f"a learned condition has the fields {sorted(data)}, which do not fit; learn again")
-        try:
-            centre, tolerance = (tuple(float(value) for value in data[name]) for name in ("centre", "tolerance"))
-            learned = cls(centre, tolerance, int(data["frames"]), int(data["blocks"]))
-        except (TypeError, ValueError, OverflowError) as error:
-            raise CalibrationError(f"the learned condition is damaged ({error}); learn again") from error
-        if not all(map(math.isfinite, centre + tolerance)) or len(centre) != len(tolerance) or len(centre) < 4:
-            raise CalibrationError("the learned condition is damaged (impossible numbers); learn again")
-        return learned
+    def __post_init__(self) -> None:
+        if len(self.centre) != len(self.tolerance):
+            raise CalibrationError("the learned condition is damaged (other bands than tolerances); learn again")
 
 
 def band_levels(waveform: ArrayLike, *, sample_rate: int) -> NDArray[np.float64]:

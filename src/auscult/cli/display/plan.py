@@ -6,22 +6,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from auscult.runs.estimate import Estimate
-    from auscult.runs.estimate.overview import Row
-    from auscult.runs.estimate.stages import StepSpeed
+    from auscult.runs.bench import StepSpeed
+    from auscult.runs.estimate import Estimate, Row
 
 
 def plan_table(rows: "Sequence[Row]", title: str) -> "Table":
     """What there is to make: a row for each machine type and denoiser, kind of features or family; the sum below."""
-    from rich.table import Table
     from rich.text import Text
 
     timed = any(row.seconds is not None for row in rows)
-    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in ("machine", "what"):
-        table.add_column(column, no_wrap=True)
-    for column in ("done", "params each", "in all", "clips", "epochs", "disk", *(["time"] if timed else [])):
-        table.add_column(column, justify="right", no_wrap=True)
+    numbers = ("done", "params each", "in all", "clips", "epochs", "disk", *(["time"] if timed else []))
+    table = _table(title, "machine", "what", numbers=numbers)
     for index, row in enumerate(rows):
         first = index == 0 or rows[index - 1].machine_type != row.machine_type
         last = index + 1 == len(rows) or rows[index + 1].machine_type != row.machine_type
@@ -69,25 +64,28 @@ def estimate_text(estimate: "Estimate", device: str, *, kinds: int, given: int =
     )
 
 
-def stages_table(stages: "Sequence[StepSpeed]", title: str) -> "Table":
+def steps_table(steps: "Sequence[StepSpeed]", title: str) -> "Table":
     """The speed of each step: clips of 10 s in a second, seconds of sound in a second, and its inverse."""
+    table = _table(title, "step", numbers=("clips/s", "x real time", "real-time factor"))
+    for step in steps:
+        table.add_row(
+            step.name,
+            f"{step.clips_per_second:,.3g}" if step.clips_per_second < 100 else f"{step.clips_per_second:,.0f}",
+            f"{1 / step.seconds:,.3g}" if step.seconds > 0.01 else f"{1 / step.seconds:,.0f}",
+            f"{step.seconds:.2g}",
+        )
+    return table
+
+
+def _table(title: str, *names: str, numbers: "Sequence[str]") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in ("step", ""):
+    for column in names:
         table.add_column(column, no_wrap=True)
-    for column in ("clips/s", "x real time", "real-time factor"):
+    for column in numbers:
         table.add_column(column, justify="right", no_wrap=True)
-    for index, stage in enumerate(stages):
-        first = index == 0 or stages[index - 1].name != stage.name
-        table.add_row(
-            Text(stage.name if first else ""),
-            Text(stage.what),
-            f"{stage.clips_per_second:,.3g}" if stage.clips_per_second < 100 else f"{stage.clips_per_second:,.0f}",
-            f"{1 / stage.seconds:,.3g}" if stage.seconds > 0.01 else f"{1 / stage.seconds:,.0f}",
-            f"{stage.seconds:.2g}",
-        )
     return table
 
 

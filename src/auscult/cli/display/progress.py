@@ -55,12 +55,9 @@ class Display:
         for bar in self._jobs.values():
             self._progress.remove_task(bar)
         self._jobs.clear()
-        from auscult.runs.stacks import stacks_of
-
         kinds: dict[str, Sequence[Any]] = {
             "denoisers": plan.denoisers,
             "features": plan.banks,
-            "stacks": stacks_of(plan),
             "members": plan.members,
         }
         for name, jobs in kinds.items():
@@ -106,13 +103,13 @@ class Display:
 
 
 @contextmanager
-def counting(label: str) -> "Iterator[Callable[..., None]]":
+def counting(label: str, *, shown: bool = True) -> "Iterator[Callable[..., None]]":
     """One progress bar on standard error, from the first step on; gives `show(done, total, text="")`."""
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import Progress
 
-    progress = Progress(console=Console(stderr=True))
+    progress = Progress(console=Console(stderr=True), disable=not shown)
     task = progress.add_task(escape(label), total=None)
 
     def show(done: int, total: int, text: str = "") -> None:

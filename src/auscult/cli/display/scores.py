@@ -69,7 +69,7 @@ def thresholds_table(detector: "Detector") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from auscult.detector.calibration import format_rate
+    from auscult.detector.calibration.rates import format_rate
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("machine", "threshold", "false alarms", "true rate, 95 %", "sound"):

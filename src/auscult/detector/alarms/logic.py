@@ -14,10 +14,15 @@ Clocks:
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic import ConfigDict
+
 from auscult.errors import AlarmError
+
+MOST_WINDOWS = 3600
+"""That an alarm can be made of: an hour of them, where one comes each second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,8 @@ class AlarmSettings:
         AlarmError: if a number is out of range.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
     k: int = 3
     n: int = 5
     release_k: int = 1
@@ -48,6 +55,8 @@ class AlarmSettings:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
                 raise AlarmError(f"{name} is {value!r}; it is a number of windows, a whole number")
+        if self.n > MOST_WINDOWS:
+            raise AlarmError(f"n is {self.n}; give at most {MOST_WINDOWS} windows")
         if not 1 <= self.k <= self.n:
             raise AlarmError(f"{self.k} of {self.n} windows cannot raise an alarm; give 1 <= k <= n")
         if not 1 <= self.release_k <= self.k:
@@ -56,22 +65,6 @@ class AlarmSettings:
             value = getattr(self, name)
             if not (isinstance(value, int | float) and least <= value < 1e9):
                 raise AlarmError(f"{name} is {value!r}; give a number of at least {least:g}")
-
-    def to_json(self) -> dict[str, Any]:
-        """The settings as JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "AlarmSettings":
-        """What `to_json` gave.
-
-        Raises:
-            AlarmError: for unknown names or values out of range.
-        """
-        unknown = sorted(set(data) - {field.name for field in fields(cls)})
-        if unknown:
-            raise AlarmError(f"the alarm settings hold {', '.join(unknown)}, which this version does not know")
-        return cls(**data)
 
     def release_level(self, threshold: float, *, spread: float) -> float:
         """The level below which windows count as calm: the threshold less the margin."""

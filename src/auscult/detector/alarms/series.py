@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from auscult.detector.alarms.logic import AlarmSettings, whole
 from auscult.errors import AlarmError
 
-CHUNK = 1 << 16
-"""Windows that are sorted at once."""
+CHUNK = 1 << 22
+"""Scores that are sorted at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,9 +82,11 @@ class AlarmStatistic:
         silent = np.diff(self.listened, prepend=0) >= whole(settings.gap_seconds)
         starts = [0, *np.flatnonzero(silent[1:]) + 1, len(self.places)] if len(self.places) else [0]
         scores = series.scores[self.places]
-        parts = [_largest(scores[a:b], settings) for a, b in pairwise(starts)]
-        self.level = np.concatenate([np.empty(0), *(level for level, _ in parts)])
-        self.calm = np.concatenate([np.empty(0), *(calm for _, calm in parts)])
+        ranks = [settings.k, settings.release_k]
+        parts = [largest(scores[a:b], n=settings.n, ranks=ranks) for a, b in pairwise(starts)]
+        for part in parts:
+            part[1, : settings.n - 1] = np.inf
+        self.level, self.calm = np.concatenate([np.empty((2, 0)), *parts], axis=1)
 
     def raised(self, threshold: float, *, spread: float) -> NDArray[np.int64]:
         """Places in the scored windows where alarms are raised at a threshold."""
@@ -101,36 +103,18 @@ class AlarmStatistic:
         return np.array(raised, dtype=np.int64)
 
 
-def alarm_counts(
-    series: WindowScores, thresholds: ArrayLike, settings: AlarmSettings, *, spread: float
-) -> NDArray[np.int64]:
-    """How many alarms `AlarmState` raises over a series, for each threshold.
+def largest(scores: NDArray[np.float64], *, n: int, ranks: Sequence[int]) -> NDArray[np.float64]:
+    """Of the last n scores at each score of `[S]`, those of some ranks, 1 for the largest `[R, S]`.
 
-    Args:
-        series: windows of one recording.
-        thresholds: `[K]`.
-        settings: the alarm logic.
-        spread: of normal scores, the unit of the release margin.
-
-    Returns:
-        `[K]`. The count need not fall as the threshold rises: at a low one, alarms merge.
+    Where there are fewer scores than a rank, it is infinitely low.
     """
-    statistic = AlarmStatistic(series, settings)
-    values: Sequence[float] = np.atleast_1d(np.asarray(thresholds, dtype=np.float64)).tolist()
-    return np.array([len(statistic.raised(threshold, spread=spread)) for threshold in values], dtype=np.int64)
-
-
-def _largest(scores: NDArray[np.float64], settings: AlarmSettings) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The k-th and the release_k-th largest of the last n scores at each score of `[S]`."""
-    n, places = settings.n, [settings.n - settings.k, settings.n - settings.release_k]
-    padded = np.concatenate([np.full(n - 1, -np.inf), scores])
-    windows = np.lib.stride_tricks.sliding_window_view(padded, n)
-    level, calm = np.empty(len(scores)), np.empty(len(scores))
-    for start in range(0, len(scores), CHUNK):
-        part = slice(start, start + CHUNK)
-        level[part], calm[part] = np.partition(windows[part], places, axis=1)[:, places].T
-    calm[: n - 1] = np.inf
-    return level, calm
+    places = [n - rank for rank in ranks]
+    windows = np.lib.stride_tricks.sliding_window_view(np.concatenate([np.full(n - 1, -np.inf), scores]), n)
+    found, size = np.empty((len(ranks), len(scores))), max(1, CHUNK // n)
+    for start in range(0, len(scores), size):
+        part = slice(start, start + size)
+        found[:, part] = np.partition(windows[part], places, axis=1)[:, places].T
+    return found
 
 
 def _first_at_most(values: NDArray[np.float64], limit: float, start: int) -> int | None:

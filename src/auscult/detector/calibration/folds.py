@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from auscult.detector.alarms import WindowScores
 from auscult.errors import CalibrationError
 
 SNAP = 0.25
@@ -75,25 +74,3 @@ def _fold(ends: list[float], start: float, end: float, gap: float) -> Fold:
             pieces = [(first, inside[0] - gap), (inside[1] + gap, last)]
         train += [Span(number, a - first, b - first) for a, b in pieces if a < b]
     return Fold(tuple(train), tuple(held_out))
-
-
-def joined(series: Sequence[WindowScores]) -> WindowScores:
-    """Many short recordings as one, laid end to end in their order, a step apart.
-
-    For clips that are too short for the alarm logic to see n windows. It takes for granted that the clips follow one
-    another in normal operation as their order says.
-
-    Raises:
-        CalibrationError: if there is no recording, or their windows differ in length or distance.
-    """
-    shapes = {(part.window_seconds, part.step_seconds) for part in series}
-    if len(shapes) != 1:
-        raise CalibrationError(f"recordings with windows and steps of {sorted(shapes)} s cannot be joined")
-    window, step = shapes.pop()
-    times, now = [], 0.0
-    for part in series:
-        if len(part.times):
-            times.append(part.times - part.times[0] + now)
-            now = float(times[-1][-1]) + step
-    scores, valid = (np.concatenate(parts) for parts in zip(*((p.scores, p.scored) for p in series), strict=True))
-    return WindowScores(np.concatenate([np.empty(0), *times]), scores, window, step, valid)

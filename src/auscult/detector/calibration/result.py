@@ -1,16 +1,16 @@
 """What a calibration found: threshold, promise, its support, its error, p-values; as JSON and in sentences."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from pydantic import AfterValidator, ConfigDict, FailFast, Field
 
 from auscult.detector.alarms import AlarmSettings
 from auscult.detector.calibration.rates import format_rate
-from auscult.errors import AlarmError, CalibrationError
+from auscult.errors import CalibrationError
 
 Method = Literal["split", "cross-fitted"]
 
@@ -27,9 +27,24 @@ METHODS: dict[str, str] = {
 }
 
 
+MOST = 1e15
+"""Greatest number that a file may hold, whatever it counts."""
+
+Finite = Annotated[float, Field(ge=-MOST, le=MOST)]
+Positive = Annotated[float, Field(gt=0, le=MOST)]
+NotNegative = Annotated[float, Field(ge=0, le=MOST)]
+Count = Annotated[int, Field(ge=0, le=int(MOST))]
+
+
+def _rising(values: tuple[float, ...]) -> tuple[float, ...]:
+    if any(later < earlier for earlier, later in pairwise(values)):
+        raise ValueError("quantiles must not fall")
+    return values
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The threshold of one machine and what is known about it; `calibrate` makes it.
+    """The threshold of one machine and what is known about it; `calibrate` makes it, and files have its limits.
 
     Args:
         threshold: a window is above it when its score is greater.
@@ -57,26 +72,33 @@ class Calibration:
         references: how many such windows there were.
     """
 
-    threshold: float
-    spread: float
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    threshold: Finite
+    spread: Positive
     settings: AlarmSettings
     method: Method
-    promised: float
+    promised: Positive
     supported: bool
-    hours: float
-    more_hours: float
-    recordings: int
-    alarms: int
-    tail_peaks: int
-    block_seconds: float
-    blocks: int
-    dispersion: float
-    dispersions: tuple[tuple[float, float], ...]
-    rate_quantiles: tuple[float, ...]
-    window_seconds: float
-    step_seconds: float
-    reference: tuple[tuple[float, int], ...]
-    references: int
+    hours: Positive
+    more_hours: NotNegative
+    recordings: Count
+    alarms: Count
+    tail_peaks: Count
+    block_seconds: Positive
+    blocks: Count
+    dispersion: Annotated[float, Field(ge=1, le=MOST)]
+    dispersions: Annotated[tuple[tuple[Positive, NotNegative], ...], Field(max_length=64), FailFast()]
+    rate_quantiles: Annotated[
+        tuple[NotNegative, ...],
+        Field(min_length=len(PROBABILITIES), max_length=len(PROBABILITIES)),
+        FailFast(),
+        AfterValidator(_rising),
+    ]
+    window_seconds: Positive
+    step_seconds: Positive
+    reference: Annotated[tuple[tuple[Finite, Count], ...], Field(max_length=100_000), FailFast()]
+    references: Count
 
     @property
     def expected_alarms(self) -> float:
@@ -131,92 +153,6 @@ class Calibration:
                 "counts of independent alarms; the intervals are that much wider."
             )
         return [*sentences, METHODS[self.method]]
-
-    def to_json(self) -> dict[str, Any]:
-        """The calibration as JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Calibration":
-        """What `to_json` gave.
-
-        Raises:
-            CalibrationError: if a field is missing, unknown or damaged.
-        """
-        kinds = {field.name: field.type for field in fields(cls)}
-        wrong = sorted(set(data) ^ set(kinds))
-        if wrong:
-            raise CalibrationError(f"the calibration lacks or does not know {', '.join(wrong)}; calibrate again")
-        try:
-            values: dict[str, Any] = {
-                name: kind(data[name]) if kind in (int, float) else data[name] for name, kind in kinds.items()
-            }
-            values["settings"] = AlarmSettings.from_json(data["settings"])
-            values["dispersions"] = tuple((float(seconds), float(value)) for seconds, value in data["dispersions"])
-            values["rate_quantiles"] = tuple(float(value) for value in data["rate_quantiles"])
-            values["reference"] = tuple((float(value), int(greater)) for value, greater in data["reference"])
-        except (AlarmError, TypeError, ValueError, OverflowError) as error:
-            raise CalibrationError(f"the calibration is damaged ({error}); calibrate again") from error
-        calibration = cls(**values)
-        calibration._check()
-        return calibration
-
-    def _check(self) -> None:
-        """Refuse numbers that `calibrate` cannot have made."""
-        numbers = [self.threshold, self.spread, self.promised, self.hours, self.more_hours, self.dispersion]
-        numbers += [*self.rate_quantiles, *(value for value, _ in self.reference), *np.ravel(self.dispersions)]
-        ordered = (np.diff(self.rate_quantiles) >= 0).all() and self.rate_quantiles[:1] >= (0.0,)
-        if (
-            self.method not in METHODS
-            or not isinstance(self.supported, bool)
-            or not all(map(math.isfinite, numbers))
-            or min(self.spread, self.promised, self.hours, self.dispersion) <= 0
-            or len(self.rate_quantiles) != len(PROBABILITIES)
-            or not ordered
-        ):
-            raise CalibrationError("the calibration is damaged (impossible numbers); calibrate again")
-
-
-def prediction_interval(calibration: Calibration, hours: float, *, level: float = 0.99) -> tuple[int, int]:
-    """Bounds, both included, of the number of alarms in new normal sound.
-
-    They include three errors: chance in the new sound, bursts (the dispersion of blocks), and the calibration's own
-    error in the rate. The number is negative binomial about each possible true rate.
-
-    Args:
-        calibration: of the machine.
-        hours: of new scored sound.
-        level: the chance that the number lies within, at least.
-
-    Raises:
-        CalibrationError: if hours are not above 0 or the level is not between 0 and 1.
-    """
-    if not (math.isfinite(hours) and hours > 0):
-        raise CalibrationError(f"there is no prediction for {hours} hours; give a number above 0")
-    tail = (1 - _level(level)) / 2
-    means = hours * np.array(calibration.rate_quantiles)
-    return _least(means, calibration.dispersion, tail, strict=True), _least(means, calibration.dispersion, 1 - tail)
-
-
-def _least(means: NDArray[np.float64], dispersion: float, probability: float, *, strict: bool = False) -> int:
-    """The least number whose distribution function reaches (or, if strict, exceeds) a probability."""
-    from scipy.stats import nbinom, poisson
-
-    def reached(number: int) -> bool:
-        if dispersion <= 1 + 1e-9:
-            below = poisson.cdf(number, means)
-        else:
-            below = nbinom.cdf(number, np.maximum(means, 1e-300) / (dispersion - 1), 1 / dispersion)
-        share = float(np.mean(below))
-        return share > probability if strict else share >= probability
-
-    low, high = -1, 1
-    while not reached(high):
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reached(middle) else (middle, high)
-    return high
 
 
 def _level(level: float) -> float:

@@ -8,7 +8,9 @@ import numpy as np
 
 from auscult.detector import Detector, Machine
 from auscult.detector.alarms import WindowScores
-from auscult.detector.calibration import Calibration, calibrate, format_rate
+from auscult.detector.calibration.fit import calibrate
+from auscult.detector.calibration.rates import format_rate
+from auscult.detector.calibration.result import Calibration
 from auscult.detector.learn.recordings import Recording
 from auscult.detector.learn.scores import Pieces
 from auscult.detector.learn.settings import LearnSettings

@@ -8,7 +8,7 @@ from typing import Any
 from auscult import __version__
 from auscult.detector import Detector
 from auscult.detector.alarms import WindowScores
-from auscult.detector.calibration import Fold, Span, contiguous_folds
+from auscult.detector.calibration.folds import Fold, Span, contiguous_folds
 from auscult.detector.learn.judging import judge, on_recordings
 from auscult.detector.learn.recordings import Recording, Stretch, find_recordings, stretches_of, unread
 from auscult.detector.learn.scores import OnProgress, Pieces, score_pieces

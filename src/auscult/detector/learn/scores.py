@@ -10,7 +10,7 @@ from auscult.detector.alarms import WindowScores
 from auscult.detector.learn.windows import Piece
 from auscult.detector.processes import in_processes
 from auscult.errors import RunError
-from auscult.processes import single_thread
+from auscult.processes import require_workers, single_thread
 from auscult.sound.defects import is_sound
 
 OnProgress = Callable[[str, int, int], None]
@@ -38,8 +38,7 @@ def score_pieces(
     Raises:
         RunError: if there is no worker.
     """
-    if workers < 1:
-        raise RunError(f"{workers} workers can do nothing; give at least 1")
+    require_workers(workers)
     flat = [piece for found in pieces.values() for piece in found]
     every = iter(
         _here(detector, flat, label, advance) if workers == 1 else _apart(detector, flat, workers, label, advance)
@@ -65,11 +64,18 @@ def _apart(
     flat = [part for parts in cut for part in parts]
     advance(label, 0, len(flat))
     scores: list[WindowScores] = []
-    for one in in_processes(detector, _score, flat, workers=workers):
+    for one in in_processes(detector, _score, flat, workers=workers, died=_died):
         scores.append(one)
         advance(label, len(scores), len(flat))
     remaining = iter(scores)
     return [_one_behind_the_other([next(remaining) for _ in parts], length, step) for parts in cut]
+
+
+def _died(piece: Piece) -> WindowScores:
+    file, _ = piece.stretch.place(piece.span.start)
+    raise RunError(
+        f"the process that scored {file} died twice, perhaps because memory ran out; start fewer workers with --workers"
+    )
 
 
 def _score(detector: Detector, piece: Piece, on_window: Callable[[], None] | None = None) -> WindowScores:
@@ -82,7 +88,7 @@ def _score(detector: Detector, piece: Piece, on_window: Callable[[], None] | Non
     for start, waveform in piece.windows(sample_rate=rate, channel=detector.channel, length=length, step=step):
         times.append((start + length) / rate)
         valid.append(is_sound(waveform, sample_rate=rate))
-        scores.append(detector.window_scores(waveform, machine_id=piece.machine) if valid[-1] else 0.0)
+        scores.append(detector.window_score(waveform, machine_id=piece.machine) if valid[-1] else 0.0)
         if on_window is not None:
             on_window()
     shape = detector.window_seconds, detector.step_seconds

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 from auscult.detector.alarms import AlarmSettings
-from auscult.detector.calibration import Method
+from auscult.detector.calibration.result import Method
 from auscult.errors import DetectorError
 
 WINDOW_SECONDS, STEP_SECONDS = 10.0, 1.0

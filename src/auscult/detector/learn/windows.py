@@ -7,12 +7,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from auscult.detector.calibration import Span
+from auscult.detector.calibration.folds import Span
 from auscult.detector.learn.recordings import Stretch
 from auscult.errors import DatasetError
 from auscult.features.bank import Bank, bank_of
 from auscult.features.front_end import FrontEnd
-from auscult.features.heard import HeardSound, key_of
+from auscult.features.heard import FrontEnds
 from auscult.sound.condition import FRAME_SECONDS, band_levels
 from auscult.sound.defects import is_sound
 from auscult.sound.windows import Waveform, cut, windows_of
@@ -50,9 +50,9 @@ class Piece:
         """Whole windows with their first samples in the stretch; length and step in samples at a rate in Hz."""
         first, last = round(self.span.start * sample_rate), round(self.span.end * sample_rate)
         blocks = cut(self.stretch.blocks(sample_rate=sample_rate, channel=channel), first=first, last=last)
-        for start, waveform in windows_of(blocks, length=length, step=step):
-            if len(waveform) == length:
-                yield first + start, waveform
+        for window in windows_of(blocks, length=length, step=step):
+            if len(window.samples) == length:
+                yield first + window.start, window.samples
 
     def n_windows(self, *, length: float, step: float) -> int:
         """Whole windows, of lengths in seconds."""
@@ -92,7 +92,7 @@ def training_banks(
     Raises:
         DatasetError: if there are too few windows.
     """
-    keys = {name: key_of(front_end) for name, front_end in front_ends.items()}
+    shared = FrontEnds(front_ends)
     found: dict[str, list[np.ndarray]] = {name: [] for name in front_ends}
     ids: list[str] = []
     steps = _training_steps(pieces, seconds)
@@ -104,9 +104,8 @@ def training_banks(
         for _, waveform in piece.windows(sample_rate=sample_rate, channel=channel, length=length, step=step):
             if not is_sound(waveform, sample_rate=sample_rate):
                 continue
-            sound = HeardSound(waveform, sample_rate)
-            for name, front_end in front_ends.items():
-                found[name].append(sound.frames(front_end, keys[name]))
+            for name, frames in shared.frames(waveform, sample_rate=sample_rate).items():
+                found[name].append(frames)
             ids.append(piece.machine)
             on_window(len(ids), max(expected, len(ids)))
     require_windows(len(ids), seconds)

@@ -5,16 +5,16 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from auscult import __version__
 from auscult.errors import RunError
+from auscult.processes import TaskNews, require_workers
 from auscult.runs.cluster.connection import connected, last_line, load_ray
 from auscult.runs.cluster.node import Site, is_seen, site_of, work, work_once
-from auscult.runs.executors import LISTEN_SECONDS, Failure, Schedule, urgency
+from auscult.runs.executors import Failure, Schedule, urgency, work_off
 from auscult.runs.jobs import Job, OnProgress, steps_of
 from auscult.runs.plan import BankJob
-from auscult.runs.stacks import StackJob
 from auscult.runs.store import Store
 
 TRIES = 3
@@ -49,8 +49,8 @@ class RayExecutor:
     def __init__(self, address: str = "auto", *, gpus_per_job: float = 1.0, workers: int | None = None) -> None:
         if not 0 < gpus_per_job <= 1:
             raise RunError(f"{gpus_per_job} GPUs for a job; give more than 0 and at most 1, for instance 0.25")
-        if workers is not None and workers < 1:
-            raise RunError(f"{workers} workers can do nothing; give at least 1")
+        if workers is not None:
+            require_workers(workers)
         self.address, self.gpus_per_job, self.workers = address, gpus_per_job, workers
 
     def run(self, jobs: Sequence[Job], store: Store, on_progress: OnProgress) -> list[Failure]:
@@ -63,9 +63,13 @@ class RayExecutor:
         if not schedule.left:
             return schedule.failures
         with connected(self.address), site_of(store) as site, _Tasks(self, store, site) as tasks:
+
+            def give(job: Job) -> None:
+                on_progress(job.label, 0, steps_of(job), "waits for a place")
+                tasks.give(job)
+
             try:
-                while tasks.give_out(schedule, on_progress):
-                    tasks.listen(schedule, on_progress)
+                work_off(schedule, tasks, give, died=DIED)
             except load_ray().exceptions.RayError as error:
                 raise RunError(
                     f"the Ray cluster is lost: {last_line(error)}. What was finished is kept; once the cluster is "
@@ -78,8 +82,6 @@ def resources_of(job: Job, gpus_per_job: float) -> dict[str, float]:
     """What Ray must set aside for a job: a processor, and a GPU or a part of one if the job computes there."""
     if isinstance(job, BankJob):
         device = str(job.features.get("device", "cpu") if job.denoiser is None else job.denoiser.training.device)
-    elif isinstance(job, StackJob):
-        device = job.members[0].training.device
     else:
         device = job.training.device
     return {"num_cpus": 1, "num_gpus": gpus_per_job} if device.startswith("cuda") else {"num_cpus": 1}
@@ -94,12 +96,11 @@ class _Tasks:
         remote = partial(self._ray.remote, num_returns="streaming", max_retries=0)
         self._work, self._work_on_gpu = remote()(work), remote(max_calls=1)(work_once)
         self._running: dict[Any, Job] = {}
-        self._again: list[Job] = []
         self._deaths: Counter[str] = Counter()
         self._home = self._ray.get_runtime_context().get_node_id()
         self._looked, self._known = -LOOK_SECONDS, 0
 
-    def __enter__(self) -> "_Tasks":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -107,16 +108,15 @@ class _Tasks:
             with suppress(self._ray.exceptions.RayError):
                 self._ray.cancel(task, force=True)
 
-    def give_out(self, schedule: Schedule, on_progress: OnProgress) -> bool:
-        """Give the cluster jobs until it has enough; whether it has any."""
-        processors = self._processors()
-        room = self._executor.workers or AHEAD * max(1, processors)
-        while len(self._running) < room and (job := self._again.pop() if self._again else schedule.start()):
-            on_progress(job.label, 0, steps_of(job), "waits for a place")
-            resources = resources_of(job, self._executor.gpus_per_job)
-            task = self._work_on_gpu if "num_gpus" in resources else self._work
-            self._running[task.options(**resources, name=job.label).remote(job, self._site)] = job
+    @property
+    def busy(self) -> bool:
+        """Whether the cluster has a job."""
         return bool(self._running)
+
+    @property
+    def free(self) -> int:
+        """How many jobs more the cluster should have."""
+        return (self._executor.workers or AHEAD * max(1, self._processors())) - len(self._running)
 
     def _processors(self) -> int:
         """Of all nodes that are there, as known for at most `LOOK_SECONDS`.
@@ -135,34 +135,34 @@ class _Tasks:
             self._looked = time.monotonic()
         return self._known
 
-    def listen(self, schedule: Schedule, on_progress: OnProgress) -> None:
-        """Wait a moment; pass on what the tasks tell, and note which jobs have ended."""
-        tasks = list(self._running)
-        ready, _ = self._ray.wait(tasks, num_returns=len(tasks), timeout=LISTEN_SECONDS, fetch_local=False)
-        for task in ready:
-            job = self._running[task]
-            try:
-                news = self._ray.get(next(task))
-            except self._ray.exceptions.RayTaskError as error:  # it could not even begin
-                del self._running[task]
-                schedule.end(job, _why_not_begun(error))
-            except self._ray.exceptions.RayError:
-                del self._running[task]
-                self._died(job, schedule, on_progress)
-            else:
-                if isinstance(news, tuple):
-                    on_progress(job.label, *news)
-                else:
-                    del self._running[task]
-                    schedule.end(job, news or self._unseen(job))
+    def give(self, job: Job) -> None:
+        """Give the cluster a job."""
+        resources = resources_of(job, self._executor.gpus_per_job)
+        task = self._work_on_gpu if "num_gpus" in resources else self._work
+        self._running[task.options(**resources, name=job.label).remote(job, self._site)] = job
 
-    def _died(self, job: Job, schedule: Schedule, on_progress: OnProgress) -> None:
-        self._deaths[job.key] += 1
-        if self._deaths[job.key] == TRIES:
-            schedule.end(job, DIED)
-        else:
-            self._again.append(job)
-            on_progress(job.label, 0, steps_of(job), "its process died; once more")
+    def listen(self, *, seconds: float) -> list[TaskNews[Job]]:
+        """Wait for so long at most; what the tasks tell, and which jobs have ended."""
+        tasks = list(self._running)
+        ready, _ = self._ray.wait(tasks, num_returns=len(tasks), timeout=seconds, fetch_local=False)
+        return [self._heard(task) for task in ready]
+
+    def _heard(self, task: Any) -> TaskNews[Job]:
+        job = self._running.pop(task)
+        try:
+            told = self._ray.get(next(task))
+        except self._ray.exceptions.RayTaskError as error:
+            return TaskNews(job, "done", _why_not_begun(error))
+        except self._ray.exceptions.RayError:
+            self._deaths[job.key] += 1
+            if self._deaths[job.key] == TRIES:
+                return TaskNews(job, "died")
+            self.give(job)
+            return TaskNews(job, "again")
+        if isinstance(told, tuple):
+            self._running[task] = job
+            return TaskNews(job, "told", (job.label, *told))
+        return TaskNews(job, "done", told or self._unseen(job))
 
     def _unseen(self, job: Job) -> str | None:
         """What is wrong if this machine does not see what another one has made."""

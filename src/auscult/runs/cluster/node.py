@@ -15,10 +15,9 @@ from auscult import __version__
 from auscult.errors import AuscultError, RunError
 from auscult.files import saving
 from auscult.processes import ONE_THREAD
-from auscult.runs.executors import LISTEN_SECONDS
+from auscult.runs.executors import LISTEN_SECONDS, REPORT_SECONDS, attempt
 from auscult.runs.jobs import Job, OnProgress, is_finished, needs
 from auscult.runs.store import Store, environment
-from auscult.runs.workers import REPORT_SECONDS, attempt
 
 SEEN_SECONDS = 90.0
 """Time after which every machine must see what another one wrote; NFS remembers what was not there for up to 60."""

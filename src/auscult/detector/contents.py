@@ -1,0 +1,76 @@
+"""What a detector holds: its members, and its machines with what was calibrated."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from auscult.detector.alarms import AlarmSettings
+from auscult.detector.calibration.result import Calibration
+from auscult.detector.scorer import Scorer
+from auscult.members.part import Part
+from auscult.sound.condition import Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One machine of a detector.
+
+    Attributes:
+        name: by which users call it.
+        machine_id: by which the models know it.
+        calibration: its threshold and what is known about it; none if nothing was calibrated.
+        condition: how its normal sound came; none if it is not known.
+    """
+
+    name: str
+    machine_id: str
+    calibration: Calibration | None = None
+    condition: Condition | None = None
+
+    @property
+    def threshold(self) -> float | None:
+        """A window is above it when its score is greater; none without a calibration."""
+        return None if self.calibration is None else self.calibration.threshold
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """All that a detector's file says.
+
+    Attributes:
+        parts: the members, each with front end, scale and weight.
+        machines: name -> machine.
+        window_seconds: length of the windows that the calibration scored.
+        step_seconds: from one window to the next.
+        alarm: logic by which windows become alarms.
+        provenance: what it was made of: JSON, for people to read.
+        licence: of the training data, if it was given.
+    """
+
+    parts: Sequence[Part]
+    machines: dict[str, Machine]
+    window_seconds: float
+    step_seconds: float
+    alarm: AlarmSettings = field(default_factory=AlarmSettings)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = ""
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """Of all parts."""
+        return Scorer(self.parts)
+
+    @cached_property
+    def sample_rate(self) -> int:
+        """At which sounds are read, in Hz: the highest of its front ends."""
+        return max(part.front_end.sample_rate for part in self.parts)
+
+    @property
+    def channel(self) -> int:
+        """Of multi-channel files, counted from 0."""
+        return self.parts[0].front_end.channel
+
+    def samples(self, seconds: float) -> int:
+        """Samples at the detector's rate, at least 1."""
+        return max(1, round(seconds * self.sample_rate))

@@ -1,0 +1,87 @@
+"""What a run is asked for: a recipe without what is left out, and the clips of the machine types that are left."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from auscult.clips import MACHINE_TYPES, Clip
+from auscult.datasets import load_clips, require_training_clips
+from auscult.recipe import Part, Recipe, leave_out, types_left, what_is_left_out
+from auscult.runs.denoisers import needs_denoiser
+from auscult.runs.plan import Plan, make_plan
+from auscult.runs.stacks import Stacking, with_stacks
+from auscult.runs.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to plan for.
+
+    Attributes:
+        recipe: without the parts that are left out.
+        clips: of the machine types that have a member.
+        all_clips: also those of other types, where they count: as the noise of denoisers, or as members are for them.
+        denoised: whether a member has a denoiser.
+        left_out: a sentence on each member or machine type that is left out.
+    """
+
+    recipe: Recipe
+    clips: list[Clip]
+    all_clips: list[Clip]
+    denoised: bool
+    left_out: list[str]
+
+
+def request_of(
+    recipe: Recipe,
+    data: Path,
+    *,
+    without: Collection[Part] = (),
+    dataset: str | None = None,
+    machine_types: Sequence[str] | None = None,
+    truth: Path | None = None,
+) -> Request:
+    """Read which clips there are; the arguments are those of `auscult.runs.run.run`.
+
+    Raises:
+        DatasetError: if there is none to train on.
+        RecipeError: if no member is left.
+    """
+    clips = load_clips(data, dataset=dataset, machine_types=machine_types, truth=truth)
+    require_training_clips(clips, data)
+    types = list(dict.fromkeys(clip.machine_type for clip in clips))
+    left_out = what_is_left_out(recipe, without, types)
+    rest = leave_out(recipe, without) if without else recipe
+    left = types_left(recipe, rest, types)
+    denoised = needs_denoiser(rest, left)
+    others = {name for member in rest.member for name in member.machine_types or ()} - {*left, *MACHINE_TYPES}
+    every = load_clips(data, dataset=dataset, truth=truth) if machine_types and (denoised or others) else clips
+    return Request(rest, [clip for clip in clips if clip.machine_type in left], every, denoised, left_out)
+
+
+def plan_for(
+    asked: Request,
+    store: Store,
+    *,
+    device: str,
+    weights: Path | None,
+    clean: Path | None,
+    stack: Stacking,
+    missing: list[str] | None = None,
+) -> Plan:
+    """The plan of what is asked for; the arguments are those of `make_plan` and `with_stacks`.
+
+    Raises:
+        AuscultError: see there.
+    """
+    plan = make_plan(
+        asked.recipe,
+        asked.clips,
+        store,
+        device=device,
+        weights=weights,
+        clean=clean,
+        all_clips=asked.all_clips,
+        missing=missing,
+    )
+    return with_stacks(plan, stack)
