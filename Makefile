@@ -1,5 +1,7 @@
 # Every target needs only Python 3.11 or newer; `setup` builds .venv once, until constraints or dependencies change.
+# pip compiles no bytecode: of 250 MB a process needs a tenth, which Python writes as it first imports a module.
 PYTHON ?= python3
+INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 BIN := .venv/bin
 STAMP := .venv/.stamp
 CLUSTER := .venv/.stamp-cluster
@@ -12,14 +14,14 @@ setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) --editable '.[dev]'
 	touch $@
 
 # Ray is large: only the slow tests and the benchmarks wait for it; without it the tests of clusters are skipped.
 setup-cluster: $(CLUSTER)
 
 $(CLUSTER): $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,cluster]'
+	$(INSTALL) --editable '.[dev,cluster]'
 	touch $@
 
 demo: setup

@@ -25,6 +25,8 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from benchmarks.timing import precisions
+
 RESULTS = Path(__file__).resolve().parent / "results" / "bounds.json"
 
 RATE, SECONDS, OPENL3_RATE = 16000, 10, 48000
@@ -115,7 +117,8 @@ def measured(
 def machine_rates() -> dict[str, float]:
     """GFLOP/s of matrix products and GB/s of a copy, read and write counted."""
     found = {}
-    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+    for name in precisions():
+        dtype = torch.bfloat16 if name == "bf16" else torch.float32
         a, b = (torch.randn(SIDE, SIDE).to(dtype) for _ in range(2))
         found[f"matmul_{name}_gflops"] = 2 * SIDE**3 / seconds(partial(matmul, a, b))[0] / 1e9
     source, target = torch.randn(COPIED), torch.empty(COPIED)
@@ -250,7 +253,7 @@ def family_stages(name: str, model: Any) -> list[Stage]:
         size, unit = values.numel() * 4 / 1e6 + 13 * weights_mb(model), f"batch of {len(values)}"
         steps = ours(model, bank, frames, steps=STEPS)
         found.append(measured(f"{name} training", unit, steps, megabytes=size, times=1 / STEPS))
-        if name == "freak":
+        if name == "freak" and "bf16" in precisions():
             half = ours(model, bank, frames, steps=STEPS, precision="bf16")
             found.append(in_bfloat16(found[-1], half, times=1 / STEPS))
     model.fit(bank, training=Training(epochs=1))
@@ -266,7 +269,7 @@ def family_stages(name: str, model: Any) -> list[Stage]:
             megabytes=size,
         )
     )
-    if name == "freak":
+    if name == "freak" and "bf16" in precisions():
         half = under("bf16", lambda: model.score_clips(clip[None], ["id_00"]))
         found.append(in_bfloat16(found[-1], half, times=1.0))
     return found

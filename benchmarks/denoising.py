@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from auscult.denoising import complex_layers
 from auscult.denoising.complex_layers import ComplexConv2d, pack
 from auscult.denoising.unet import UNet
-from benchmarks.run import side_by_side
+from benchmarks.timing import precisions, side_by_side
 
 RATE = 16000
 SECONDS = 10
@@ -19,19 +19,21 @@ REPEATS = 15
 
 def figures() -> dict[str, float]:
     """The denoiser as it is used, channels last, and with its channels first; what the choices change in its output."""
-    found = {"complex_conv_vs_native": complex_conv_vs_native()}
+    found = {"complex_conv_vs_native": complex_conv_vs_native()} if "bf16" in precisions() else {}
     unet, sound = UNet().eval(), torch.randn(1, SECONDS * RATE, generator=torch.Generator().manual_seed(0))
     outputs = {}
     for layout, name in ((torch.channels_last, ""), (torch.contiguous_format, "channels_first_")):
         with patch.object(complex_layers, "LAYOUT", layout):
-            for precision, bf16 in (("fp32", False), ("bf16", True)):
+            for precision in precisions():
+                bf16 = precision == "bf16"
                 with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
                     outputs[name + precision] = unet(sound)
                 for threads in (1, 2):
                     factor = real_time_factor(unet, sound, threads=threads, bf16=bf16)
                     found[f"denoiser_rtf_{name}{precision}_{threads}"] = factor
     for name, other in (("layout", "channels_first_fp32"), ("bf16", "bf16")):
-        found[f"denoiser_{name}_difference"] = difference(outputs[other], outputs["fp32"])
+        if other in outputs:
+            found[f"denoiser_{name}_difference"] = difference(outputs[other], outputs["fp32"])
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.run import side_by_side
+from benchmarks.timing import side_by_side
 
 RATE = 16000
 

@@ -32,7 +32,8 @@ def bounds() -> str:
     found, figures = read("bounds.json"), read("bench.json") or {}
     if found is None:
         return absent("bounds.json", "python -m benchmarks.bounds")
-    peaks, copy = {kind: found[f"matmul_{kind}_gflops"] for kind in ("fp32", "bf16")}, found["copy_gbytes"]
+    peaks, copy = {kind: found.get(f"matmul_{kind}_gflops") for kind in ("fp32", "bf16")}, found["copy_gbytes"]
+    half = f"{peaks['bf16']:.0f} in bfloat16" if peaks["bf16"] else "bfloat16 left out: it has no instructions for it"
     rows = []
     for stage in found["stages"]:
         peak = peaks["bf16" if stage["name"].endswith(BFLOAT16) else "fp32"]
@@ -55,7 +56,7 @@ def bounds() -> str:
     head = ["stage", "per", "ms", "times a plain version", "GFLOP/s", "GB/s", "of the bound", "where the time goes"]
     return (
         f"{found['processor']}, {found['torch']}, one thread. A matrix product: {peaks['fp32']:.0f} GFLOP/s in float32 "
-        f"and {peaks['bf16']:.0f} in bfloat16; a copy: {copy:.1f} GB/s, read and write counted.\n\n"
+        f"and {half}; a copy: {copy:.1f} GB/s, read and write counted.\n\n"
         f"{table(head, rows, left=(0, 1, 3, 6, 7))}"
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from benchmarks.features import RATE, clips
-from benchmarks.run import side_by_side
+from benchmarks.timing import side_by_side
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from auscult.models import IDCAE
 from auscult.models.stacking import fit_stack
 from auscult.runs.stacks import MOST_MEMBERS
 from auscult.training import Training
-from benchmarks.run import side_by_side
+from benchmarks.timing import side_by_side
 from benchmarks.training import noise_bank
 
 GRID = list(product(range(4), (0.9, 0.75, 0.5), (0.0, 2.5, 5.0, 10.0)))

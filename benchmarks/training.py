@@ -11,7 +11,7 @@ from auscult.features.bank import Bank, bank_of
 from auscult.models import HVAE, IDCAE, Model
 from auscult.models.window import window_starts, window_view
 from auscult.training import Precision, generator_of, train
-from benchmarks.run import side_by_side
+from benchmarks.timing import side_by_side
 
 STEPS = 30
 IDCAE_CLIPS, IDCAE_STEPS = 256, 150  # one epoch: 300 windows of each clip; the challenge's types have ten times as much

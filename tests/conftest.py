@@ -23,6 +23,15 @@ settings.register_profile("busy", deadline=None)
 settings.load_profile("busy")
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out tests of bfloat16 where the processor would take minutes for them."""
+    if item.get_closest_marker("bf16"):
+        from auscult.training.settings import SLOWEST_BF16, bf16_slowness
+
+        if bf16_slowness() > SLOWEST_BF16:
+            pytest.skip("this processor has no instructions for bfloat16")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real sounds beside the project; tests that need it are skipped where it is missing."""
@@ -108,6 +117,7 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     """Runs a command of auscult in this process, jobs included: `command("run", "quick", "--data", ...)`."""
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setattr("auscult.processes.default_workers", lambda device="cpu": 1)
+    monkeypatch.setattr("auscult.runs.executors.default_workers", lambda device="cpu": 1)
 
     def call(*arguments: object) -> Outcome:
         from auscult.cli import main

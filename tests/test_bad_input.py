@@ -12,12 +12,9 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-import auscult.files
 import auscult.sound.audio
 from auscult.datasets import load_clips
-from auscult.features import LogMel
 from auscult.features.bank import Bank
-from auscult.features.front_end import FrontEnd
 from auscult.recipe import load_recipe
 from auscult.runs.plan import make_plan
 from auscult.runs.store import Store
@@ -116,53 +113,34 @@ def test_an_empty_folder(bench: Bench, content: list[str]) -> None:
     assert not bench.out.exists()
 
 
-def test_no_training_clips(bench: Bench, train: Path) -> None:
-    shutil.rmtree(train)
-    bench.refuse(str(bench.data), "has no training clips of pump", "add recordings of normal operation")
-    assert not bench.out.exists()
-
-
-def test_no_training_clips_of_one_machine_type(bench: Bench, record: Callable[..., Path]) -> None:
+def test_no_training_clips(bench: Bench, record: Callable[..., Path], train: Path) -> None:
     record(bench.data / "fan" / "test" / "normal" / "0.wav")
     bench.refuse("has no training clips of fan", "--machine-type pump")
-    outcome = bench.run("--machine-type", "pump")
-    assert outcome.code == 0
+    assert not bench.out.exists()
+    assert bench.run("--machine-type", "pump").code == 0
+    shutil.rmtree(bench.data / "fan")
+    shutil.rmtree(train)
+    bench.refuse(str(bench.data), "has no training clips of pump", "add recordings of normal operation")
 
 
-def test_a_file_that_fits_no_pattern(bench: Bench, record: Callable[..., Path], train: Path) -> None:
-    odd = record(bench.data / "pump" / "elsewhere" / "0.wav")
-    bench.refuse(str(odd), "lies in no train or test folder", "the layout is")
-    odd.unlink()
-    unlabelled = record(bench.data / "pump" / "test" / "0.wav")
-    bench.refuse(str(unlabelled), "has no label; move it to test/normal or test/anomaly")
-    unlabelled.unlink()
+def test_a_file_out_of_place(bench: Bench, record: Callable[..., Path], train: Path) -> None:
+    """Named, with what to do; when it is gone the same command goes on."""
+    pump, flac = bench.data / "pump", train / "0.flac"
+    soundfile.write(flac, samples(train / "0.wav"), 16000)
+    bench.refuse(str(train / "0.wav"), str(flac), "is the same clip as", "keep one of the two")
+    flac.unlink()
     (train / "0.mp3").write_bytes(b"ID3")
     bench.refuse(str(train / "0.mp3"), "convert or remove it")
     (train / "0.mp3").unlink()
+    for place, what, to_do in (
+        ("elsewhere", "lies in no train or test folder", "the layout is"),
+        ("test", "has no label", "move it to test/normal or test/anomaly"),
+        ("train/anomaly", "anomaly in the training data", "move it to test/anomaly"),
+    ):
+        path = record(pump / place / "0.wav")
+        bench.refuse(str(path), what, to_do)
+        path.unlink()
     bench.succeed()
-
-
-def test_a_name_that_fits_no_pattern_of_the_challenge(
-    bench: Bench, factory: Path, record: Callable[..., Path], tmp_path: Path
-) -> None:
-    bench.data = tmp_path / "challenge"
-    shutil.copytree(factory, bench.data)
-    odd = record(bench.data / "dev_data" / "fan" / "train" / "Normal-00-1.wav")
-    bench.refuse(str(odd), "fits no name of DCASE 2020", "normal_id_00_00000000.wav", "rename or remove it")
-    anomaly = odd.rename(odd.with_name("anomaly_id_00_00000000.wav"))
-    bench.refuse(str(anomaly), "anomaly in the training data, which is normal only; remove it")
-
-
-def test_duplicate_names(bench: Bench, train: Path) -> None:
-    soundfile.write(train / "0.flac", samples(train / "0.wav"), 16000)
-    bench.refuse(str(train / "0.wav"), str(train / "0.flac"), "is the same clip as", "keep one of the two")
-    (train / "0.flac").unlink()
-    bench.succeed()
-
-
-def test_an_anomaly_among_the_training_clips(bench: Bench, train: Path, record: Callable[..., Path]) -> None:
-    path = record(train / "anomaly" / "0.wav")
-    bench.refuse(str(path), "anomaly in the training data", "move it to test/anomaly")
 
 
 # Files that cannot be read
@@ -172,40 +150,14 @@ def truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def without_samples(path: Path) -> None:
-    soundfile.write(path, np.zeros(0), 16000)
-
-
-def without_bytes(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def with_nan(path: Path) -> None:
-    waveform = samples(path)
-    waveform[1600] = np.nan
+def rewritten(path: Path, waveform: NDArray[Any]) -> None:
     soundfile.write(path, waveform, 16000, subtype="FLOAT")
 
 
-def with_infinity(path: Path) -> None:
+def with_sample(path: Path, value: float) -> None:
     waveform = samples(path)
-    waveform[1600] = np.inf
-    soundfile.write(path, waveform, 16000, subtype="FLOAT")
-
-
-def deafening(path: Path) -> None:
-    soundfile.write(path, samples(path) * 1e30, 16000, subtype="FLOAT")
-
-
-def a_text(path: Path) -> None:
-    path.write_text("Please find the recording attached.\n" * 100)
-
-
-def shorter_than_a_frame(path: Path) -> None:
-    soundfile.write(path, samples(path)[:500], 16000)
-
-
-def shorter_than_a_window(path: Path) -> None:
-    soundfile.write(path, samples(path)[:1023], 16000)
+    waveform[1600] = value
+    rewritten(path, waveform)
 
 
 def a_broken_link(path: Path) -> None:
@@ -218,35 +170,40 @@ def a_folder(path: Path) -> None:
     path.mkdir()
 
 
-DAMAGES = [
+DAMAGES: list[tuple[Callable[[Path], object], str, str]] = [
     (truncated, "is truncated", "copy or download the file again"),
-    (without_samples, "holds no samples", "record or copy the file again"),
-    (without_bytes, "is empty", "record or copy it again"),
-    (with_nan, "sample 1600 (at 0.100 s) is nan", "Repair or remove the file"),
-    (with_infinity, "sample 1600 (at 0.100 s) is inf", "Repair or remove the file"),
-    (deafening, "the features are not finite", "Repair or remove the file"),
-    (a_text, "is no audio file that can be read", "use wav, flac or ogg, or remove the file"),
-    (shorter_than_a_frame, "has 500 samples at 16000 Hz; a frame needs 1024", "Remove the clip"),
+    (lambda path: rewritten(path, np.zeros(0)), "holds no samples", "record or copy the file again"),
+    (lambda path: path.write_bytes(b""), "is empty", "record or copy it again"),
+    (lambda path: with_sample(path, np.nan), "sample 1600 (at 0.100 s) is nan", "Repair or remove the file"),
+    (lambda path: with_sample(path, np.inf), "sample 1600 (at 0.100 s) is inf", "Repair or remove the file"),
+    (lambda path: rewritten(path, samples(path) * 1e30), "the features are not finite", "Repair or remove the file"),
+    (
+        lambda path: path.write_text("See attached.\n" * 100),
+        "is no audio file that can be read",
+        "use wav, flac or ogg",
+    ),
+    (
+        lambda path: rewritten(path, samples(path)[:500]),
+        "has 500 samples at 16000 Hz; a frame needs 1024",
+        "Remove the",
+    ),
     (a_broken_link, "is a broken link", "restore or remove it"),
     (a_folder, "is a folder named like a sound file", "rename or remove it"),
 ]
 
 
 @pytest.mark.parametrize("part", ["train", "test/normal"])
-@pytest.mark.parametrize(("damage", "what", "to_do"), DAMAGES, ids=[damage[0].__name__ for damage in DAMAGES])
-def test_a_file_that_cannot_be_read(
-    bench: Bench, part: str, damage: Callable[[Path], None], what: str, to_do: str
-) -> None:
-    """Named before the training, wherever it lies; when it is mended or removed the same command goes on."""
+def test_a_file_that_cannot_be_read(bench: Bench, part: str) -> None:
+    """Named before the training, wherever it lies and whatever was wrong before; mended, the same command goes on."""
     path = bench.data / "pump" / part / "1.wav"
-    damage(path)
-    listed = path.is_dir() or not path.exists() or not path.stat().st_size
-    (bench.refuse if listed else bench.fail)(str(path), what, to_do)
-    assert not list(bench.out.glob("store/model/*"))
-    if path.is_dir():
-        path.rmdir()
-    else:
-        path.unlink()
+    whole = path.read_bytes()
+    for damage, what, to_do in DAMAGES:
+        damage(path)
+        listed = path.is_dir() or not path.exists() or not path.stat().st_size
+        (bench.refuse if listed else bench.fail)(str(path), what, to_do)
+        assert not list(bench.out.glob("store/model/*"))
+        path.rmdir() if path.is_dir() else path.unlink()
+        path.write_bytes(whole)
     bench.succeed()
 
 
@@ -257,27 +214,18 @@ def test_a_clip_shorter_than_a_window_of_frames(bench: Bench) -> None:
     bench.fail(str(path), "has 3 frames; pump ae needs at least 4", "Remove the clip")
 
 
-def test_a_truncated_flac(bench: Bench, train: Path) -> None:
-    path = train / "more.flac"
-    soundfile.write(path, np.random.default_rng(0).normal(scale=0.1, size=50000), 16000)
-    truncated(path)
-    bench.fail(str(path))
-    path.unlink()
-    bench.succeed()
-
-
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions here are of another kind")
 def test_an_unreadable_file(bench: Bench, train: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = train / "1.wav"
     path.chmod(0)
-    if os.geteuid() == 0:  # to whom nothing is forbidden
-        allowed = os.access
-        monkeypatch.setattr(os, "access", lambda file, mode: Path(file) != path and allowed(file, mode))
-    outcome = bench.run()
+    with monkeypatch.context() as forbidden:
+        if os.geteuid() == 0:  # to whom nothing is forbidden
+            allowed = os.access
+            forbidden.setattr(os, "access", lambda file, mode: Path(file) != path and allowed(file, mode))
+        outcome = bench.run()
     assert outcome.code == 2
     assert f"{path}: cannot be read; check its permissions" in outcome.error
     path.chmod(0o600)
-    monkeypatch.undo()
     bench.succeed()
 
 
@@ -304,44 +252,18 @@ def test_a_file_that_becomes_unreadable_while_it_is_read(
 # Files that are read right
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "tolerance"),
-    [
-        ("1.wav", {"subtype": "PCM_U8"}, 1 / 128),
-        ("1.wav", {"subtype": "PCM_24"}, 1e-6),
-        ("1.wav", {"subtype": "PCM_32"}, 1e-6),
-        ("1.wav", {"subtype": "FLOAT"}, 1e-6),
-        ("1.wav", {"subtype": "DOUBLE"}, 1e-6),
-        ("1.flac", {"subtype": "PCM_16"}, 1e-6),
-        ("1.ogg", {"compression_level": 0.0}, 0.05),
-        ("1.WAV", {}, 1e-6),
-    ],
-)
-@pytest.mark.parametrize("channels", [1, 2])
-def test_sounds_of_all_formats_are_the_same_sounds(
-    bench: Bench, name: str, options: dict[str, Any], tolerance: float, channels: int
-) -> None:
-    path = bench.data / "pump" / "test" / "anomaly" / "1.wav"
-    waveform = samples(path)
-    path.unlink()
-    other = np.random.default_rng(0).normal(scale=0.1, size=waveform.shape)
-    path = path.with_name(name)
-    stacked = waveform if channels == 1 else np.stack([waveform, other], axis=1)
-    soundfile.write(path, stacked, 16000, **options)
-    assert auscult.sound.audio.read_waveform(path, sample_rate=16000) == pytest.approx(waveform, abs=1.01 * tolerance)
-    assert f"test/anomaly/{name}" in {row.file for row in bench.succeed()}
-
-
-def test_another_sample_rate_is_the_same_sound(bench: Bench) -> None:
-    """A clip at 44.1 kHz is heard as the same clip at 16 kHz, below the old rate's limit."""
-    path = bench.data / "pump" / "test" / "anomaly" / "1.wav"
-    front_end = FrontEnd(LogMel(16000, n_mels=24, fmax=6000.0))
-    before = front_end(path)
-    soundfile.write(
-        path, auscult.sound.audio.resample(samples(path).astype(np.float32), 16000, 44100), 44100, subtype="FLOAT"
-    )
-    assert front_end(path)[2:-2] == pytest.approx(before[2:-2], abs=0.1), "decibels"
-    bench.succeed()
+def test_sounds_of_all_formats_and_rates_are_the_same_sounds(bench: Bench) -> None:
+    folder = bench.data / "pump" / "test" / "anomaly"
+    waveform = samples(folder / "1.wav").astype(np.float32)
+    two = np.stack([waveform, waveform[::-1]], axis=1)
+    soundfile.write(folder / "float.WAV", two, 16000, subtype="FLOAT")
+    soundfile.write(folder / "free.flac", two, 16000)
+    soundfile.write(folder / "lossy.ogg", two, 16000, compression_level=0.0)
+    soundfile.write(folder / "rate.wav", auscult.sound.audio.resample(waveform, 16000, 44100), 44100)
+    scores = {Path(row.file).name: row.score for row in bench.succeed() if "anomaly" in row.file}
+    assert scores.keys() == {path.name for path in folder.iterdir()}
+    others = [scores[name] for name in ("float.WAV", "free.flac", "lossy.ogg", "rate.wav")]
+    assert others == pytest.approx([scores["1.wav"]] * 4, rel=7e-3), "that of 0.wav is twice as far"
 
 
 def test_the_channel_is_chosen_in_the_recipe(bench: Bench) -> None:
@@ -354,16 +276,12 @@ def test_the_channel_is_chosen_in_the_recipe(bench: Bench) -> None:
     assert bench.succeed().scores.min() > 0
 
 
-# Recipes and run folders
+# Recipes
 
 
 def test_an_unknown_recipe_key(bench: Bench) -> None:
     bench.recipe.write_text(f"epochs = 3\n{RECIPE}")
     bench.refuse(str(bench.recipe), "the key 'epochs' is unknown", "allowed are name, ")
-    bench.recipe.write_text(RECIPE.replace("epochs", "epoch"))
-    bench.refuse("the key 'training.epoch' is unknown (did you mean 'epochs'?)")
-    bench.recipe.write_text(RECIPE.replace("pump", "").replace("model =", "modell ="))
-    bench.refuse("the key 'member.ae.modell' is unknown (did you mean 'model'?)")
     bench.recipe.write_text(RECIPE)
     bench.refuse("the key 'sed' is unknown (did you mean 'seed'?)", more=("--override", "sed=1"))
     bench.succeed()
@@ -378,19 +296,6 @@ def test_a_member_for_a_machine_type_that_does_not_exist(bench: Bench) -> None:
     bench.refuse("member 'ae' is for the machine type 'pumps' (did you mean 'pump'?)")
     bench.recipe.write_text(f'{RECIPE}[[member]]{other}machine_types = ["valve"]\n')
     bench.succeed()
-
-
-def test_another_recipe_in_the_same_run_folder(bench: Bench) -> None:
-    scores = bench.succeed()
-    bench.recipe.write_text(RECIPE.replace("epochs = 2", "epochs = 3"))
-    bench.refuse(str(bench.out), "belongs to another recipe", "give another --out")
-    bench.recipe.write_text(RECIPE)
-    assert bench.succeed() == scores
-
-
-def test_another_machine_type_in_the_same_run_folder(bench: Bench) -> None:
-    bench.succeed()
-    bench.refuse("made with the machine types all, not ['pump']; give another --out", more=("--machine-type", "pump"))
 
 
 # Full disks
@@ -416,39 +321,41 @@ def blocked(out: Path, data: Path, recipe: Path, at: str) -> Path:
 
 
 @needs_full_device
-@pytest.mark.parametrize("at", ["features", "index of features", "scores", "facts", "recipe", "results", "report"])
-def test_a_disk_that_fills_up(bench: Bench, at: str) -> None:
+def test_a_disk_that_fills_up(bench: Bench) -> None:
     """Real refusals: the file that the run is about to write lies on a full device. With space again, it goes on."""
-    path = blocked(bench.out, bench.data, bench.recipe, at)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.symlink_to(FULL)
-    outcome = bench.run()
-    of_a_job = at in ("features", "index of features", "scores", "facts")
-    assert outcome.code == (3 if of_a_job else 2)
-    line = outcome.failures[0] if of_a_job else outcome.error
-    assert "cannot be written: the disk is full; free some space and repeat the command" in line
-    assert str(bench.out) in line
-    assert not (bench.out / "report.html").exists()
-    path.unlink(missing_ok=True)
+    for at in ("recipe", "features", "index of features", "facts", "scores", "results", "report"):
+        path = blocked(bench.out, bench.data, bench.recipe, at)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(FULL)
+        outcome = bench.run()
+        of_a_job = at in ("features", "index of features", "scores", "facts")
+        assert outcome.code == (3 if of_a_job else 2), at
+        line = outcome.failures[0] if of_a_job else outcome.error
+        assert "cannot be written: the disk is full; free some space and repeat the command" in line
+        assert str(bench.out) in line
+        assert not (bench.out / "report.html").exists()
+        path.unlink(missing_ok=True)
     scores = bench.succeed()
 
-    undisturbed = Bench(bench.command, bench.data, bench.contents)
-    undisturbed.out = bench.out.with_name("undisturbed")
-    assert scores == undisturbed.succeed()
+    bench.out = bench.out.with_name("undisturbed")
+    assert scores == bench.succeed()
 
 
 @needs_full_device
-@pytest.mark.parametrize("at", ["table", "weights", "results", "report"])
-def test_a_full_disk_does_not_harm_what_a_finished_run_has_written(bench: Bench, at: str) -> None:
+def test_a_full_disk_does_not_harm_what_a_finished_run_has_written(bench: Bench) -> None:
     bench.succeed()
-    path = blocked(bench.out, bench.data, bench.recipe, at)
     before = bench.finished()
-    os.utime(path.with_name(path.name.removesuffix(f".{os.getpid()}.tmp")), (0, 0))  # it looks changed: written again
-    path.symlink_to(FULL)
-    outcome = bench.run()
-    assert outcome.code == 2
-    assert "the disk is full" in outcome.error
-    assert bench.finished() == before
+    for at in ("table", "weights", "results", "report"):
+        path = blocked(bench.out, bench.data, bench.recipe, at)
+        os.utime(
+            path.with_name(path.name.removesuffix(f".{os.getpid()}.tmp")), (0, 0)
+        )  # it looks changed: written again
+        path.symlink_to(FULL)
+        outcome = bench.run()
+        assert outcome.code == 2, at
+        assert "the disk is full" in outcome.error
+        path.unlink(missing_ok=True)
+        assert bench.finished() == before
 
 
 @pytest.mark.parametrize("fails", [1, 2, 3], ids=["first checkpoint", "last checkpoint", "model"])

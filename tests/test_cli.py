@@ -287,6 +287,26 @@ def test_a_mistake_in_a_run_is_one_line_and_does_not_begin(
 # The other commands
 
 
+@pytest.mark.parametrize("name", ["run", "plan", "train-denoiser"])
+def test_bfloat16_is_refused_where_it_would_take_hours(
+    command: Callable[..., Any],
+    factory: Path,
+    shared_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.setattr("auscult.training.settings.bf16_slowness", lambda: 320.0)
+    clean, out = shared_data / "mechanical", tmp_path / "out"
+    arguments = ["hvae", "--data", factory, "--override", "training.precision=bf16", "--out", out]
+    if name == "train-denoiser":
+        arguments = [factory, "--clean", clean, "--machine-type", "fan", "--precision", "bf16", "--out", out]
+    refused = command(name, *arguments, "--device", "cpu")
+    assert refused.code == 2
+    assert "320 times as slowly as in float32" in refused.error
+    assert "Choose fp32, or set the environment variable AUSCULT_SLOW_BF16" in refused.error
+
+
 def test_recipes_are_listed_with_their_descriptions(command: Callable[..., Any]) -> None:
     outcome = command("recipes")
     assert (outcome.code, outcome.err) == (0, "")

@@ -8,8 +8,10 @@ import shutil
 import stat
 import threading
 import zipfile
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -119,8 +121,8 @@ def server(monkeypatch):
 
 
 def fetch(server, to: Path, **options) -> list[Path]:
-    options = {"parts": ["development"], "machine_types": ["fan"], "progress": False, **options}
-    return download_dcase2020(to, base_url=server.url, **options)
+    usual = {"parts": ["development"], "machine_types": ["fan"], "progress": False, "base_url": server.url}
+    return download_dcase2020(to, **(usual | options))
 
 
 def contents(to: Path) -> dict[str, bytes]:
@@ -178,75 +180,31 @@ def test_an_archive_that_was_published_anew_is_fetched_again(server, tmp_path):
     assert len(server.requests) == 2
 
 
-def test_a_broken_transfer_continues_where_it_broke(server, tmp_path):
-    server.break_after = [2 * CHUNK, CHUNK + 5]
+@pytest.mark.parametrize(
+    ("told", "asked"),
+    [
+        ({"break_after": [2 * CHUNK, CHUNK + 5]}, [None, f"bytes={2 * CHUNK}-", f"bytes={3 * CHUNK}-"]),
+        ({"break_after": [CHUNK], "ranges": False}, [None, f"bytes={CHUNK}-"]),  # ignores ranges: all comes anew
+        ({"break_after": [CHUNK], "early": 10}, [None, f"bytes={CHUNK}-", None]),  # continues elsewhere: not believed
+        ({"status": [503, 429]}, [None] * 3),  # refusals that pass
+    ],
+)
+def test_a_transfer_that_breaks_is_completed(server, tmp_path, told, asked):
+    vars(server).update(told)
     fetch(server, tmp_path)
-    assert [asked for _, asked in server.requests] == [None, f"bytes={2 * CHUNK}-", f"bytes={3 * CHUNK}-"]
+    assert [ranges for _, ranges in server.requests] == asked
     assert contents(tmp_path) == FAN
 
 
-def test_a_transfer_that_was_given_up_continues_in_the_next_run(server, tmp_path):
-    server.break_after = [CHUNK, 0, 0, 0, 0, 0, 0]
-    with pytest.raises(
-        DownloadError, match=rf"dev_data_fan\.zip could not be fetched .*{CHUNK:,} bytes are kept.*again"
-    ):
-        fetch(server, tmp_path)
-    assert contents(tmp_path) == {}
-    server.break_after, before = [], len(server.requests)
-    fetch(server, tmp_path)
-    assert server.requests[before:] == [("dev_data_fan.zip", f"bytes={CHUNK}-")]
-    assert contents(tmp_path) == FAN
-
-
-def test_a_transfer_that_broke_after_its_last_byte_is_complete(server, tmp_path):
+@pytest.mark.parametrize(("more", "n_requests"), [(b"", 1), (b"more", 2)])
+def test_a_transfer_that_broke_after_its_last_byte_is_complete_and_more_is_thrown_away(
+    server, tmp_path, more, n_requests
+):
     part = tmp_path / ARCHIVES_FOLDER / "dev_data_fan.zip.part"
     part.parent.mkdir()
-    part.write_bytes(server.files["dev_data_fan.zip"])
+    part.write_bytes(server.files["dev_data_fan.zip"] + more)
     fetch(server, tmp_path)
-    assert len(server.requests) == 1
-    assert contents(tmp_path) == FAN
-
-
-def test_more_bytes_than_the_file_has_are_thrown_away(server, tmp_path):
-    part = tmp_path / ARCHIVES_FOLDER / "dev_data_fan.zip.part"
-    part.parent.mkdir()
-    part.write_bytes(server.files["dev_data_fan.zip"] + b"more")
-    fetch(server, tmp_path)
-    assert contents(tmp_path) == FAN
-
-
-def test_a_server_that_ignores_ranges_starts_anew(server, tmp_path):
-    server.ranges = False
-    server.break_after = [CHUNK]
-    fetch(server, tmp_path)
-    assert [asked for _, asked in server.requests] == [None, f"bytes={CHUNK}-"]
-    assert contents(tmp_path) == FAN
-
-
-def test_a_server_that_continues_elsewhere_is_not_believed(server, tmp_path):
-    server.early = 10
-    server.break_after = [CHUNK]
-    fetch(server, tmp_path)
-    assert [asked for _, asked in server.requests] == [None, f"bytes={CHUNK}-", None]
-    assert contents(tmp_path) == FAN
-
-
-def test_a_passing_refusal_is_tried_again(server, tmp_path):
-    server.status = [503, 429]
-    fetch(server, tmp_path)
-    assert len(server.requests) == 3
-    assert contents(tmp_path) == FAN
-
-
-def test_a_wrong_checksum_removes_the_file(server, tmp_path):
-    right = server.files["dev_data_fan.zip"]
-    server.files["dev_data_fan.zip"] = right[:-1] + b"?"
-    with pytest.raises(DownloadError, match=r"dev_data_fan\.zip is not the official file, its md5 is not .* removed"):
-        fetch(server, tmp_path)
-    assert contents(tmp_path) == {}
-    assert not [path for path in (tmp_path / ARCHIVES_FOLDER).iterdir() if path.stat().st_size]
-    server.files["dev_data_fan.zip"] = right
-    fetch(server, tmp_path)
+    assert len(server.requests) == n_requests
     assert contents(tmp_path) == FAN
 
 
@@ -259,13 +217,7 @@ def test_a_missing_file_is_named_at_once(server, tmp_path):
 
 def test_no_server_is_one_clear_error(server, tmp_path):
     with pytest.raises(DownloadError, match="could not be fetched"):
-        download_dcase2020(
-            tmp_path,
-            parts=["development"],
-            machine_types=["fan"],
-            base_url="http://127.0.0.1:9/records",
-            progress=False,
-        )
+        fetch(server, tmp_path, base_url="http://127.0.0.1:9/records")
 
 
 def test_a_disk_that_is_too_small_is_seen_before_the_transfer(server, tmp_path, monkeypatch):
@@ -325,18 +277,6 @@ def test_unknown_parts_and_machine_types_list_the_known(server, tmp_path):
     assert server.requests == []
 
 
-def test_two_downloads_in_one_folder_do_not_mix(server, tmp_path):
-    from filelock import FileLock
-
-    (tmp_path / ARCHIVES_FOLDER).mkdir()
-    with (
-        FileLock(tmp_path / ARCHIVES_FOLDER / "lock"),
-        pytest.raises(DownloadError, match="another download is working in"),
-    ):
-        fetch(server, tmp_path)
-    assert server.requests == []
-
-
 def test_the_table_is_the_official_one(shared_data):
     official = shared_data.parent / "reference" / "dcase2020_archives.csv"
     if not official.is_file():
@@ -347,9 +287,6 @@ def test_the_table_is_the_official_one(shared_data):
             for row in csv.DictReader(file)
         ]
     assert [(a.part, a.machine_type, a.record, a.name, a.md5) for a in ARCHIVES] == rows
-
-
-# OpenL3's weights
 
 
 WEIGHTS = NOISE + b"weights"
@@ -369,6 +306,72 @@ def fetch_weights(server, to: Path, generation: str = "0.2") -> Path:
     return download_openl3(to, generation=generation, base_url=f"{server.url}/", progress=False)
 
 
+# What both downloads promise
+
+
+class Official(NamedTuple):
+    """A file that is downloaded."""
+
+    name: str
+    hash: str
+    fetch: Callable[[Server, Path], object]
+    is_there: Callable[[Server, Path], bool]
+    lock: str
+
+
+BOTH = [
+    Official("dev_data_fan.zip", "md5", fetch, lambda _, to: contents(to) == FAN, f"{ARCHIVES_FOLDER}/lock"),
+    Official(
+        next(iter(OFFICIAL)),
+        "git blob SHA-1",
+        fetch_weights,
+        lambda server, to: (to / next(iter(OFFICIAL))).read_bytes() == server.files[next(iter(OFFICIAL))],
+        ".lock",
+    ),
+]
+of_both = pytest.mark.parametrize("official", BOTH, ids=["archive", "weights"])
+
+
+@of_both
+def test_a_transfer_that_was_given_up_continues_in_the_next_run(models, tmp_path, official):
+    models.break_after = [CHUNK, 0, 0, 0, 0, 0, 0]
+    words = rf"{official.name} could not be fetched .*{CHUNK:,} bytes are kept.*again"
+    with pytest.raises(DownloadError, match=words):
+        official.fetch(models, tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".wav", ".zip", ".gz")]
+    models.break_after, before = [], len(models.requests)
+    official.fetch(models, tmp_path)
+    assert models.requests[before:] == [(official.name, f"bytes={CHUNK}-")]
+    assert official.is_there(models, tmp_path)
+
+
+@of_both
+def test_a_wrong_hash_removes_the_file(models, tmp_path, official):
+    right = models.files[official.name]
+    models.files[official.name] = right[:-1] + b"?"
+    words = rf"{official.name} is not the official file, its {official.hash} is not .* removed"
+    with pytest.raises(DownloadError, match=words):
+        official.fetch(models, tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size]
+    models.files[official.name] = right
+    official.fetch(models, tmp_path)
+    assert official.is_there(models, tmp_path)
+
+
+@of_both
+def test_two_downloads_in_one_folder_do_not_mix(models, tmp_path, official):
+    from filelock import FileLock
+
+    lock = tmp_path / official.lock
+    lock.parent.mkdir(exist_ok=True)
+    with FileLock(lock), pytest.raises(DownloadError, match="another download is working in"):
+        official.fetch(models, tmp_path)
+    assert models.requests == []
+
+
+# OpenL3's weights
+
+
 @pytest.mark.parametrize("generation", ["0.2", "0.4"])
 def test_weights_are_fetched_once_under_their_official_name(models, tmp_path, generation):
     file = fetch_weights(models, tmp_path / "new" / "folder", generation)
@@ -376,28 +379,6 @@ def test_weights_are_fetched_once_under_their_official_name(models, tmp_path, ge
     assert file.read_bytes() == models.files[file.name]
     assert fetch_weights(models, file.parent, generation) == file
     assert models.requests == [(file.name, None)]
-
-
-def test_weights_continue_where_the_transfer_broke(models, tmp_path):
-    models.break_after = [CHUNK, 0, 0, 0, 0, 0, 0]
-    with pytest.raises(DownloadError, match=rf"could not be fetched .*{CHUNK:,} bytes are kept"):
-        fetch_weights(models, tmp_path)
-    assert not list(tmp_path.glob("*.gz"))
-    models.break_after, before = [], len(models.requests)
-    file = fetch_weights(models, tmp_path)
-    assert models.requests[before:] == [(file.name, f"bytes={CHUNK}-")]
-    assert file.read_bytes() == models.files[file.name]
-
-
-def test_weights_of_a_wrong_hash_are_removed(models, tmp_path):
-    name = next(iter(OFFICIAL))
-    right = models.files[name]
-    models.files[name] = right[:-1] + b"?"
-    with pytest.raises(DownloadError, match=rf"{name} is not the official file, its git blob SHA-1 is not .* removed"):
-        fetch_weights(models, tmp_path)
-    assert not list(tmp_path.glob("openl3*"))
-    models.files[name] = right
-    assert fetch_weights(models, tmp_path).read_bytes() == right
 
 
 def test_weights_that_were_damaged_here_are_fetched_again(models, tmp_path):
@@ -412,14 +393,6 @@ def test_missing_weights_and_unknown_generations_are_named(models, tmp_path):
     models.files.clear()
     with pytest.raises(DownloadError, match="answers 404"):
         fetch_weights(models, tmp_path)
-
-
-def test_two_downloads_of_weights_do_not_mix(models, tmp_path):
-    from filelock import FileLock
-
-    with FileLock(tmp_path / ".lock"), pytest.raises(DownloadError, match="another download is working in"):
-        fetch_weights(models, tmp_path)
-    assert models.requests == []
 
 
 def test_the_command_fetches_weights(models, tmp_path, command):

@@ -146,7 +146,9 @@ def kinds(plan: Plan) -> set[str]:
         ({"family": "hvae", "model": {"context": 4}}, {"family": "hvae"}, 2),
         ({"family": "hvae", "model": {"hidden": [64]}}, {"family": "hvae"}, 2),
         ({"family": "hvae", "training": {"batch_size": 8}}, {"family": "hvae"}, 2),
-        ({"family": "hvae", "training": {"precision": "bf16"}}, {"family": "hvae"}, 2),
+        pytest.param(
+            {"family": "hvae", "training": {"precision": "bf16"}}, {"family": "hvae"}, 2, marks=pytest.mark.bf16
+        ),
         ({"family": "hvae", "training": {"epochs": 7}}, {"family": "hvae"}, 1),
         ({"family": "idcae", "model": {"alpha": 0.5, "norm": "l2"}}, {"family": "idcae", "model": {"target": 2.5}}, 1),
         ({"family": "freak", "model": {"norm": "clip"}}, {"family": "freak"}, 2),

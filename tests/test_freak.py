@@ -1,6 +1,6 @@
 """FREAK: what a prediction may see, its size, its scores, and what it refuses."""
 
-from pathlib import Path
+import functools
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal
 
 from auscult.errors import ModelError, TrainingError
 from auscult.features.bank import bank_of
-from auscult.models import Freak, load_model
+from auscult.models import Freak
 from auscult.models.density import shrunk_covariance
 from auscult.models.freak import percentile_score
 from auscult.training import Training
@@ -40,6 +40,12 @@ def make_freak(**arguments: object) -> Freak:
 def fitted(clips: list[np.ndarray], **arguments: object) -> Freak:
     model = Freak(BINS, **({"m": 2, "groups": 2, "crop": 50} | arguments))  # type: ignore[arg-type]  # any arguments
     return model.fit(clips, IDS, training=QUICK)
+
+
+@functools.cache
+def learned() -> Freak:
+    """One that has learnt to predict; tests change nothing but its score."""
+    return Freak(BINS, m=2, groups=2, crop=50).fit(make_clips(), IDS, training=Training(epochs=40, batch_size=8))
 
 
 @pytest.mark.parametrize(
@@ -93,9 +99,7 @@ def test_without_norms_the_bands_do_not_mix(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_training_learns_to_predict() -> None:
-    model = Freak(BINS, m=2, groups=2, crop=50)
-    model.fit(make_clips(), IDS, training=Training(epochs=40, batch_size=8))
-    assert model.history[-1]["loss"] < 0.5 * model.history[0]["loss"]
+    assert learned().history[-1]["loss"] < 0.5 * learned().history[0]["loss"]
 
 
 def test_an_epoch_crops_every_clip_once_within_its_bounds() -> None:
@@ -157,11 +161,9 @@ def test_the_percentile_is_taken_over_time_and_then_over_bins() -> None:
 
 
 @pytest.mark.parametrize("score", ["gaussian", "percentile", "mse"])
-def test_a_clip_that_cannot_be_foretold_scores_higher(score: str) -> None:
-    clips = make_clips()
-    model = Freak(BINS, m=2, groups=2, crop=50, score=score)  # type: ignore[arg-type]  # one of the three
-    model.fit(clips, IDS, training=Training(epochs=40, batch_size=8))
-    normal = make_clips(seed=5)
+def test_a_clip_that_cannot_be_foretold_scores_higher(score: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, normal = learned(), make_clips(seed=5)
+    monkeypatch.setattr(model, "score", score)
     odd = [clip.copy() for clip in normal]
     for clip in odd:
         clip[40:, 3] += 15
@@ -190,38 +192,12 @@ def test_the_order_of_clips_does_not_matter_to_scores(score: str) -> None:
     np.testing.assert_allclose(model.score_clips(clips, IDS), scores, rtol=1e-5)
 
 
-@pytest.mark.parametrize("norm", ["frame", "clip"])
-def test_saving_and_loading_keep_the_scores(norm: str, tmp_path: Path) -> None:
-    clips = make_clips()
-    model = fitted(clips, norm=norm)
-    model.save(tmp_path / "model.safetensors")
-    np.testing.assert_array_equal(
-        load_model(tmp_path / "model.safetensors").score_clips(clips, IDS), model.score_clips(clips, IDS)
-    )
-
-
-def test_a_resumed_training_repeats_an_undisturbed_one(tmp_path: Path) -> None:
-    class StopError(Exception):
-        pass
-
-    def stop(epoch: int, losses: dict[str, float]) -> None:
-        if epoch == 2:
-            raise StopError
-
-    clips, checkpoint = make_clips(), tmp_path / "checkpoint"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("auscult.training.CHECKPOINT_SECONDS", 0.0)
-        with pytest.raises(StopError):
-            Freak(BINS, m=2, groups=2, crop=50).fit(clips, IDS, training=QUICK, checkpoint=checkpoint, on_epoch=stop)
-    resumed = Freak(BINS, m=2, groups=2, crop=50).fit(clips, IDS, training=QUICK, checkpoint=checkpoint)
-    np.testing.assert_array_equal(resumed.score_clips(clips, IDS), fitted(clips).score_clips(clips, IDS))
-
-
+@pytest.mark.bf16
 def test_bfloat16_learns_nearly_the_same() -> None:
     clips = make_clips()
     losses = [
         Freak(BINS, m=2, groups=2, crop=50)
-        .fit(clips, IDS, training=Training(epochs=20, batch_size=8, precision=precision))
+        .fit(clips, IDS, training=Training(epochs=8, batch_size=8, precision=precision))
         .history[-1]["loss"]
         for precision in ("fp32", "bf16")  # type: ignore[arg-type]  # mypy widens the two literals
     ]
@@ -263,17 +239,12 @@ def test_a_clip_shorter_than_the_receptive_field_is_refused() -> None:
         fitted(clips)
     model = fitted(make_clips([60] * 15 + [32]))
     assert np.isfinite(model.score_clips(make_clips([32]), ["a"])).all()
-    with pytest.raises(ModelError, match="31 frames"):
-        model.score_clips(clips, IDS)
 
 
-def test_pooling_other_widths_and_a_loss_that_is_no_number_are_refused() -> None:
+def test_pooling_and_a_loss_that_is_no_number_are_refused() -> None:
     clips = make_clips()
-    model = fitted(clips)
     with pytest.raises(ModelError, match="pooling 'median'"):
-        model.score_clips(clips, IDS, pooling="median")
-    with pytest.raises(ModelError, match="4 bins"):
-        model.score_clips([clip[:, :4] for clip in clips], IDS)
+        learned().score_clips(clips, IDS, pooling="median")
     with pytest.raises(TrainingError, match="pump-freak"):
         Freak(BINS, m=2, groups=2, crop=50).fit(
             clips, IDS, training=Training(epochs=3, batch_size=8, learning_rate=1e20), member="pump-freak"

@@ -37,7 +37,7 @@ def mixer(seed: int) -> Mixer:
     rng = np.random.default_rng(seed)
     time = np.arange(16000) / 16000
     tones = [np.sin(2 * np.pi * rng.uniform(200, 2000) * time).astype(np.float32) for _ in range(5)]
-    return Mixer(WaveBank(tones), WaveBank([rng.standard_normal(16000).astype(np.float32)]), length=8000)
+    return Mixer(WaveBank(tones), WaveBank([rng.standard_normal(16000).astype(np.float32)]), length=4096)
 
 
 class StoppedError(Exception):

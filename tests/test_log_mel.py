@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from auscult.errors import FeatureError
 from auscult.features import LogMel, log_mel
 from auscult.features.log_mel import EPS
+from auscult.features.mel import Mels, mel_filters, mel_frequencies
 
 
 def reference(waveform: np.ndarray, rate: int, n_fft: int, hop_length: int, n_mels: int) -> np.ndarray:
@@ -44,6 +45,22 @@ def test_parity_with_librosa(
     difference = np.abs(ours - expected)
     assert difference[below <= 60].max(initial=0) <= 1e-4
     assert difference[below <= 80].max(initial=0) <= 1e-3
+
+
+@pytest.mark.filterwarnings("ignore:Empty filters")
+@pytest.mark.parametrize("mels", ["slaney", "htk"])
+@pytest.mark.parametrize(("rate", "n_fft", "n_mels"), [(16000, 1024, 128), (48000, 2048, 256), (7777, 511, 40)])
+@pytest.mark.parametrize(("fmin", "fmax"), [(0.0, None), (50.0, 3000.0), (1500.0, 3888.0)])
+def test_the_filters_are_librosas_bit_for_bit(
+    mels: Mels, rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float | None
+) -> None:
+    theirs = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax, htk=mels == "htk")
+    ours = mel_filters(rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax, mels=mels)
+    assert ours.dtype == theirs.dtype
+    np.testing.assert_array_equal(ours, theirs)
+    edges = {"fmin": fmin, "fmax": fmax or rate / 2}
+    frequencies = librosa.mel_frequencies(n_mels, **edges, htk=mels == "htk")
+    np.testing.assert_array_equal(mel_frequencies(n_mels, **edges, mels=mels), frequencies)
 
 
 @pytest.mark.parametrize("n_fft", [1024, 2048])

@@ -252,6 +252,7 @@ def test_a_broken_training_is_resumed_bit_for_bit(family: str, tmp_path: Path, m
     assert same_weights(resumed, undisturbed)
 
 
+@pytest.mark.bf16
 @every_network
 def test_bfloat16_trains_and_keeps_float32_weights(family: str) -> None:
     training = Training(epochs=2, batch_size=64, precision="bf16")

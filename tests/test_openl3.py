@@ -202,10 +202,19 @@ def test_6144_dimensions_hold_the_512(made: Callable[..., OpenL3]) -> None:
     np.testing.assert_allclose(large.reshape(len(large), 12, 512).max(axis=1), small, atol=1e-5)
 
 
+@pytest.mark.bf16
 def test_bfloat16_is_near(made: Callable[..., OpenL3]) -> None:
     waveform = hum(0.1)
     full, half = (made(input="mel128", precision=precision)(waveform) for precision in ("fp32", "bf16"))
     assert 0 < np.abs(full - half).max() < 0.03 * np.abs(full).max()
+
+
+def test_bfloat16_is_refused_on_a_processor_without_it(
+    made: Callable[..., OpenL3], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auscult.training.settings.bf16_slowness", lambda: 320.0)
+    with pytest.raises(FeatureError, match=r"openl3: .* 320 times as slowly .* Choose fp32"):
+        made(precision="bf16")
 
 
 # The front end

@@ -43,6 +43,7 @@ training = { epochs = 1 }
 """
 
 
+@pytest.mark.bf16
 def test_the_command_runs_hvae_on_denoised_real_sliders(
     shared_data: Path, tmp_path: Path, command: Callable[..., Any]
 ) -> None:

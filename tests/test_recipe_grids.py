@@ -71,21 +71,13 @@ def test_an_override_reaches_some_members_of_a_grid_and_no_others() -> None:
 @pytest.mark.parametrize(
     ("name", "grid", "words"),
     [
-        (
-            "a",
-            '{ "modell.m" = [5] }',
-            r"the grid of member 'a': the key 'modell\.m' is unknown \(did you mean 'model'\?\)",
-        ),
+        ("a", '{ "modell.m" = [5] }', r"the grid of member 'a': the key 'modell\.m' .*\(did you mean 'model'\?\)"),
         ("a", '{ "pooling.x" = [5] }', r"the key 'pooling\.x' is unknown; allowed are features\.…, .*pooling"),
         ("a", "{ epochs = [5] }", r"the key 'epochs' is unknown.*allowed are .*training\.…"),
         ("a", "{ model = [5] }", "the key 'model' is unknown"),
         ("a", '{ name = ["b"] }', "the key 'name' is unknown"),
         ("a", '{ machine_types = ["fan"] }', "the key 'machine_types' is unknown"),
-        (
-            "a",
-            '{ "training.epoch" = [5] }',
-            r"'training\.epoch' is unknown \(did you mean 'epochs'\?\); training has epochs",
-        ),
+        ("a", '{ "training.epoch" = [5] }', r"'training\.epoch' .*\(did you mean 'epochs'\?\); training has epochs"),
         ("a", '{ "model.m" = [] }', r"model\.m is \[\]; give a list of at least one value"),
         ("a", '{ "model.m" = 5 }', r"model\.m is 5; give a list"),
         ("a", "{}", r"the grid of member 'a' is \{\}; give keys and lists"),

@@ -12,7 +12,7 @@ import pytest
 
 import auscult.runs.store
 from auscult.errors import AudioError, RunError
-from auscult.runs.store import LIBRARIES, Store, environment, key_of
+from auscult.runs.store import LIBRARIES, MEL_FILTERS, Store, environment, key_of
 
 FACTS = {"features": {"kind": "log_mel", "n_mels": 128}, "clips": [["0f", "id_00"]]}
 
@@ -80,7 +80,7 @@ def test_a_key_changes_with_the_kind_every_fact_and_the_format(monkeypatch: pyte
 
 def test_the_environment_names_every_library_with_its_version() -> None:
     versions = environment()
-    assert tuple(versions) == LIBRARIES
+    assert tuple(versions) == (*LIBRARIES, *MEL_FILTERS)
     assert all(version[0].isdigit() for version in versions.values())
 
 

@@ -57,7 +57,7 @@ def test_memory_is_bounded_by_the_chunk(unet: UNet, monkeypatch: pytest.MonkeyPa
     lengths: list[int] = []
     plain = denoiser._denoise
     monkeypatch.setattr(denoiser, "_denoise", lambda part, rms: lengths.append(len(part)) or plain(part, rms))
-    denoiser(sound(400000))
+    denoiser(sound(160000))
     assert max(lengths) <= denoiser.core + 2 * denoiser.overlap
     assert len(lengths) > 10
 

@@ -1,5 +1,7 @@
 """The training loop on a straight line: resume, schedule, seeds, precision, and losses that are no numbers."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 
 import auscult.training
 from auscult.errors import ModelError, TrainingError
-from auscult.training import Training, choose_device, generator_of, seed_of, train
+from auscult.training import Adam, Training, choose_device, generator_of, seed_of, settings, train
 
 SETTINGS = Training(epochs=6, learning_rate=0.05, decay=0.5, decay_every=2)
 
@@ -88,6 +90,20 @@ def test_a_step_of_adam_is_as_long_as_the_learning_rate() -> None:
     train(Slope(), lambda epoch: [torch.tensor(2.0)], training=SETTINGS, member="slope")
     steps = [after - before for before, after in pairwise(weights)]
     assert steps == pytest.approx([0.05, 0.05, 0.025, 0.025, 0.0125], rel=1e-4)
+
+
+def test_adam_is_torchs_own_bit_for_bit() -> None:
+    ours, theirs = Line(), Line()
+    adam = Adam(ours.parameters(), betas=(0.85, 0.999))
+    reference = torch.optim.Adam(theirs.parameters(), betas=(0.85, 0.999), fused=True)
+    for step, batch in enumerate([*batches(0), *batches(1)]):
+        for module in (ours, theirs):
+            module.zero_grad()
+            module.loss(batch)["loss"].backward()
+        reference.param_groups[0]["lr"] = 0.1 / (1 + step)
+        adam.step(0.1 / (1 + step))
+        reference.step()
+    assert all(torch.equal(one, other) for one, other in zip(ours.parameters(), theirs.parameters(), strict=True))
 
 
 @pytest.mark.parametrize("epochs_before", [1, 3, 5])
@@ -182,6 +198,7 @@ def test_an_epoch_without_a_batch_is_an_error() -> None:
         train(Line(), lambda epoch: [], training=SETTINGS, member="line")
 
 
+@pytest.mark.bf16
 def test_bfloat16_computes_in_bfloat16_and_keeps_the_weights_in_float32() -> None:
     module = Line()
     settings = Training(epochs=100, learning_rate=0.1, precision="bf16")
@@ -189,6 +206,26 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_the_weights_in_float32() -> Non
     assert set(module.dtypes) == {torch.bfloat16}
     assert module.layer.weight.dtype == torch.float32
     assert history[-1]["loss"] < 0.3 * history[0]["loss"]
+
+
+def test_bfloat16_is_refused_on_a_processor_that_would_take_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "bf16_slowness", lambda: 75.0)
+    with pytest.raises(ModelError, match=r"75 times as slowly as in float32.* Choose fp32, or set .*AUSCULT_SLOW_BF16"):
+        Training(precision="bf16")
+    assert Training(precision="bf16", device="cuda").precision == "bf16", "a GPU is another matter"
+    monkeypatch.setenv(settings.INSIST, "1")
+    assert Training(precision="bf16").precision == "bf16"
+
+
+def test_the_slowness_of_bfloat16_is_measured() -> None:
+    assert 0.01 < settings.bf16_slowness() < 1000
+
+
+def test_a_process_that_trains_does_not_load_torchs_compiler() -> None:
+    """It costs a second; torch's own optimisers do."""
+    code = "import sys; import test_training as t; t.train(t.Line(), t.batches, training=t.SETTINGS, member='line'); "
+    code += "sys.exit('torch._dynamo' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=True, timeout=60)
 
 
 def test_seeds_differ_with_every_part_and_never_with_the_run() -> None:

@@ -1,5 +1,7 @@
 """The command line: each command parses, calls one function, prints."""
 
+import atexit
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -49,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command: exit code 0 if it succeeded, 2 for a user's mistake, 130 after Ctrl-C, or the command's own."""
     from auscult.cli.display.messages import print_error
 
+    atexit.register(gc.freeze)  # to look through all of torch for garbage as the process ends takes half a second
     try:
         result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:

@@ -51,24 +51,20 @@ def run(
         without: Leave out members that need openl3 or a denoiser; may be repeated.
         store: Folder of artefacts that runs share; OUT/store by default.
         weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
-        workers: Jobs at the same time, each a process with one thread; by default as many as processors, 1 on a GPU.
+        workers: Jobs at the same time, each a process with one thread; by default as many as processors, 1 on a GPU,
+            and none for what takes less time than their start.
         cluster: Do the jobs on a Ray cluster: auto for the one of this machine, or HOST:PORT of its head.
         gpus_per_job: On a cluster, the part of a GPU that each job gets, for instance 0.25; 1 by default.
         stack: Train members of the same features and shapes as one: auto (as yet nowhere), on or off.
     """
-    from rich.console import Console
-
     from auscult.cli.display.messages import print_failures
     from auscult.cli.display.progress import Display
     from auscult.recipe import load_recipe
     from auscult.report.run import write_pages
     from auscult.runs.run import run as run_recipe
 
-    console = Console()
     chosen = load_recipe(recipe, override or ())
-    if clean is not None and not any(member.level for member in chosen.member):
-        note = f"note: no member of {chosen.name} has a denoiser; --clean is not used"
-        Console(stderr=True, soft_wrap=True).print(note, markup=False)
+    _note_what_is_unused(chosen, clean)
     with (
         _place(device, workers, cluster, gpus_per_job) as (chosen_device, executor),
         Display().shown() as (on_plan, on_progress),
@@ -92,8 +88,7 @@ def run(
             on_progress=on_progress,
         )
     if finished.results is not None:
-        _print_results(chosen, finished.results)
-        console.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)
+        _print_results(chosen, finished.results, out / "report.html")
     if finished.failures:
         print_failures(finished.failures)
         return 3
@@ -106,7 +101,6 @@ def _place(
 ) -> "Iterator[tuple[str, Executor]]":
     """The device of a run and what runs its jobs there."""
     from auscult.errors import RunError
-    from auscult.processes import default_workers
     from auscult.runs.cluster import RayExecutor, cluster_device, connected
     from auscult.runs.executors import LocalExecutor
     from auscult.training import choose_device
@@ -119,10 +113,18 @@ def _place(
     if gpus_per_job is not None:
         raise RunError("--gpus-per-job is for jobs on a cluster: give --cluster, or --workers instead")
     device = choose_device(device)
-    yield device, LocalExecutor(default_workers(device) if workers is None else workers)
+    yield device, LocalExecutor(workers, device=device)
 
 
-def _print_results(recipe: "Recipe", results: "Results") -> None:
+def _note_what_is_unused(recipe: "Recipe", clean: Path | None) -> None:
+    from rich.console import Console
+
+    if clean is not None and not any(member.level for member in recipe.member):
+        note = f"note: no member of {recipe.name} has a denoiser; --clean is not used"
+        Console(stderr=True, soft_wrap=True).print(note, markup=False)
+
+
+def _print_results(recipe: "Recipe", results: "Results", page: Path) -> None:
     from rich.console import Console
 
     from auscult.cli.display.tables import results_tables
@@ -140,6 +142,7 @@ def _print_results(recipe: "Recipe", results: "Results") -> None:
                 console.print(table)
     for note in results.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
+    console.print(f"report: {page}", markup=False, soft_wrap=True)
 
 
 def recipes() -> None:

@@ -1,13 +1,14 @@
 """The official archives of DCASE 2020 Task 2: fetched with resume, checked, unpacked into the layout of `dcase`."""
 
 import csv
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from auscult.clips import MACHINE_TYPES
-from auscult.datasets.transfer import alone_in, fetch, md5
+from auscult.datasets.transfer import alone_in, fetch
 from auscult.datasets.unpacking import unpack
 from auscult.errors import DownloadError, nearest
 
@@ -81,33 +82,30 @@ def download_dcase2020(
         for archive in ARCHIVES
         if archive.part in parts and (machine_types is None or archive.machine_type in machine_types)
     ]
-    download_archives(chosen, to, base_url=base_url, keep_archives=keep_archives, progress=progress)
+    with alone_in(to, lock=to / ARCHIVES_FOLDER / "lock"):
+        for archive in chosen:
+            if not _is_done(archive, to):
+                _install(archive, to, base_url=base_url, keep=keep_archives, progress=progress)
     return list(dict.fromkeys(to / archive.folder / archive.machine_type for archive in chosen))
 
 
-def download_archives(
-    archives: Iterable[Archive], to: Path, *, base_url: str, keep_archives: bool, progress: bool
-) -> None:
-    """Fetch, check and unpack archives one after the other; see `download_dcase2020`."""
-    folder = to / ARCHIVES_FOLDER
-    with alone_in(to, lock=folder / "lock"):
-        for archive in archives:
-            if not _is_done(archive, to):
-                _install(archive, to, base_url=base_url, keep=keep_archives, progress=progress)
-
-
 def _install(archive: Archive, to: Path, *, base_url: str, keep: bool, progress: bool) -> None:
+    """Fetch, check and unpack one archive."""
     file = to / ARCHIVES_FOLDER / archive.name
     url = f"{base_url.rstrip('/')}/{archive.record}/files/{archive.name}"
-    fetch(url, file, hashed=("md5", md5), expected=archive.md5, progress=progress)
+    fetch(url, file, expected=archive.md5, digest=_md5, kind="md5", progress=progress)
     unpacked = unpack(file, to / archive.folder)
     names = sorted(path.relative_to(to).as_posix() for path in unpacked)
-    record = _record(archive, to)
-    temporary = record.with_suffix(".tmp")
+    temporary = _record(archive, to).with_suffix(".tmp")
     temporary.write_text("\n".join([archive.md5, *names]) + "\n", encoding="utf-8")
-    temporary.replace(record)
+    temporary.replace(_record(archive, to))
     if not keep:
         file.unlink()
+
+
+def _md5(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "md5").hexdigest()
 
 
 def _is_done(archive: Archive, to: Path) -> bool:

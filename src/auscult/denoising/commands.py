@@ -131,11 +131,12 @@ def _targets(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
         return [(sources[0], out)]
     pairs: dict[Path, Path] = {}  # target -> source
     for source in sources:
-        below, unread = sounds_below(source) if source.is_dir() else ([], [])
+        folder = source if source.is_dir() else source.parent
+        found, unread = sounds_below(source) if source.is_dir() else ([source], [])
         if unread:
             raise AudioError(f"{not_read(unread[0])} ({len(unread)} such files in {source})")
-        found = [(path, out / path.relative_to(source)) for path in below] if source.is_dir() else None
-        for path, target in found if found is not None else [(source, out / source.name)]:
+        for path in found:
+            target = out / path.relative_to(folder)
             if target in pairs:
                 raise AudioError(f"{path} and {pairs[target]} would both become {target}; denoise them one by one")
             pairs[target] = path

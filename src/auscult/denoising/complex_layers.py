@@ -41,70 +41,55 @@ def join(a: Tensor, b: Tensor) -> Tensor:
 
 
 class ComplexConv2d(nn.Module):
-    """Complex convolution without bias, padded so that a stride of 1 keeps the size.
+    """Complex convolution without bias, padded so that a stride of 1 keeps the size; also transposed.
 
     Args:
         n_in: complex channels in.
         n_out: complex channels out.
         kernel: odd sizes.
         stride: of each axis.
+        transposed: go the sizes backwards, from and to odd ones.
         generator: draws the first weights: magnitudes by Rayleigh's distribution with He's variance, uniform phases.
 
     Shape:
-        `[B, 2 n_in, F, N]` -> `[B, 2 n_out, 1 + (F - 1) // stride, 1 + (N - 1) // stride]`.
+        `[B, 2 n_in, F, N]` -> `[B, 2 n_out, 1 + (F - 1) // stride, 1 + (N - 1) // stride]`; if transposed
+        -> `[B, 2 n_out, 1 + (F - 1) * stride, 1 + (N - 1) * stride]`.
     """
 
-    def __init__(self, n_in: int, n_out: int, kernel: Pair, stride: Pair, *, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        kernel: Pair,
+        stride: Pair,
+        *,
+        transposed: bool = False,
+        generator: torch.Generator,
+    ) -> None:
         super().__init__()
         self.stride = stride
         self.padding = (kernel[0] // 2, kernel[1] // 2)
-        self.weight = nn.Parameter(_rotations((n_out, n_in, *kernel), n_in * math.prod(kernel), generator))
+        self.transposed = transposed
+        shape = (n_in, n_out, *kernel) if transposed else (n_out, n_in, *kernel)
+        taps = math.prod(kernel) / (math.prod(stride) if transposed else 1)  # those that meet a value
+        magnitude = torch.sqrt(-2 * torch.log1p(-torch.rand(shape, generator=generator))) / math.sqrt(2 * n_in * taps)
+        phase = 2 * math.pi * torch.rand(shape, generator=generator)
+        self.weight = nn.Parameter(torch.stack([magnitude * torch.cos(phase), magnitude * torch.sin(phase)]))
 
     def matrix(self) -> Tensor:
-        """The weights as those of a real convolution: `[2 n_out, 2 n_in, ...]`."""
+        """The weights as a real convolution has them: `[2 n_out, 2 n_in, ...]`, transposed `[2 n_in, 2 n_out, ...]`."""
         real, imag = self.weight
+        if self.transposed:
+            imag = -imag
         return torch.cat([torch.cat([real, -imag], dim=1), torch.cat([imag, real], dim=1)])
 
     def forward(self, x: Tensor, mix: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
         """Convolve; `mix` `[2 n_out, 2 n_out]` and `shift` `[2 n_out]` are a linear map of the outputs to take in."""
-        matrix = self.matrix()
+        matrix, axes = self.matrix(), "po,iokl->ipkl" if self.transposed else "po,oikl->pikl"
         if mix is not None:
-            matrix = torch.einsum("po,oikl->pikl", mix, matrix)
-        return F.conv2d(x, laid_out(matrix), shift, self.stride, self.padding)
-
-
-class ComplexConvTranspose2d(nn.Module):
-    """Complex transposed convolution without bias: the sizes of `ComplexConv2d` backwards, from and to odd sizes.
-
-    Args:
-        n_in: complex channels in.
-        n_out: complex channels out.
-        kernel: odd sizes.
-        stride: of each axis.
-        generator: draws the first weights.
-
-    Shape:
-        `[B, 2 n_in, F, N]` -> `[B, 2 n_out, 1 + (F - 1) * stride, 1 + (N - 1) * stride]`.
-    """
-
-    def __init__(self, n_in: int, n_out: int, kernel: Pair, stride: Pair, *, generator: torch.Generator) -> None:
-        super().__init__()
-        self.stride = stride
-        self.padding = (kernel[0] // 2, kernel[1] // 2)
-        taps = math.prod(kernel) / math.prod(stride)  # those that meet a value
-        self.weight = nn.Parameter(_rotations((n_in, n_out, *kernel), n_in * taps, generator))
-
-    def matrix(self) -> Tensor:
-        """The weights as those of a real transposed convolution: `[2 n_in, 2 n_out, ...]`."""
-        real, imag = self.weight
-        return torch.cat([torch.cat([real, imag], dim=1), torch.cat([-imag, real], dim=1)])
-
-    def forward(self, x: Tensor, mix: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
-        """Convolve; `mix` and `shift` as in `ComplexConv2d`."""
-        matrix = self.matrix()
-        if mix is not None:
-            matrix = torch.einsum("po,iokl->ipkl", mix, matrix)
-        return F.conv_transpose2d(x, laid_out(matrix), shift, self.stride, self.padding)
+            matrix = torch.einsum(axes, mix, matrix)
+        convolve = F.conv_transpose2d if self.transposed else F.conv2d
+        return convolve(x, laid_out(matrix), shift, self.stride, self.padding)
 
 
 class ComplexBatchNorm(nn.Module):
@@ -181,13 +166,6 @@ def _moments(flat: Tensor) -> tuple[Tensor, Tensor]:
     variance = torch.diagonal(square) - mean.square()
     cross = torch.diagonal(square, offset=half) - mean[:half] * mean[half:]
     return mean, torch.stack([variance[:half].clamp_min(0), cross, variance[half:].clamp_min(0)])
-
-
-def _rotations(shape: tuple[int, ...], fan_in: float, generator: torch.Generator) -> Tensor:
-    """First weights: real and imaginary part `[2, *shape]`."""
-    magnitude = torch.sqrt(-2 * torch.log1p(-torch.rand(shape, generator=generator))) / math.sqrt(2 * fan_in)
-    phase = 2 * math.pi * torch.rand(shape, generator=generator)
-    return torch.stack([magnitude * torch.cos(phase), magnitude * torch.sin(phase)])
 
 
 def laid_out(x: Tensor) -> Tensor:

@@ -148,18 +148,14 @@ def read_clean(clean: Sequence[CleanSound], *, sample_rate: int) -> dict[Part, l
     from auscult.denoising.mixtures import trim_silence
 
     waves = [(sound, trim_silence(_read(sound.path, sample_rate, 0))) for sound in clean]
-    audible = [(sound, wave) for sound, wave in waves if len(wave)]
-    parts = split_parts(audible, lambda pair: pair[0].recording)
+    silent = [sound.path for sound, wave in waves if not len(wave)]
+    parts = split_parts([pair for pair in waves if len(pair[1])], lambda pair: pair[0].recording)
     if not all(parts.values()):
         raise DatasetError(
-            f"{len(waves) - len(audible)} of {len(waves)} clean sounds are silent, such as {_silent(waves)}; a "
-            "denoiser needs sounds of 3 recordings at least. Give mechanical sounds that can be heard"
+            f"{len(silent)} of {len(waves)} clean sounds are silent, such as {silent[0]}; a denoiser needs sounds of 3 "
+            "recordings at least. Give mechanical sounds that can be heard"
         )
     return {part: [wave for _, wave in some] for part, some in parts.items()}
-
-
-def _silent(waves: Sequence[tuple[CleanSound, NDArray[np.float32]]]) -> Path:
-    return next(sound.path for sound, wave in waves if not len(wave))
 
 
 def _read(path: Path, sample_rate: int, channel: int) -> NDArray[np.float32]:

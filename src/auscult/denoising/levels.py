@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -97,7 +96,8 @@ def train_denoiser(
     unet = UNet(**{"seed": seed_of(training.seed, member, "weights") % 2**31, **(arguments or {})})
     unet.to(training.device)
     memory = folder / _VALIDATIONS
-    validations = _read_validations(memory)
+    found = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else []
+    validations = [Validation(**_with_gain(one)) for one in found]
 
     def batches(epoch: int) -> Iterable[Mixture]:
         if len(validations) < epoch:  # killed between a checkpoint and its validation
@@ -124,17 +124,22 @@ def train_denoiser(
         validate(len(history), {})
     validations = [replace(one, loss=entry["loss"]) for one, entry in zip(validations, history, strict=True)]
     _save_example(folder, test)
+    levels = _measured_levels(folder, validations, test, training)
+    found = Levels(machine_type, sample_rate, _arguments(unet), levels, tuple(validations))
+    _finish(folder, found)
+    return found
+
+
+def _measured_levels(
+    folder: Path, validations: Sequence[Validation], test: Mixture, training: Training
+) -> tuple[Level, ...]:
+    """Choose the snapshot of each level, and measure these snapshots on sounds that chose nothing."""
     chosen = choose_levels([one.gain.snr_db for one in validations])
     measured: dict[int, Gain] = {}
     for index in sorted(set(chosen)):
         snapshot = load_unet(_snapshot(folder, validations[index].epoch), device=training.device)
         measured[index] = mean_gain(gains(snapshot, test, bf16=training.precision == "bf16"))
-    levels = tuple(
-        Level(number, validations[index].epoch, measured[index]) for number, index in enumerate(chosen, start=1)
-    )
-    found = Levels(machine_type, sample_rate, _arguments(unet), levels, tuple(validations))
-    _finish(folder, found)
-    return found
+    return tuple(Level(number, validations[index].epoch, measured[index]) for number, index in enumerate(chosen, 1))
 
 
 def steps_of(epoch: int, steps: int) -> int:
@@ -206,9 +211,9 @@ def read_levels(folder: Path) -> Levels:
         content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if content.pop("format") != FORMAT:
             raise ModelError(f"{folder} is a denoiser of another format; this version reads {FORMAT!r}")
-        content["levels"] = tuple(Level(**{**one, "gain": Gain(**one["gain"])}) for one in content["levels"])
-        content["validations"] = tuple(_validation(one) for one in content["validations"])
-        return Levels(**content)
+        levels = tuple(Level(**_with_gain(one)) for one in content.pop("levels"))
+        validations = tuple(Validation(**_with_gain(one)) for one in content.pop("validations"))
+        return Levels(levels=levels, validations=validations, **content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{folder} is no denoiser ({error}); give a folder that `auscult train-denoiser` wrote"
@@ -274,19 +279,12 @@ def _finish(folder: Path, levels: Levels) -> None:
         if path not in used:
             path.unlink()
     for path in (folder / _VALIDATIONS, folder / "checkpoint.safetensors"):
-        with suppress(FileNotFoundError):
-            path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def _arguments(unet: UNet) -> dict[str, Any]:
     return {name: getattr(unet, name) for name in ("n_fft", "hop_length", "channels", "seed")}
 
 
-def _read_validations(memory: Path) -> list[Validation]:
-    if not memory.exists():
-        return []
-    return [_validation(one) for one in json.loads(memory.read_text(encoding="utf-8"))]
-
-
-def _validation(content: dict[str, Any]) -> Validation:
-    return Validation(**{**content, "gain": Gain(**content["gain"])})
+def _with_gain(content: dict[str, Any]) -> dict[str, Any]:
+    return {**content, "gain": Gain(**content["gain"])}

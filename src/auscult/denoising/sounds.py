@@ -114,7 +114,7 @@ def find_sounds(folder: Path) -> list[CleanSound]:
         sounds = [sound for path in segments for sound in audioset_sounds(path, folder)]
         what = "a segment list of AudioSet, but no clip of a mechanical class that it names"
     else:
-        sounds = [_plain(path, folder) for path in _audio_files(folder)]
+        sounds = [_plain(path, folder) for path in sounds_below(folder)[0]]
         what = f"no {', '.join(SUFFIXES)} files"
     if not sounds:
         raise DatasetError(f"the folder of clean sounds {folder} holds {what}; give one of mechanical sounds")
@@ -135,7 +135,7 @@ def audioset_sounds(segments: Path, folder: Path) -> list[CleanSound]:
         DatasetError: if a line is no segment.
     """
     files: dict[str, list[Path]] = {}
-    for path in _audio_files(folder):
+    for path in sounds_below(folder)[0]:
         files.setdefault(path.stem[:_ID_LENGTH], []).append(path)
     sounds = []
     with segments.open(newline="", encoding="utf-8") as file:
@@ -187,10 +187,6 @@ def _plain(path: Path, folder: Path) -> CleanSound:
     label = path.parent.name if path.parent != folder else ""
     esc50 = _ESC50_NAME.fullmatch(path.stem)
     return CleanSound(path, label, f"{label}/{esc50[1] if esc50 else path.stem}")
-
-
-def _audio_files(folder: Path) -> list[Path]:
-    return sounds_below(folder)[0]
 
 
 def _is_segment_list(path: Path) -> bool:

@@ -11,15 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from auscult.denoising.complex_layers import (
-    ComplexBatchNorm,
-    ComplexConv2d,
-    ComplexConvTranspose2d,
-    join,
-    laid_out,
-    pack,
-    unpack,
-)
+from auscult.denoising.complex_layers import ComplexBatchNorm, ComplexConv2d, join, laid_out, pack, unpack
 
 CHANNELS = (32, 32, 64, 64, 64, 64, 64, 128)
 """Complex channels of the encoder's layers."""
@@ -34,7 +26,7 @@ SILENCE = 1e-8
 class Block(nn.Module):
     """Complex convolution, batch norm and leaky ReLU of real and imaginary parts."""
 
-    def __init__(self, convolution: ComplexConv2d | ComplexConvTranspose2d, n_out: int) -> None:
+    def __init__(self, convolution: ComplexConv2d, n_out: int) -> None:
         super().__init__()
         self.convolution = convolution
         self.norm = ComplexBatchNorm(n_out)
@@ -78,10 +70,10 @@ class UNet(nn.Module):
         self.decoder = nn.ModuleList()
         for depth, (n_above, n_out, kernel, stride) in reversed(list(enumerate(layers))[1:]):
             n_in = n_out if depth == len(layers) - 1 else 2 * n_out  # all but the innermost take a skip
-            convolution = ComplexConvTranspose2d(n_in, n_above, kernel, stride, generator=generator)
+            convolution = ComplexConv2d(n_in, n_above, kernel, stride, transposed=True, generator=generator)
             self.decoder.append(Block(convolution, n_above))
         _, n_out, kernel, stride = layers[0]
-        self.last = ComplexConvTranspose2d(2 * n_out, 1, kernel, stride, generator=generator)
+        self.last = ComplexConv2d(2 * n_out, 1, kernel, stride, transposed=True, generator=generator)
         self.bias = nn.Parameter(torch.tensor([1.0, 0.0]))  # the first mask is close to a plain gain
         with torch.no_grad():
             self.last.weight.mul_(0.1)

@@ -1,6 +1,5 @@
 """Mel spectrograms: logarithmic in decibels, square root, or linear (report, sections 2.3, 3.2 and 4)."""
 
-import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from auscult.errors import FeatureError
 from auscult.features.base import Features
+from auscult.features.mel import mel_filters, mel_frequencies
 
 if TYPE_CHECKING:
     import torch
@@ -108,22 +108,14 @@ class LogMel(Features):
     @property
     def bin_frequencies(self) -> NDArray[np.float64]:
         """Centre of each mel filter, in Hz `[n_mels]`."""
-        import librosa
-
-        edges = librosa.mel_frequencies(self.n_bins + 2, fmin=self.fmin, fmax=self.fmax)
-        return np.asarray(edges[1:-1], dtype=np.float64)
+        return mel_frequencies(self.n_bins + 2, fmin=self.fmin, fmax=self.fmax)[1:-1]
 
     @cached_property
     def _filters(self) -> "torch.Tensor":
         """Mel filters `[n_fft // 2 + 1, n_mels]`."""
-        import librosa
         import torch
 
-        with warnings.catch_warnings():  # of empty filters, which the class documents
-            warnings.filterwarnings("ignore", message="Empty filters")
-            filters = librosa.filters.mel(
-                sr=self.sample_rate, n_fft=self.n_fft, n_mels=self.n_bins, fmin=self.fmin, fmax=self.fmax
-            )
+        filters = mel_filters(self.sample_rate, n_fft=self.n_fft, n_mels=self.n_bins, fmin=self.fmin, fmax=self.fmax)
         return torch.from_numpy(filters).T.contiguous()
 
     @cached_property

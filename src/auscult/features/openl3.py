@@ -1,32 +1,31 @@
 """OpenL3 embeddings: one vector for each second of sound, ten times a second (report, section 2.3)."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auscult.errors import FeatureError, ModelError
 from auscult.features.base import Features
+from auscult.features.mel import Mels
 from auscult.features.openl3_weights import (
     OFFICIAL,
     SAMPLE_RATE,
     Content,
     Generation,
     Input,
-    Mels,
     Size,
     file_name,
     find_weights,
     read_state,
 )
+from auscult.training.settings import Precision, choose_device, require_fast
 
 if TYPE_CHECKING:
     import torch
 
     from auscult.features.openl3_network import AudioNetwork, WindowSpectrogram
-
-Precision = Literal["fp32", "bf16"]
 
 BATCH, BATCH_ON_GPU = 1, 64
 """Windows embedded at once. On a processor more are no faster, and one alone is the same number wherever it lies."""
@@ -102,7 +101,8 @@ class OpenL3(Features):
                 f"openl3: hop is {hop} s; windows must lie a whole number of samples at {SAMPLE_RATE} Hz apart, {near}"
             )
         self.content, self.input, self.generation, self.mels = content, input, generation, mels
-        self.hop, self.precision, self.device, self.weights = float(hop), precision, _checked(device), weights
+        self.hop, self.precision, self.weights = float(hop), precision, weights
+        self.device = _checked(device, precision)
         self.embedding_size: Size = embedding_size
         self.sample_rate, self.n_bins, self.frame_rate = SAMPLE_RATE, embedding_size, SAMPLE_RATE / self.hop_length
         self.sha1 = sha1
@@ -204,13 +204,12 @@ class OpenL3Outline(OpenL3):
             return AudioNetwork(self.input, self.embedding_size).fold().to(self.device)
 
 
-def _checked(device: str) -> str:
+def _checked(device: str, precision: Precision) -> str:
     """The device's name, if it is on this machine and computes in float64, which the spectrogram needs."""
-    from auscult.training import choose_device
-
     if device.partition(":")[0] not in ("cpu", "cuda"):
         raise FeatureError(f"openl3: device is {device!r}; choose cpu, cuda or cuda:N")
     try:
+        require_fast(precision, device)
         return choose_device(device)
     except ModelError as error:
         raise FeatureError(f"openl3: {error}") from error

@@ -1,12 +1,12 @@
 """Spectrogram and audio network of OpenL3 (Cramer et al., Look, Listen and Learn More, ICASSP 2019)."""
 
-import warnings
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from auscult.features.openl3_weights import SAMPLE_RATE, Generation, Input, Mels, Size
+from auscult.features.mel import Mels, mel_filters
+from auscult.features.openl3_weights import CHANNELS, SAMPLE_RATE, Generation, Input, Size
 
 N_MELS: dict[Input, int] = {"mel256": 256, "mel128": 128}
 """Mel bins of each input."""
@@ -16,9 +16,6 @@ N_FFT, HOP_LENGTH, N_FRAMES = 2048, 242, 199
 
 FLOOR_DB = -80.0
 """Lowest value of a spectrogram, whose maximum is 0."""
-
-CHANNELS = (1, 64, 64, 128, 128, 256, 256, 512, 512)
-"""Channels of the input and behind each convolution."""
 
 POOLED = (1, 3, 5)
 """Convolutions, counted from 0, behind which the map is halved on both axes."""
@@ -47,18 +44,10 @@ class WindowSpectrogram(nn.Module):
 
     def __init__(self, input: Input = "mel256", *, generation: Generation = "0.2", mels: Mels = "htk") -> None:
         super().__init__()
-        import librosa
-
         self.mels = mels
         padding = (N_FRAMES - 1) * HOP_LENGTH + N_FFT - SAMPLE_RATE
         self.padding = (padding // 2, padding // 2) if generation == "0.2" else (0, padding)
-        with (
-            warnings.catch_warnings()
-        ):  # of empty filters: the lowest of the HTK scale are narrower than the FFT's bins
-            warnings.filterwarnings("ignore", message="Empty filters")
-            filters = librosa.filters.mel(
-                sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS[input], htk=mels == "htk", norm="slaney"
-            )
+        filters = mel_filters(SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS[input], mels=mels)
         self.register_buffer("filters", torch.from_numpy(filters).T.contiguous())  # [1025, n_mels]
         self.register_buffer("window", torch.hann_window(N_FFT, dtype=torch.float64))
 

@@ -6,6 +6,7 @@ import io
 import os
 import zlib
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 Content = Literal["env", "music"]
 Input = Literal["mel256", "mel128"]
 Size = Literal[512, 6144]
-Mels = Literal["htk", "slaney"]
 Generation = Literal["0.2", "0.4"]
 Layer = dict[str, NDArray[np.float32]]
 
@@ -38,6 +38,9 @@ OFFICIAL: dict[str, str] = {
     "openl3_audio_mel256_env-v0_4_0.h5.gz": "34dbd7a91cdd2de6a3d6d036ac0a24d27d78e3cc",
 }
 """Git blob SHA-1 of the published files that are known; others are published there too."""
+
+CHANNELS = (1, 64, 64, 128, 128, 256, 256, 512, 512)
+"""Channels of the network's input and behind each convolution."""
 
 NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 CONVOLUTION = ("kernel", "bias")
@@ -163,13 +166,11 @@ def _norm_keys(index: int) -> list[str]:
 
 def _expected_shapes() -> dict[str, tuple[int, ...]]:
     """What an `AudioNetwork` holds, but the counters of its norms."""
-    import torch
-
-    from auscult.features.openl3_network import AudioNetwork
-
-    with torch.device("meta"):  # shapes alone, and no random numbers are drawn
-        state = AudioNetwork().state_dict()
-    return {name: tuple(tensor.shape) for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+    found: dict[str, tuple[int, ...]] = {}
+    for index, (n_in, n_out) in enumerate(pairwise(CHANNELS)):
+        found |= dict.fromkeys(_norm_keys(index), (n_in,))
+        found |= {f"convolutions.{index}.weight": (n_out, n_in, 3, 3), f"convolutions.{index}.bias": (n_out,)}
+    return found
 
 
 def _part(path: Path, layer: Layer, name: str) -> NDArray[np.float32]:
@@ -237,8 +238,7 @@ def download_openl3(
     name = file_name("env", "mel256", generation)
     if name not in OFFICIAL:
         raise DownloadError(f"there is no generation {generation!r} of OpenL3's weights; choose 0.2 or 0.4")
-    file = to / name
+    url, kind = f"{base_url.rstrip('/')}/{name}", "git blob SHA-1"
     with alone_in(to, lock=to / ".lock"):
-        known = ("git blob SHA-1", git_sha1)
-        fetch(f"{base_url.rstrip('/')}/{name}", file, hashed=known, expected=OFFICIAL[name], progress=progress)
-    return file
+        fetch(url, to / name, expected=OFFICIAL[name], digest=git_sha1, kind=kind, progress=progress)
+    return to / name

@@ -12,7 +12,6 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from auscult.errors import FeatureError, ModelError, RecipeError, WeightsError, nearest, noting
 from auscult.features import FEATURES, Features, features_of
 from auscult.models import MODELS, Model
-from auscult.recipe.limits import MOST_NUMBERS, MOST_VALUES
 from auscult.scores.pooling import POOLINGS
 from auscult.training import Training
 
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from auscult.recipe import Member, Recipe
 
 V = TypeVar("V")
-
-if TYPE_CHECKING:
-    from auscult.recipe import Member
 
 
 def make_features(
@@ -57,17 +53,9 @@ def make_features(
         config.setdefault("weights", str(weights))
     if "device" in allowed and device.startswith("cuda"):
         config.setdefault("device", device)
-    check_arguments(
-        {name: value for name, value in config.items() if name != "kind"},
-        kind,
-        f"{where}: features of kind {kind.kind!r}",
-    )
-    rate, hop = config.get("sample_rate"), config.get("hop_length")
-    if rate and hop and (count := rate / hop * config.get("n_mels", 128)) > MOST_VALUES:
-        raise RecipeError(
-            f"{where}: hop_length {hop} and n_mels at {rate} Hz give {count:.0f} values in a second; at most "
-            f"{MOST_VALUES} are allowed, so choose a longer hop_length"
-        )
+    arguments = {name: value for name, value in config.items() if name != "kind"}
+    check_arguments(arguments, kind, f"{where}: features of kind {kind.kind!r}")
+    _require_few_values(arguments, where)
     try:
         with noting(missing, WeightsError):
             try:
@@ -77,6 +65,18 @@ def make_features(
         return features_of(config, outline=True)
     except (FeatureError, TypeError, ValueError) as error:
         raise RecipeError(f"{where}: {error}") from error
+
+
+def _require_few_values(arguments: Mapping[str, Any], where: str) -> None:
+    """Refuse features of more values in a second than any machine has room for."""
+    from auscult.recipe.limits import MOST_VALUES
+
+    rate, hop = arguments.get("sample_rate"), arguments.get("hop_length")
+    if rate and hop and (count := rate / hop * arguments.get("n_mels", 128)) > MOST_VALUES:
+        raise RecipeError(
+            f"{where}: hop_length {hop} and n_mels at {rate} Hz give {count:.0f} values in a second; at most "
+            f"{MOST_VALUES} are allowed, so choose a longer hop_length"
+        )
 
 
 def known(name: object, registry: Mapping[str, V], what: str) -> V:
@@ -92,17 +92,20 @@ def known(name: object, registry: Mapping[str, V], what: str) -> V:
 
 def model_arguments(member: "Member", features: Features) -> dict[str, Any]:
     """The constructor's arguments, checked by making the model."""
+    from auscult.recipe.limits import MOST_NUMBERS
+
     where = f"member {member.name!r}"
     family = known(member.family, MODELS, f"{where}: the family {member.family!r} is unknown")
     check_arguments(member.model, family, f"{where}: the model {member.family!r}", besides=("n_bins",))
     _check_pooling(member, family, where)
     arguments: dict[str, Any] = {"n_bins": features.n_bins, **member.model}
     try:
-        model = family.outlined(arguments, ["id_00", "id_01"])
+        model = family(**arguments)
         model.check_features(features.config())
+        outline = family.outlined(arguments, ("id_00", "id_01"))
     except (ModelError, TypeError, ValueError, RuntimeError) as error:
         raise RecipeError(f"{where}: {error}") from error
-    if (count := sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))) > MOST_NUMBERS:
+    if (count := sum(tensor.numel() for tensor in (*outline.parameters(), *outline.buffers()))) > MOST_NUMBERS:
         raise RecipeError(
             f"{where}: a model {member.family} of {features.n_bins} bins and {member.model or 'its own sizes'} has "
             f"{count} numbers; at most {MOST_NUMBERS} are allowed, so make it smaller"

@@ -16,8 +16,11 @@ from auscult.files import replacing, saving
 FORMAT = 1
 """Version of what artefacts hold; a new one makes all old artefacts strangers."""
 
-LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "librosa", "soundfile", "soxr")
+LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "soundfile", "soxr")
 """Libraries whose versions may change a figure's last bits: part of every key."""
+
+MEL_FILTERS = {"librosa": "0.11.0"}
+"""Whose mel filters ours are, bit for bit: part of every key, so that what was made with these filters stays good."""
 
 
 class Store:
@@ -199,8 +202,8 @@ def key_of(kind: str, facts: Mapping[str, Any]) -> str:
 
 
 def environment() -> dict[str, str]:
-    """The versions of `LIBRARIES`: facts of every artefact that is computed."""
-    return {name: metadata.version(name) for name in LIBRARIES}
+    """The versions of `LIBRARIES` and `MEL_FILTERS`: facts of every artefact that is computed."""
+    return {name: metadata.version(name) for name in LIBRARIES} | MEL_FILTERS
 
 
 def _identity(path: Path) -> tuple[str, int, int]:

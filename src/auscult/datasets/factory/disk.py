@@ -128,14 +128,17 @@ def _write_sounds(
     """Write every sound, the ground truth and the list of faults into a new folder."""
     items, clean = list(plan(extent, types, seed=hall.seed)), list(clean_files(extent))
     n_samples = round(extent.seconds * SAMPLE_RATE)
-    for done, item in enumerate(items, start=1):
-        clip = hall.record(item.machine_type, item.machine_id, item.split, item.label, item.index, n_samples=n_samples)
-        _write_wav(folder / item.file, clip.mix)
-        if progress:
-            progress(done, len(items) + len(clean))
-    for done, (name, index, file) in enumerate(clean, start=len(items) + 1):
-        rng = np.random.default_rng([hall.seed, *f"clean/{name}/{index}".encode()])
-        _write_wav(folder / file, clean_sound(name, rng, n_samples))
+
+    def sounds() -> Iterator[tuple[str, Signal]]:
+        for item in items:
+            who = item.machine_type, item.machine_id, item.split, item.label, item.index
+            yield item.file, hall.record(*who, n_samples=n_samples).mix
+        for name, index, file in clean:
+            rng = np.random.default_rng([hall.seed, *f"clean/{name}/{index}".encode()])
+            yield file, clean_sound(name, rng, n_samples)
+
+    for done, (file, sound) in enumerate(sounds(), start=1):
+        _write_wav(folder / file, sound)
         if progress:
             progress(done, len(items) + len(clean))
     _write_truth(folder / TRUTH, items, types)

@@ -46,12 +46,9 @@ class Hall:
     def __init__(self, *, seed: int, snr_db: float) -> None:
         self.seed = seed
         self.snr_db = snr_db
-        self.machine = functools.cache(self._machine)
+        self.machine = functools.cache(functools.partial(build_machine, seed=seed))
         self._level = functools.cache(self._measure_level)
         self._neighbour = functools.cache(self._record_neighbour)
-
-    def _machine(self, machine_type: str, machine_id: str) -> FactoryMachine:
-        return build_machine(machine_type, machine_id, seed=self.seed)
 
     def anomaly(self, machine_type: str, machine_id: str, index: int) -> tuple[str, float]:
         """Fault and strength (0.3 to 1) of an anomalous test clip: each fault in turn, the strengths spread evenly."""

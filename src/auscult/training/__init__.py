@@ -5,70 +5,36 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Protocol
 
-from auscult.errors import ModelError, TrainingError
+from auscult.errors import TrainingError
 from auscult.files import replacing
+from auscult.training.settings import Precision, Training, choose_device
+
+__all__ = [
+    "Adam",
+    "History",
+    "Precision",
+    "Training",
+    "choose_device",
+    "generator_of",
+    "load_checkpoint",
+    "require_finite",
+    "save_checkpoint",
+    "seed_of",
+    "train",
+]
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Precision = Literal["fp32", "bf16"]
 History = list[dict[str, float]]
 """One dictionary per epoch: the mean of every entry of `module.loss` by its name, and the `learning_rate`."""
 
 CHECKPOINT_SECONDS = 5.0
 """A checkpoint is written when this time has passed since the last one; a resumed training repeats the rest exactly."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """Settings of one training.
-
-    Attributes:
-        epochs: passes over what the model's `batches` call an epoch.
-        batch_size: in windows, or in crops for models that train on crops.
-        learning_rate: of Adam, in the first epoch.
-        betas: of Adam.
-        decay: factor on the learning rate every `decay_every` epochs.
-        decay_every: in epochs.
-        precision: `"fp32"`, or `"bf16"`: bfloat16 autocast with float32 weights.
-        seed: of everything random in the training.
-        device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`, ...
-
-    Raises:
-        ModelError: for a value out of range.
-    """
-
-    epochs: int = 100
-    batch_size: int = 512
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    decay: float = 1.0
-    decay_every: int = 5
-    precision: Precision = "fp32"
-    seed: int = 0
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "decay_every"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ModelError(f"training: {name} is {value!r}; it must be a whole number of at least 1")
-        for name in ("learning_rate", "decay"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ModelError(f"training: {name} is {getattr(self, name)!r}; it must be finite and greater than 0")
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise ModelError(f"training: betas are {self.betas!r}; each must be at least 0 and below 1")
-        if self.precision not in get_args(Precision):
-            raise ModelError(f"training: precision is {self.precision!r}; choose {' or '.join(get_args(Precision))}")
-
-    def rate(self, epoch: int) -> float:
-        """The learning rate of an epoch, counted from 0."""
-        return self.learning_rate * self.decay ** (epoch // self.decay_every)
 
 
 class Trainable(Protocol):
@@ -105,27 +71,20 @@ def train(
         TrainingError: if an epoch's mean loss is not finite, in which case the last good checkpoint stays; or if the
             checkpoint is damaged.
     """
-    import torch
-
-    device = torch.device(training.device)
-    fused = device.type in ("cpu", "cuda")
-    optimizer = torch.optim.Adam(module.parameters(), lr=training.learning_rate, betas=training.betas, fused=fused)
+    adam = Adam(module.parameters(), betas=training.betas)
     history: History = []
     if checkpoint is not None and checkpoint.exists():
         history, state = load_checkpoint(checkpoint, module)
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        adam.state |= state
     saved_at = time.monotonic()
     module.train()
     for epoch in range(len(history), training.epochs):
-        rate = training.rate(epoch)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        entry = _epoch(module, batches(epoch), optimizer, training.precision, device.type)
+        entry = _epoch(module, batches(epoch), adam, training, training.rate(epoch))
         require_finite(entry, epoch, member=member, checkpoint=checkpoint)
-        history.append({**entry, "learning_rate": rate})
+        history.append({**entry, "learning_rate": training.rate(epoch)})
         last = epoch + 1 == training.epochs
         if checkpoint is not None and (last or time.monotonic() - saved_at >= CHECKPOINT_SECONDS):
-            save_checkpoint(checkpoint, module, optimizer.state_dict()["state"], history)
+            save_checkpoint(checkpoint, module, adam.state, history)
             saved_at = time.monotonic()
         if on_epoch is not None:
             on_epoch(epoch + 1, history[-1])
@@ -147,20 +106,18 @@ def require_finite(entry: Mapping[str, float], epoch: int, *, member: str, check
         )
 
 
-def _epoch(
-    module: Any, batches: Iterable[Any], optimizer: "torch.optim.Optimizer", precision: Precision, device_type: str
-) -> dict[str, float]:
+def _epoch(module: Any, batches: Iterable[Any], adam: "Adam", training: Training, rate: float) -> dict[str, float]:
     """One pass; the sums stay on the device, so that nothing waits for them until the end."""
     import torch
 
     sums: dict[str, Tensor] = {}
-    count = 0
+    count, device_type = 0, torch.device(training.device).type
     for batch in batches:
-        with torch.autocast(device_type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+        with torch.autocast(device_type, dtype=torch.bfloat16, enabled=training.precision == "bf16"):
             losses = module.loss(batch)
-        optimizer.zero_grad(set_to_none=True)
+        module.zero_grad()
         losses["loss"].backward()
-        optimizer.step()
+        adam.step(rate)
         for name, value in losses.items():
             detached = value.detach().float()
             sums[name] = sums[name] + detached if name in sums else detached
@@ -168,6 +125,60 @@ def _epoch(
     if count == 0:
         raise TrainingError("an epoch had no batch; give clips with more windows, and a batch_size of at least 2")
     return {name: float(total) / count for name, total in sums.items()}
+
+
+class Adam:
+    """Adam (Kingma and Ba, ICLR 2015), by torch's own function, fused where there is a kernel.
+
+    `torch.optim.Adam` does the same, and loads torch's compiler: a second in every process that trains.
+
+    Args:
+        parameters: to be trained, all on one device.
+        betas: of the running means.
+
+    Attributes:
+        state: of each parameter, by its number: the tensors `step`, `exp_avg` and `exp_avg_sq`.
+    """
+
+    def __init__(self, parameters: "Iterable[Tensor]", *, betas: tuple[float, float]) -> None:
+        self.parameters, self.betas = list(parameters), betas
+        self.state = {index: _nothing_yet(parameter) for index, parameter in enumerate(self.parameters)}
+
+    def step(self, rate: float) -> None:
+        """One step along the gradients; a parameter without a gradient stays as it is."""
+        import torch
+        from torch.optim.adam import adam
+
+        moved = [(index, parameter) for index, parameter in enumerate(self.parameters) if parameter.grad is not None]
+        means, squares, steps = (
+            [self.state[index][name] for index, _ in moved] for name in ("exp_avg", "exp_avg_sq", "step")
+        )
+        with torch.no_grad():
+            adam(
+                [parameter for _, parameter in moved],
+                [gradient for _, parameter in moved if (gradient := parameter.grad) is not None],
+                *(means, squares, [], steps),
+                fused=_is_fused(self.parameters[0]) or None,
+                amsgrad=False,
+                beta1=self.betas[0],
+                beta2=self.betas[1],
+                lr=rate,
+                weight_decay=0,
+                eps=1e-8,
+                maximize=False,
+            )
+
+
+def _nothing_yet(parameter: "Tensor") -> "dict[str, Tensor]":
+    """What Adam remembers of a parameter before the first step."""
+    import torch
+
+    step = torch.zeros((), device=parameter.device if _is_fused(parameter) else "cpu")
+    return {"step": step, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
+
+
+def _is_fused(parameter: "Tensor") -> bool:
+    return parameter.device.type in ("cpu", "cuda")
 
 
 def seed_of(*parts: object) -> int:
@@ -183,32 +194,6 @@ def generator_of(*parts: object, device: "torch.device | str" = "cpu") -> "torch
     generator = torch.Generator(device=device)
     generator.manual_seed(seed_of(*parts))
     return generator
-
-
-def choose_device(name: str) -> str:
-    """Check a device's name; `"auto"` is CUDA, else MPS, else the CPU.
-
-    Raises:
-        ModelError: if the name is unknown or this machine lacks the device.
-    """
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda", "mps"):
-        raise ModelError(f"device {name!r} is unknown; choose auto, cpu, cuda, cuda:N or mps")
-    there = {
-        "cpu": device.index in (None, 0),
-        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not there[device.type]:
-        raise ModelError(f"device {name!r} is not on this machine; choose cpu, or auto to take what is there")
-    return name
 
 
 def save_checkpoint(
@@ -237,7 +222,6 @@ def load_checkpoint(path: Path, module: "torch.nn.Module") -> "tuple[History, di
     Raises:
         TrainingError: if the file is damaged.
     """
-    import torch
     from safetensors import SafetensorError, safe_open
 
     weights: dict[str, Tensor] = {}
@@ -253,11 +237,9 @@ def load_checkpoint(path: Path, module: "torch.nn.Module") -> "tuple[History, di
             kind, name = key.split(".", 1)
             if kind == "module":
                 weights[name] = file.get_tensor(key)
-            else:
-                index, name = name.split(".", 1)
-                tensor, parameter = file.get_tensor(key), parameters[int(index)]
-                if tensor.shape == parameter.shape:  # fused Adam needs the parameter's own order in memory
-                    tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
-                state.setdefault(int(index), {})[name] = tensor
+                continue
+            number, name = name.split(".", 1)
+            remembered = state.setdefault(int(number), _nothing_yet(parameters[int(number)]))
+            remembered[name].copy_(file.get_tensor(key))  # in the parameter's own order in memory, for the fused kernel
     module.load_state_dict(weights)
     return history, state
