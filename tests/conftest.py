@@ -117,6 +117,7 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     """Runs a command of auscult in this process, jobs included: `command("run", "quick", "--data", ...)`."""
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setattr("auscult.processes.default_workers", lambda device="cpu": 1)
+    monkeypatch.setattr("auscult.runs.executors.default_workers", lambda device="cpu": 1)
 
     def call(*arguments: object) -> Outcome:
         from auscult.cli import main

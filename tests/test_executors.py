@@ -28,6 +28,7 @@ from auscult.runs.executors import (
     Executor,
     Failure,
     LocalExecutor,
+    is_little,
     urgency,
 )
 from auscult.runs.jobs import DONE, is_finished, needs, steps_of
@@ -193,6 +194,21 @@ def test_every_job_is_done_once_after_those_that_it_needs_and_its_bits_are_those
         made = contents(tmp_path / "serial", f"{kind}/**/*")
         assert made
         assert contents(tmp_path / "local", f"{kind}/**/*") == made
+
+
+def test_what_takes_less_than_the_start_of_a_process_starts_none(
+    factory: Path, plan: Plan, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless somebody asks for workers."""
+    alone = small('name = "alone"\n[[member]]\nname = "gauss"\nfamily = "spectral"\nfeatures = { n_mels = 24 }\n')
+    jobs = jobs_of(make_plan(alone, load_clips(factory), store, device="cpu"))
+    assert not is_little(jobs_of(plan)), "what learns in epochs is shared"
+    monkeypatch.setattr("auscult.runs.executors.FEW_CLIPS", 1)
+    assert not is_little(jobs)
+    monkeypatch.setattr("auscult.runs.executors.FEW_CLIPS", 400)
+    monkeypatch.setattr("auscult.runs.executors.default_workers", lambda device: 2)
+    monkeypatch.setattr(auscult.processes, "_Worker", never)
+    assert LocalExecutor(None).run(jobs, store, silent) == []
 
 
 def test_what_is_finished_is_sent_to_no_worker(plan: Plan, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

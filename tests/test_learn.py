@@ -175,6 +175,7 @@ def kill_a_worker() -> None:
                 return
 
 
+@pytest.mark.slow
 def test_workers_change_nothing_even_if_one_is_killed(
     normals: Path, learned: Learned, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from auscult.cli.options import Output, Overrides
 
 if TYPE_CHECKING:
+    from auscult.detector import Detector
     from auscult.detector.learn import Learned, LearnSettings
 
 Flag = Annotated[bool, Parameter(negative=())]
@@ -62,7 +63,6 @@ def learn(
     from auscult.detector import learn as learning
     from auscult.processes import default_workers
     from auscult.recipe import load_recipe
-    from auscult.report.learned import write_learned
     from auscult.training import choose_device
 
     page = report or out.with_suffix(".html")
@@ -81,10 +81,7 @@ def learn(
             licence=licence,
             on_progress=lambda label, done, total: show(done, total, label),
         )
-    learned.detector.save(out)
-    write_learned(learned, page)
-    _print_learned(learned)
-    _say(f"detector: {out}", f"report: {page}")
+    _finish(learned, out, page, ())
 
 
 def pack(
@@ -130,11 +127,7 @@ def pack(
         report: With --calibrate, HTML page on the thresholds; beside the detector, with the ending .html, by default.
         force: Replace a file that is there.
     """
-    from auscult.cli.display.progress import counting
-    from auscult.detector.learn import calibrate_detector
     from auscult.detector.pack import pack as make
-    from auscult.processes import default_workers
-    from auscult.report.learned import write_learned
 
     page = report or out.with_suffix(".html")
     _require_new([out, page] if calibrate else [out], force=force)
@@ -150,26 +143,14 @@ def pack(
         weights=weights,
         licence=licence,
     )
-    detector = packed.detector
     if calibrate is None:
+        packed.detector.save(out)
         _warn(packed.warnings)
-    else:
-        packed.require_unheard(calibrate)
-        with counting("calibrating") as show:
-            learned = calibrate_detector(
-                detector,
-                calibrate,
-                settings=settings,
-                machine=machine,
-                workers=default_workers() if workers is None else workers,
-                on_progress=lambda label, done, total: show(done, total, label),
-            )
-        detector = learned.detector
-        write_learned(learned, page)
-        _warn(packed.warnings[1:])
-        _print_learned(learned)
-    detector.save(out)
-    _say(f"detector: {out}", *([f"report: {page}"] if calibrate else []))
+        _say(f"detector: {out}")
+        return
+    packed.require_unheard(calibrate)
+    learned = _calibrated(packed.detector, calibrate, settings, machine=machine, workers=workers)
+    _finish(learned, out, page, packed.warnings[1:])
 
 
 def score(
@@ -281,13 +262,36 @@ def _require_new(paths: Sequence[Path], *, force: bool) -> None:
             raise DetectorError(f"{path} is there already; name another file, or replace it with --force")
 
 
-def _print_learned(learned: "Learned") -> None:
+def _calibrated(
+    detector: "Detector", normals: Path, settings: "LearnSettings", *, machine: str | None, workers: int | None
+) -> "Learned":
+    from auscult.cli.display.progress import counting
+    from auscult.detector.learn import calibrate_detector
+    from auscult.processes import default_workers
+
+    with counting("calibrating") as show:
+        return calibrate_detector(
+            detector,
+            normals,
+            settings=settings,
+            machine=machine,
+            workers=default_workers() if workers is None else workers,
+            on_progress=lambda label, done, total: show(done, total, label),
+        )
+
+
+def _finish(learned: "Learned", out: Path, page: Path, warnings: Sequence[str]) -> None:
+    """Write the detector and its page, and print what its user must know."""
     from rich.console import Console
 
     from auscult.cli.display.scores import thresholds_table
+    from auscult.report.learned import write_learned
 
+    learned.detector.save(out)
+    write_learned(learned, page)
     Console().print(thresholds_table(learned.detector))
-    _warn(learned.warnings)
+    _warn([*warnings, *learned.warnings])
+    _say(f"detector: {out}", f"report: {page}")
 
 
 def _warn(sentences: Sequence[str]) -> None:

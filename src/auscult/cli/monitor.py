@@ -68,20 +68,12 @@ def monitor(
     from auscult.live.watch import DetectorScorer, watch_machine
     from auscult.training import choose_device
 
-    k, n = (None, None) if alarm is None else k_of_n(alarm)
+    rule = {"release_k": release_k, "release_margin": release_margin, "cool_down_seconds": cool_down}
+    if alarm is not None:
+        rule["k"], rule["n"] = k_of_n(alarm)
     torch.set_num_threads(1)  # others need the computer too, and the scores are those of offline to the last bit
     loaded = Detector.load(detector, device=choose_device(device))
-    watch, warnings = watch_machine(
-        loaded,
-        machine,
-        name=file_hash(detector),
-        threshold=threshold,
-        k=k,
-        n=n,
-        release_k=release_k,
-        release_margin=release_margin,
-        cool_down_seconds=cool_down,
-    )
+    watch, warnings = watch_machine(loaded, machine, name=file_hash(detector), threshold=threshold, **rule)
     for warning in warnings:
         print_warning(warning)
     options = SourceOptions(

@@ -51,7 +51,8 @@ def run(
         without: Leave out members that need openl3 or a denoiser; may be repeated.
         store: Folder of artefacts that runs share; OUT/store by default.
         weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
-        workers: Jobs at the same time, each a process with one thread; by default as many as processors, 1 on a GPU.
+        workers: Jobs at the same time, each a process with one thread; by default as many as processors, 1 on a GPU,
+            and none for what takes less time than their start.
         cluster: Do the jobs on a Ray cluster: auto for the one of this machine, or HOST:PORT of its head.
         gpus_per_job: On a cluster, the part of a GPU that each job gets, for instance 0.25; 1 by default.
         stack: Train members of the same features and shapes as one: auto (as yet nowhere), on or off.
@@ -100,7 +101,6 @@ def _place(
 ) -> "Iterator[tuple[str, Executor]]":
     """The device of a run and what runs its jobs there."""
     from auscult.errors import RunError
-    from auscult.processes import default_workers
     from auscult.runs.cluster import RayExecutor, cluster_device, connected
     from auscult.runs.executors import LocalExecutor
     from auscult.training import choose_device
@@ -113,7 +113,7 @@ def _place(
     if gpus_per_job is not None:
         raise RunError("--gpus-per-job is for jobs on a cluster: give --cluster, or --workers instead")
     device = choose_device(device)
-    yield device, LocalExecutor(default_workers(device) if workers is None else workers)
+    yield device, LocalExecutor(workers, device=device)
 
 
 def _note_what_is_unused(recipe: "Recipe", clean: Path | None) -> None:

@@ -50,6 +50,13 @@ class Outputs:
         if self.windows and not self.json:
             raise MonitorError("--windows writes JSON lines; give --json too")
 
+    def screen(self, stream: TextIO, watch: Watch, refused: Callable[[OSError], None]) -> JsonLines | Terminal:
+        """The output on the stream; `refused` is called when it does not take a line."""
+        if self.json:
+            return JsonLines(stream, windows=self.windows, refused=refused)
+        live, name = stream.isatty(), watch.machine_id
+        return Terminal(stream, threshold=watch.threshold, spread=watch.spread, name=name, live=live, refused=refused)
+
     def remote(self, machine_id: str) -> list[Output]:
         """The outputs over the network.
 
@@ -128,14 +135,7 @@ def listen(
     outputs.check()
     stream, signals = stdout or sys.stdout, Interruptions()
     refused = _Refused(warn, signals.stop, alone=outputs.mqtt is None and outputs.webhook is None)
-    screen: JsonLines | Terminal
-    if outputs.json:
-        screen = JsonLines(stream, windows=outputs.windows, refused=refused)
-    else:
-        live = stream.isatty()
-        screen = Terminal(
-            stream, threshold=watch.threshold, spread=watch.spread, name=watch.machine_id, live=live, refused=refused
-        )
+    screen = outputs.screen(stream, watch, refused)
     # What can be refused comes first: nobody is told that a monitor is there before it is.
     history = History(state)
     try:

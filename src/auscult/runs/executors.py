@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from auscult.errors import AuscultError
-from auscult.processes import Crew, TaskNews, require_workers, tell
+from auscult.features import FEATURES
+from auscult.models import MODELS
+from auscult.processes import Crew, TaskNews, default_workers, require_workers, tell
 from auscult.runs.denoisers import DenoiserJob
 from auscult.runs.jobs import DONE, FAILED, NOT_RUN, Job, OnProgress, is_finished, needs, run_job, steps_of
 from auscult.runs.plan import BankJob, MemberJob
@@ -22,6 +24,9 @@ REPORT_SECONDS = 0.25
 
 DENOISING_FACTOR = 10
 """A guess at how much longer a bank of denoised clips takes; it only orders jobs."""
+
+FEW_CLIPS = 400
+"""Clips whose features are computed before a worker has started."""
 
 DIED = "its process died twice, perhaps because memory ran out; start fewer workers"
 
@@ -68,19 +73,22 @@ class LocalExecutor:
     A worker that is killed, for instance because memory ran out, is replaced, and its job tried once more.
 
     Args:
-        workers: 1 is this process; no more are started than there are jobs to do.
+        workers: 1 is this process; no more are started than there are jobs to do. If none are given, there is one for
+            each processor, or one on a GPU; what is done before a worker has started is done in this process.
+        device: on which the jobs compute.
 
     Raises:
         RunError: if there is no worker.
     """
 
-    def __init__(self, workers: int = 1) -> None:
-        require_workers(workers)
-        self.workers = workers
+    def __init__(self, workers: int | None = 1, *, device: str = "cpu") -> None:
+        self.workers = default_workers(device) if workers is None else workers
+        self._spares = workers is None
+        require_workers(self.workers)
 
     def run(self, jobs: Sequence[Job], store: Store, on_progress: OnProgress) -> list[Failure]:
         """See `Executor`."""
-        if self.workers == 1:
+        if self.workers == 1 or (self._spares and is_little([job for job in jobs if not is_finished(job, store)])):
             schedule = Schedule(jobs, store, on_progress)
             while (job := schedule.start()) is not None:
                 schedule.end(job, attempt(job, store, on_progress))
@@ -208,6 +216,19 @@ class Schedule:
             if other in self._waiting:
                 self._waiting.remove(other)
                 self._fail(other, NOT_RUN, f"needs {job.label}")
+
+
+def is_little(jobs: Sequence[Job]) -> bool:
+    """Whether jobs take less time than a worker's start: plain features of few clips, and nothing learned in epochs."""
+    banks = [job for job in jobs if isinstance(job, BankJob)]
+    plain = all(bank.denoiser is None and not FEATURES[bank.features["kind"]].places for bank in banks)
+    quick = all(isinstance(job, BankJob) or is_fitted_at_once(job) for job in jobs)
+    return plain and quick and sum(len(bank.clips) for bank in banks) <= FEW_CLIPS
+
+
+def is_fitted_at_once(job: Job) -> bool:
+    """Whether a job fits a member that learns all it can in one pass."""
+    return isinstance(job, MemberJob) and not MODELS[job.family].learns_in_epochs()
 
 
 def urgency(job: Job) -> tuple[int, int]:
