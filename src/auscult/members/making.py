@@ -100,12 +100,11 @@ def model_arguments(member: "Member", features: Features) -> dict[str, Any]:
     _check_pooling(member, family, where)
     arguments: dict[str, Any] = {"n_bins": features.n_bins, **member.model}
     try:
-        model = family(**arguments)
+        model = family.outlined(arguments, ("id_00", "id_01"))  # before it takes memory
         model.check_features(features.config())
-        outline = family.outlined(arguments, ("id_00", "id_01"))
     except (ModelError, TypeError, ValueError, RuntimeError) as error:
         raise RecipeError(f"{where}: {error}") from error
-    if (count := sum(tensor.numel() for tensor in (*outline.parameters(), *outline.buffers()))) > MOST_NUMBERS:
+    if (count := sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))) > MOST_NUMBERS:
         raise RecipeError(
             f"{where}: a model {member.family} of {features.n_bins} bins and {member.model or 'its own sizes'} has "
             f"{count} numbers; at most {MOST_NUMBERS} are allowed, so make it smaller"
