@@ -173,7 +173,6 @@ def score(
         as_csv: Print CSV.
         workers: Processes that score; each takes a few seconds to start, so they pay for many files.
     """
-    from auscult.cli.display.messages import print_error
     from auscult.cli.display.scores import writer_of
     from auscult.detector import Detector
     from auscult.detector.listing import score_all, sounds_in
@@ -193,6 +192,8 @@ def score(
     with writer_of("json" if as_json else "csv" if as_csv else "table") as write:
         for file, found in score_all(opened, sounds_in(files, refused=refuse), machine=machine, workers=workers):
             if isinstance(found, str):
+                from auscult.cli.display.messages import print_error
+
                 refuse(found)
             else:
                 write(file, found)

@@ -17,7 +17,6 @@ from auscult.detector.calibration.result import Calibration
 from auscult.detector.contents import Contents, Machine
 from auscult.errors import AuscultError, DetectorError, WeightsError
 from auscult.features.front_end import FrontEnd
-from auscult.files import replacing
 from auscult.members.entries import Entry, FrontEndEntry, Name, PartEntry
 from auscult.members.part import Part, Scored
 from auscult.members.rebuilding import front_end_of, model_of
@@ -66,6 +65,8 @@ def save_checked(contents: Contents, path: Path) -> None:
         DetectorError: if what was read does not score as what was written; nothing is left under the name.
         RunError: if the disk is full or the folder cannot be written to.
     """
+    from auscult.files import replacing
+
     with replacing(path) as temporary:
         write_detector(contents, temporary)
         device = str(contents.parts[0].model.device)

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from auscult.detector.calibration.rates import format_rate
 from auscult.detector.contents import Machine
 from auscult.detector.detector import Detector
 from auscult.detector.scoring import Score
@@ -131,6 +130,8 @@ def _machine_facts(machine: Machine) -> dict[str, Any]:
         "watches_for_changes": machine.condition is not None,
     }
     if calibration is not None:
+        from auscult.detector.calibration.rates import format_rate
+
         low, high = calibration.rate_interval()
         facts["calibration"] = {
             "promised": format_rate(calibration.promised),

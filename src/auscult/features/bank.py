@@ -5,13 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from auscult.clips import Clip
 from auscult.errors import ModelError
 from auscult.features.front_end import FrontEnd
+
+if TYPE_CHECKING:
+    from auscult.clips import Clip
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def concatenate(banks: "Sequence[Bank]") -> Bank:
 
 
 def build_bank(
-    clips: Sequence[Clip],
+    clips: "Sequence[Clip]",
     front_end: FrontEnd,
     folder: Path,
     *,

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from auscult.errors import ModelError
-from auscult.files import replacing
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -23,6 +22,8 @@ METADATA = "auscult"
 def write_model_file(path: Path, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Write facts that JSON can hold, and tensors, by way of a temporary name; the same model gives the same bytes."""
     from safetensors.torch import save_file
+
+    from auscult.files import replacing
 
     text = json.dumps({"format": FORMAT, **facts})
     with replacing(path) as temporary:

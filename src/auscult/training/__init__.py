@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from auscult.errors import TrainingError
-from auscult.files import replacing
 from auscult.training.settings import Precision, Training, choose_device
 
 __all__ = [
@@ -208,6 +207,8 @@ def save_checkpoint(
         history: of the epochs so far.
     """
     from safetensors.torch import save_file
+
+    from auscult.files import replacing
 
     tensors = {f"module.{name}": tensor.contiguous() for name, tensor in module.state_dict().items()}
     for index, remembered in state.items():

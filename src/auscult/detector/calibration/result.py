@@ -9,7 +9,6 @@ import numpy as np
 from pydantic import AfterValidator, ConfigDict, FailFast, Field
 
 from auscult.detector.alarms import AlarmSettings
-from auscult.detector.calibration.rates import format_rate
 from auscult.errors import CalibrationError
 
 Method = Literal["split", "cross-fitted"]
@@ -131,6 +130,8 @@ class Calibration:
 
     def describe(self) -> list[str]:
         """The calibration in sentences, for a report or `auscult info`."""
+        from auscult.detector.calibration.rates import format_rate
+
         rate, held = format_rate(self.promised), f"{self.hours:.3g} hours of calibration sound"
         if self.supported:
             first = (
