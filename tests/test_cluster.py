@@ -20,6 +20,7 @@ import auscult.runs.cluster.executor
 import auscult.runs.cluster.node
 from auscult.datasets import load_clips
 from auscult.errors import RunError
+from auscult.report.run import write_pages
 from auscult.runs.cluster import RayExecutor, cluster_device, connected
 from auscult.runs.cluster.executor import TRIES, resources_of
 from auscult.runs.cluster.node import Site, site_of, work
@@ -248,7 +249,7 @@ def test_a_run_that_loses_a_node_ends_with_the_bytes_of_a_local_one(
     assert process.returncode == 0, errors
     assert "members 20/20" in errors
     assert "raylet" not in out, "what Ray says of its nodes stands on standard error"
-    done = run(small(MANY), data=factory, out=tmp_path / "local", workers=2)
+    done = run(small(MANY), data=factory, out=tmp_path / "local", workers=2, pages=write_pages)
     assert done.failures == []
     for part in ("scores/**/*.csv", "results.json", "tables/*", "weights/**/*"):
         assert contents(tmp_path / "local", part)

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import torch
 
+from auscult.datasets import DATASETS
 from auscult.detector import Detector
 from auscult.errors import ModelError
 from auscult.features import FEATURES
@@ -18,14 +19,16 @@ from auscult.models import MODELS, load_model
 from auscult.recipe import load_recipe
 from auscult.runs.results import read_scores_of
 from auscult.runs.run import run
+from auscult.scores.metrics import METRICS
+from toys import layout
 from toys.bands import Bands
+from toys.metric import METRIC
 from toys.nearest import Nearest
 
 RATE = 8000
 
 RECIPE = """
 name = "toys"
-sample_rate = 8000
 [[member]]
 name = "near"
 family = "nearest"
@@ -45,6 +48,8 @@ members = ["near", "yardstick"]
 def _one_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MODELS, "nearest", Nearest)
     monkeypatch.setitem(FEATURES, "bands", Bands)
+    monkeypatch.setitem(DATASETS, "toy", layout)
+    monkeypatch.setitem(METRICS, "auc_source", METRIC)
 
 
 @pytest.fixture
@@ -56,22 +61,13 @@ def recipe(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two pumps: hums, and hums with a whistle."""
-    root = tmp_path_factory.mktemp("data")
-    for machine, pitch in (("id_00", 200), ("id_02", 300)):
-        for part, count, whistle in (("train", 8, 0.0), ("test/normal", 3, 0.0), ("test/anomaly", 3, 0.05)):
-            for index in range(count):
-                path = root / "pump" / machine / part / f"{index}.wav"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                soundfile.write(path, hum(1.0, pitch=pitch, whistle=whistle, seed=path.parts[-4:]), RATE)
-    return root
+    return layout.write(tmp_path_factory.mktemp("data"))
 
 
-def hum(seconds: float, *, pitch: float = 200.0, whistle: float = 0.0, seed: object = 0) -> np.ndarray:
-    rng = np.random.default_rng(list(str(seed).encode()))
+def hum(seconds: float, *, whistle: float = 0.0, seed: int = 0) -> np.ndarray:
     time = np.arange(round(seconds * RATE)) / RATE
-    tones = 0.05 * np.sin(2 * np.pi * pitch * time) + whistle * np.sin(2 * np.pi * 2500 * time)
-    return tones + 0.01 * rng.standard_normal(len(time))
+    tones = 0.05 * np.sin(2 * np.pi * 200 * time) + whistle * np.sin(2 * np.pi * 2500 * time)
+    return tones + 0.01 * np.random.default_rng(seed).standard_normal(len(time))
 
 
 def test_a_plan_knows_what_toys_cost(command: Callable[..., Any], recipe: Path, data: Path) -> None:
@@ -87,13 +83,13 @@ def test_a_run_goes_on_where_it_was_killed_and_its_system_is_packed(
     command: Callable[..., Any], recipe: Path, data: Path, tmp_path: Path
 ) -> None:
     def power_cut(label: str, done: int, total: int, text: str) -> None:
-        if label == "pump near" and text == "done":
+        if label == "fan near" and text == "done":
             raise KeyboardInterrupt
 
     out, whole = tmp_path / "run", tmp_path / "whole"
     with pytest.raises(KeyboardInterrupt):
-        run(load_recipe(str(recipe)), data=data, out=out, workers=1, on_progress=power_cut)
-    run(load_recipe(str(recipe)), data=data, out=whole, workers=1)
+        run(load_recipe(str(recipe)), data=data, out=out, on_progress=power_cut)
+    run(load_recipe(str(recipe)), data=data, out=whole)
     outcome = command("run", recipe, "--data", data, "--out", out)
     assert outcome.code == 0, outcome.err
     near, again = read_scores_of(out, "near"), read_scores_of(whole, "near")
@@ -103,29 +99,32 @@ def test_a_run_goes_on_where_it_was_killed_and_its_system_is_packed(
     )
     normal, faulty = ([row.score for row in near if row.label == label] for label in ("normal", "anomaly"))
     assert min(faulty) > max(normal)
-    assert ">near</th>" in (out / "report.html").read_text()
+    assert {row.domain for row in near} == {"source", "target"}
+    report = (out / "report.html").read_text()
+    assert ">near</th>" in report
+    assert "AUC source" in report
+    figures = json.loads((out / "results.json").read_text())
+    assert '"auc_source": 1.0' in json.dumps(figures)
 
-    outcome = command("pack", out, "--out", tmp_path / "pump.auscult", "--system", "near", "--window", "1")
+    outcome = command("pack", out, "--out", tmp_path / "fan.auscult", "--system", "near", "--window", "1")
     assert outcome.code == 0, outcome.err
-    detector = Detector.load(tmp_path / "pump.auscult")
+    detector = Detector.load(tmp_path / "fan.auscult")
     part = detector.parts[0]
     assert isinstance(part.model, Nearest)
     for row in near:
-        score = detector.score(
-            data / "pump" / row.machine_id / row.file, machine_id=row.machine_id, evidence=False
-        ).score
+        score = detector.score(data / row.file, machine_id=row.machine_id, evidence=False).score
         assert score == pytest.approx((row.score - part.mean) / part.sd)
 
 
-PROMISE = ("--false-alarms", "60/hour", "--window", "1")
+HOW = ("--false-alarms", "60/hour", "--window", "1", "--override", f"sample_rate={RATE}")
 
 
 def test_a_detector_learns_scores_and_listens(command: Callable[..., Any], recipe: Path, tmp_path: Path) -> None:
-    day, faulty, path = tmp_path / "day.wav", tmp_path / "faulty.wav", tmp_path / "pump.auscult"
-    soundfile.write(day, hum(400, seed="day"), RATE)
-    whole = np.concatenate([hum(10, seed="now"), hum(10, whistle=0.05, seed="then")])
+    day, faulty, path = tmp_path / "day.wav", tmp_path / "faulty.wav", tmp_path / "fan.auscult"
+    soundfile.write(day, hum(400, seed=1), RATE)
+    whole = np.concatenate([hum(10, seed=2), hum(10, whistle=0.05, seed=3)])
     soundfile.write(faulty, whole, RATE)
-    outcome = command("learn", day, "--recipe", recipe, "--out", path, *PROMISE)
+    outcome = command("learn", day, "--recipe", recipe, "--out", path, *HOW)
     assert outcome.code == 0, outcome.err
     outcome = command("score", path, faulty, "--json")
     assert outcome.code == 0, outcome.err

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from auscult.errors import RunError
-from auscult.report import DataRow, Evidence, ReportData, Section, Table, html, laid_out, write_report
+from auscult.report import DataRow, Evidence, ReportData, Section, Table, html, laid_out
 from auscult.report.data import Cell
 from auscult.report.drawing import Plot, limits
 from auscult.report.evidence import MAX_SECONDS, cards, flac, map_limits
@@ -207,11 +207,11 @@ def test_names_from_outside_cannot_become_markup() -> None:
 
 def test_the_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_report(laid_out(report()), path)
+    html.write_page(render(report()), path)
     assert path.read_text(encoding="utf-8").rstrip().endswith("</html>")
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(RunError, match=r"missing.*report\.html"):
-        write_report(laid_out(report()), tmp_path / "missing" / "report.html")
+        html.write_page(render(report()), tmp_path / "missing" / "report.html")
 
 
 def test_the_parts_follow_the_order_of_the_challenge() -> None:

@@ -411,11 +411,17 @@ def test_a_report_names_the_tables_that_are_worth_a_file() -> None:
     assert laid_out(replace(data, results=[])).tables == []
 
 
-def test_the_page_folds_tables_and_shows_the_small_type() -> None:
+def test_the_page_folds_and_stacks_tables_and_shows_the_small_type() -> None:
     table = Table(
-        "c", ["a", "b"], [[Cell("x"), Cell("1.0", small="0.9\N{EN DASH}1.1\n±0.1")]] * 2, fold="more", starts=[1]
+        "c",
+        ["a", "b"],
+        [[Cell("x"), Cell("1.0", small="0.9\N{EN DASH}1.1\n±0.1")]] * 2,
+        fold="more",
+        starts=[1],
+        stacked=True,
     )
     data = ReportData("t", "r", "", "d", "x", "h", [], [], {}, sections=[Section("s", tables=[table])], summary=[table])
     page = html.render(laid_out(data))
     assert page.count("<summary>more</summary>") == 1, "without any AUC the overview has no tables"
     assert "<small>0.9\N{EN DASH}1.1\n±0.1</small>" in page and 'class=" starts"' in page
+    assert 'class="scroll stacked"' in page and page.count('data-name="b"') == 2

@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from auscult.denoising.streaming import Denoiser
 
 MOST, MOST_NUMBERS = 2**20, 256
-"""Greatest whole number among the arguments of a model, or of features without `limits` of their own; and how many."""
-
-MOST_LAYERS = 64
-"""Of a model."""
+"""Greatest whole number among arguments whose class has no other `limits`, and how many there may be."""
 
 
 def front_end_of(
@@ -43,17 +40,25 @@ def front_end_of(
 def _features(config: Mapping[str, Any], *, device: str, weights: Path | None) -> Features:
     kind = known(config.get("kind"), FEATURES, f"features of kind {config.get('kind')!r}")
     arguments = {name: value for name, value in config.items() if name != "kind"}
-    for name, value in arguments.items():
-        if name in kind.places:
-            raise DetectorError(f"features with a place, {name}, which a detector never names")
-        if isinstance(value, int) and value > (most := kind.limits.get(name, MOST)):
-            raise DetectorError(f"features with {name} = {value}, more than {most}")
+    if named := kind.places & arguments.keys():
+        raise DetectorError(f"features with a place, {min(named)}, which a detector never names")
     if "device" in arguments:
         arguments["device"] = device
-    check_arguments(arguments, kind, f"features of kind {kind.kind!r}")
+    _check(arguments, kind, f"features of kind {kind.kind!r}")
     if weights is not None and "weights" in kind.places:
         arguments["weights"] = str(weights)
     return features_of({"kind": kind.kind, **arguments})
+
+
+def _check(arguments: Mapping[str, Any], constructor: type[Features] | type[Model], what: str) -> None:
+    """Check names, types and the size of all whole numbers, before anything is made of them."""
+    numbers = [(name, number) for name, value in arguments.items() for number in _whole_numbers(value)]
+    if len(numbers) > MOST_NUMBERS:
+        raise DetectorError(f"{what} with {len(numbers)} whole numbers, more than {MOST_NUMBERS}")
+    for name, number in numbers:
+        if abs(number) > (most := constructor.limits.get(name, MOST)):
+            raise DetectorError(f"{what} with {name} = {number}, greater than {most}")
+    check_arguments(arguments, constructor, what)
 
 
 def _denoiser(entry: DenoiserEntry, blobs: Mapping[str, bytes], *, device: str) -> "Denoiser":
@@ -77,15 +82,7 @@ def model_of(entry: PartEntry, blobs: Mapping[str, bytes], *, device: str) -> Mo
         AuscultError, or what constructors raise for arguments that do not fit.
     """
     family = known(entry.family, MODELS, f"the family {entry.family!r}")
-    numbers = _whole_numbers(entry.arguments)
-    if len(numbers) > MOST_NUMBERS or any(abs(number) > MOST for number in numbers):
-        raise DetectorError(
-            f"the model {entry.name!r} with an argument greater than {MOST}, or more than {MOST_NUMBERS}"
-        )
-    if isinstance(layers := entry.arguments.get("n_layers"), int) and layers > MOST_LAYERS:
-        raise DetectorError(f"the model {entry.name!r} with n_layers = {layers}, more than {MOST_LAYERS}")
-    check_arguments(entry.arguments, family, f"the model {entry.name!r}")
-
+    _check(entry.arguments, family, f"the model {entry.name!r}")
     tensors = tensors_of(blobs, entry.tensors)
     return family.rebuilt(entry.arguments, entry.ids, tensors, what=f"the model {entry.name!r}", device=device)
 

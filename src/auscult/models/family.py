@@ -40,6 +40,8 @@ class Family(nn.Module, ABC):
     """Pooling of frame scores if none is named; none for families that define their score on the clip."""
     knows_ids: ClassVar[bool] = False
     """Whether only clips of ids that were trained can be scored."""
+    limits: ClassVar[Mapping[str, int]] = {}
+    """Greatest arguments that a file from elsewhere may ask for, where a million is too many."""
     free_arguments: ClassVar[frozenset[str]] = frozenset()
     """Arguments that cost next to no time: models that differ in these alone are measured once."""
     frame_context: int = 1

@@ -52,6 +52,7 @@ class Freak(Model):
     """
 
     family: ClassVar[str] = "freak"
+    limits: ClassVar[Mapping[str, int]] = {"n_layers": 64}
     free_arguments: ClassVar[frozenset[str]] = frozenset({"score", "covariance", "domain", "percentile", "crop"})
     default_training: ClassVar[Training] = Training(epochs=100, batch_size=32, learning_rate=1e-3, betas=(0.85, 0.999))
 

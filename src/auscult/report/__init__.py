@@ -1,7 +1,7 @@
 """One self-contained page about a run: tables, curves, and the most anomalous clips to see and to hear."""
 
 from auscult.report.data import DataRow, Evidence, ReportData, Section, Table
-from auscult.report.html import laid_out, write_report
+from auscult.report.html import laid_out
 
 __all__ = [
     "DataRow",
@@ -10,5 +10,4 @@ __all__ = [
     "Section",
     "Table",
     "laid_out",
-    "write_report",
 ]

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult import __version__
-from auscult.clips import Clip
 from auscult.features import features_of
 from auscult.models import Model, load_model
 from auscult.report.data import Cell, DataRow, Evidence, ReportData, Section, Table
@@ -18,7 +17,7 @@ from auscult.report.ensembles import ensemble_sections, intervals_of, spreads_of
 from auscult.report.summary import protocol_tables
 from auscult.report.tables import results_section
 from auscult.runs.analysis import Analysis
-from auscult.runs.jobs import front_end_of, load_banks, model_file
+from auscult.runs.jobs import load_banks, model_file
 from auscult.runs.plan import BankJob, MemberJob
 from auscult.runs.results import PROTOCOLS, System, averaged, only
 from auscult.runs.store import environment
@@ -161,21 +160,19 @@ def _evidence(analysis: Analysis, jobs: Sequence[MemberJob], row: ScoreRow, rank
     loudness = _loudness(analysis, row)
     members = [(job, _model(analysis, job)) for job in _telling([job for job in jobs if job.name in found], loudness)]
     bank, index = _shown([found[member.name] for member, _ in members])
-    store = analysis.store
-    front_end = front_end_of(bank, store)
+    store, features = analysis.store, features_of(bank.features)
     spectrogram = load_banks(store, [bank]).clip(index)
     maps: dict[str, NDArray[np.float32]] = {}
     groups: dict[str, str] = {}
-    for member, model in members:
-        own, place = found[member.name]
+    for job, model in members:
+        own, place = found[job.name]
         for name, values in model.maps(load_banks(store, [own]).clip(place), row.machine_id).items():
-            title = name if len(members) == 1 else f"{member.name}: {name}"
+            title = name if len(members) == 1 else f"{job.name}: {name}"
             maps[title] = _onto(values.astype(np.float32), own, bank, spectrogram.shape)
-            groups[title] = member.name
+            groups |= {title: job.name} if len(members) > 1 else {}
     judge, model = max(members, key=lambda pair: loudness[pair[0].name])
     own, place = found[judge.name]
     frames = load_banks(store, [own]).clip(place)
-    clip: Clip = bank.clips[index]
     recipe = analysis.recipe
     return Evidence(
         system=analysis.final.name,
@@ -190,11 +187,11 @@ def _evidence(analysis: Analysis, jobs: Sequence[MemberJob], row: ScoreRow, rank
         frame_scores=model.frame_scores([frames], [row.machine_id])[0].astype(np.float32),
         frame_scores_of=judge.name,
         frame_offset=model.frame_offset,
-        seconds_per_frame=1 / front_end.features.frame_rate,
-        bin_frequencies=front_end.features.bin_frequencies,
+        seconds_per_frame=1 / features.frame_rate,
+        bin_frequencies=features.bin_frequencies,
         spectrogram_unit="dB" if bank.features.get("scale") == "log" else "",
-        map_groups=groups if len(members) > 1 else {},
-        waveform=read_waveform(clip.path, sample_rate=recipe.sample_rate, channel=recipe.channel),
+        map_groups=groups,
+        waveform=read_waveform(bank.clips[index].path, sample_rate=recipe.sample_rate, channel=recipe.channel),
         sample_rate=recipe.sample_rate,
     )
 

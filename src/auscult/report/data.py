@@ -126,6 +126,7 @@ class Table:
         units: name of a column -> unit of the exported values.
         starts: indices of the rows that begin a group of rows.
         fold: words under which the table is folded away; empty for a table that is open.
+        stacked: on a narrow screen each cell is a line, with the name of its column, instead of a table to scroll.
     """
 
     caption: str
@@ -140,6 +141,7 @@ class Table:
     units: Mapping[str, str] = field(default_factory=dict)
     starts: Sequence[int] = ()
     fold: str = ""
+    stacked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,6 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import Affine2D, Transform, blended_transform_factory
 from numpy.typing import ArrayLike
-
-from auscult.files import replacing
 
 _SHEET = (files("auscult.report") / "style.css").read_text(encoding="utf-8")
 
@@ -190,12 +187,8 @@ def embedded(plot: Plot, name: str) -> str:
 
 
 @styled
-def write_figure(plot: Plot, path: Path) -> None:
-    """The figure as an SVG file of its own, with title, note and legend.
-
-    Raises:
-        RunError: if it cannot be written.
-    """
+def figure_file(plot: Plot) -> str:
+    """The figure as an SVG document of its own, with title, note and legend."""
     figure = plot.figure
     height = figure.get_size_inches()[1] * 72
     heads = [figure.text(0, 1 + 6 / height, safe(plot.note))] if plot.note else []
@@ -209,8 +202,7 @@ def write_figure(plot: Plot, path: Path) -> None:
     text = _svg(figure, bbox_inches="tight", pad_inches=PAD / 72, facecolor="#ffffff", metadata=words)
     for extra in (*heads, *figure.legends):
         extra.remove()
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    return text
 
 
 def _svg(figure: Figure, *, metadata: Mapping[str, str] | None = None, **options: Any) -> str:

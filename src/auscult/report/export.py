@@ -1,57 +1,42 @@
 """Tables and figures of a report as files of their own, for spreadsheets, programs and papers."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from auscult.files import replacing, saving
+from auscult.files import saving
 from auscult.report.data import Table
-from auscult.report.drawing import Plot, write_figure
+from auscult.report.drawing import Plot, figure_file
 from auscult.report.formats import table_csv, table_latex, table_markdown
+from auscult.report.html import write_page
 
 
 def export_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:
-    """Write each table that has a name as `<name>.csv`, `<name>.md` and `<name>.tex`.
-
-    Args:
-        folder: made if it is not there.
-        tables: those without a name are left out.
-
-    Returns:
-        The files, in the order of the tables.
+    """Write each table that has a name as `<name>.csv`, `<name>.md` and `<name>.tex`, and return these files.
 
     Raises:
         RunError: if a file cannot be written.
     """
+    kinds = {"csv": table_csv, "md": table_markdown, "tex": table_latex}
     named = [table for table in tables if table.name]
-    files = []
-    for table, name in zip(named, file_names(table.name for table in named), strict=True):
-        files += [
-            _write(folder / f"{name}.csv", table_csv(table)),
-            _write(folder / f"{name}.md", table_markdown(table)),
-            _write(folder / f"{name}.tex", table_latex(table)),
-        ]
-    return files
+    names = file_names(table.name for table in named)
+    paths = _made(folder, [f"{name}.{kind}" for name in names for kind in kinds])
+    texts = [write(table) for table in named for write in kinds.values()]
+    for path, text in zip(paths, texts, strict=True):
+        write_page(text, path)
+    return paths
 
 
 def export_figures(folder: Path, plots: Iterable[Plot]) -> list[Path]:
-    """Write each plot that has a name as the stand-alone figure `<name>.svg`.
-
-    Args:
-        folder: made if it is not there.
-        plots: those without a name are left out.
-
-    Returns:
-        The files, in the order of the plots.
+    """Write each plot that has a name as the figure `<name>.svg`, and return these files.
 
     Raises:
         RunError: if a file cannot be written.
     """
     named = [plot for plot in plots if plot.name]
-    names = file_names(plot.name for plot in named)
-    paths = [folder / f"{name}.svg" for name in names]
-    for plot, path in zip(named, paths, strict=True):
-        write_figure(plot, _placed(path))
+    paths = _made(folder, [f"{name}.svg" for name in file_names(plot.name for plot in named)])
+    for path, plot in zip(paths, named, strict=True):
+        write_page(figure_file(plot), path)
     return paths
 
 
@@ -72,13 +57,9 @@ def file_names(names: Iterable[str]) -> list[str]:
     return list(found.values())
 
 
-def _write(path: Path, text: str) -> Path:
-    with replacing(_placed(path)) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-    return path
-
-
-def _placed(path: Path) -> Path:
-    with saving(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+def _made(folder: Path, names: Sequence[str]) -> list[Path]:
+    """The files of a folder, which is made if it is not there and has any."""
+    if names:
+        with saving(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    return [folder / name for name in names]

@@ -110,15 +110,14 @@ def laid_out(data: ReportData) -> Page:
     )
 
 
-def write_report(page: Page, path: Path) -> None:
-    """Write the page under a temporary name, then rename it.
+def write_page(text: str, path: Path) -> None:
+    """Write a page under a temporary name, then rename it.
 
     Raises:
         RunError: if the file cannot be written.
     """
-    text = render(page)
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def render(page: Page) -> str:

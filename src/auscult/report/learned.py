@@ -13,12 +13,11 @@ from auscult import __version__
 from auscult.detector.alarms import AlarmSettings, WindowScores
 from auscult.detector.calibration.rates import format_rate
 from auscult.detector.learn.learning import Learned
-from auscult.files import replacing
 from auscult.report.data import Cell, Table
 from auscult.report.drawing import Plot
 from auscult.report.evidence import Card
 from auscult.report.figures import window_histogram, window_trend
-from auscult.report.html import filled
+from auscult.report.html import filled, write_page
 from auscult.report.moments import Moment, evidence_cards, worst_moments
 
 SHOWN = ("kind", "n_fft", "hop_length", "n_mels")
@@ -37,14 +36,8 @@ class MachinePage:
 
 
 def write_learned(learned: Learned, path: Path) -> None:
-    """Write the page under a temporary name, then rename it.
-
-    Raises:
-        RunError: if the file cannot be written.
-    """
-    page = render(learned)
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    """Write the page; as `html.write_page`."""
+    write_page(render(learned), path)
 
 
 def render(learned: Learned) -> str:
@@ -123,7 +116,7 @@ def _thresholds(learned: Learned) -> Table:
         )
         rows.append([Cell(name), *map(Cell, cells)])
     columns = ("machine", "threshold", "false alarms", "promise", "true rate, 95 %", "calibration sound")
-    return Table("Thresholds and what they promise", columns, rows)
+    return Table("Thresholds and what they promise", columns, rows, stacked=True)
 
 
 def _members(learned: Learned) -> Table:
@@ -143,6 +136,7 @@ def _members(learned: Learned) -> Table:
         ("member", "family", "features", "model", "weight", "parameters"),
         rows,
         texts=4,
+        stacked=True,
     )
 
 

@@ -177,11 +177,8 @@ def _planned_types(recipe: Recipe, clips: Sequence[Clip], missing: list[str] | N
 
 def _no_member(recipe: Recipe, types: Sequence[str]) -> str:
     known = sorted({name for member in recipe.member for name in member.machine_types or ()})
-    for_all = [
-        name
-        for name, other in builtin_recipes().items()
-        if all(member.machine_types is None for member in other.member)
-    ]
+    recipes = builtin_recipes().items()
+    for_all = [name for name, other in recipes if all(member.machine_types is None for member in other.member)]
     return (
         f"the recipe {recipe.name!r} has no member for the machine type {', '.join(types)}; its members are for "
         f"{', '.join(known)}. Choose among these with --machine-type, or take a recipe that is for every machine type "
