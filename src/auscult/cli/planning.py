@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from auscult.cli.options import Output, Overrides, Stack, Types, Without
+from auscult.cli.options import Output, RunOptions
 
 if TYPE_CHECKING:
     from auscult.runs.estimate import Estimate, Outlook
@@ -18,18 +18,9 @@ if TYPE_CHECKING:
 def plan(
     recipe: str,
     *,
-    data: Path,
     out: Output | None = None,
-    machine_type: Types = None,
-    dataset: str | None = None,
-    clean: Path | None = None,
-    device: str = "auto",
+    options: RunOptions,
     workers: int | None = None,
-    stack: Stack = "auto",
-    override: Overrides = None,
-    without: Without = None,
-    store: Path | None = None,
-    weights: Path | None = None,
     rates: Path | None = None,
     no_estimate: Annotated[bool, Parameter(negative=())] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
@@ -38,18 +29,9 @@ def plan(
 
     Args:
         recipe: Name of a built-in recipe (see `auscult recipes`) or a TOML file.
-        data: Data folder; see `auscult inspect`.
         out: Run folder, to see what is finished there.
-        machine_type: Only this machine type; may be repeated.
-        dataset: Layout of the data by its name, as `auscult inspect` says it; detected by default.
-        clean: Folder of clean mechanical sounds for recipes with a denoiser.
-        device: auto, cpu, cuda, cuda:N or mps.
+        options: See there.
         workers: Processes that would share the work; by default as many as processors, 1 on a GPU.
-        stack: Whether members would train in stacks, auto, on or off: a stacked one counts as another model.
-        override: key=value in the recipe, for instance training.epochs=3; may be repeated.
-        without: Leave out members that need openl3 or a denoiser; may be repeated.
-        store: Folder of artefacts that runs share; OUT/store by default.
-        weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
         rates: Output of `auscult bench --json`, whose rates stand in for those that would be measured now.
         no_estimate: Measure nothing and estimate no time.
         as_json: Print JSON: rows, missing, left_out, estimate; times in seconds, sizes in bytes.
@@ -65,14 +47,26 @@ def plan(
 
     if workers is not None and workers < 1:
         raise RunError(f"--workers is {workers}; give a whole number of at least 1")
-    device = choose_device(device)
+    device = choose_device(options.device)
     asked = request_of(
-        load_recipe(recipe, override or ()), data, without=without or (), dataset=dataset, machine_types=machine_type
+        load_recipe(recipe, options.override or ()),
+        options.data,
+        without=options.without or (),
+        dataset=options.dataset,
+        machine_types=options.machine_type,
     )
-    place = store or (out / "store" if out else None)
+    place = options.store or (out / "store" if out else None)
     there = Store(place) if place is not None and place.is_dir() else NoStore()
     missing: list[str] = []
-    made = plan_for(asked, there, device=device, weights=weights, clean=clean, stack=stack, missing=missing)
+    made = plan_for(
+        asked,
+        there,
+        device=device,
+        weights=options.weights,
+        clean=options.clean,
+        stack=options.stack,
+        missing=missing,
+    )
     known = read_rates(rates) if rates is not None else {}
     outlook, times, rests_on = Outlook(made, there), None, dict[str, int]()
     if not no_estimate:

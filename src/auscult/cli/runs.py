@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from auscult.cli.options import Output, Overrides, Stack, Types, Without
+from auscult.cli.options import Output, RunOptions
 
 if TYPE_CHECKING:
     from auscult.recipe import Recipe
@@ -20,42 +20,24 @@ if TYPE_CHECKING:
 def run(
     recipe: str,
     *,
-    data: Path,
     out: Output,
-    machine_type: Types = None,
-    dataset: str | None = None,
+    options: RunOptions,
     truth: Path | None = None,
-    clean: Path | None = None,
-    device: str = "auto",
-    override: Overrides = None,
-    without: Without = None,
-    store: Path | None = None,
-    weights: Path | None = None,
     workers: int | None = None,
     cluster: str | None = None,
     gpus_per_job: float | None = None,
-    stack: Stack = "auto",
 ) -> int:
     """Train a recipe's models on normal clips, score the test clips, evaluate, write a report.
 
     Args:
         recipe: Name of a built-in recipe (see `auscult recipes`) or a TOML file.
-        data: Data folder; see `auscult inspect`.
         out: Run folder. The same folder and recipe continues a run that was stopped.
-        machine_type: Only this machine type; may be repeated.
-        dataset: Layout of the data by its name, as `auscult inspect` says it; detected by default.
+        options: See there.
         truth: Ground-truth list of the evaluation clips.
-        clean: Folder of clean mechanical sounds for recipes with a denoiser.
-        device: auto, cpu, cuda, cuda:N or mps. Results repeat bit for bit on the CPU.
-        override: key=value in the recipe, for instance training.epochs=3; may be repeated.
-        without: Leave out members that need openl3 or a denoiser; may be repeated.
-        store: Folder of artefacts that runs share; OUT/store by default.
-        weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
         workers: Jobs at the same time, each a process with one thread; by default as many as processors, 1 on a GPU,
             and none for what takes less time than their start.
         cluster: Do the jobs on a Ray cluster: auto for the one of this machine, or HOST:PORT of its head.
         gpus_per_job: On a cluster, the part of a GPU that each job gets, for instance 0.25; 1 by default.
-        stack: Train members of the same features and shapes as one: auto (as yet nowhere), on or off.
     """
     from auscult.cli.display.messages import print_failures
     from auscult.cli.display.progress import Display
@@ -63,26 +45,26 @@ def run(
     from auscult.report.run import write_pages
     from auscult.runs.run import run as run_recipe
 
-    chosen = load_recipe(recipe, override or ())
-    _note_what_is_unused(chosen, clean)
+    chosen = load_recipe(recipe, options.override or ())
+    _note_what_is_unused(chosen, options.clean)
     with (
-        _place(device, workers, cluster, gpus_per_job) as (chosen_device, executor),
+        _place(options.device, workers, cluster, gpus_per_job) as (chosen_device, executor),
         Display().shown() as (on_plan, on_progress),
     ):
         finished = run_recipe(
             chosen,
-            data=data,
+            data=options.data,
             out=out,
-            without=without or (),
-            dataset=dataset,
-            machine_types=machine_type,
+            without=options.without or (),
+            dataset=options.dataset,
+            machine_types=options.machine_type,
             truth=truth,
-            clean=clean,
+            clean=options.clean,
             device=chosen_device,
-            store=store,
-            weights=weights,
+            store=options.store,
+            weights=options.weights,
             executor=executor,
-            stack=stack,
+            stack=options.stack,
             pages=write_pages,
             on_plan=on_plan,
             on_progress=on_progress,
