@@ -59,13 +59,7 @@ def plan(
     there = Store(place) if place is not None and place.is_dir() else NoStore()
     missing: list[str] = []
     made = plan_for(
-        asked,
-        there,
-        device=device,
-        weights=options.weights,
-        clean=options.clean,
-        stack=options.stack,
-        missing=missing,
+        asked, there, device=device, weights=options.weights, clean=options.clean, stack=options.stack, missing=missing
     )
     known = read_rates(rates) if rates is not None else {}
     outlook, times, rests_on = Outlook(made, there), None, dict[str, int]()
