@@ -10,8 +10,7 @@ import numpy as np
 import soundfile
 import torch
 
-from auscult.detector.calibration.rates import parse_rate
-from auscult.detector.calibration.result import Method
+from auscult.detector.calibration.result import Method, parse_rate
 from auscult.detector.learn import learn
 from auscult.detector.learn.settings import LearnSettings
 from auscult.live.session import Outputs, listen

@@ -19,8 +19,7 @@ from auscult.detector.alarms import AlarmSettings, AlarmState, AlarmStatistic, W
 from auscult.detector.calibration.exceedances import Exceedances
 from auscult.detector.calibration.fit import calibrate
 from auscult.detector.calibration.folds import contiguous_folds
-from auscult.detector.calibration.rates import format_rate, parse_rate
-from auscult.detector.calibration.result import Calibration
+from auscult.detector.calibration.result import Calibration, format_rate, parse_rate
 from auscult.detector.calibration.tail import Tail
 from auscult.errors import AlarmError, CalibrationError
 
@@ -164,6 +163,24 @@ def test_below_ten_expected_alarms_the_tail_is_named_and_the_hours_that_are_miss
     assert "220 more hours" in daily.describe()[0]
     widths = [np.log(found.rate_interval()[1] / found.promised) for found in (daily, weekly)]
     assert 0 < widths[0] < widths[1]
+    assert "would miss most faults; 220 more hours" in daily.caveat
+    assert "Pareto" not in " ".join(daily.describe())
+
+
+def test_between_normal_and_alarm_stands_a_warning_at_the_rarest_rate_that_is_supported(hour: Calibration) -> None:
+    parts = recordings(np.random.default_rng(4), overlapping, 20)
+    daily = calibrate(parts, 1 / 24, settings=SETTINGS)
+    level = daily.warning
+    assert level is not None
+    assert level.threshold == calibrate(parts, 0.5, settings=SETTINGS).threshold < daily.threshold
+    assert daily.warning_rate == pytest.approx(0.5)
+    decisions = [daily.decide(score) for score in (level.threshold, daily.threshold, daily.threshold + 1)]
+    assert decisions == ["normal", "warning", "anomalous"]
+    assert (hour.warning, hour.warning_rate, hour.caveat) == (None, None, "")
+    few = calibrate([series(autoregressive(np.random.default_rng(3), 600))], 1 / 24, settings=SETTINGS)
+    assert few.warning is not None
+    assert few.warning.alarms == few.tail_peaks < 10
+    assert any("10 would be needed to be sure" in sentence for sentence in few.describe())
 
 
 def test_a_tail_finds_the_law_it_is_given() -> None:
@@ -241,6 +258,8 @@ def test_p_values_are_the_conformal_formula_while_all_scores_are_kept(scores: li
 def test_a_calibration_survives_json_and_a_damaged_one_is_refused(hour: Calibration) -> None:
     data, read = json.loads(json.dumps(asdict(hour))), TypeAdapter(Calibration).validate_json
     assert read(json.dumps(data)) == hour
+    assert data.pop("warning") is None
+    assert read(json.dumps(data)) == hour, "of a file from before there were warnings"
     for damage in (
         {"threshold": math.nan},
         {"threshold": "high"},
@@ -255,6 +274,8 @@ def test_a_calibration_survives_json_and_a_damaged_one_is_refused(hour: Calibrat
         {"hours": 0.0},
         {"hours": 1e300},
         {"unknown": 1},
+        {"warning": {"threshold": math.nan, "alarms": 10}},
+        {"warning": {"threshold": 1.0, "alarms": 0}},
     ):
         with pytest.raises((ValidationError, AlarmError)):
             read(json.dumps(data | damage))

@@ -289,7 +289,7 @@ def test_a_recipe_with_a_denoiser_is_refused_with_the_way_out(normals: Path) -> 
 
 def test_the_page_tells_thresholds_warnings_and_the_worst_moments(learned: Learned) -> None:
     page = render(learned)
-    for words in ("left", "right", "extrapolated", "day.wav", "60/hour", *learned.warnings):
+    for words in ("left", "right", "extrapolated", "dashed: warning", "day.wav", "60/hour", *learned.warnings):
         assert words in page
     for machine in ("left", "right"):
         worst = worst_moments(learned.pieces[machine], learned.series[machine])
@@ -317,7 +317,10 @@ def test_the_commands_learn_score_and_info(normals: Path, tmp_path: Path, comman
     assert found.code == 0
     lines = [json.loads(line) for line in found.out.splitlines()]
     assert [line["file"] for line in lines] == [str(good), str(bad)]
-    assert list(lines[0]) == ["file", "machine_id", "score", "threshold", "p_value", "decision"]
+    keys = ["file", "machine_id", "score", "threshold", "p_value", "decision", "warning", "caveat"]
+    assert list(lines[0]) == keys
+    assert lines[0]["warning"] < lines[0]["threshold"]
+    assert "more hours of normal sound would support 60/hour" in lines[0]["caveat"]
     assert lines[0]["machine_id"] == "left"
     assert lines[1]["decision"] == "anomalous"
     rows = list(csv.DictReader(io.StringIO(command("score", out, tmp_path / "left", "--csv", "--machine", "left").out)))
@@ -328,7 +331,10 @@ def test_the_commands_learn_score_and_info(normals: Path, tmp_path: Path, comman
     facts = json.loads(command("info", out, "--json").out)
     assert facts["licence"] == "CC0"
     assert [machine["name"] for machine in facts["machines"]] == ["left", "right"]
-    assert "threshold" in command("info", out).out
+    told = command("info", out).out
+    assert "60/hour is extrapolated and would miss" in told
+    assert "A warning stands between normal and alarm" in told
+    assert facts["machines"][0]["warning"] == lines[0]["warning"]
 
 
 def test_a_bad_file_does_not_stop_the_others(learned: Learned, tmp_path: Path, command: Callable[..., Any]) -> None:

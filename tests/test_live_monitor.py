@@ -4,6 +4,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,18 @@ def test_an_alarm_is_raised_and_cleared_under_one_id_of_its_own() -> None:
     assert alarms[0].id.startswith("pump-")
     assert 10 < alarms[0].heard_seconds < 12
     assert {"ALARM", "normal"} == set(seen.states)
+
+
+def test_a_warning_stands_between_normal_and_alarm_and_goes_on_after_a_restart(tmp_path: Path) -> None:
+    rule = replace(watch(threshold=9.0), warning=0.2)
+    for part in (SOUND[:15_000], SOUND[15_000:]):
+        history = History(tmp_path)
+        seen = follow(recording(part), rule=rule, history=history)
+        history.close()
+        assert "ALARM" not in seen.states
+        assert "warning" in seen.states
+    told = [(event["type"], event["event"], event["threshold"]) for event in read_events(tmp_path)]
+    assert told == [("warning", "raised", 0.2), ("warning", "cleared", 0.2)] * 2
 
 
 def clipped(sound: NDArray[np.float32]) -> NDArray[np.float32]:

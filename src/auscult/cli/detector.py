@@ -221,7 +221,7 @@ def info(detector: Path, *, as_json: Annotated[bool, Parameter(name="--json", ne
 
 def _settings(rate: str, *, alarm: str | None, cool_down: float | None, **windows: Any) -> "LearnSettings":
     from auscult.detector.alarms import AlarmSettings
-    from auscult.detector.calibration.rates import parse_rate
+    from auscult.detector.calibration.result import parse_rate
     from auscult.detector.learn.settings import WINDOW_SECONDS, LearnSettings
 
     usual = AlarmSettings()

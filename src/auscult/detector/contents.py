@@ -33,6 +33,11 @@ class Machine:
         """A window is above it when its score is greater; none without a calibration."""
         return None if self.calibration is None else self.calibration.threshold
 
+    @property
+    def warning(self) -> float | None:
+        """The lower threshold of warnings; none without such a level."""
+        return None if self.calibration is None or not self.calibration.warning else self.calibration.warning.threshold
+
 
 @dataclass(frozen=True, eq=False)
 class Contents:

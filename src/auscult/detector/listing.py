@@ -126,11 +126,12 @@ def _machine_facts(machine: Machine) -> dict[str, Any]:
         "name": machine.name,
         "machine_id": machine.machine_id,
         "threshold": machine.threshold,
+        "warning": machine.warning,
         "calibration": None,
         "watches_for_changes": machine.condition is not None,
     }
     if calibration is not None:
-        from auscult.detector.calibration.rates import format_rate
+        from auscult.detector.calibration.result import format_rate
 
         low, high = calibration.rate_interval()
         facts["calibration"] = {
@@ -140,6 +141,8 @@ def _machine_facts(machine: Machine) -> dict[str, Any]:
             "interval_per_hour": [low, high],
             "hours": calibration.hours,
             "more_hours": calibration.more_hours,
+            "caveat": calibration.caveat,
+            "warnings_per_hour": calibration.warning_rate,
             "method": calibration.method,
             "description": calibration.describe(),
         }

@@ -16,7 +16,7 @@ from auscult.members.part import Part, Scored
 from auscult.sound.defects import is_sound
 from auscult.sound.windows import Waveform, Window
 
-Decision = Literal["normal", "anomalous", "unknown"]
+Decision = Literal["normal", "warning", "anomalous", "unknown"]
 
 NEARLY = 0.99
 """Share of a window's length from which on a sound counts as a window: recorders stop a little early."""
@@ -33,7 +33,8 @@ class Score:
         threshold: none without a calibration.
         p_value: how likely a normal sound of so many windows has such a score or a higher one, at most; none where
             there is no calibration for such a sound.
-        decision: "anomalous" if the score is above the threshold, "unknown" if there is no threshold for such a sound.
+        decision: "anomalous" if the score is above the threshold, "warning" if it is above that of warnings alone,
+            "unknown" if there is no threshold for such a sound.
         reason: why the decision is unknown; else empty.
         windows: whose scores count: those that are no silence, clipped or with a drop-out in them, if there are such.
         start: of the window with the highest score, in seconds.
@@ -43,6 +44,8 @@ class Score:
         frame_scores: of the member with the greatest weight in that window `[N']`; none if they were not asked for.
         error_map: where in time and frequency it heard the unexpected `[N, F]`, NaN where nothing was predicted.
         seconds_per_frame: distance of frames.
+        warning: threshold of warnings; none where there is no such level.
+        caveat: what must be known of an extrapolated threshold; else empty.
     """
 
     machine: str
@@ -59,6 +62,8 @@ class Score:
     frame_scores: NDArray[np.float64] | None
     error_map: NDArray[np.float64] | None
     seconds_per_frame: float
+    warning: float | None
+    caveat: str
 
 
 def score_sound(
@@ -99,6 +104,8 @@ def score_sound(
         frame_scores=frame_scores,
         error_map=error_map,
         seconds_per_frame=1 / leading.front_end.features.frame_rate,
+        warning=machine.warning,
+        caveat="" if machine.calibration is None else machine.calibration.caveat,
     )
 
 
@@ -167,7 +174,7 @@ def _judge(machine: Machine, score: float, share: float, flaw: str) -> tuple[flo
     if flaw:
         return None, "unknown", flaw
     p_value = min(1.0, share * calibration.p_value(score))
-    return p_value, "anomalous" if score > calibration.threshold else "normal", ""
+    return p_value, calibration.decide(score), ""
 
 
 def _evidence(

@@ -113,13 +113,15 @@ def judged(path: Path, machine: dict[str, Any]) -> dict[str, Any]:
     scores = heard[True] or heard[False]
     k, n = (min(FACTS["alarm"][name], len(scores)) for name in ("k", "n"))
     score = max(sorted(scores[start : start + n])[n - k] for start in range(len(scores) - n + 1))
-    threshold, p_value, decision = machine["threshold"], None, "unknown"
+    threshold, warning, p_value, decision = machine["threshold"], machine["warning"], None, "unknown"
     if threshold is not None and whole and heard[True]:
         greater = next((number for value, number in machine["reference"] if value < score), machine["references"])
         p_value = min(1.0, len(scores) / k * (1 + greater) / (1 + machine["references"]))
-        decision = "anomalous" if score > threshold else "normal"
+        decision = "warning" if warning is not None and score > warning else "normal"
+        decision = "anomalous" if score > threshold else decision
     found = {"file": str(path), "machine_id": machine["name"], "score": score}
-    return found | {"threshold": threshold, "p_value": p_value, "decision": decision}
+    found |= {"threshold": threshold, "p_value": p_value, "decision": decision, "warning": warning}
+    return found | {"caveat": (machine["calibration"] or {"caveat": ""})["caveat"]}
 
 
 def machine_of(path: Path) -> str:

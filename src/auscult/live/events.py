@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-Kind = Literal["alarm", "trouble"]
+Kind = Literal["alarm", "warning", "trouble"]
 Phase = Literal["raised", "cleared", "noted"]
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An alarm or a trouble was raised or cleared, or something happened once (noted).
+    """An alarm, a warning or a trouble was raised or cleared, or something happened once (noted).
 
     Args:
-        kind: "alarm" or "trouble".
-        id: of the alarm or trouble, the same when it is raised and when it is cleared.
+        kind: "alarm", "warning" or "trouble".
+        id: of the alarm, warning or trouble, the same when it is raised and when it is cleared.
         phase: "raised", "cleared" or "noted".
         time: by the wall clock, in seconds since 1970.
         heard_seconds: sound and known gaps since monitoring began; it never goes back.

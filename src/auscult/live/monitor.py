@@ -48,13 +48,14 @@ class Screen(Protocol):
 
 @dataclass(slots=True)
 class MonitorSummary:
-    """What a monitor did: windows, those with a score, alarms raised, troubles raised or noted."""
+    """What a monitor did: windows, those with a score, alarms and warnings raised, troubles raised or noted."""
 
     windows: int = 0
     scored: int = 0
     alarms: int = 0
     troubles: int = 0
     highest: float = -math.inf
+    warnings: int = 0
 
     def add(self, score: float | None) -> None:
         """Count a window; None if it could not be scored."""
@@ -102,6 +103,9 @@ class Monitor:
         self._down = 0.0  # seconds for which no monitor was running
         name = f"{watch.machine_id}-{datetime.fromtimestamp(wall(), UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         self.alarm = AlarmState(watch.threshold, watch.settings, spread=watch.spread, name=name)
+        self.warning: AlarmState | None = None
+        if watch.warning is not None:
+            self.warning = AlarmState(watch.warning, watch.settings, spread=watch.spread, name=f"{name}-w")
         self.troubles = Troubles(name)
         saved = history.checkpoint()
         if saved is not None:
@@ -122,7 +126,7 @@ class Monitor:
     def state(self) -> str:
         """How it is, in a word or some."""
         troubles = ", ".join(self.troubles.active)
-        alarm = "ALARM" if self.alarm.active else ""
+        alarm = "ALARM" if self.alarm.active else "warning" if self.warning and self.warning.active else ""
         return " + ".join(part for part in (alarm, troubles and f"TROUBLE: {troubles}") if part) or "normal"
 
     @property
@@ -206,12 +210,12 @@ class Monitor:
         changes = self.troubles.update(self._heard + end, found, of=WINDOW_TROUBLES)
         if self._drift is not None and not found:
             changes += self._changed(self._drift.update(window), self._heard + end)
-        alarm = self.alarm.update(self._heard + end, score)
         where = {} if self._key is None else {"file": self._key.name, "file_seconds": round(end, 6)}
         events = [self._event_of(change, self._heard + end, where) for change in changes]
-        if alarm is not None:
-            details = {**where, "score": alarm.score, "threshold": self.watch.threshold}
-            events.append(self._event("alarm", alarm.alarm_id, alarm.kind, alarm.time, details))
+        for kind, state in (("warning", self.warning), ("alarm", self.alarm)):
+            if state is not None and (alarm := state.update(self._heard + end, score)) is not None:
+                details = {**where, "score": alarm.score, "threshold": state.threshold}
+                events.append(self._event(kind, alarm.alarm_id, alarm.kind, alarm.time, details))
         if events:
             self._record(events)
         if self.screen is not None:
@@ -240,6 +244,7 @@ class Monitor:
         """Into the history, and from there to the outputs; what was there before a crash is not shown again."""
         for event in self.history.record(events, checkpoint=self._checkpoint()):
             self.summary.alarms += event.kind == "alarm" and event.phase == "raised"
+            self.summary.warnings += event.kind == "warning" and event.phase == "raised"
             self.summary.troubles += event.kind == "trouble" and event.phase != "cleared"
             if self.screen is not None:
                 self.screen.event(event)
@@ -279,6 +284,7 @@ class Monitor:
             "machine_id": self.watch.machine_id,
             "detector": self.watch.detector,
             "alarm": self.alarm.to_json(),
+            "warning": None if self.warning is None else self.warning.to_json(),
             "troubles": self.troubles.to_json(),
             "heard": self._heard if in_file else self.heard_seconds,
             "time": self._wall(),
@@ -291,6 +297,7 @@ class Monitor:
         try:
             machine, detector, heard = str(saved["machine_id"]), saved["detector"], float(saved["heard"])
             alarm, self._down = dict(saved["alarm"]), self._wall() - float(saved["time"])
+            warning = dict(saved.get("warning") or {})
             troubles, windows = saved["troubles"], int(saved["windows"])
             if saved["file"] is not None:
                 self._resumed = FileKey(**saved["file"]), windows
@@ -302,7 +309,10 @@ class Monitor:
                 "with --state"
             )
         if detector != self.watch.detector:
-            alarm["history"] = []
+            alarm["history"], warning["history"] = [], []
         self._heard = heard
         self.troubles = Troubles.from_json(troubles)
-        self.alarm = AlarmState.from_json(alarm, self.watch.threshold, self.watch.settings, spread=self.watch.spread)
+        rule, spread = self.watch.settings, self.watch.spread
+        self.alarm = AlarmState.from_json(alarm, self.watch.threshold, rule, spread=spread)
+        if self.watch.warning is not None and saved.get("warning"):
+            self.warning = AlarmState.from_json(warning, self.watch.warning, rule, spread=spread)

@@ -54,8 +54,15 @@ class Outputs:
         """The output on the stream; `refused` is called when it does not take a line."""
         if self.json:
             return JsonLines(stream, windows=self.windows, refused=refused)
-        live, name = stream.isatty(), watch.machine_id
-        return Terminal(stream, threshold=watch.threshold, spread=watch.spread, name=name, live=live, refused=refused)
+        return Terminal(
+            stream,
+            threshold=watch.threshold,
+            warning=watch.warning,
+            spread=watch.spread,
+            name=watch.machine_id,
+            live=stream.isatty(),
+            refused=refused,
+        )
 
     def remote(self, machine_id: str) -> list[Output]:
         """The outputs over the network.
@@ -195,6 +202,7 @@ def _facts(scorer: WindowScorer, watch: Watch, source: SourceOptions, state: Pat
         "machine_id": watch.machine_id,
         "source": source.text,
         "threshold": watch.threshold,
+        "warning": watch.warning,
         **asdict(watch.settings),
         "sample_rate": scorer.sample_rate,
         "window_seconds": scorer.window_seconds,

@@ -31,6 +31,7 @@ class Terminal:
         name: of the machine.
         live: redraw one line; else write lines only.
         refused: is called when the stream does not take a line.
+        warning: lower threshold of warnings, if there is one.
     """
 
     def __init__(
@@ -42,10 +43,11 @@ class Terminal:
         name: str,
         live: bool,
         refused: Callable[[OSError], None],
+        warning: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stream, self.threshold, self.spread, self.name, self.live = stream, threshold, spread, name, live
-        self._refused = refused
+        self._warning, self._refused = warning, refused
         self._clock = clock
         self._bars = BARS if "utf" in (getattr(stream, "encoding", "") or "").lower() else PLAIN_BARS
         self._trend: deque[float | None] = deque(maxlen=TREND)
@@ -60,7 +62,7 @@ class Terminal:
         Args:
             window: its score, None if it could not be scored.
             heard: seconds of sound until then.
-            state: in a word: "normal", "ALARM" or the troubles.
+            state: in a word: "normal", "warning", "ALARM" or the troubles.
         """
         score = window["score"]
         self._trend.append(score)
@@ -82,22 +84,25 @@ class Terminal:
             self._redraw(f"{self.name}  {state}")
 
     def event(self, event: Event) -> None:
-        """An alarm or a trouble, in a line that stays."""
+        """An alarm, a warning or a trouble, in a line that stays."""
         self._line(describe(event.to_json()))
 
     def begin(self, facts: Mapping[str, Any]) -> None:
         """What is about to be watched."""
+        warning = "" if self._warning is None else f"warning {self._warning:.3f}, "
         self._line(
-            f"listening to {facts['source']}: {facts['machine_id']}, threshold {facts['threshold']:.3f}, an alarm at "
-            f"{facts['k']} of {facts['n']} windows of {facts['window_seconds']:g} s every {facts['step_seconds']:g} s"
+            f"listening to {facts['source']}: {facts['machine_id']}, {warning}threshold {facts['threshold']:.3f}, an "
+            f"alarm at {facts['k']} of {facts['n']} windows of {facts['window_seconds']:g} s every "
+            f"{facts['step_seconds']:g} s"
         )
 
     def end(self, facts: Mapping[str, Any]) -> None:
         """What was heard."""
         highest = f", highest score {facts['highest']:.3f}" if facts["scored"] else ""
+        warnings = "" if self._warning is None else f"{facts['warnings']} warnings, "
         self._line(
             f"{duration(facts['heard_seconds'])} heard, {facts['scored']} of {facts['windows']} windows scored{highest}"
-            f", {facts['alarms']} alarms, {facts['troubles']} troubles"
+            f", {facts['alarms']} alarms, {warnings}{facts['troubles']} troubles"
         )
 
     def _draw(self, score: float | None, heard: float, state: str) -> None:
@@ -120,6 +125,8 @@ class Terminal:
             return "?"
         if score > self.threshold:
             return "!"
+        if self._warning is not None and score > self._warning:
+            return "^"
         depth = (self.threshold - score) / (SPREADS * self.spread) if self.spread > 0 else 0.0
         return self._bars[max(0, min(len(self._bars) - 1, int((1 - depth) * len(self._bars))))]
 
@@ -146,7 +153,7 @@ def describe(event: Mapping[str, Any]) -> str:
     """An event, as JSON, in a line."""
     where = f" in {event['file']} at {event['file_seconds']:g} s" if "file" in event else ""
     head = f"{event['time']}  {event['type'].upper()} {event['event']}{where}"
-    if event["type"] == "alarm":
+    if event["type"] in ("alarm", "warning"):
         return f"{head}: score {event['score']:.3f}, threshold {event['threshold']:.3f} ({event['id']})"
     over = "no more: " if event["event"] == "cleared" else ""
     return f"{head}: {event['kind']}: {over}{event['message']}"

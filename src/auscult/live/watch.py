@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from auscult.detector import Detector
 from auscult.detector.alarms import AlarmSettings
-from auscult.detector.calibration.rates import format_rate
+from auscult.detector.calibration.result import format_rate
 from auscult.errors import MonitorError
 from auscult.sound.condition import Condition
 
@@ -43,6 +43,7 @@ class Watch:
         settings: the alarm logic.
         condition: how its normal sound came, if known.
         detector: what made the scores; scores of another one are not compared with them after a restart.
+        warning: lower threshold of warnings, by the same logic; none if there is no such level.
     """
 
     machine_id: str
@@ -51,6 +52,7 @@ class Watch:
     settings: AlarmSettings
     condition: Condition | None = None
     detector: str = ""
+    warning: float | None = None
 
 
 class DetectorScorer:
@@ -112,6 +114,7 @@ def watch_machine(
             "calibrated settings and does not hold for these"
         )
     elif not calibration.supported:
-        warnings.append(calibration.describe()[0])
+        warnings += calibration.describe()[:3]
     used = calibration.threshold if threshold is None else threshold
-    return Watch(known.name, used, calibration.spread, chosen, known.condition, name), warnings
+    level = known.warning if known.warning is not None and known.warning < used else None
+    return Watch(known.name, used, calibration.spread, chosen, known.condition, name, level), warnings

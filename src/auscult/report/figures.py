@@ -215,30 +215,38 @@ def denoiser_gains(levels: Levels) -> Plot:
 
 
 @styled
-def window_histogram(scores: NDArray[np.float64], threshold: float | None, *, machine: str) -> Plot:
-    """Scores `[W]` of the windows of a calibration, and the threshold."""
-    reach = [] if threshold is None else [threshold]
+def window_histogram(
+    scores: NDArray[np.float64], threshold: float | None, *, machine: str, warning: float | None = None
+) -> Plot:
+    """Scores `[W]` of the windows of a calibration, the threshold, and that of warnings."""
+    reach = {value: dashes for value, dashes in ((threshold, "-"), (warning, "--")) if value is not None}
     figure, axes = canvas(480, 150)
     counts, edges = np.histogram(scores, WINDOW_BARS, limits([*scores, *reach]))
     _bars(axes, counts, edges, "normal")
     axes.set(xlim=(edges[0], edges[-1]), xlabel="score", ylabel="windows")
-    for value in reach:
-        axes.axvline(value, color=COLOURS["anomaly"], linewidth=1.6)
+    for value, dashes in reach.items():
+        axes.axvline(value, color=COLOURS["anomaly"], linewidth=1.6, linestyle=dashes)
     return Plot(
         figure,
         alt=f"Histogram of {len(scores)} calibration windows of {machine}, median {np.median(scores):.4g}.",
         shape="wide",
         title="Scores of the calibration windows",
-        note="no threshold" if threshold is None else f"threshold {threshold:.4g}",
+        note=_thresholds(threshold, warning),
     )
 
 
 @styled
 def window_trend(
-    scores: NDArray[np.float64], threshold: float | None, *, step_seconds: float, machine: str, points: int = 400
+    scores: NDArray[np.float64],
+    threshold: float | None,
+    *,
+    step_seconds: float,
+    machine: str,
+    warning: float | None = None,
+    points: int = 400,
 ) -> Plot:
-    """The highest of the scores `[W]` along the calibration's sound, at some points, and the threshold."""
-    reach = [] if threshold is None else [threshold]
+    """The highest of the scores `[W]` along the calibration's sound, at some points, and both thresholds."""
+    reach = {value: dashes for value, dashes in ((threshold, "-"), (warning, "--")) if value is not None}
     hours = len(scores) * step_seconds / 3600
     end, unit = (hours, "hours") if hours >= 1 else (60 * hours, "minutes")
     highest = [part.max() for part in np.array_split(scores, min(points, len(scores)))]
@@ -247,14 +255,14 @@ def window_trend(
     axes.plot(places, highest, **FINAL.options, marker="o" if len(highest) == 1 else "")
     axes.set(xlim=(0, end), ylim=limits([*scores, *reach]), xlabel=unit, ylabel="score")
     axes.yaxis.set_major_locator(some_ticks(4))
-    for value in reach:
-        axes.axhline(value, color=COLOURS["anomaly"], linewidth=1.6)
+    for value, dashes in reach.items():
+        axes.axhline(value, color=COLOURS["anomaly"], linewidth=1.6, linestyle=dashes)
     return Plot(
         figure,
         alt=f"Highest scores of {machine} along {hours:.3g} hours of calibration sound.",
         shape="wide",
         title="Along the calibration sound",
-        note="the highest score of each moment, and the threshold",
+        note=f"the highest score of each moment; {_thresholds(threshold, warning)}",
     )
 
 
@@ -289,3 +297,8 @@ def _bins(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
         low, high = low - 0.5, high + 0.5
     bars = int(np.clip(2 * np.sqrt(len(scores)), 8, 32))
     return np.linspace(low, high, bars + 1), int(np.count_nonzero(scores > high))
+
+
+def _thresholds(threshold: float | None, warning: float | None) -> str:
+    dashed = "" if warning is None else f"; dashed: warning {warning:.4g}"
+    return "no threshold" if threshold is None else f"threshold {threshold:.4g}{dashed}"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from auscult import __version__
 from auscult.detector.alarms import AlarmSettings, WindowScores
-from auscult.detector.calibration.rates import format_rate
+from auscult.detector.calibration.result import format_rate, warning_text
 from auscult.detector.learn.learning import Learned
 from auscult.report.data import Cell, Table
 from auscult.report.drawing import Plot
@@ -69,13 +69,14 @@ def verdict(learned: Learned) -> str:
         if len(machines) == 1
         else f"The thresholds of {len(calibrated)} of {len(machines)} machines are"
     )
+    worst = max(calibrated, key=lambda calibration: calibration.more_hours)
     held = (
         "and the calibration sound supports it"
         if supported == len(calibrated)
         else (
-            "and the calibration sound cannot support it: it is extrapolated"
+            f"and the calibration sound cannot support it: {worst.caveat}"
             if not supported
-            else f"and the calibration sound supports it for {supported} of them"
+            else f"and the calibration sound supports it for {supported} of them; of the others, {worst.caveat}"
         )
     )
     return f"{whom} set for {rate} of normal sound, {held}."
@@ -104,10 +105,11 @@ def _thresholds(learned: Learned) -> Table:
         machine = learned.detector.machines[name]
         calibration = machine.calibration
         if calibration is None:
-            rows.append([Cell(name), *(Cell("none") for _ in range(5))])
+            rows.append([Cell(name), *(Cell("none") for _ in range(6))])
             continue
         low, high = (format_rate(bound, like=calibration.promised) for bound in calibration.rate_interval())
         cells = (
+            warning_text(calibration),
             f"{calibration.threshold:.4g}",
             format_rate(calibration.promised),
             "supported" if calibration.supported else "extrapolated",
@@ -115,7 +117,7 @@ def _thresholds(learned: Learned) -> Table:
             f"{calibration.hours:.3g} h",
         )
         rows.append([Cell(name), *map(Cell, cells)])
-    columns = ("machine", "threshold", "false alarms", "promise", "true rate, 95 %", "calibration sound")
+    columns = ("machine", "warning", "threshold", "false alarms", "promise", "true rate, 95 %", "calibration sound")
     return Table("Thresholds and what they promise", columns, rows, stacked=True)
 
 
@@ -155,8 +157,8 @@ def _part(learned: Learned, name: str) -> MachinePage:
     if len(scores):
         step = series[0].step_seconds
         plots = [
-            window_histogram(scores, machine.threshold, machine=name),
-            window_trend(scores, machine.threshold, step_seconds=step, machine=name),
+            window_histogram(scores, machine.threshold, warning=machine.warning, machine=name),
+            window_trend(scores, machine.threshold, warning=machine.warning, step_seconds=step, machine=name),
         ]
     worst = worst_moments(learned.pieces[name], series)
     return MachinePage(name, sentences, plots, evidence_cards(learned.detector, machine, worst), _worst(worst))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from auscult.detector import Detector, Score
 
-COLUMNS = ("file", "machine_id", "score", "threshold", "p_value", "decision")
+COLUMNS = ("file", "machine_id", "score", "threshold", "p_value", "decision", "warning", "caveat")
 
 Write = Callable[[Path, "Score"], None]
 
@@ -36,7 +36,8 @@ def writer_of(form: str) -> Iterator[Write]:
 
 
 def _fields(file: Path, score: "Score") -> dict[str, Any]:
-    values = (str(file), score.machine, score.score, score.threshold, score.p_value, score.decision)
+    decided = (score.threshold, score.p_value, score.decision, score.warning, score.caveat)
+    values = (str(file), score.machine, score.score, *decided)
     return dict(zip(COLUMNS, values, strict=True))
 
 
@@ -50,18 +51,24 @@ class _Lines:
 
     def __init__(self) -> None:
         self._begun = False
-        self._reasons: set[str] = set()
+        self._noted: set[str] = set()
 
     def __call__(self, file: Path, score: "Score") -> None:
         if not self._begun:
-            _line(f"{'score':>9} {'threshold':>9} {'p-value':>8}  {'decision':<9}  machine  file")
+            _line(f"{'score':>9} {'warning':>9} {'threshold':>9} {'p-value':>8}  {'decision':<9}  machine  file")
             self._begun = True
-        threshold, p_value = ("" if value is None else value for value in (score.threshold, score.p_value))
-        shown = (f"{threshold:9.4g}" if threshold != "" else " " * 9, f"{p_value:8.2g}" if p_value != "" else " " * 8)
-        _line(f"{score.score:9.4g} {shown[0]} {shown[1]}  {score.decision:<9}  {score.machine}  {file}")
-        if score.reason and score.reason not in self._reasons:
-            self._reasons.add(score.reason)
-            sys.stderr.write(f"note: unknown: {score.reason}\n")
+        thresholds = " ".join("" if value is None else f"{value:9.4g}" for value in (score.warning, score.threshold))
+        p_value = "" if score.p_value is None else f"{score.p_value:8.2g}"
+        line = f"{score.score:9.4g} {thresholds:>19} {p_value:>8}  {score.decision:<9}  {score.machine}  {file}"
+        _line(line)
+        self._note(score.reason and f"unknown: {score.reason}")
+        self._note(score.caveat and f"{score.machine}: {score.caveat}")
+
+    def _note(self, sentence: str) -> None:
+        """On standard error, each sentence once."""
+        if sentence and sentence not in self._noted:
+            self._noted.add(sentence)
+            sys.stderr.write(f"note: {sentence}\n")
 
 
 def thresholds_table(detector: "Detector") -> "Table":
@@ -69,19 +76,20 @@ def thresholds_table(detector: "Detector") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from auscult.detector.calibration.rates import format_rate
+    from auscult.detector.calibration.result import format_rate, warning_text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("machine", "threshold", "false alarms", "true rate, 95 %", "sound"):
+    for column in ("machine", "warning", "threshold", "false alarms", "true rate, 95 %", "sound"):
         table.add_column(column, overflow="fold")
     for machine in detector.machines.values():
         calibration = machine.calibration
         if calibration is None:
-            table.add_row(Text(machine.name), "none", "", "", "")
+            table.add_row(Text(machine.name), "", "none", "", "", "")
             continue
         low, high = (format_rate(bound, like=calibration.promised) for bound in calibration.rate_interval())
         table.add_row(
             Text(machine.name),
+            warning_text(calibration),
             f"{calibration.threshold:.4g}",
             f"{format_rate(calibration.promised)}, {'supported' if calibration.supported else 'extrapolated'}",
             f"{low} to {high}",
@@ -112,6 +120,7 @@ def info_lines(facts: Mapping[str, Any]) -> str:
             lines.append(f"  {machine['name']}: no threshold; its decisions are unknown")
             continue
         promised = machine["calibration"]["promised"]
-        lines.append(f"  {machine['name']}: threshold {machine['threshold']:.6g} for at most {promised}")
+        warning = "" if machine["warning"] is None else f"warning {machine['warning']:.6g}, "
+        lines.append(f"  {machine['name']}: {warning}threshold {machine['threshold']:.6g} for at most {promised}")
         lines += [f"    {sentence}" for sentence in machine["calibration"]["description"]]
     return "\n".join([*lines, ""])

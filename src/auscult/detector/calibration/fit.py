@@ -8,8 +8,15 @@ from numpy.typing import NDArray
 
 from auscult.detector.alarms import AlarmSettings, WindowScores
 from auscult.detector.calibration.exceedances import FEWEST_BLOCKS, Exceedances
-from auscult.detector.calibration.rates import format_rate
-from auscult.detector.calibration.result import METHODS, PROBABILITIES, SUPPORT, Calibration, Method
+from auscult.detector.calibration.result import (
+    METHODS,
+    PROBABILITIES,
+    SUPPORT,
+    Calibration,
+    Method,
+    WarningLevel,
+    format_rate,
+)
 from auscult.detector.calibration.tail import Tail
 from auscult.errors import CalibrationError
 
@@ -40,7 +47,8 @@ def calibrate(
     The unit is the alarm of the monitor after its logic, which is simulated over the recordings. With H hours and
     m = rate * H of at least `SUPPORT`, the threshold is the m-th largest peak of the alarm statistic (between two
     peaks where m is no whole number): as of any m-th largest of independent values, the expected rate above it is
-    m / H. Below that a `Tail` gives the threshold whose expected rate is as promised.
+    m / H. Below that a `Tail` gives the threshold whose expected rate is as promised, and the `SUPPORT`-th largest peak
+    the lower one of warnings, whose rate is supported.
 
     Args:
         series: held-out normal sound of one machine, one contiguous recording each, in the order of time.
@@ -93,6 +101,7 @@ def calibrate(
         step_seconds=step,
         reference=reference,
         references=references,
+        warning=None if supported else _warning(levels, threshold),
     )
 
 
@@ -132,6 +141,13 @@ def _from_tail(
     tail = Tail(levels, hours=found.hours, dispersion=_worst(dispersions))
     threshold = tail.threshold(rate)
     return threshold, dispersions, tail.rate_quantiles(threshold, PROBABILITIES)
+
+
+def _warning(levels: NDArray[np.float64], threshold: float) -> WarningLevel | None:
+    """The level of the rarest warnings that the sound supports: of its `SUPPORT`-th highest peak, or the lowest."""
+    alarms = min(SUPPORT, len(levels))
+    level = float(levels[alarms - 1])
+    return WarningLevel(level, alarms) if level < threshold else None
 
 
 def _dispersions(found: Exceedances, thresholds: Sequence[float], block_seconds: float) -> Dispersions:

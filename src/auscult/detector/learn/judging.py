@@ -9,8 +9,7 @@ import numpy as np
 from auscult.detector import Detector, Machine
 from auscult.detector.alarms import WindowScores
 from auscult.detector.calibration.fit import calibrate
-from auscult.detector.calibration.rates import format_rate
-from auscult.detector.calibration.result import Calibration
+from auscult.detector.calibration.result import Calibration, format_rate
 from auscult.detector.learn.recordings import Recording
 from auscult.detector.learn.scores import Pieces
 from auscult.detector.learn.settings import LearnSettings
@@ -76,8 +75,7 @@ def _calibration(
     low, high = (format_rate(bound, like=settings.rate) for bound in calibration.rate_interval())
     return calibration, [
         f"{name}: {format_rate(settings.rate)} cannot be promised from {calibration.hours:.3g} hours of calibration "
-        f"sound; the threshold extrapolates, and the true rate may be {low} to {high}. "
-        f"{calibration.more_hours:.3g} more hours would support the promise."
+        f"sound: {calibration.caveat}. The true rate may be {low} to {high}."
     ]
 
 
