@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from auscult.cli.detector import score
 from auscult.detector import Detector
 from auscult.detector.alarms import AlarmSettings
 from auscult.detector.learn import Learned, LearnSettings, learn
@@ -26,6 +27,9 @@ from auscult.report.learned import render
 from auscult.report.moments import worst_moments
 
 RATE = 8000
+STAGES: list[tuple[str, int, int]] = []
+"""Of the detector that the tests share: what was done, steps done, steps in all."""
+
 SETTINGS = LearnSettings(
     rate=60.0, window_seconds=1.0, step_seconds=0.5, alarm=AlarmSettings(k=1, n=2, cool_down_seconds=1.0)
 )
@@ -78,7 +82,7 @@ def normals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def learned(normals: Path) -> Learned:
-    return learn(normals, recipe=RECIPE, settings=SETTINGS)
+    return learn(normals, recipe=RECIPE, settings=SETTINGS, on_progress=lambda *stage: STAGES.append(stage))
 
 
 def test_the_first_half_trains_and_the_second_calibrates(learned: Learned) -> None:
@@ -335,6 +339,34 @@ def test_the_commands_learn_score_and_info(normals: Path, tmp_path: Path, comman
     assert "60/hour is extrapolated and would miss" in told
     assert "A warning stands between normal and alarm" in told
     assert facts["machines"][0]["warning"] == lines[0]["warning"]
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_what_takes_long_and_nothing_else_does(
+    learned: Learned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned.detector.save(tmp_path / "pump.auscult")
+    sound = write(tmp_path / "left" / "good.wav", hum(3, 1))
+    monkeypatch.setattr("auscult.cli.display.scores.SLOW_SECONDS", 0.0)
+    for screen in (Screen(), io.StringIO()):
+        monkeypatch.setattr("sys.stderr", screen)
+        assert score(tmp_path / "pump.auscult", [sound]) == 0
+        shown = screen.getvalue()
+        assert ("loading" in shown) == ("\x1b[K" in shown) == screen.isatty()
+        assert shown.rstrip("\r\x1b[K").count("note: left: the threshold") == 1
+
+
+def test_every_stage_of_learning_shows_how_far_it_is(learned: Learned) -> None:
+    last = {label: (done, total) for label, done, total in STAGES}
+    members = [part.name for part in learned.detector.parts if part.family != "spectral"]
+    assert list(last) == ["recordings", "features", *members, "calibration", "levels"]
+    assert all(done == total for done, total in last.values())
 
 
 def test_a_bad_file_does_not_stop_the_others(learned: Learned, tmp_path: Path, command: Callable[..., Any]) -> None:

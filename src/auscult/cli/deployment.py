@@ -19,10 +19,13 @@ def export(detector: Path, *, onnx: Annotated[Path, Parameter(name="--onnx")]) -
 
     from auscult.cli.display.exported import exported_table
     from auscult.cli.display.progress import counting
-    from auscult.detector import Detector
-    from auscult.export import export_detector
+    from auscult.cli.display.scores import Patience
 
-    opened = Detector.load(detector)
+    with Patience(f"loading {detector}"):
+        from auscult.detector import Detector
+        from auscult.export import export_detector
+
+        opened = Detector.load(detector)
     with counting("exporting") as show:
         members = export_detector(opened, onnx, on_member=lambda done, total: show(done, total, "members"))
     console = Console()

@@ -59,11 +59,14 @@ def learn(
         report: HTML page on what was learned; beside the detector, with the ending .html, by default.
         force: Replace a file that is there.
     """
-    from auscult.cli.display.progress import counting
-    from auscult.detector import learn as learning
-    from auscult.processes import default_workers
-    from auscult.recipe import load_recipe
-    from auscult.training import choose_device
+    from auscult.cli.display.scores import Patience
+
+    with Patience("loading"):
+        from auscult.cli.display.progress import counting
+        from auscult.detector import learn as learning
+        from auscult.processes import default_workers
+        from auscult.recipe import load_recipe
+        from auscult.training import choose_device
 
     page = report or out.with_suffix(".html")
     _require_new([out, page], force=force)
@@ -173,32 +176,39 @@ def score(
         as_csv: Print CSV.
         workers: Processes that score; each takes a few seconds to start, so they pay for many files.
     """
-    from auscult.cli.display.scores import writer_of
-    from auscult.detector import Detector
-    from auscult.detector.listing import score_all, sounds_in
+    from auscult.cli.display.scores import Patience, writer_of
     from auscult.errors import DetectorError
-    from auscult.sound.audio import probe
 
     if as_json and as_csv:
         raise DetectorError("--json and --csv are both given; choose one")
-    opened = Detector.load(detector)
     failed = 0
 
     def refuse(sentence: str) -> None:
+        from auscult.cli.display.messages import print_error
+
         nonlocal failed
         failed += 1
+        patience.end()
         print_error(sentence)
 
-    with writer_of("json" if as_json else "csv" if as_csv else "table") as write:
-        for file, found in score_all(opened, sounds_in(files, refused=refuse), machine=machine, workers=workers):
-            if isinstance(found, str):
-                from auscult.cli.display.messages import print_error
+    with (
+        Patience(f"loading {detector}") as patience,
+        writer_of("json" if as_json else "csv" if as_csv else "table") as write,
+    ):
+        from auscult.detector import Detector
+        from auscult.detector.listing import score_all, sounds_in
+        from auscult.sound.audio import probe
 
+        opened = Detector.load(detector)
+        for file, found in score_all(opened, sounds_in(files, refused=refuse), machine=machine, workers=workers):
+            patience.end()
+            if isinstance(found, str):
                 refuse(found)
             else:
                 write(file, found)
                 if note := probe(file).note:
                     _warn([f"{file}: {note}"])
+            patience.wait("scoring")
     return 3 if failed else 0
 
 
@@ -211,11 +221,13 @@ def info(detector: Path, *, as_json: Annotated[bool, Parameter(name="--json", ne
     """
     import json
 
-    from auscult.cli.display.scores import info_lines
-    from auscult.detector import Detector
-    from auscult.detector.listing import facts_of
+    from auscult.cli.display.scores import Patience, info_lines
 
-    facts = facts_of(Detector.load(detector))
+    with Patience(f"loading {detector}"):
+        from auscult.detector import Detector
+        from auscult.detector.listing import facts_of
+
+        facts = facts_of(Detector.load(detector))
     sys.stdout.write(f"{json.dumps(facts, indent=1)}\n" if as_json else info_lines(facts))
 
 
@@ -285,11 +297,16 @@ def _finish(learned: "Learned", out: Path, page: Path, warnings: Sequence[str]) 
     """Write the detector and its page, and print what its user must know."""
     from rich.console import Console
 
+    from auscult.cli.display.progress import counting
     from auscult.cli.display.scores import thresholds_table
     from auscult.report.learned import write_learned
 
-    learned.detector.save(out)
-    write_learned(learned, page)
+    with counting("writing") as show:
+        show(0, 2, "the detector")
+        learned.detector.save(out)
+        show(1, 2, "the page")
+        write_learned(learned, page)
+        show(2, 2, "the page")
     Console().print(thresholds_table(learned.detector))
     _warn([*warnings, *learned.warnings])
     _say(f"detector: {out}", f"report: {page}")

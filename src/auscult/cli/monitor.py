@@ -57,22 +57,25 @@ def monitor(
         threshold: Instead of the calibrated one.
         device: auto, cpu, cuda, cuda:N or mps.
     """
-    import torch
-
     from auscult.cli.detector import k_of_n
     from auscult.cli.display.messages import print_warning
-    from auscult.detector import Detector
-    from auscult.live.history import file_hash
-    from auscult.live.session import Outputs, listen
-    from auscult.live.sources import SourceOptions
-    from auscult.live.watch import DetectorScorer, watch_machine
-    from auscult.training import choose_device
+    from auscult.cli.display.scores import Patience
 
     rule = {"release_k": release_k, "release_margin": release_margin, "cool_down_seconds": cool_down}
     if alarm is not None:
         rule["k"], rule["n"] = k_of_n(alarm)
-    torch.set_num_threads(1)  # others need the computer too, and the scores are those of offline to the last bit
-    loaded = Detector.load(detector, device=choose_device(device))
+    with Patience(f"loading {detector}"):
+        import torch
+
+        from auscult.detector import Detector
+        from auscult.live.history import file_hash
+        from auscult.live.session import Outputs, listen
+        from auscult.live.sources import SourceOptions
+        from auscult.live.watch import DetectorScorer, watch_machine
+        from auscult.training import choose_device
+
+        torch.set_num_threads(1)  # others need the computer too, and the scores are those of offline to the last bit
+        loaded = Detector.load(detector, device=choose_device(device))
     watch, warnings = watch_machine(loaded, machine, name=file_hash(detector), threshold=threshold, **rule)
     for warning in warnings:
         print_warning(warning)

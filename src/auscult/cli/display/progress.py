@@ -104,20 +104,32 @@ class Display:
 
 @contextmanager
 def counting(label: str, *, shown: bool = True) -> "Iterator[Callable[..., None]]":
-    """One progress bar on standard error, from the first step on; gives `show(done, total, text="")`."""
+    """One progress bar on standard error, from the first step on; gives `show(done, total, text="")`.
+
+    The time left is that of the stage that the text names. What is no terminal gets the end alone.
+    """
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import Progress
 
-    progress = Progress(console=Console(stderr=True), disable=not shown)
+    console = Console(stderr=True)
+    progress = Progress(console=console, disable=not shown)
     task = progress.add_task(escape(label), total=None)
+    stage: str | None = None
 
     def show(done: int, total: int, text: str = "") -> None:
-        progress.start()
-        progress.update(task, completed=done, total=total, description=escape(f"{label} {text}".rstrip()))
+        nonlocal stage
+        if console.is_terminal:
+            progress.start()
+        if text != stage:
+            stage = text
+            progress.reset(task, total=total, description=escape(f"{label} {text}".rstrip()))
+        progress.update(task, completed=done, total=total)
 
     try:
         yield show
+        if stage is not None:
+            progress.start()
     finally:
         if progress.live.is_started:
             progress.stop()

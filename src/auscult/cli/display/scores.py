@@ -1,4 +1,4 @@
-"""What the terminal shows of a detector: scores in three forms, thresholds, facts."""
+"""What the terminal shows of a detector: that it loads, scores in three forms, thresholds, facts."""
 
 import csv
 import json
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,7 +16,51 @@ if TYPE_CHECKING:
 
 COLUMNS = ("file", "machine_id", "score", "threshold", "p_value", "decision", "warning", "caveat")
 
+SLOW_SECONDS = 1.0
+"""After which people want to know what is going on."""
+
 Write = Callable[[Path, "Score"], None]
+
+
+class Patience:
+    """Says on standard error, if it is a terminal, what is going on once it takes long; and takes it off again."""
+
+    def __init__(self, text: str) -> None:
+        self._text, self._shown = text, False
+        self._timer: Timer | None = None
+
+    def __enter__(self) -> "Patience":
+        self.wait(self._text)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def wait(self, text: str) -> None:
+        """From now on this is going on."""
+        self.end()
+        self._text = text
+        if sys.stderr.isatty():
+            self._timer = Timer(SLOW_SECONDS, self._say)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def end(self) -> None:
+        """There is something else to read."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer.join()
+        if self._shown:
+            self._shown = False
+            self._write("\r\x1b[K")
+
+    def _say(self) -> None:
+        self._shown = True
+        self._write(f"{self._text} ...")
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 @contextmanager

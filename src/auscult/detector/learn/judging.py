@@ -1,6 +1,6 @@
 """From scores of held-out normal sound to thresholds and conditions, or to sentences on why there are none."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,7 +11,7 @@ from auscult.detector.alarms import WindowScores
 from auscult.detector.calibration.fit import calibrate
 from auscult.detector.calibration.result import Calibration, format_rate
 from auscult.detector.learn.recordings import Recording
-from auscult.detector.learn.scores import Pieces
+from auscult.detector.learn.scores import OnProgress, Pieces
 from auscult.detector.learn.settings import LearnSettings
 from auscult.detector.learn.windows import Piece, level_blocks
 from auscult.errors import CalibrationError
@@ -32,6 +32,8 @@ def judge(
     pieces: Pieces,
     series: Mapping[str, Sequence[WindowScores]],
     settings: LearnSettings,
+    *,
+    advance: OnProgress,
 ) -> Judged:
     """Set the thresholds and conditions of a detector's machines.
 
@@ -41,11 +43,19 @@ def judge(
         pieces: machine -> what calibrates it; machines that are not among them stay as they are.
         series: machine -> the scores of these pieces.
         settings: whose alarm logic is complete.
+        advance: called as the work advances, with seconds of sound.
     """
     machines, warnings = dict(detector.machines), []
+    total, done = sum(piece.seconds for name in pieces for piece in (*training.get(name, ()), *pieces[name])), 0.0
+
+    def heard(seconds: float) -> None:
+        nonlocal done
+        done += seconds
+        advance("levels", min(round(done), round(total)), round(total))
+
     for name in pieces:
         calibration, lines = _calibration(name, series[name], settings)
-        condition, more = _condition(detector, training.get(name, ()), pieces[name], settings)
+        condition, more = _condition(detector, training.get(name, ()), pieces[name], settings, heard)
         machines[name] = Machine(name, machines[name].machine_id, calibration, condition)
         warnings += [*_left_out(name, series[name]), *lines, *more]
     return Judged(replace(detector, machines=machines, alarm=settings.alarm), warnings)
@@ -80,7 +90,11 @@ def _calibration(
 
 
 def _condition(
-    detector: Detector, training: Sequence[Piece], calibrating: Sequence[Piece], settings: LearnSettings
+    detector: Detector,
+    training: Sequence[Piece],
+    calibrating: Sequence[Piece],
+    settings: LearnSettings,
+    heard: Callable[[float], None],
 ) -> tuple[Condition | None, list[str]]:
     """How the sound of a machine came, and sentences on what changed between training and calibration."""
     blocks = partial(
@@ -88,6 +102,7 @@ def _condition(
         sample_rate=detector.sample_rate,
         channel=detector.channel,
         window_seconds=detector.window_seconds,
+        on_seconds=heard,
     )
     later = blocks(calibrating)
     name = calibrating[0].machine

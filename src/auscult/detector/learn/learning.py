@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,14 +86,14 @@ def learn(
     """
     members = members_for(recipe, machine_type)
     front_ends = front_ends_of(members, recipe, weights=weights)
-    recordings = find_recordings(normals, machine=machine)
-    stretches, settings = _sound(recordings, settings, share=0.5 if settings.method == "split" else 1.0)
     advance = on_progress or _silent
+    recordings = find_recordings(normals, machine=machine, on_recording=partial(advance, "recordings"))
+    stretches, settings = _sound(recordings, settings, share=0.5 if settings.method == "split" else 1.0)
     work = Learner(recipe, members, front_ends, stretches, settings, device, advance)
     folds = {name: _folds(name, found, settings) for name, found in stretches.items()}
     with single_thread():
         found = _split(work, folds, workers) if settings.method == "split" else _crossed(work, folds, workers)
-        judged = judge(found.detector, found.training, found.pieces, found.series, settings)
+        judged = judge(found.detector, found.training, found.pieces, found.series, settings, advance=advance)
     seconds = {name: sum(piece.seconds for piece in pieces) for name, pieces in found.training.items()}
     provenance = {
         "made_by": "auscult learn",
@@ -138,7 +139,8 @@ def calibrate_detector(
         adapt_window=False,
     )
     alone = next(iter(detector.machines)) if len(detector.machines) == 1 else None
-    recordings = find_recordings(normals, machine=machine or alone)
+    advance = on_progress or _silent
+    recordings = find_recordings(normals, machine=machine or alone, on_recording=partial(advance, "recordings"))
     for name in recordings:
         if name not in detector.machines:
             raise DetectorError(
@@ -147,8 +149,8 @@ def calibrate_detector(
             )
     stretches, settings = _sound(recordings, settings, share=1.0)
     pieces = _pieces(stretches, {name: _whole(found) for name, found in stretches.items()})
-    series = score_pieces(detector, pieces, workers=workers, label=CALIBRATION, advance=on_progress or _silent)
-    judged = judge(detector, {}, pieces, series, settings)
+    series = score_pieces(detector, pieces, workers=workers, label=CALIBRATION, advance=advance)
+    judged = judge(detector, {}, pieces, series, settings, advance=advance)
     provenance = {**detector.provenance, "calibrated_on": _origin(recordings, {})}
     calibrated = replace(judged.detector, provenance=provenance)
     warnings = [*unread(normals), *on_recordings(recordings, calibrated), *judged.warnings]

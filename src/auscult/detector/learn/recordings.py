@@ -1,7 +1,7 @@
 """The recordings of normal sound: which machine made them, how long they are, and the stretches that they make."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -49,13 +49,16 @@ class Stretch:
         return self.recordings[-1].path, seconds
 
 
-def find_recordings(normals: Path, *, machine: str | None = None) -> dict[str, list[Recording]]:
+def find_recordings(
+    normals: Path, *, machine: str | None = None, on_recording: Callable[[int, int], None] | None = None
+) -> dict[str, list[Recording]]:
     """Machine -> its recordings, in the natural order of their names, which is taken for the order of time.
 
     Args:
         normals: a file; or a folder of one machine's recordings; or one with a folder for each machine. Folders below
             these, one for each day for instance, are allowed.
         machine: all recordings are of this machine.
+        on_recording: called with the number of recordings looked at and of all.
 
     Raises:
         DatasetError: if there are none, or a name says that a recording is no normal one.
@@ -69,7 +72,7 @@ def find_recordings(normals: Path, *, machine: str | None = None) -> dict[str, l
             f"{normals} holds no recording; give a folder with {', '.join(SUFFIXES)} files. {' '.join(unread(normals))}"
         )
     found: dict[str, list[Recording]] = {}
-    for path in files:
+    for place, path in enumerate(files):
         inside = path.relative_to(normals).parts if path != normals else (path.name,)
         if wrong := next((part for part in inside if _says_anomaly(part)), None):
             raise DatasetError(
@@ -78,6 +81,8 @@ def find_recordings(normals: Path, *, machine: str | None = None) -> dict[str, l
             )
         name = machine or (inside[0] if len(inside) > 1 else normals.resolve().stem or "machine")
         found.setdefault(name, []).append(Recording(path, probe(path)))
+        if on_recording is not None:
+            on_recording(place + 1, len(files))
     flat = [path for path in files if normals in (path, path.parent)]
     if machine is None and flat and len(flat) < len(files):
         raise DatasetError(

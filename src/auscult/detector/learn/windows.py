@@ -138,11 +138,18 @@ def require_windows(n_windows: int, seconds: float) -> None:
         )
 
 
-def level_blocks(pieces: Sequence[Piece], *, sample_rate: int, channel: int, window_seconds: float) -> list[np.ndarray]:
+def level_blocks(
+    pieces: Sequence[Piece],
+    *,
+    sample_rate: int,
+    channel: int,
+    window_seconds: float,
+    on_seconds: Callable[[float], None],
+) -> list[np.ndarray]:
     """Levels of disjoint blocks of sound, of a minute each where there is enough, `[N, F]`.
 
     As in the monitor, blocks are filled from windows that share no sound, and over the ends of recordings; windows that
-    are silence, clipped or with a drop-out are left out.
+    are silence, clipped or with a drop-out are left out. `on_seconds` is called with the length of each window.
     """
     seconds = min(BLOCK_SECONDS, sum(piece.seconds for piece in pieces) / FEWEST_LEVELS)
     length = round(max(min(window_seconds, seconds), FRAME_SECONDS) * sample_rate)
@@ -155,4 +162,5 @@ def level_blocks(pieces: Sequence[Piece], *, sample_rate: int, channel: int, win
             if sum(map(len, held)) * FRAME_SECONDS >= seconds:
                 blocks.append(np.concatenate(held))
                 held = []
+            on_seconds(length / sample_rate)
     return blocks
