@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from auscult.cli.options import k_of_n
+
 
 def monitor(
     detector: Path,
@@ -57,7 +59,6 @@ def monitor(
         threshold: Instead of the calibrated one.
         device: auto, cpu, cuda, cuda:N or mps.
     """
-    from auscult.cli.detector import k_of_n
     from auscult.cli.display.messages import print_warning
     from auscult.cli.display.scores import Patience
 

@@ -27,7 +27,7 @@ class MqttAddress:
     Args:
         host: of the broker.
         port: 1883, or 8883 with TLS, if none was given.
-        topic: of which `/alarm`, `/trouble` and `/status` are the monitor's.
+        topic: of which `/alarm`, `/warning`, `/trouble` and `/status` are the monitor's.
         tls: whether to encrypt, and to check the broker's certificate.
     """
 
