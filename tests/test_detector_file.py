@@ -267,6 +267,12 @@ def test_each_kind_of_damage_is_named(
     assert sorted(tmp_path.parent.rglob("*")) == before
 
 
+def test_a_file_of_before_pools_as_it_was_calibrated(content: bytes, tmp_path: Path) -> None:
+    """Its `winmed` gave a short last window the weight of a whole one."""
+    (tmp_path / "old.auscult").write_bytes(described(content, lambda d: d["parts"][1].update(pooling="winmed")))
+    assert Detector.load(tmp_path / "old.auscult").parts[1].pooling == "winmed-equal"
+
+
 def test_a_missing_file_and_a_folder_are_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(DetectorError, match="does not exist"):
         Detector.load(tmp_path / "none.auscult")

@@ -61,9 +61,10 @@ def test_winmed_forgets_a_click_but_not_a_window_of_noise() -> None:
     assert pool(scores, "median") == 0
 
 
-def test_the_last_window_of_winmed_is_partial_and_counts_like_the_others() -> None:
+def test_the_last_window_of_winmed_is_partial_and_counts_as_many_frames_as_it_has() -> None:
     scores = np.concatenate([np.zeros(WINDOW), [5.0, 9.0, 7.0]])
-    assert pool(scores, "winmed", frame_rate=FRAME_RATE) == 3.5
+    assert pool(scores, "winmed", frame_rate=FRAME_RATE) == pytest.approx(3 * 7 / (WINDOW + 3))
+    assert pool(scores, "winmed-equal", frame_rate=FRAME_RATE) == 3.5
 
 
 def test_a_clip_shorter_than_a_window_is_pooled_by_its_median() -> None:

@@ -211,7 +211,8 @@ def _parts(
         if said not in front_ends:
             front_ends[said] = _front_end(name, entry, store=store, weights=weights)
         model = load_model(run / "weights" / machine_type / part.tensors)
-        parts.append(Part(name, part.family, front_ends[said], model, part.pooling, scale.mean, scale.sd, scale.weight))
+        scaled = (scale.mean, scale.sd, scale.weight)
+        parts.append(Part(name, part.family, front_ends[said], model, part.pooled_by, *scaled))
     return parts
 
 

@@ -16,7 +16,7 @@ from auscult.features.log_mel import EPS, LogMel
 from auscult.members.part import Part
 from auscult.models.layers import quantile
 from auscult.models.window import WindowModel
-from auscult.scores.pooling import CAP_DEVIATIONS, WINDOW_SECONDS
+from auscult.scores.pooling import CAP_DEVIATIONS, POOLINGS, WINDOW_SECONDS
 
 
 class LogMelGraph(nn.Module):
@@ -99,7 +99,8 @@ class PartGraph(nn.Module):
             margin = CAP_DEVIATIONS * self.model.frame_score_deviation
             middle = self.model.frame_score_mean
             return scores.clamp(middle - margin, middle + margin).mean()
-        return windowed_median(scores, self.window, sliding=self.pooling == "winmed-sliding")
+        sliding, equal = (self.pooling == f"winmed-{kind}" for kind in ("sliding", "equal"))
+        return windowed_median(scores, self.window, sliding=sliding, equal=equal)
 
 
 def obstacle(part: Part) -> str | None:
@@ -113,8 +114,8 @@ def obstacle(part: Part) -> str | None:
         return "its sound passes through a denoiser, which is not exported; leave such members out of the detector"
     if not isinstance(features, LogMel):
         return f"its features are {features.kind}, and only log_mel is exported; leave such members out of the detector"
-    if pooling not in (None, "mean", "median", "winmed", "winmed-sliding", "meancap"):
-        return f"the pooling {pooling!r} is not exported; choose mean, median, winmed, winmed-sliding or meancap"
+    if pooling not in (None, *POOLINGS):
+        return f"the pooling {pooling!r} is not exported; choose {', '.join(POOLINGS)}"
     return None
 
 
@@ -125,7 +126,7 @@ def least_samples(part: Part) -> int:
     return max(features.n_fft, (part.model.frame_context - 1) * features.hop_length + features.n_fft % 2)
 
 
-def windowed_median(scores: Tensor, window: int, *, sliding: bool) -> Tensor:
+def windowed_median(scores: Tensor, window: int, *, sliding: bool, equal: bool) -> Tensor:
     """Mean of the medians of windows of scores `[N]`, as `auscult.scores.pooling.winmed`.
 
     Every window of every start is sorted, what lies behind the end as infinity; then those that count are averaged.
@@ -134,11 +135,13 @@ def windowed_median(scores: Tensor, window: int, *, sliding: bool) -> Tensor:
     starts, within = torch.arange(n), torch.arange(window)
     places = starts[:, None] + within  # [N, window]
     held = torch.where(places < n, scores[places.clamp(max=n - 1)], torch.inf).sort(dim=1).values
-    middle = (torch.clamp(n - starts, max=window) - 1).to(scores.dtype) / 2
+    lengths = torch.clamp(n - starts, max=window).to(scores.dtype)
+    middle = (lengths - 1) / 2
     weights = F.relu(1 - (within.to(scores.dtype) - middle[:, None]).abs())
     medians = torch.where(weights > 0, held * weights, 0.0).sum(dim=1)
     counts = (starts <= torch.clamp(starts[-1] + 1 - window, min=0)) if sliding else starts % window == 0
-    return torch.where(counts, medians, 0.0).sum() / counts.to(scores.dtype).sum()
+    share = counts.to(scores.dtype) * (1.0 if equal else lengths)
+    return torch.where(counts, medians * share, 0.0).sum() / share.sum()
 
 
 def write_graph(part: Part, path: Path) -> None:

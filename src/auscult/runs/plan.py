@@ -15,6 +15,7 @@ from auscult.models import MODELS
 from auscult.recipe import Member, Recipe, builtin_recipes
 from auscult.runs.denoisers import DenoiserJob, plan_denoisers
 from auscult.runs.store import Store, environment, key_of
+from auscult.scores.pooling import WRITTEN
 from auscult.training import Training
 
 
@@ -67,7 +68,7 @@ class MemberJob:
     def scores_facts(self) -> dict[str, Any]:
         """What its scores depend on."""
         banks = [job.key for job in (*self.train, *self.test)]
-        return {"model": self.key, "banks": banks, "pooling": self.pooling}
+        return {"model": self.key, "banks": banks, "pooling": WRITTEN.get(self.pooling, self.pooling)}
 
     @cached_property
     def scores_key(self) -> str:
