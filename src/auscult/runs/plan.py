@@ -308,7 +308,7 @@ def _member_jobs(
         facts = {
             "member": f"{machine_type} {member.name}" + (f" seed {training.seed}" if repeat else ""),
             "family": member.family,
-            "arguments": arguments,
+            "arguments": MODELS[member.family].key_arguments(arguments),
             "training": asdict(training),
             "banks": [job.key for job in train],
             "threads": 1,
