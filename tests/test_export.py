@@ -43,7 +43,7 @@ VARIANTS: dict[str, Callable[[], tuple[Model, str | None]]] = {
     "spectral of maxima, a mixture": lambda: (Spectral(16, ratio=0.0, n_components=2), None),
     "autoencoder, mean": lambda: (Autoencoder(16, **SMALL), "mean"),
     "autoencoder, standardised, winmed": lambda: (Autoencoder(16, standardise=True, **SMALL), "winmed"),
-    "hvae, winmed-equal": lambda: (HVAE(16, **SMALL), "winmed-equal"),
+    "hvae, winmed-equal": lambda: (HVAE(16, precision_link="softplus", **SMALL), "winmed-equal"),
     "hvae, meancap": lambda: (HVAE(16, big_precision=True, score="mse", **SMALL), "meancap"),
     "hvae, winmed-sliding": lambda: (HVAE(16, score="nll", **SMALL), "winmed-sliding"),
     "idcae": lambda: (IDCAE(16, context=3, windows_per_clip=10), None),

@@ -158,8 +158,8 @@ class Freak(Model):
         if bank.n_clips < (least := self.least_clips):
             raise ModelError(
                 f"freak: {bank.n_clips} training clips are too few for the {self.covariance} covariance of "
-                f"{self.n_bins} bins, which needs {least}; give more clips, or choose the covariance shrunk or diagonal "
-                "(2 clips) or identity (1), or the percentile score"
+                f"{self.n_bins} bins, which needs {least}; give more clips, or choose the covariance shrunk or "
+                "diagonal (2 clips) or identity (1), or the percentile score"
             )
         self.mean, self.deviation = standardisation(frames)
 
