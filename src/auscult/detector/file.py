@@ -21,7 +21,7 @@ from auscult.members.entries import Entry, FrontEndEntry, Name, PartEntry
 from auscult.members.part import Part, Scored
 from auscult.members.rebuilding import front_end_of, model_of
 from auscult.processes import single_thread
-from auscult.scores.pooling import POOLINGS, WRITTEN
+from auscult.scores.pooling import POOLINGS, REDEFINED, lasting_name, name_today
 from auscult.sound.condition import Condition
 
 FORMAT = 1
@@ -145,7 +145,7 @@ def _part_entry(part: Part, front_end: int, blobs: dict[str, bytes]) -> dict[str
         "arguments": part.model.arguments,
         "ids": list(part.model.ids),
         "tensors": name,
-        "pooling": WRITTEN.get(part.pooling, part.pooling),
+        "pooling": lasting_name(part.pooling),
         "mean": part.mean,
         "sd": part.sd,
         "weight": part.weight,
@@ -251,11 +251,16 @@ def _parts(
             raise DetectorError(
                 f"the member {entry.name!r} for {model.n_bins} bins at a front end of {front_end.features.n_bins}"
             )
-        pooling = entry.pooled_by
-        if (model.default_pooling is None) != (pooling is None) and pooling is not None:
-            raise DetectorError(f"the pooling {pooling!r} of {entry.name!r}, whose family takes none")
-        if pooling is not None and pooling not in POOLINGS:
-            raise DetectorError(f"the pooling {pooling!r}; known are {', '.join(POOLINGS)}")
+        if (model.default_pooling is None) != (entry.pooling is None) and entry.pooling is not None:
+            raise DetectorError(f"the pooling {entry.pooling!r} of {entry.name!r}, whose family takes none")
+        if entry.pooling in REDEFINED:
+            raise DetectorError(
+                f"the pooling {entry.pooling!r} of {entry.name!r} by an older definition, to which its scale belongs; "
+                "learn or pack the detector again"
+            )
+        pooling = name_today(entry.pooling)
+        if entry.pooling is not None and pooling is None:
+            raise DetectorError(f"the pooling {entry.pooling!r}; known are {', '.join(POOLINGS)}")
         parts.append(Part(entry.name, entry.family, front_end, model, pooling, entry.mean, entry.sd, entry.weight))
     if len({part.name for part in parts}) < len(parts):
         raise DetectorError("two members of one name")

@@ -16,7 +16,7 @@ from auscult.features.log_mel import EPS, LogMel
 from auscult.members.part import Part
 from auscult.models.layers import quantile
 from auscult.models.window import WindowModel
-from auscult.scores.pooling import CAP_DEVIATIONS, POOLINGS, WINDOW_SECONDS
+from auscult.scores.pooling import CAP_DEVIATIONS, WINDOW_SECONDS
 
 
 class LogMelGraph(nn.Module):
@@ -99,8 +99,7 @@ class PartGraph(nn.Module):
             margin = CAP_DEVIATIONS * self.model.frame_score_deviation
             middle = self.model.frame_score_mean
             return scores.clamp(middle - margin, middle + margin).mean()
-        sliding, equal = (self.pooling == f"winmed-{kind}" for kind in ("sliding", "equal"))
-        return windowed_median(scores, self.window, sliding=sliding, equal=equal)
+        return windowed_median(scores, self.window, sliding=self.pooling == "winmed-sliding")
 
 
 def obstacle(part: Part) -> str | None:
@@ -114,8 +113,8 @@ def obstacle(part: Part) -> str | None:
         return "its sound passes through a denoiser, which is not exported; leave such members out of the detector"
     if not isinstance(features, LogMel):
         return f"its features are {features.kind}, and only log_mel is exported; leave such members out of the detector"
-    if pooling not in (None, *POOLINGS):
-        return f"the pooling {pooling!r} is not exported; choose {', '.join(POOLINGS)}"
+    if pooling not in (None, "mean", "median", "winmed", "winmed-sliding", "meancap"):
+        return f"the pooling {pooling!r} is not exported; choose mean, median, winmed, winmed-sliding or meancap"
     return None
 
 
@@ -126,8 +125,8 @@ def least_samples(part: Part) -> int:
     return max(features.n_fft, (part.model.frame_context - 1) * features.hop_length + features.n_fft % 2)
 
 
-def windowed_median(scores: Tensor, window: int, *, sliding: bool, equal: bool) -> Tensor:
-    """Mean of the medians of windows of scores `[N]`, as `auscult.scores.pooling.winmed`.
+def windowed_median(scores: Tensor, window: int, *, sliding: bool) -> Tensor:
+    """Mean of the medians of windows of scores `[N]` by their lengths, as `auscult.scores.pooling.winmed`.
 
     Every window of every start is sorted, what lies behind the end as infinity; then those that count are averaged.
     """
@@ -135,13 +134,12 @@ def windowed_median(scores: Tensor, window: int, *, sliding: bool, equal: bool) 
     starts, within = torch.arange(n), torch.arange(window)
     places = starts[:, None] + within  # [N, window]
     held = torch.where(places < n, scores[places.clamp(max=n - 1)], torch.inf).sort(dim=1).values
-    lengths = torch.clamp(n - starts, max=window).to(scores.dtype)
-    middle = (lengths - 1) / 2
+    middle = (torch.clamp(n - starts, max=window) - 1).to(scores.dtype) / 2
     weights = F.relu(1 - (within.to(scores.dtype) - middle[:, None]).abs())
     medians = torch.where(weights > 0, held * weights, 0.0).sum(dim=1)
     counts = (starts <= torch.clamp(starts[-1] + 1 - window, min=0)) if sliding else starts % window == 0
-    share = counts.to(scores.dtype) * (1.0 if equal else lengths)
-    return torch.where(counts, medians * share, 0.0).sum() / share.sum()
+    lengths = torch.where(counts, torch.clamp(n - starts, max=window), 0).to(scores.dtype)
+    return (medians * lengths).sum() / lengths.sum()
 
 
 def write_graph(part: Part, path: Path) -> None:

@@ -4,8 +4,6 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
 
-from auscult.scores.pooling import READ
-
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Rate = Annotated[int, Field(ge=250, le=768000)]
 
@@ -47,8 +45,3 @@ class PartEntry(Entry):
     mean: FiniteFloat
     sd: FiniteFloat = Field(gt=0)
     weight: FiniteFloat = Field(gt=0)
-
-    @property
-    def pooled_by(self) -> str | None:
-        """The pooling by its name of today."""
-        return READ.get(self.pooling, self.pooling)

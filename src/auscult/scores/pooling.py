@@ -24,19 +24,18 @@ def median(scores: NDArray[np.float64]) -> float:
     return float(np.median(scores))
 
 
-def winmed(scores: NDArray[np.float64], *, window: int, hop: int | None = None, equal: bool = False) -> float:
-    """Mean of the medians of windows, weighted by their lengths, so that every frame counts alike.
+def winmed(scores: NDArray[np.float64], *, window: int, hop: int | None = None) -> float:
+    """Mean of the medians of windows, weighted by their lengths: every frame counts alike.
 
     Args:
         scores: `[N]`.
         window: length, in frames.
         hop: distance of the windows' starts, in frames; without it the windows stand one behind the other and the last
             is partial. With it only whole windows count, or the clip where it is shorter than one.
-        equal: every window counts alike, the last one too, however short it is.
     """
     starts = range(0, len(scores), window) if hop is None else range(0, max(len(scores) - window, 0) + 1, hop)
     windows = [scores[start : start + window] for start in starts]
-    return float(np.average([np.median(one) for one in windows], weights=None if equal else [*map(len, windows)]))
+    return float(np.average([np.median(one) for one in windows], weights=[len(one) / window for one in windows]))
 
 
 def meancap(scores: NDArray[np.float64], *, centre: float, deviation: float) -> float:
@@ -56,15 +55,22 @@ POOLINGS: dict[str, Callable[..., float]] = {
     "median": median,
     "winmed": winmed,
     "winmed-sliding": winmed,
-    "winmed-equal": winmed,
     "meancap": meancap,
 }
 
-WRITTEN: dict[str | None, str] = {"winmed": "winmed-weighted", "winmed-equal": "winmed"}
-"""Names in files and in keys of stores, where they differ: once `winmed` was what is now called `winmed-equal`."""
 
-READ: dict[str | None, str] = {written: name for name, written in WRITTEN.items() if name}
-"""The other way."""
+REDEFINED = {"winmed": "winmed-2"}
+"""Poolings that gave other numbers before -> how keys and files name them: nothing old is taken for the same."""
+
+
+def lasting_name(pooling: str | None) -> str | None:
+    """The name of a pooling in keys and files."""
+    return REDEFINED.get(pooling, pooling) if pooling else pooling
+
+
+def name_today(lasting: str | None) -> str | None:
+    """The pooling of a name in keys and files; none for those of an older definition, or of none."""
+    return {lasting_name(name): name for name in POOLINGS}.get(lasting)
 
 
 def pool(
@@ -79,7 +85,7 @@ def pool(
     Args:
         scores: `[N]`.
         pooling: one of `POOLINGS`: `mean`, `median`, `winmed` (windows of 3 s), `winmed-sliding` (the same, a window
-            for each frame), `winmed-equal` (a short last window counts like the others), `meancap`.
+            for each frame), `meancap`.
         frame_rate: frames per second; only `winmed` needs it.
         training_frames: mean and standard deviation over all training frames; only `meancap` needs them.
 
@@ -94,8 +100,7 @@ def pool(
         if frame_rate is None:
             raise ModelError(f"pooling {pooling!r} needs the frames per second; give the bank its frame_rate")
         window = max(1, round(WINDOW_SECONDS * frame_rate))
-        hop = 1 if pooling == "winmed-sliding" else None
-        return winmed(scores, window=window, hop=hop, equal=pooling == "winmed-equal")
+        return winmed(scores, window=window, hop=1 if pooling == "winmed-sliding" else None)
     if pooling == "meancap":
         if training_frames is None:
             raise ModelError("pooling 'meancap' needs the training frames' statistics; fit the model first")
