@@ -12,7 +12,7 @@ from auscult.detector import Detector
 from auscult.detector.alarms import AlarmSettings
 from auscult.detector.learn import LearnSettings, calibrate_detector
 from auscult.detector.pack import pack
-from auscult.errors import AuscultError
+from auscult.errors import AuscultError, RunError
 from auscult.models import Model
 from auscult.recipe import parse_recipe
 from auscult.runs.results import read_scores_of
