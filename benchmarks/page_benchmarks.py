@@ -10,7 +10,7 @@ SYSTEMS = {
     "hvae": "HVAE, scored by wMSE",
     "hvae_mse": "HVAE, scored by plain MSE",
     "idcae": "IDCAE",
-    "freak": "FREAK, gaussian score, full covariance",
+    "freak": "FREAK, gaussian score, shrunk covariance",
     "freak_mse": "FREAK, scored by plain MSE",
     "ensemble": "uniform ensemble of HVAE, IDCAE and FREAK",
 }

@@ -43,7 +43,7 @@ VARIANTS: dict[str, Callable[[], tuple[Model, str | None]]] = {
     "spectral of maxima, a mixture": lambda: (Spectral(16, ratio=0.0, n_components=2), None),
     "autoencoder, mean": lambda: (Autoencoder(16, **SMALL), "mean"),
     "autoencoder, standardised, winmed": lambda: (Autoencoder(16, standardise=True, **SMALL), "winmed"),
-    "hvae, median": lambda: (HVAE(16, **SMALL), "median"),
+    "hvae, softplus, median": lambda: (HVAE(16, precision_link="softplus", **SMALL), "median"),
     "hvae, meancap": lambda: (HVAE(16, big_precision=True, score="mse", **SMALL), "meancap"),
     "hvae, winmed-sliding": lambda: (HVAE(16, score="nll", **SMALL), "winmed-sliding"),
     "idcae": lambda: (IDCAE(16, context=3, windows_per_clip=10), None),
@@ -282,7 +282,7 @@ def test_members_without_a_graph_are_all_named_and_nothing_is_written(tmp_path: 
     denoised = make("spectral", "idcae", denoiser=Denoiser(UNet(channels=(2,) * 8), sample_rate=RATE))
     with pytest.raises(ExportError, match=r"spectral: .* denoiser.*; idcae: .* denoiser"):
         export_detector(denoised, tmp_path / "onnx")
-    slow, fast = make("spectral"), make("hvae, median", features=LogMel(2 * RATE, n_fft=256, n_mels=16))
+    slow, fast = make("spectral"), make("hvae, softplus, median", features=LogMel(2 * RATE, n_fft=256, n_mels=16))
     mixed = Detector([*slow.parts, *fast.parts], slow.machines, 2.0, 1.0)
     with pytest.raises(ExportError, match="spectral: it hears at 8000 Hz and others at 16000 Hz"):
         export_detector(mixed, tmp_path / "onnx")

@@ -118,6 +118,15 @@ def test_an_epoch_crops_every_clip_once_within_its_bounds() -> None:
     assert len({tuple(crop[:, 0].tolist()) for crop in crops}) == 20
 
 
+@pytest.mark.parametrize(("lengths", "frames"), [([300] * 16, 300), ([300, 240] * 8, 240)])
+def test_without_a_crop_clips_train_whole_or_as_long_as_the_shortest(lengths: list[int], frames: int) -> None:
+    model, bank = make_freak(crop=0), bank_of(make_clips(lengths), IDS)
+    model.generator = torch.Generator().manual_seed(0)
+    assert [len(batch[0]) for batch in model.batches(torch.tensor(bank.frames), bank, QUICK)] == [frames] * 2
+    assert model.epoch_units(clips=16, frames=sum(lengths), shortest=min(lengths)) == 16 * frames
+    assert model.sample(QUICK, frames)[1] == [frames] * 4
+
+
 def test_crops_start_anywhere_in_a_clip() -> None:
     bank = bank_of([np.arange(52.0)[:, None].repeat(BINS, axis=1)] * 16, IDS)
     model, starts = make_freak(), set()
@@ -128,7 +137,7 @@ def test_crops_start_anywhere_in_a_clip() -> None:
     assert starts == {0.0, 1.0, 2.0}
 
 
-@pytest.mark.parametrize("covariance", ["full", "diagonal", "identity"])
+@pytest.mark.parametrize("covariance", ["full", "shrunk", "diagonal", "identity"])
 @pytest.mark.parametrize("domain", ["spectrogram", "amplitude"])
 def test_the_gaussian_score_is_a_normal_density_of_training_differences(covariance: str, domain: str) -> None:
     clips = make_clips()
@@ -145,7 +154,8 @@ def test_the_gaussian_score_is_a_normal_density_of_training_differences(covarian
             differences.append((prediction - actual).numpy())
     rows = np.stack(differences)
     expected = {
-        "full": shrunk_covariance(np.cov(rows.T, ddof=0), len(rows)),
+        "full": np.cov(rows.T),
+        "shrunk": shrunk_covariance(np.cov(rows.T, ddof=0), len(rows)),
         "diagonal": np.diag(rows.var(axis=0, ddof=1)),
         "identity": np.eye(BINS),
     }[covariance]
@@ -211,10 +221,11 @@ def test_bfloat16_learns_nearly_the_same() -> None:
         ({"groups": 3}, "8 bins cannot be divided into 3 groups"),
         ({"norm": "batch"}, "norm is 'batch'; choose frame or clip"),
         ({"score": "nll"}, "choose gaussian or percentile or mse"),
-        ({"covariance": "tied"}, "choose full or diagonal or identity"),
+        ({"covariance": "tied"}, "choose full or shrunk or diagonal or identity"),
         ({"domain": "power"}, "choose spectrogram or amplitude"),
         ({"percentile": 101}, "percentile is 101"),
-        ({"crop": 31}, "crop is 31 frames.*at least 32"),
+        ({"crop": 31}, "crop is 31 frames.*at least 32, or 0 for whole clips"),
+        ({"crop": -1}, "crop is -1; .* at least 0"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments: dict[str, object], message: str) -> None:
@@ -224,12 +235,12 @@ def test_arguments_out_of_range_are_refused(arguments: dict[str, object], messag
 
 def test_too_few_clips_for_the_covariance_are_refused_before_any_training() -> None:
     clips = make_clips()
-    for covariance, n in (("full", BINS - 1), ("diagonal", 1)):
-        with pytest.raises(ModelError, match=f"{n} training clips are too few for the {covariance} covariance"):
+    for covariance, n in (("full", BINS), ("shrunk", 1), ("diagonal", 1)):
+        with pytest.raises(ModelError, match=f"{n} training clips are too few for the {covariance} covariance.*choose"):
             Freak(BINS, m=2, groups=2, crop=50, covariance=covariance).fit(  # type: ignore[arg-type]  # one of two
                 clips[:n], IDS[:n], training=QUICK, on_epoch=lambda epoch, losses: pytest.fail("it trained")
             )
-    model = Freak(BINS, m=2, groups=2, crop=50).fit(clips[:BINS], IDS[:BINS], training=QUICK)
+    model = Freak(BINS, m=2, groups=2, crop=50).fit(clips[:2], IDS[:2], training=QUICK)
     assert np.isfinite(model.score_clips(clips, IDS)).all()
 
 

@@ -118,6 +118,16 @@ def test_the_limit_is_smooth_and_nearly_the_identity_at_the_middle() -> None:
 
 
 @VARIANTS
+def test_the_precision_may_be_softplus_of_the_output_as_the_encoders_deviation_is(big_precision: bool) -> None:
+    windows = torch.randn(7, 12)
+    exp, softplus = (built(big_precision=big_precision, precision_link=link).eval() for link in ("exp", "softplus"))
+    with torch.no_grad():
+        raw = MAX_LOG_PRECISION * (exp(windows)[3] / MAX_LOG_PRECISION).atanh()
+        expected = limit((torch.nn.functional.softplus(raw) + 1e-4).log())
+        torch.testing.assert_close(softplus(windows)[3], expected, rtol=1e-4, atol=1e-5)
+
+
+@VARIANTS
 def test_the_precision_tells_the_quiet_bins_from_the_noisy_ones(big_precision: bool) -> None:
     model = fitted(big_precision=big_precision)
     windows = torch.tensor(clips(1, seed=1)[0].reshape(-1, 12))
@@ -264,6 +274,7 @@ def test_meancap_uses_the_frames_of_the_training() -> None:
         ({"dropout": -0.1}, "dropout"),
         ({"score": "loudness"}, "score is 'loudness'; choose one of wmse, mse, nll"),
         ({"context": 0}, "context"),
+        ({"precision_link": "log"}, "precision_link is 'log'; choose exp or softplus"),
     ],
 )
 def test_arguments_out_of_range_are_named(arguments: dict[str, Any], what: str) -> None:

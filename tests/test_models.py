@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import auscult.training
 from auscult.errors import ModelError
 from auscult.features.bank import bank_of
-from auscult.models import MODELS, Model, load_model
+from auscult.models import HVAE, MODELS, Autoencoder, Freak, Model, load_model
 from auscult.training import Training
 
 N_BINS, N_FRAMES = 8, 40
@@ -100,6 +100,27 @@ def test_a_family_goes_by_its_name_and_its_arguments_are_its_attributes(family: 
     assert model.n_bins == 128
     assert json.loads(json.dumps(model.arguments)).keys() == parameters.keys()
     assert all(value.kind is value.KEYWORD_ONLY for name, value in parameters.items() if name != "n_bins")
+
+
+def test_what_is_as_before_has_the_key_of_before() -> None:
+    """Stores that were made without these arguments go on."""
+    assert {"held_out", "precision_link"}.isdisjoint(
+        Autoencoder.key_arguments(Autoencoder().arguments) | HVAE.key_arguments(HVAE().arguments)
+    )
+    assert Autoencoder.key_arguments(Autoencoder(held_out=0.1).arguments)["held_out"] == 0.1
+    keys = [Freak.key_arguments(Freak(covariance=name).arguments)["covariance"] for name in ("shrunk", "full")]
+    assert keys == ["full", "full and plain"]
+
+
+def test_the_baseline_does_not_train_on_the_last_windows_that_it_holds_out() -> None:
+    bank = bank_of(sounds(3, seed=0), IDS)
+    model = Autoencoder(N_BINS, context=1, held_out=0.1)
+    model.generator = torch.Generator().manual_seed(0)
+    (starts,) = model.draws(bank, torch.device("cpu"))
+    assert sorted(starts.tolist()) == list(range(108))  # of 120
+    assert model.epoch_units(clips=3, frames=120, shortest=40) == 108
+    with pytest.raises(ModelError, match="held_out is 1; it must be"):
+        Autoencoder(N_BINS, held_out=1)
 
 
 @every_family

@@ -12,7 +12,7 @@ from auscult.detector import Detector
 from auscult.detector.alarms import AlarmSettings
 from auscult.detector.learn import LearnSettings, calibrate_detector
 from auscult.detector.pack import pack
-from auscult.errors import AuscultError
+from auscult.errors import AuscultError, RunError
 from auscult.models import Model
 from auscult.recipe import parse_recipe
 from auscult.runs.results import read_scores_of
@@ -34,7 +34,7 @@ model = { ratio = 0.5 }
 name = "hvae"
 family = "hvae"
 machine_types = ["fan"]
-pooling = "median"
+pooling = "winmed"
 features = { n_mels = 16 }
 model = { hidden = [8], n_latent = 2 }
 training = { epochs = 1, batch_size = 32 }
@@ -107,6 +107,15 @@ def test_the_default_is_uniform_and_unknown(finished: Path) -> None:
     assert "no thresholds" in packed.warnings[0]
     assert not any("labels" in line for line in packed.warnings)
     assert any("labels" in line for line in pack(finished, machine_type="fan", protocol="paper").warnings)
+
+
+def test_a_member_of_before_that_was_pooled_otherwise_is_refused(finished: Path) -> None:
+    path = finished / "weights" / "fan" / "hvae.json"
+    today = path.read_text(encoding="utf-8")
+    path.write_text(today.replace("winmed-2", "winmed"), encoding="utf-8")
+    with pytest.raises(RunError, match=r"hvae was pooled by an older definition of 'winmed'; .* scores it anew"):
+        pack(finished, machine_type="fan")
+    path.write_text(today, encoding="utf-8")
 
 
 def test_members_of_zero_weight_are_left_out(finished: Path) -> None:

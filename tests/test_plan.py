@@ -152,6 +152,18 @@ def test_a_member_without_training_data_is_refused(planned: Callable[..., Plan],
         planned(member(train_on=BOTH), only=tests)
 
 
+def test_quick_serves_one_machine_and_says_once_what_it_left_out(clips: list[Clip]) -> None:
+    alone = [clip for clip in clips if clip.machine_id == "id_00"]
+    plan = make_plan(load_recipe("quick"), alone, NoStore(), device="cpu")
+    assert [job.name for job in plan.members_of("fan")] == ["baseline", "spectral", "hvae", "freak"]
+    (sentence,) = plan.left_out
+    assert sentence.startswith("idcae is left out for fan, valve: each has training clips of id_00 alone")
+    assert make_plan(load_recipe("quick"), clips, NoStore(), device="cpu").left_out == ()
+    optional = [one for one in load_recipe("quick").member if one.optional]
+    with pytest.raises(RecipeError, match="nothing to train: idcae is left out for fan, valve"):
+        make_plan(load_recipe("quick").model_copy(update={"member": optional}), alone, NoStore(), device="cpu")
+
+
 def test_a_machine_type_without_a_member_is_refused(planned: Callable[..., Plan]) -> None:
     with pytest.raises(RecipeError, match=r"no member for the machine type valve; .* for fan, pump\..*--machine-type"):
         planned(member("a", machine_types='["fan", "pump"]'))

@@ -52,11 +52,13 @@ def test_every_recipe_that_comes_along_is_valid_and_described() -> None:
 def test_the_baseline_is_the_published_one() -> None:
     """Koizumi et al., DCASE 2020 Task 2: development data, 100 epochs of 512 windows, Adam at 1e-3."""
     recipe = load_recipe("baseline")
-    (member,) = recipe.member
+    evaluation, member = recipe.member
     assert recipe.train_on == ["development"]
+    assert (evaluation.train_on, evaluation.optional) == (["additional"], True)
+    assert (evaluation.features, evaluation.model) == (member.features, member.model)
     assert recipe.training_of(member) == {"epochs": 100, "batch_size": 512, "learning_rate": 1e-3}
     assert member.features == {"kind": "log_mel", "n_fft": 1024, "hop_length": 512, "n_mels": 128}
-    assert member.model == {"context": 5, "hidden": [128, 128, 128, 128], "n_latent": 8}
+    assert member.model == {"context": 5, "hidden": [128, 128, 128, 128], "n_latent": 8, "held_out": 0.1}
 
 
 def test_reading_recipes_needs_no_torch() -> None:

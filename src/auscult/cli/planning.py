@@ -69,8 +69,8 @@ def plan(
         times = outlook.estimate(found, workers=workers or default_workers(device))
         rests_on = {"kinds": len(found), "given": len(found.keys() & known)}
     missing += outlook.too_short()
-    title = asked.recipe.name
-    _show(outlook, times, rests_on, missing=missing, left_out=asked.left_out, title=title, as_json=as_json)
+    title, left_out = asked.recipe.name, [*asked.left_out, *made.left_out]
+    _show(outlook, times, rests_on, missing=missing, left_out=left_out, title=title, as_json=as_json)
     return 1 if missing else 0
 
 

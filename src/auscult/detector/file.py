@@ -21,7 +21,7 @@ from auscult.members.entries import Entry, FrontEndEntry, Name, PartEntry
 from auscult.members.part import Part, Scored
 from auscult.members.rebuilding import front_end_of, model_of
 from auscult.processes import single_thread
-from auscult.scores.pooling import POOLINGS, REDEFINED, lasting_name
+from auscult.scores.pooling import POOLINGS, REDEFINED, lasting_name, name_today
 from auscult.sound.condition import Condition
 
 FORMAT = 1
@@ -258,7 +258,7 @@ def _parts(
                 f"the pooling {entry.pooling!r} of {entry.name!r} by an older definition, to which its scale belongs; "
                 "learn or pack the detector again"
             )
-        pooling = {lasting_name(name): name for name in POOLINGS}.get(entry.pooling)
+        pooling = name_today(entry.pooling)
         if entry.pooling is not None and pooling is None:
             raise DetectorError(f"the pooling {entry.pooling!r}; known are {', '.join(POOLINGS)}")
         parts.append(Part(entry.name, entry.family, front_end, model, pooling, entry.mean, entry.sd, entry.weight))

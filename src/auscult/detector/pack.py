@@ -21,6 +21,7 @@ from auscult.runs.store import content_hash
 from auscult.scores.ensemble import PROTOCOLS, Choice, Scores
 from auscult.scores.ensemble.columns import PARTS
 from auscult.scores.ensemble.scales import Scale, member_scales
+from auscult.scores.pooling import REDEFINED, name_today
 from auscult.scores.table import ScoreTable
 
 
@@ -211,7 +212,13 @@ def _parts(
         if said not in front_ends:
             front_ends[said] = _front_end(name, entry, store=store, weights=weights)
         model = load_model(run / "weights" / machine_type / part.tensors)
-        parts.append(Part(name, part.family, front_ends[said], model, part.pooling, scale.mean, scale.sd, scale.weight))
+        if part.pooling in REDEFINED:
+            raise RunError(
+                f"{run}: {name} was pooled by an older definition of {part.pooling!r}; the same `auscult run` command "
+                "scores it anew"
+            )
+        scaled = (scale.mean, scale.sd, scale.weight)
+        parts.append(Part(name, part.family, front_ends[said], model, name_today(part.pooling), *scaled))
     return parts
 
 

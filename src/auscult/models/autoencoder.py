@@ -1,12 +1,13 @@
 """Baseline auto-encoder of DCASE 2020 Task 2 (Koizumi et al., arXiv:2006.05822, section 4)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
+from auscult.errors import ModelError
 from auscult.features.bank import Bank
 from auscult.models.layers import dense_block, fold_norms, require_widths, sharing, standardisation
 from auscult.models.window import WindowModel
@@ -23,12 +24,16 @@ class Autoencoder(WindowModel):
         n_latent: units of the bottleneck.
         standardise: to zero mean and unit variance per bin over the training frames; the baseline takes raw decibels.
 
+        held_out: share of the windows that is not trained on, the last ones in the order of the clips: the published
+            baseline only watches its loss there.
+
     Shape:
         `[B, context * F]` -> `[B, context * F]`.
     """
 
     family: ClassVar[str] = "autoencoder"
     default_training: ClassVar[Training] = Training(epochs=100)
+    later: ClassVar[Mapping[str, Any]] = {"held_out": 0.0}
 
     def __init__(
         self,
@@ -38,11 +43,14 @@ class Autoencoder(WindowModel):
         hidden: Sequence[int] = (128, 128, 128, 128),
         n_latent: int = 8,
         standardise: bool = False,
+        held_out: float = 0.0,
     ) -> None:
         super().__init__(n_bins=n_bins, context=context)
         self._folded: list[nn.Module] = []  # a list, so that it is no part of the module's state
-        self.hidden, self.n_latent, self.standardise = tuple(hidden), n_latent, standardise
+        self.hidden, self.n_latent, self.standardise, self.held_out = tuple(hidden), n_latent, standardise, held_out
         require_widths(self.family, self.hidden, n_latent)
+        if not 0 <= held_out < 1:
+            raise ModelError(f"autoencoder: held_out is {held_out!r}; it must be at least 0 and less than 1")
         self.register_buffer("mean", torch.zeros(self.n_values))
         self.register_buffer("deviation", torch.ones(self.n_values))
 
@@ -62,6 +70,14 @@ class Autoencoder(WindowModel):
         if self.standardise:
             mean, deviation = standardisation(frames)
             self.mean, self.deviation = mean.repeat(self.context), deviation.repeat(self.context)
+
+    def trained(self, starts: Tensor) -> Tensor:
+        """All but the last ones, as Keras divides them."""
+        return starts[: int(len(starts) * (1 - self.held_out))]
+
+    def epoch_units(self, *, clips: int, frames: int, shortest: int) -> float:
+        """The windows that are trained on."""
+        return super().epoch_units(clips=clips, frames=frames, shortest=shortest) * (1 - self.held_out)
 
     def forward(self, windows: Tensor) -> Tensor:
         """Difference between reconstruction and standardised input, `[B, context * F]`."""

@@ -42,6 +42,8 @@ class Family(nn.Module, ABC):
     """Whether only clips of ids that were trained can be scored."""
     limits: ClassVar[Mapping[str, int]] = {}
     """Greatest arguments that a file from elsewhere may ask for, where a million is too many."""
+    later: ClassVar[Mapping[str, Any]] = {}
+    """Arguments that came after models were stored without them, with the value that leaves such a model as it was."""
     free_arguments: ClassVar[frozenset[str]] = frozenset()
     """Arguments that cost next to no time: models that differ in these alone are measured once."""
     frame_context: int = 1
@@ -174,6 +176,11 @@ class Family(nn.Module, ABC):
         raise NotImplementedError
 
     # What all share
+
+    @classmethod
+    def key_arguments(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The constructor's arguments as a model's key in a store has them: what is as before has the key of before."""
+        return {name: value for name, value in arguments.items() if cls.later.get(name, ...) != value}
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -24,7 +24,7 @@ Score = Literal["gaussian", "percentile", "mse"]
 FEW_ON_CPU = 4
 """Crops of a batch from which on the time grows as their number, on a processor."""
 
-Covariance = Literal["full", "diagonal", "identity"]
+Covariance = Literal["full", "shrunk", "diagonal", "identity"]
 Domain = Literal["spectrogram", "amplitude"]
 
 
@@ -41,11 +41,13 @@ class Freak(Model):
         score: `"gaussian"`: negative log density of the difference between predicted and true spectrum, averaged over
             time; `"percentile"`: of the squared error over time, then over bins; `"mse"`: its mean, for comparison.
             The training does not depend on it; after `"gaussian"` is set, `fit_scores` renews the density.
-        covariance: of the gaussian score; `"full"` is shrunk towards its diagonal (`shrunk_covariance`).
+        covariance: of the gaussian score; `"full"` is the plain one, which needs more clips than bins, `"shrunk"` is
+            drawn towards its diagonal as far as the number of clips demands (`shrunk_covariance`).
         domain: in which the gaussian score takes the difference: `"spectrogram"`, the standardised input, or
             `"amplitude"`, the linear amplitude of time-averaged spectra in decibels, for log-mel features.
         percentile: of the percentile score.
-        crop: frames of a training crop; the shortest clip's, if that is shorter.
+        crop: frames of a training crop, or 0 for whole clips; the shortest clip's frames, if that has fewer, so that
+            clips of different lengths train together: of the longer ones another part in each epoch.
 
     Shape:
         `[B, N, F]` -> `[B, N - receptive_field + 1, F]`: the frame after each run of `receptive_field` frames.
@@ -66,7 +68,7 @@ class Freak(Model):
         groups: int = 4,
         norm: Norm = "frame",
         score: Score = "gaussian",
-        covariance: Covariance = "full",
+        covariance: Covariance = "shrunk",
         domain: Domain = "spectrogram",
         percentile: float = 95.0,
         crop: int = 200,
@@ -77,7 +79,7 @@ class Freak(Model):
         self.percentile, self.crop = percentile, crop
         self._check_arguments()
         self.frame_context = self.receptive_field() + 1
-        least = {"full": n_bins, "diagonal": 2, "identity": 1}
+        least = {"full": n_bins + 1, "shrunk": 2, "diagonal": 2, "identity": 1}
         self.least_clips = least[covariance] if score == "gaussian" else 1
         self.register_buffer("mean", torch.zeros(n_bins))
         self.register_buffer("deviation", torch.ones(n_bins))
@@ -87,10 +89,10 @@ class Freak(Model):
     deviation: Tensor
 
     def _check_arguments(self) -> None:
-        for name in ("m", "n_layers", "kernel", "groups", "crop"):
+        for name, least in {"m": 1, "n_layers": 1, "kernel": 1, "groups": 1, "crop": 0}.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ModelError(f"freak: {name} is {value!r}; it must be a whole number of at least 1")
+            if not isinstance(value, int) or value < least:
+                raise ModelError(f"freak: {name} is {value!r}; it must be a whole number of at least {least}")
         for name, choices in (("norm", Norm), ("score", Score), ("covariance", Covariance), ("domain", Domain)):
             if getattr(self, name) not in get_args(choices):
                 raise ModelError(f"freak: {name} is {getattr(self, name)!r}; choose {' or '.join(get_args(choices))}")
@@ -98,11 +100,18 @@ class Freak(Model):
             raise ModelError(f"freak: {self.n_bins} bins cannot be divided into {self.groups} groups; choose a divisor")
         if not 0 <= self.percentile <= 100:
             raise ModelError(f"freak: percentile is {self.percentile!r}; it must lie between 0 and 100")
-        if self.crop <= self.receptive_field():
+        if 0 < self.crop <= self.receptive_field():
             raise ModelError(
                 f"freak: crop is {self.crop} frames; with {self.n_layers} layers a frame is predicted from the "
-                f"{self.receptive_field()} before it, so choose at least {self.receptive_field() + 1}"
+                f"{self.receptive_field()} before it, so choose at least {self.receptive_field() + 1}, "
+                "or 0 for whole clips"
             )
+
+    @classmethod
+    def key_arguments(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """What is shrunk was called full once."""
+        before = {"full": "full and plain", "shrunk": "full"}
+        return {**arguments, "covariance": before.get(arguments["covariance"], arguments["covariance"])}
 
     def check_features(self, config: Mapping[str, Any]) -> None:
         """Amplitudes are those of decibels."""
@@ -135,26 +144,29 @@ class Freak(Model):
         size = training.batch_size
         if training.device == "cpu":
             size = min(size, FEW_ON_CPU)
-        return {**self.arguments, "covariance": "identity"}, [min(self.crop, length)] * size
+        return {**self.arguments, "covariance": "identity"}, [self._crop(length)] * size
 
     def epoch_units(self, *, clips: int, frames: int, shortest: int) -> float:
         """Frames of the crops."""
-        return clips * min(self.crop, max(shortest, self.frame_context))
+        return clips * self._crop(max(shortest, self.frame_context))
+
+    def _crop(self, shortest: int) -> int:
+        return min(self.crop, shortest) if self.crop else shortest
 
     def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
         """Mean and standard deviation per bin; and whether the clips suffice for the score."""
         if bank.n_clips < (least := self.least_clips):
             raise ModelError(
                 f"freak: {bank.n_clips} training clips are too few for the {self.covariance} covariance of "
-                f"{self.n_bins} bins, which needs {least}; give more clips, or choose the covariance diagonal (2 "
-                "clips) or identity (1), or the percentile score"
+                f"{self.n_bins} bins, which needs {least}; give more clips, or choose the covariance shrunk or "
+                "diagonal (2 clips) or identity (1), or the percentile score"
             )
         self.mean, self.deviation = standardisation(frames)
 
     def batches(self, frames: Tensor, bank: Bank, training: Training) -> Iterable[Tensor]:
         """One random crop of every clip, in a random order: `[B, crop, F]`."""
         device, lengths = frames.device, torch.as_tensor(bank.lengths)
-        crop = min(self.crop, int(lengths.min()))
+        crop = self._crop(int(lengths.min()))
         room = (lengths - crop + 1).to(device)
         draws = torch.rand(bank.n_clips, dtype=torch.float64, generator=self.generator, device=device)
         starts = torch.as_tensor(bank.offsets[:-1]).to(device) + (draws * room).long()
@@ -201,6 +213,8 @@ class Freak(Model):
             covariance = np.eye(self.n_bins)
         elif self.covariance == "diagonal":
             covariance = np.diag(statistics.covariance().diagonal())
+        elif self.covariance == "full":
+            covariance = statistics.covariance()
         else:
             covariance = shrunk_covariance(statistics.covariance(correction=0), statistics.n)
         self.density.set_components(statistics.mean[None], covariance[None])

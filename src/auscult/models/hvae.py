@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from auscult.models.window import WindowModel
 from auscult.training import Training
 
 Score = Literal["wmse", "mse", "nll"]
+Link = Literal["exp", "softplus"]
 
 MAPS: dict[Score, str] = {
     "wmse": "precision-weighted error",
@@ -46,6 +47,8 @@ class HVAE(WindowModel):
             error; `"nll"`, the negative log likelihood in nats; each a mean over the values. The training does not
             depend on it; after another one is set, `fit_scores` renews what the pooling `meancap` needs.
         standardise: to zero mean and unit variance per bin over the training frames.
+        precision_link: from the decoder's output to the precision: `"exp"`, so that the output is its logarithm, or
+            `"softplus"`, as the encoder has it for its deviation.
 
     Shape:
         `[B, context * F]` -> latent mean and deviation `[B, D]`, reconstruction and log precision `[B, context * F]`.
@@ -56,7 +59,8 @@ class HVAE(WindowModel):
 
     family: ClassVar[str] = "hvae"
     default_training: ClassVar[Training] = Training(epochs=100, batch_size=512)
-    free_arguments: ClassVar[frozenset[str]] = frozenset({"n_latent", "beta", "score"})
+    free_arguments: ClassVar[frozenset[str]] = frozenset({"n_latent", "beta", "score", "precision_link"})
+    later: ClassVar[Mapping[str, Any]] = {"precision_link": "exp"}
     per_member: ClassVar[Mapping[str, int | None]] = {"beta": 0, "score": None}
 
     def __init__(
@@ -71,10 +75,12 @@ class HVAE(WindowModel):
         dropout: float = 0.1,
         score: Score = "wmse",
         standardise: bool = True,
+        precision_link: Link = "exp",
     ) -> None:
         super().__init__(n_bins=n_bins, context=context)
         self.hidden, self.n_latent, self.big_precision = tuple(hidden), n_latent, big_precision
         self.beta, self.dropout, self.score, self.standardise = beta, dropout, score, standardise
+        self.precision_link = precision_link
         require_widths(self.family, self.hidden, n_latent)
         if not 0 < beta < math.inf:
             raise ModelError(f"hvae: beta is {beta!r}; it must be finite and greater than 0")
@@ -82,6 +88,8 @@ class HVAE(WindowModel):
             raise ModelError(f"hvae: dropout is {dropout!r}; it must be at least 0 and less than 1")
         if score not in get_args(Score):
             raise ModelError(f"hvae: score is {score!r}; choose one of {', '.join(get_args(Score))}")
+        if precision_link not in get_args(Link):
+            raise ModelError(f"hvae: precision_link is {precision_link!r}; choose {' or '.join(get_args(Link))}")
         self.register_buffer("mean", torch.zeros(self.n_values))
         self.register_buffer("deviation", torch.ones(self.n_values))
 
@@ -113,6 +121,8 @@ class HVAE(WindowModel):
             x_hat, raw_log_w = self.decoder(z, self.generator), self.precision(z, self.generator)
         else:
             x_hat, raw_log_w = self.decoder(z, self.generator).chunk(2, dim=-1)
+        if self.precision_link == "softplus":
+            raw_log_w = (F.softplus(widened(raw_log_w)) + MIN_SIGMA).log()
         return mu, sigma, widened(x_hat), limit(widened(raw_log_w))  # the last two [B, context * F]
 
     def loss(self, batch: Tensor) -> dict[str, Tensor]:

@@ -74,8 +74,12 @@ class WindowModel(Model):
 
     def draws(self, bank: Bank, device: torch.device) -> tuple[Tensor, ...]:
         """What an epoch consists of, drawn with `self.generator`: here the first frames of all windows `[W]`."""
-        starts = window_starts(bank, self.context, device=device)
+        starts = self.trained(window_starts(bank, self.context, device=device))
         return (starts[torch.randperm(len(starts), generator=self.generator, device=device)],)
+
+    def trained(self, starts: Tensor) -> Tensor:
+        """Of the first frames of all windows, in the order of the clips, those that are trained on."""
+        return starts
 
     def batch(self, windows: Tensor, starts: Tensor, *drawn: Tensor) -> Any:
         """A batch for the loss, from a part of the draws: here the windows `[B, context * F]`."""

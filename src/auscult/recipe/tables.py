@@ -100,6 +100,7 @@ class Member(RecipeTable):
         denoise_level: strength of the denoiser before the features, 1 to 10; 0 or `"-"` is none.
         pooling: of frame scores, for families that pool.
         train_on: which training data; the recipe's if none is given.
+        optional: whether it is left out where the data do not suffice for it, instead of an error.
         features: `kind` and the arguments of that kind.
         model: arguments of the family's constructor.
         training: differences from the recipe's training.
@@ -111,6 +112,7 @@ class Member(RecipeTable):
     denoise_level: Annotated[int, Field(strict=True, ge=0, le=10)] | Literal["-"] = 0
     pooling: str | None = None
     train_on: TrainOn | None = None
+    optional: bool | None = None
     features: Arguments = Field(default_factory=dict)
     model: Arguments = Field(default_factory=dict)
     training: TrainingTable = TrainingTable()

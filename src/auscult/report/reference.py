@@ -67,7 +67,8 @@ def printed_rows(name: str) -> list[dict[str, str]]:
     """The rows of a table as they were printed, cleaned of defects in print.
 
     Args:
-        name: `"table1"`, the 30 HVAEs; `"table3"`, `"table4"` or `"figure1"`.
+        name: `"table1"`, the 30 HVAEs, of whose last one beta was printed as "40", without its point; `"table3"`,
+            `"table4"` or `"figure1"`.
     """
     text = (files("auscult.report") / "reference" / f"{name}.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))

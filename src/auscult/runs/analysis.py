@@ -122,10 +122,14 @@ def _notes_on_data(recipe: Recipe, plan: Plan, final: System) -> list[str]:
         tables.append(final.evaluation)
     elif len(final.evaluation):
         notes.append("The evaluation clips have no labels: they were scored and not evaluated.")
+    alike: dict[str, list[str]] = {}
+    for table in tables:
+        for (machine_type, machine_id), reason in incomplete_ids(table).items():
+            alike.setdefault(reason, []).append(f"{machine_type} {machine_id}")
     return notes + [
-        f"{machine_type} {machine_id} has {reason}: it has no AUC and is left out of all means."
-        for table in tables
-        for (machine_type, machine_id), reason in incomplete_ids(table).items()
+        f"{', '.join(machines)} {f'have {reason} each: they have' if machines[1:] else f'has {reason}: it has'} no AUC "
+        f"and {'are' if machines[1:] else 'is'} left out of all means."
+        for reason, machines in alike.items()
     ]
 
 

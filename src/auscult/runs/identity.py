@@ -50,6 +50,11 @@ def taken(out: Path, recipe: Recipe, identity: Identity) -> Iterator[None]:
         lock.release()
 
 
+def _without_optional(text: str) -> list[str]:
+    """The lines of a recipe but those on members that may be left out: what is trained is the same."""
+    return [line for line in text.splitlines() if not line.startswith("optional = ")]
+
+
 def _require_free(out: Path, recipe: Recipe, identity: Identity) -> None:
     with saving(out):
         if out.exists() and not out.is_dir():
@@ -65,7 +70,7 @@ def _require_free(out: Path, recipe: Recipe, identity: Identity) -> None:
         there = dict(json.loads((out / IDENTITY).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise RunError(f"the run {out} cannot be continued: {error}; give another --out") from error
-    if text != recipe.to_toml():
+    if _without_optional(text) != _without_optional(recipe.to_toml()):
         raise RunError(f"{out} belongs to another recipe (see {out / RECIPE}); give another --out, or remove it")
     for key, value in identity.items():
         if there.get(key) != value:

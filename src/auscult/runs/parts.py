@@ -14,6 +14,7 @@ from auscult.runs.jobs import denoiser_folder, read_scores
 from auscult.runs.plan import BankJob, MemberJob
 from auscult.runs.store import Store
 from auscult.scores.ensemble.columns import mean_and_deviation
+from auscult.scores.pooling import lasting_name
 
 
 class RunPart(Entry):
@@ -55,7 +56,7 @@ def part_of(job: MemberJob, store: Store, *, weights: str) -> RunPart:
             "arguments": job.arguments,
             "ids": sorted({clip.machine_id for bank in job.train for clip in bank.clips}),
             "tensors": weights,
-            "pooling": job.pooling,
+            "pooling": lasting_name(job.pooling),
             "mean": mean,
             "sd": sd,
             "weight": 1.0,

@@ -14,6 +14,7 @@ from auscult.members.making import make_features, model_arguments, training_of
 from auscult.models import MODELS
 from auscult.recipe import Member, Recipe, builtin_recipes
 from auscult.runs.denoisers import DenoiserJob, plan_denoisers
+from auscult.runs.lacking import LeftOut, parts_of
 from auscult.runs.store import Store, environment, key_of
 from auscult.scores.pooling import lasting_name
 from auscult.training import Training
@@ -88,11 +89,16 @@ class MemberJob:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All jobs of a run, in three waves; members that share a front end share its banks."""
+    """All jobs of a run, in three waves; members that share a front end share its banks.
+
+    Attributes:
+        left_out: a sentence on each member of the recipe that has no job, for want of data.
+    """
 
     denoisers: tuple[DenoiserJob, ...]
     banks: tuple[BankJob, ...]
     members: tuple[MemberJob, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def machine_types(self) -> list[str]:
@@ -137,7 +143,7 @@ def make_plan(
     Raises:
         DatasetError: if sounds that a denoiser needs are missing.
         RecipeError: if a family, kind of features, argument, pooling or machine type does not exist, or a machine type
-            has no member or a member no training clips.
+            has no member, or the data do not suffice for a member that is not optional.
     """
     if all_clips is not None:
         _check_members_types(recipe, all_clips)
@@ -147,7 +153,7 @@ def make_plan(
     )
     versions = environment()
     banks = _Banks(clips, store, channel=recipe.channel, denoisers=denoisers, versions=versions)
-    members: list[MemberJob] = []
+    members, left_out = list[MemberJob](), LeftOut()
     for machine_type in types:
         for member in recipe.members_of(machine_type):
             features = make_features(
@@ -159,11 +165,16 @@ def make_plan(
                 missing=missing,
             )
             arguments = model_arguments(member, features)
-            jobs = banks.wanted(machine_type, member, member.train_on or recipe.train_on, features)
-            _check_ids(member, jobs)
+            train_on = member.train_on or recipe.train_on
+            if left_out.has(member, machine_type, train_on, banks.clips_of(machine_type)):
+                continue
+            jobs = banks.wanted(machine_type, member, train_on, features)
             members += _member_jobs(recipe, member, machine_type, arguments, jobs, device=device, versions=versions)
+    if not members:
+        raise RecipeError(f"the recipe {recipe.name!r} has nothing to train: {' '.join(left_out.sentences)}")
     members.sort(key=lambda job: job.seed)
-    return Plan(tuple(denoisers.values()), tuple({job.key: job for job in banks.jobs}.values()), tuple(members))
+    wanted = {job.key: job for job in banks.jobs}
+    return Plan(tuple(denoisers.values()), tuple(wanted.values()), tuple(members), left_out.sentences)
 
 
 def _planned_types(recipe: Recipe, clips: Sequence[Clip], missing: list[str] | None) -> list[str]:
@@ -200,27 +211,6 @@ def _check_members_types(recipe: Recipe, clips: Sequence[Clip]) -> None:
                 )
 
 
-def _check_ids(member: Member, jobs: Sequence[BankJob]) -> None:
-    """Refuse test clips of machines that the member would not know."""
-    if not MODELS[member.family].knows_ids:
-        return
-    trained = {clip.machine_id for job in jobs if job.split == "train" for clip in job.clips}
-    if len(trained) < 2:
-        raise RecipeError(
-            f"member {member.name!r}: {jobs[0].machine_type} has training clips of {', '.join(trained)} alone, and "
-            f"{member.family} learns from the differences of at least two machine ids. Give clips of another machine "
-            "of the type, or take a recipe without this family"
-        )
-    for job in jobs:
-        unknown = sorted({clip.machine_id for clip in job.clips} - trained)
-        if unknown:
-            raise RecipeError(
-                f"member {member.name!r}: {job.machine_type} has {job.subset} test clips of {', '.join(unknown)} and "
-                f"no training clips of them, and {member.family} scores only ids that it was trained on. Give training "
-                "clips of every id, leave out these test clips, or choose another family"
-            )
-
-
 class _Banks:
     """The banks of a plan, each made once however many members read it."""
 
@@ -247,26 +237,17 @@ class _Banks:
     def wanted(
         self, machine_type: str, member: Member, train_on: Sequence[Subset], features: Features
     ) -> list[BankJob]:
-        """The banks that one member needs, training first.
+        """The banks that one member needs, training first."""
+        parts = parts_of(train_on, self.clips_of(machine_type))
+        return [self._bank(machine_type, *part, features, member.level) for part in parts]
 
-        Evaluation clips are machines of their own, known from the additional training data alone: only members that
-        train on it score them, and none where it is missing.
-
-        Raises:
-            RecipeError: if there is nothing to train on.
-        """
-        parts: list[tuple[Split, Subset]] = [("train", subset) for subset in sorted(set(train_on))]
-        if "development" in train_on:
-            parts.append(("test", "development"))
-        if "additional" in train_on and (machine_type, "train", "additional") in self._parts:
-            parts.append(("test", "evaluation"))
-        there = [part for part in parts if (machine_type, *part) in self._parts]
-        if "train" not in {split for split, _ in there}:
-            raise RecipeError(
-                f"member {member.name!r} trains on {' and '.join(train_on)} data; {machine_type} has none. "
-                "Give the data or change train_on"
-            )
-        return [self._bank(machine_type, *part, features, member.level) for part in there]
+    def clips_of(self, machine_type: str) -> dict[tuple[Split, Subset], list[Clip]]:
+        """All clips of a machine type."""
+        return {
+            (split, subset): [clip for clip, _ in pairs]
+            for (kind, split, subset), pairs in self._parts.items()
+            if kind == machine_type
+        }
 
     def _bank(self, machine_type: str, split: Split, subset: Subset, features: Features, level: int) -> BankJob:
         config, denoiser = features.config(), self._denoisers[machine_type] if level else None
@@ -306,7 +287,7 @@ def _member_jobs(
         facts = {
             "member": f"{machine_type} {member.name}" + (f" seed {training.seed}" if repeat else ""),
             "family": member.family,
-            "arguments": arguments,
+            "arguments": MODELS[member.family].key_arguments(arguments),
             "training": asdict(training),
             "banks": [job.key for job in train],
             "threads": 1,

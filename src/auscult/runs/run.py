@@ -123,7 +123,7 @@ def run(
         done = Run(out, asked.recipe, data, _finished(plan, artefacts), artefacts, None, failures)
         if not done.plan.members:
             return done
-        artefact = _analysis(done, asked.left_out, pages, advance)
+        artefact = _analysis(done, [*asked.left_out, *plan.left_out], pages, advance)
         results = _readable(artefact)
         publish(artefact, done.plan.members, artefacts, out)
         return replace(done, results=results)

@@ -68,6 +68,11 @@ def lasting_name(pooling: str | None) -> str | None:
     return REDEFINED.get(pooling, pooling) if pooling else pooling
 
 
+def name_today(lasting: str | None) -> str | None:
+    """The pooling of a name in keys and files; none for those of an older definition, or of none."""
+    return {lasting_name(name): name for name in POOLINGS}.get(lasting)
+
+
 def pool(
     scores: NDArray[np.float64],
     pooling: str,
