@@ -93,6 +93,8 @@ def test_a_file_gives_its_alarms_and_the_scores_of_offline(
     assert (end["windows"], end["scored"], end["alarms"]) == (29, 29, 1)
     (start,) = lines(outcome.out, "start")
     assert start["threshold"] == loaded.machines["left"].threshold
+    assert start["warning"] == loaded.machines["left"].warning < start["threshold"]
+    assert "more hours of normal sound would support" in start["caveat"]
     assert end["highest"] == pytest.approx(max(offline), abs=1e-6)
 
 

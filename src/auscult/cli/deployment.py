@@ -21,7 +21,7 @@ def export(detector: Path, *, onnx: Annotated[Path, Parameter(name="--onnx")]) -
     from auscult.cli.display.progress import counting
     from auscult.cli.display.scores import Patience
 
-    with Patience(f"loading {detector}"):
+    with Patience(f"loading {detector.name}"):
         from auscult.detector import Detector
         from auscult.export import export_detector
 

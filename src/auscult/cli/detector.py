@@ -192,7 +192,7 @@ def score(
         print_error(sentence)
 
     with (
-        Patience(f"loading {detector}") as patience,
+        Patience(f"loading {detector.name}") as patience,
         writer_of("json" if as_json else "csv" if as_csv else "table") as write,
     ):
         from auscult.detector import Detector
@@ -223,7 +223,7 @@ def info(detector: Path, *, as_json: Annotated[bool, Parameter(name="--json", ne
 
     from auscult.cli.display.scores import Patience, info_lines
 
-    with Patience(f"loading {detector}"):
+    with Patience(f"loading {detector.name}"):
         from auscult.detector import Detector
         from auscult.detector.listing import facts_of
 

@@ -65,7 +65,7 @@ def monitor(
     rule = {"release_k": release_k, "release_margin": release_margin, "cool_down_seconds": cool_down}
     if alarm is not None:
         rule["k"], rule["n"] = k_of_n(alarm)
-    with Patience(f"loading {detector}"):
+    with Patience(f"loading {detector.name}"):
         import torch
 
         from auscult.detector import Detector

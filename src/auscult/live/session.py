@@ -203,6 +203,7 @@ def _facts(scorer: WindowScorer, watch: Watch, source: SourceOptions, state: Pat
         "source": source.text,
         "threshold": watch.threshold,
         "warning": watch.warning,
+        "caveat": watch.caveat,
         **asdict(watch.settings),
         "sample_rate": scorer.sample_rate,
         "window_seconds": scorer.window_seconds,

@@ -44,6 +44,7 @@ class Watch:
         condition: how its normal sound came, if known.
         detector: what made the scores; scores of another one are not compared with them after a restart.
         warning: lower threshold of warnings, by the same logic; none if there is no such level.
+        caveat: what must be known of an extrapolated threshold; else empty.
     """
 
     machine_id: str
@@ -53,6 +54,7 @@ class Watch:
     condition: Condition | None = None
     detector: str = ""
     warning: float | None = None
+    caveat: str = ""
 
 
 class DetectorScorer:
@@ -117,4 +119,5 @@ def watch_machine(
         warnings += calibration.describe()[:3]
     used = calibration.threshold if threshold is None else threshold
     level = known.warning if known.warning is not None and known.warning < used else None
-    return Watch(known.name, used, calibration.spread, chosen, known.condition, name, level), warnings
+    caveat = calibration.caveat if threshold is None else ""
+    return Watch(known.name, used, calibration.spread, chosen, known.condition, name, level, caveat), warnings
