@@ -106,7 +106,7 @@ def open_blocks(path: Path, *, sample_rate: int | None = None, channel: int = 0)
     """
     file = _open(path)
     try:
-        _require_channel(path, file, channel)
+        require_channel(path, file.channels, channel)
     except AudioError:
         file.close()
         raise
@@ -136,10 +136,15 @@ def resampler(from_rate: int, to_rate: int) -> "soxr.ResampleStream | None":
     return soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
 
 
-def _require_channel(path: Path, file: "soundfile.SoundFile", channel: int) -> None:
-    if not 0 <= channel < file.channels:
+def require_channel(path: Path, channels: int, channel: int) -> None:
+    """Refuse a channel that a file of so many does not have.
+
+    Raises:
+        AudioError: if it lacks the channel.
+    """
+    if not 0 <= channel < channels:
         raise AudioError(
-            f"{path}: channel {channel} was asked for; the file has {file.channels}, counted from 0. Choose one of them"
+            f"{path}: channel {channel} was asked for; the file has {channels}, counted from 0. Choose one of them"
         )
 
 

@@ -96,7 +96,7 @@ def training_banks(
     found: dict[str, list[np.ndarray]] = {name: [] for name in front_ends}
     ids: list[str] = []
     steps = _training_steps(pieces, seconds)
-    expected = sum(max(0, 1 + int((piece.seconds - seconds) / steps[piece.machine])) for piece in pieces)
+    expected = expected_windows(pieces, seconds)
     length = round(seconds * sample_rate)
     channel = next(iter(front_ends.values())).channel
     for piece in pieces:
@@ -113,6 +113,12 @@ def training_banks(
         name: bank_of(found[name], ids, frame_rate=front_end.features.frame_rate)
         for name, front_end in front_ends.items()
     }
+
+
+def expected_windows(pieces: Sequence[Piece], seconds: float) -> int:
+    """Windows of pieces that are to be trained on, were all of them sound; of a window's length in seconds."""
+    steps = _training_steps(pieces, seconds)
+    return sum(max(0, 1 + int((piece.seconds - seconds) / steps[piece.machine] + 1e-9)) for piece in pieces)
 
 
 def _training_steps(pieces: Sequence[Piece], seconds: float) -> dict[str, float]:
