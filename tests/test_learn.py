@@ -317,7 +317,7 @@ def test_the_commands_learn_score_and_info(normals: Path, tmp_path: Path, comman
     assert found.code == 0
     lines = [json.loads(line) for line in found.out.splitlines()]
     assert [line["file"] for line in lines] == [str(good), str(bad)]
-    assert list(lines[0]) == ["file", "machine_id", "score", "threshold", "p_value", "decision"]
+    assert list(lines[0]) == ["file", "machine_id", "score", "threshold", "p_value", "decision", "reason"]
     assert lines[0]["machine_id"] == "left"
     assert lines[1]["decision"] == "anomalous"
     rows = list(csv.DictReader(io.StringIO(command("score", out, tmp_path / "left", "--csv", "--machine", "left").out)))

@@ -4,7 +4,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ SUFFIXES = (".wav", ".flac", ".ogg")
 
 Block = NDArray[np.float32]
 """Part of a waveform `[T]`."""
+
+Codec = Literal["lossless", "lossy"]
 
 RATES = (250, 768_000)
 """Lowest and highest sample rate of a file, in Hz: others are damage, and resampling them takes any memory."""
@@ -46,6 +48,12 @@ class AudioInfo:
     note: str = ""
 
     @property
+    def codec(self) -> "Codec":
+        """Whether the samples are those of the recorder, or were coded with loss."""
+        kept = self.subtype.startswith(("PCM", "ALAC")) or self.subtype in ("FLOAT", "DOUBLE", "DPCM_8", "DPCM_16")
+        return "lossless" if kept else "lossy"
+
+    @property
     def duration(self) -> float:
         """Length in seconds."""
         return self.n_samples / self.sample_rate
@@ -59,6 +67,19 @@ def probe(path: Path) -> AudioInfo:
     """
     with _open(path) as file:
         return AudioInfo(file.samplerate, file.channels, file.frames, file.subtype, promise_of(path).note)
+
+
+def channels_with_sound(path: Path, *, decibels: float) -> list[int]:
+    """The channels of a file, counted from 0, that are anywhere louder than a level in dB of full scale.
+
+    Raises:
+        AudioError: as `probe`.
+    """
+    found: set[int] = set()
+    with _open(path) as file:
+        for block in file.blocks(max(1, _WIDE_BLOCK // 64 // file.channels), dtype="float32", always_2d=True):
+            found.update(np.flatnonzero(block.std(axis=0) > 10 ** (decibels / 20)).tolist())
+    return sorted(found)
 
 
 def read_waveform(path: Path, *, sample_rate: int, channel: int = 0) -> NDArray[np.float32]:

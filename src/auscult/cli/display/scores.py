@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from auscult.detector import Detector, Score
 
-COLUMNS = ("file", "machine_id", "score", "threshold", "p_value", "decision")
+COLUMNS = ("file", "machine_id", "score", "threshold", "p_value", "decision", "reason")
 
 Write = Callable[[Path, "Score"], None]
 
@@ -36,7 +36,7 @@ def writer_of(form: str) -> Iterator[Write]:
 
 
 def _fields(file: Path, score: "Score") -> dict[str, Any]:
-    values = (str(file), score.machine, score.score, score.threshold, score.p_value, score.decision)
+    values = (str(file), score.machine, score.score, score.threshold, score.p_value, score.decision, score.reason)
     return dict(zip(COLUMNS, values, strict=True))
 
 
