@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from auscult.errors import ModelError
-from auscult.scores.pooling import POOLINGS, meancap, pool, winmed
+from auscult.scores.pooling import POOLINGS, lasting_name, meancap, pool, winmed
 
 FRAME_RATE = 10.0
 WINDOW = 30  # 3 s at 10 frames per second
@@ -61,9 +61,14 @@ def test_winmed_forgets_a_click_but_not_a_window_of_noise() -> None:
     assert pool(scores, "median") == 0
 
 
-def test_the_last_window_of_winmed_is_partial_and_counts_like_the_others() -> None:
+def test_the_last_window_of_winmed_is_partial_and_counts_by_its_length() -> None:
     scores = np.concatenate([np.zeros(WINDOW), [5.0, 9.0, 7.0]])
-    assert pool(scores, "winmed", frame_rate=FRAME_RATE) == 3.5
+    assert pool(scores, "winmed", frame_rate=FRAME_RATE) == pytest.approx(7 * 3 / (WINDOW + 3), rel=1e-15)
+
+
+def test_what_was_pooled_by_an_older_definition_is_not_taken_for_the_same() -> None:
+    assert lasting_name("winmed") not in POOLINGS
+    assert (lasting_name("median"), lasting_name(None)) == ("median", None)
 
 
 def test_a_clip_shorter_than_a_window_is_pooled_by_its_median() -> None:

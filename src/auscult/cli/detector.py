@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from auscult.cli.options import Output, Overrides
+from auscult.cli.options import Output, Overrides, k_of_n
 
 if TYPE_CHECKING:
     from auscult.detector import Detector
@@ -252,16 +252,6 @@ def _settings(rate: str, *, alarm: str | None, cool_down: float | None, **window
         adapt_window=windows["window"] is None,
         adapt_cool_down=cool_down is None,
     )
-
-
-def k_of_n(text: str) -> tuple[int, int]:
-    """The numbers of an alarm logic that is written as k/n."""
-    from auscult.errors import AlarmError
-
-    k, slash, n = text.partition("/")
-    if not (slash and k.strip().isdecimal() and n.strip().isdecimal()):
-        raise AlarmError(f"the alarm logic {text!r} is not understood; write it as k/n, for instance 3/5")
-    return int(k), int(n)
 
 
 def _require_new(paths: Sequence[Path], *, force: bool) -> None:

@@ -59,8 +59,8 @@ def monitor(
     """
     import torch
 
-    from auscult.cli.detector import k_of_n
     from auscult.cli.display.messages import print_warning
+    from auscult.cli.options import k_of_n
     from auscult.detector import Detector
     from auscult.live.history import file_hash
     from auscult.live.session import Outputs, listen

@@ -21,7 +21,7 @@ from auscult.members.entries import Entry, FrontEndEntry, Name, PartEntry
 from auscult.members.part import Part, Scored
 from auscult.members.rebuilding import front_end_of, model_of
 from auscult.processes import single_thread
-from auscult.scores.pooling import POOLINGS
+from auscult.scores.pooling import POOLINGS, REDEFINED, lasting_name
 from auscult.sound.condition import Condition, Origin
 
 FORMAT = 1
@@ -147,7 +147,7 @@ def _part_entry(part: Part, front_end: int, blobs: dict[str, bytes]) -> dict[str
         "arguments": part.model.arguments,
         "ids": list(part.model.ids),
         "tensors": name,
-        "pooling": part.pooling,
+        "pooling": lasting_name(part.pooling),
         "mean": part.mean,
         "sd": part.sd,
         "weight": part.weight,
@@ -255,11 +255,15 @@ def _parts(
             )
         if (model.default_pooling is None) != (entry.pooling is None) and entry.pooling is not None:
             raise DetectorError(f"the pooling {entry.pooling!r} of {entry.name!r}, whose family takes none")
-        if entry.pooling is not None and entry.pooling not in POOLINGS:
+        if entry.pooling in REDEFINED:
+            raise DetectorError(
+                f"the pooling {entry.pooling!r} of {entry.name!r} by an older definition, to which its scale belongs; "
+                "learn or pack the detector again"
+            )
+        pooling = {lasting_name(name): name for name in POOLINGS}.get(entry.pooling)
+        if entry.pooling is not None and pooling is None:
             raise DetectorError(f"the pooling {entry.pooling!r}; known are {', '.join(POOLINGS)}")
-        parts.append(
-            Part(entry.name, entry.family, front_end, model, entry.pooling, entry.mean, entry.sd, entry.weight)
-        )
+        parts.append(Part(entry.name, entry.family, front_end, model, pooling, entry.mean, entry.sd, entry.weight))
     if len({part.name for part in parts}) < len(parts):
         raise DetectorError("two members of one name")
     return parts

@@ -126,7 +126,7 @@ def least_samples(part: Part) -> int:
 
 
 def windowed_median(scores: Tensor, window: int, *, sliding: bool) -> Tensor:
-    """Mean of the medians of windows of scores `[N]`, as `auscult.scores.pooling.winmed`.
+    """Mean of the medians of windows of scores `[N]` by their lengths, as `auscult.scores.pooling.winmed`.
 
     Every window of every start is sorted, what lies behind the end as infinity; then those that count are averaged.
     """
@@ -138,7 +138,8 @@ def windowed_median(scores: Tensor, window: int, *, sliding: bool) -> Tensor:
     weights = F.relu(1 - (within.to(scores.dtype) - middle[:, None]).abs())
     medians = torch.where(weights > 0, held * weights, 0.0).sum(dim=1)
     counts = (starts <= torch.clamp(starts[-1] + 1 - window, min=0)) if sliding else starts % window == 0
-    return torch.where(counts, medians, 0.0).sum() / counts.to(scores.dtype).sum()
+    lengths = torch.where(counts, torch.clamp(n - starts, max=window), 0).to(scores.dtype)
+    return (medians * lengths).sum() / lengths.sum()
 
 
 def write_graph(part: Part, path: Path) -> None:

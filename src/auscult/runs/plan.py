@@ -15,6 +15,7 @@ from auscult.models import MODELS
 from auscult.recipe import Member, Recipe, builtin_recipes
 from auscult.runs.denoisers import DenoiserJob, plan_denoisers
 from auscult.runs.store import Store, environment, key_of
+from auscult.scores.pooling import lasting_name
 from auscult.training import Training
 
 
@@ -67,7 +68,7 @@ class MemberJob:
     def scores_facts(self) -> dict[str, Any]:
         """What its scores depend on."""
         banks = [job.key for job in (*self.train, *self.test)]
-        return {"model": self.key, "banks": banks, "pooling": self.pooling}
+        return {"model": self.key, "banks": banks, "pooling": lasting_name(self.pooling)}
 
     @cached_property
     def scores_key(self) -> str:
@@ -282,10 +283,8 @@ class _Banks:
             }
             if denoiser is not None:
                 facts["denoiser"] = [denoiser.key, level]
-            arguments, key = features.arguments(), key_of("bank", facts)
-            self._made[place] = BankJob(
-                machine_type, split, subset, clips, arguments, self._channel, denoiser, level, facts, key
-            )
+            named = (machine_type, split, subset, clips, features.arguments(), self._channel, denoiser, level)
+            self._made[place] = BankJob(*named, facts, key_of("bank", facts))
         return self._made[place]
 
 

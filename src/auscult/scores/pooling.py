@@ -25,7 +25,7 @@ def median(scores: NDArray[np.float64]) -> float:
 
 
 def winmed(scores: NDArray[np.float64], *, window: int, hop: int | None = None) -> float:
-    """Mean of the medians of windows.
+    """Mean of the medians of windows, weighted by their lengths: every frame counts alike.
 
     Args:
         scores: `[N]`.
@@ -34,7 +34,8 @@ def winmed(scores: NDArray[np.float64], *, window: int, hop: int | None = None) 
             is partial. With it only whole windows count, or the clip where it is shorter than one.
     """
     starts = range(0, len(scores), window) if hop is None else range(0, max(len(scores) - window, 0) + 1, hop)
-    return float(np.mean([np.median(scores[start : start + window]) for start in starts]))
+    windows = [scores[start : start + window] for start in starts]
+    return float(np.average([np.median(one) for one in windows], weights=[len(one) / window for one in windows]))
 
 
 def meancap(scores: NDArray[np.float64], *, centre: float, deviation: float) -> float:
@@ -56,6 +57,15 @@ POOLINGS: dict[str, Callable[..., float]] = {
     "winmed-sliding": winmed,
     "meancap": meancap,
 }
+
+
+REDEFINED = {"winmed": "winmed-2"}
+"""Poolings that gave other numbers before -> how keys and files name them: nothing old is taken for the same."""
+
+
+def lasting_name(pooling: str | None) -> str | None:
+    """The name of a pooling in keys and files."""
+    return REDEFINED.get(pooling, pooling) if pooling else pooling
 
 
 def pool(
