@@ -10,7 +10,8 @@ from auscult.detector.contents import Contents, Machine
 from auscult.detector.file import read_detector, save_checked
 from auscult.detector.scoring import UNSOUND, Score, score_sound
 from auscult.errors import DetectorError, nearest
-from auscult.sound.audio import probe
+from auscult.sound.audio import head, probe
+from auscult.sound.condition import EXTENT_SECONDS, extent_of
 from auscult.sound.defects import channels_sentence
 from auscult.sound.windows import Waveform, sound_blocks, windows_of
 
@@ -89,8 +90,12 @@ class Detector(Contents):
         given_rate, blocks = sound_blocks(sound, sample_rate=self.sample_rate, given_rate=sample_rate, channel=channel)
         length, step = (self.samples(seconds) for seconds in (self.window_seconds, self.step_seconds))
         windows = windows_of(blocks, length=length, step=step)
-        codec = None if info is None else info.codec
-        found = score_sound(self, machine, windows, given_rate=given_rate, codec=codec, evidence=evidence)
+        codec, extent = None if info is None else info.codec, None
+        if info is not None and given_rate > self.sample_rate and machine.origin is not None:
+            extent = extent_of(head(Path(str(sound)), EXTENT_SECONDS, channel=channel), sample_rate=given_rate)
+        found = score_sound(
+            self, machine, windows, given_rate=given_rate, codec=codec, extent=extent, evidence=evidence
+        )
         if info is not None and info.channels > 1 and found.reason.startswith(UNSOUND):
             return replace(found, reason=f"{found.reason} {channels_sentence(Path(str(sound)), channel)}".rstrip())
         return found

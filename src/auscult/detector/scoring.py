@@ -14,6 +14,7 @@ from auscult.errors import AudioError
 from auscult.features.heard import FrontEnds
 from auscult.members.part import Part, Scored
 from auscult.sound.audio import Codec
+from auscult.sound.condition import extent_of
 from auscult.sound.defects import is_sound, problems_of
 from auscult.sound.windows import Waveform, Window
 
@@ -73,6 +74,7 @@ def score_sound(
     *,
     given_rate: int,
     codec: Codec | None = None,
+    extent: tuple[float, float] | None = None,
     evidence: bool,
 ) -> Score:
     """Score the windows of a sound, and decide.
@@ -83,6 +85,7 @@ def score_sound(
         windows: at the detector's rate.
         given_rate: of the sound before it was resampled, in Hz.
         codec: of its file; none if there is none.
+        extent: of a sound that was resampled, before it was (see `extent_of`).
         evidence: also give frame scores and error map of the worst window.
 
     Raises:
@@ -93,7 +96,11 @@ def score_sound(
     waveform = worst.samples
     score = alarm_score(np.array(scores), detector.alarm)
     share = len(scores) / min(detector.alarm.k, len(scores))
-    p_value, decision, reason = _judge(machine, score, share, _flaw(detector, machine, waveform, given_rate, codec))
+    flaw = _flaw(detector, waveform, given_rate)
+    if not flaw and machine.origin is not None:
+        extent = extent or extent_of(waveform, sample_rate=rate)
+        flaw = machine.origin.difference(extent, sample_rate=rate, rate=given_rate, codec=codec)
+    p_value, decision, reason = _judge(machine, score, share, flaw)
     leading = max(detector.parts, key=lambda part: part.weight)
     frame_scores, error_map = _evidence(detector, leading, waveform, machine) if evidence else (None, None)
     return Score(
@@ -130,7 +137,7 @@ def _scores(detector: Contents, machine: Machine, windows: Iterable[Window]) -> 
     return scores[says], *worst[says]
 
 
-def _flaw(detector: Contents, machine: Machine, waveform: Waveform, given_rate: int, codec: Codec | None) -> str:
+def _flaw(detector: Contents, waveform: Waveform, given_rate: int) -> str:
     """Why there is no threshold for such a window; empty if there is."""
     rate = detector.sample_rate
     if problems := problems_of(waveform, sample_rate=rate):
@@ -139,9 +146,7 @@ def _flaw(detector: Contents, machine: Machine, waveform: Waveform, given_rate: 
         return f"the sound is shorter than {detector.window_seconds:g} s, for which the threshold is"
     if given_rate < rate:
         return f"the sound has {given_rate} Hz: the upper bands of the detector's {rate} Hz are missing"
-    if machine.origin is None:
-        return ""
-    return machine.origin.difference(waveform, sample_rate=rate, given_rate=given_rate, codec=codec)
+    return ""
 
 
 def alarm_score(scores: NDArray[np.float64], settings: AlarmSettings) -> float:

@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -67,6 +68,22 @@ def probe(path: Path) -> AudioInfo:
     """
     with _open(path) as file:
         return AudioInfo(file.samplerate, file.channels, file.frames, file.subtype, promise_of(path).note)
+
+
+def head(path: Path, seconds: float, *, channel: int = 0) -> Block:
+    """The beginning `[T]` of a file, at its own rate.
+
+    Raises:
+        AudioError: as `open_blocks`.
+    """
+    rate, blocks = open_blocks(path, channel=channel)
+    taken: list[Block] = []
+    with closing(blocks):  # type: ignore[type-var]
+        for block in blocks:
+            taken.append(block)
+            if sum(map(len, taken)) >= seconds * rate:
+                break
+    return np.concatenate(taken)[: max(1, round(seconds * rate))]
 
 
 def channels_with_sound(path: Path, *, decibels: float) -> list[int]:

@@ -15,7 +15,16 @@ from auscult.detector.learn.scores import Pieces
 from auscult.detector.learn.settings import LearnSettings
 from auscult.detector.learn.windows import Judgements, Levels, Piece, flawed, levels_of
 from auscult.errors import CalibrationError
-from auscult.sound.condition import Condition, Origin, changed, learn_condition, learn_origin
+from auscult.sound.audio import head
+from auscult.sound.condition import (
+    EXTENT_SECONDS,
+    Condition,
+    Origin,
+    changed,
+    extent_of,
+    learn_condition,
+    learn_origin,
+)
 
 MOST_NAMED = 3
 """Recordings that a sentence names."""
@@ -113,9 +122,14 @@ def _condition(name: str, earlier: Levels, later: Levels) -> tuple[Condition | N
 
 def _origin(detector: Detector, pieces: Sequence[Piece], extents: Sequence[tuple[float, float]]) -> Origin | None:
     """Of what kind the recordings of a machine are, as the detector hears them."""
-    infos = [recording.info for piece in pieces for recording in piece.stretch.recordings]
-    codecs = {info.codec for info in infos}
-    return learn_origin((info.sample_rate for info in infos), codecs, extents, sample_rate=detector.sample_rate)
+    found = {recording.path: recording.info for piece in pieces for recording in piece.stretch.recordings}
+    faster = {path: info.sample_rate for path, info in found.items() if info.sample_rate > detector.sample_rate}
+    whole = [
+        extent_of(head(path, EXTENT_SECONDS, channel=detector.channel), sample_rate=rate)
+        for path, rate in faster.items()
+    ]
+    codecs = {info.codec for info in found.values()}
+    return learn_origin([info.sample_rate for info in found.values()], codecs, whole or extents)
 
 
 def on_recordings(recordings: Mapping[str, Sequence[Recording]], detector: Detector) -> list[str]:

@@ -14,7 +14,7 @@ from auscult.errors import DatasetError
 from auscult.features.bank import Bank, bank_of
 from auscult.features.front_end import FrontEnd
 from auscult.features.heard import FrontEnds
-from auscult.sound.condition import FRAME_SECONDS, band_levels, extent
+from auscult.sound.condition import FRAME_SECONDS, band_levels, extent_of
 from auscult.sound.defects import channels_sentence, is_sound
 from auscult.sound.windows import Waveform, cut, windows_of
 
@@ -180,7 +180,7 @@ class Levels:
 
     Attributes:
         blocks: levels of disjoint blocks, of a minute each where there is enough, `[N, F]`.
-        extents: of windows, see `extent`.
+        extents: of windows, see `extent_of`.
         windows: all that were looked at.
     """
 
@@ -205,7 +205,7 @@ def levels_of(pieces: Sequence[Piece], *, sample_rate: int, channel: int, window
             places[start] = is_sound(waveform, sample_rate=sample_rate)
             if places[start]:
                 held.append(band_levels(waveform, sample_rate=sample_rate))
-                found.extents.append(extent(waveform, sample_rate=sample_rate))
+                found.extents.append(extent_of(waveform, sample_rate=sample_rate))
             if sum(map(len, held)) * FRAME_SECONDS >= seconds:
                 found.blocks.append(np.concatenate(held))
                 held = []
