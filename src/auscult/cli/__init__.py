@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         given = sys.argv[1:] if arguments is None else arguments
-        stopped = next((STOPPED[word] for word in given if word in STOPPED), "")
+        stopped = STOPPED.get(given[0], "") if given else ""
         sys.stderr.write(f"\nstopped{stopped}\n")
         sys.exit(130)
     sys.exit(result if isinstance(result, int) else 0)
