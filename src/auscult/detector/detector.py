@@ -85,17 +85,18 @@ class Detector(Contents):
             FeatureError, ModelError: if the sound is too short for a member.
         """
         machine = self.machine(machine_id)
-        info = probe(Path(sound)) if isinstance(sound, (Path, str)) else None
+        path = Path(sound) if isinstance(sound, (Path, str)) else None
+        info = None if path is None else probe(path)
         channel = self.channel if channel is None else channel
         given_rate, blocks = sound_blocks(sound, sample_rate=self.sample_rate, given_rate=sample_rate, channel=channel)
         length, step = (self.samples(seconds) for seconds in (self.window_seconds, self.step_seconds))
         windows = windows_of(blocks, length=length, step=step)
         codec, extent = None if info is None else info.codec, None
-        if info is not None and given_rate > self.sample_rate and machine.origin is not None:
-            extent = extent_of(head(Path(str(sound)), EXTENT_SECONDS, channel=channel), sample_rate=given_rate)
+        if path is not None and given_rate > self.sample_rate and machine.origin is not None:
+            extent = extent_of(head(path, EXTENT_SECONDS, channel=channel), sample_rate=given_rate)
         found = score_sound(
             self, machine, windows, given_rate=given_rate, codec=codec, extent=extent, evidence=evidence
         )
-        if info is not None and info.channels > 1 and found.reason.startswith(UNSOUND):
-            return replace(found, reason=f"{found.reason} {channels_sentence(Path(str(sound)), channel)}".rstrip())
+        if path is not None and info is not None and info.channels > 1 and found.reason.startswith(UNSOUND):
+            return replace(found, reason=f"{found.reason} {channels_sentence(path, channel)}".rstrip())
         return found

@@ -131,6 +131,7 @@ def _machine_facts(machine: Machine) -> dict[str, Any]:
         "threshold": machine.threshold,
         "calibration": None,
         "watches_for_changes": machine.condition is not None,
+        "learned_from": None if machine.origin is None else asdict(machine.origin),
     }
     if calibration is not None:
         from auscult.detector.calibration.rates import format_rate

@@ -97,11 +97,11 @@ class Origin:
 
     slowest: Annotated[int, Field(ge=RATES[0], le=RATES[1])]
     fastest: Annotated[int, Field(ge=RATES[0], le=RATES[1])]
-    codecs: Annotated[tuple[Codec, ...], Field(max_length=2)]
+    codecs: Annotated[tuple[Codec, ...], Field(min_length=1, max_length=2)]
     reach: Annotated[float, Field(ge=0, le=NO_END)]
     end: Annotated[float, Field(ge=0, le=NO_END)]
 
-    def difference(self, extent: "tuple[float, float]", *, sample_rate: int, rate: int, codec: Codec | None) -> str:
+    def difference(self, extent: tuple[float, float], *, sample_rate: int, rate: int, codec: Codec | None) -> str:
         """In what a sound is of another kind, a sentence on what that means; empty if it is of the same.
 
         Args:
@@ -115,11 +115,7 @@ class Origin:
                 f"the sound's file is {codec} and the detector learned from {self.codecs[0]} files: coding with loss "
                 "changes a sound as a fault would; give the detector files as it learned from"
             )
-        if (
-            self.fastest < sample_rate <= rate
-            or self.fastest <= sample_rate < rate
-            or rate == sample_rate < self.slowest
-        ):
+        if not (self.fastest > sample_rate if rate > sample_rate else self.slowest <= sample_rate <= self.fastest):
             return (
                 f"the sound has {rate} Hz and the detector learned from {self.fastest} Hz: their highest bands differ; "
                 "record as for learning, or learn again from such recordings"
@@ -130,7 +126,11 @@ class Origin:
                 f"the sound holds practically nothing above {end:.0f} Hz, and what the detector learned from reaches "
                 f"{self.reach:.0f} Hz: it was coded with loss, or recorded at a lower rate than its file says"
             )
-        if is_cut_off(self.reach, self.end, rate=rate) and reach > self.end + CLIFF * nyquist:
+        if (
+            self.end > nyquist / 4
+            and is_cut_off(self.reach, self.end, rate=rate)
+            and reach > self.end + CLIFF * nyquist
+        ):
             return (
                 f"the sound reaches {reach:.0f} Hz, and what the detector learned from held practically nothing above "
                 f"{self.end:.0f} Hz: that was coded with loss, or recorded at a lower rate than its files said"

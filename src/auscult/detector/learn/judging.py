@@ -13,7 +13,7 @@ from auscult.detector.calibration.result import Calibration
 from auscult.detector.learn.recordings import Recording
 from auscult.detector.learn.scores import Pieces
 from auscult.detector.learn.settings import LearnSettings
-from auscult.detector.learn.windows import Judgements, Levels, Piece, flawed, levels_of
+from auscult.detector.learn.windows import Judgements, Piece, PieceLevels, flawed, levels_of
 from auscult.errors import CalibrationError
 from auscult.sound.audio import head
 from auscult.sound.condition import (
@@ -103,12 +103,12 @@ def _calibration(
     ]
 
 
-def _levels(detector: Detector, pieces: Sequence[Piece]) -> Levels:
+def _levels(detector: Detector, pieces: Sequence[Piece]) -> PieceLevels:
     rate, channel, seconds = detector.sample_rate, detector.channel, detector.window_seconds
     return levels_of(pieces, sample_rate=rate, channel=channel, window_seconds=seconds)
 
 
-def _condition(name: str, earlier: Levels, later: Levels) -> tuple[Condition | None, list[str]]:
+def _condition(name: str, earlier: PieceLevels, later: PieceLevels) -> tuple[Condition | None, list[str]]:
     """How the sound of a machine came, and sentences on what changed between training and calibration."""
     try:
         if not earlier.windows:

@@ -15,7 +15,6 @@ from auscult.sound.windows import Waveform
 MOST_JOINED_SECONDS = 3600.0
 """Of short recordings that are laid end to end."""
 
-
 GENERIC = frozenset(
     "audio calibration clips data day days good healthy normal normals ok recording recordings sound sounds "
     "train training wav wavs".split()

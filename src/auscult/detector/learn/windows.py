@@ -175,7 +175,7 @@ def flawed(windows: Sequence[Judgements]) -> list[Path]:
 
 
 @dataclass(frozen=True, slots=True)
-class Levels:
+class PieceLevels:
     """How the sound of some pieces came.
 
     Attributes:
@@ -189,7 +189,7 @@ class Levels:
     windows: list[Judgements]
 
 
-def levels_of(pieces: Sequence[Piece], *, sample_rate: int, channel: int, window_seconds: float) -> Levels:
+def levels_of(pieces: Sequence[Piece], *, sample_rate: int, channel: int, window_seconds: float) -> PieceLevels:
     """How the sound of pieces came.
 
     As in the monitor, blocks are filled from windows that share no sound, and over the ends of recordings; windows that
@@ -197,7 +197,7 @@ def levels_of(pieces: Sequence[Piece], *, sample_rate: int, channel: int, window
     """
     seconds = min(BLOCK_SECONDS, sum(piece.seconds for piece in pieces) / FEWEST_LEVELS)
     length = round(max(min(window_seconds, seconds), FRAME_SECONDS) * sample_rate)
-    found = Levels([], [], [])
+    found = PieceLevels([], [], [])
     held: list[np.ndarray] = []
     for piece in pieces:
         places: dict[int, bool] = {}
