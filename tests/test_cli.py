@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 import auscult
+import auscult.datasets.factory
+import auscult.detector
 import auscult.runs.request
 from auscult.cli import main
 from auscult.scores.metrics import evaluate
@@ -160,6 +162,42 @@ def test_ctrl_c_says_that_nothing_is_lost(command: Callable[..., Any], monkeypat
     outcome = command("run", "quick", "--data", "d", "--out", "o")
     assert (outcome.code, outcome.out) == (130, "")
     assert outcome.err == "\nstopped; what was finished is kept, and the same command continues\n"
+    monkeypatch.setattr(auscult.datasets.factory, "write_factory", interrupt)
+    assert "nothing was written" in command("synth", "o").err
+    monkeypatch.setattr(auscult.detector.Detector, "load", interrupt)
+    assert "the same command begins again" in command("score", "run", "run.wav").err
+    assert command("info", "run").err == "\nstopped\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("export", "none.auscult", "--onnx", "folder"), "folder is there already"),
+        (("export", "none.auscult", "--onnx", "file/new"), "file/new cannot be written"),
+        (("submit", "none", "--out", "file"), "file is a file"),
+        (("submit", "none", "--data", "none", "--out", "file/new"), "file/new cannot be written"),
+        (("train-denoiser", "none", "--clean", "none", "--machine-type", "fan", "--out", "file"), "file is a file"),
+        (("train-denoiser", "none", "--clean", "none", "--machine-type", "fan", "--out", "other"), "holds another"),
+        (("pack", "none", "--out", "file/x.auscult"), "file/x.auscult cannot be written"),
+        (("pack", "none", "--out", "x.auscult", "--workers", "0"), "0 workers"),
+        (("pack", "none", "--out", "x.auscult", "--calibrate", "sounds"), "sounds does not exist"),
+        (("score", "none.auscult", "x.wav", "--workers", "0"), "0 workers"),
+        (("synth", "file/new", "--size", "tiny"), "file/new"),
+        (("download", "dcase2020", "--to", "file"), "cannot write to file"),
+        (("run", "spectral", "--data", "none", "--out", "o", "--workers", "0"), "0 workers"),
+    ],
+)
+def test_what_is_cheap_to_know_is_said_before_what_is_dear(
+    tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    Path("folder").mkdir()
+    Path("other").mkdir()
+    Path("other/notes.txt").touch()
+    done = command(*arguments)
+    assert (done.code, words in done.error) == (2, True), done.error
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder", "notes.txt", "other"]
 
 
 # run

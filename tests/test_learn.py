@@ -321,7 +321,7 @@ def test_the_commands_learn_score_and_info(normals: Path, tmp_path: Path, comman
     assert found.code == 0
     lines = [json.loads(line) for line in found.out.splitlines()]
     assert [line["file"] for line in lines] == [str(good), str(bad)]
-    keys = ["file", "machine_id", "score", "threshold", "p_value", "decision", "warning", "caveat"]
+    keys = ["file", "machine_id", "score", "threshold", "p_value", "decision", "reason", "warning", "caveat"]
     assert list(lines[0]) == keys
     assert lines[0]["warning"] < lines[0]["threshold"]
     assert "more hours of normal sound would support 60/hour" in lines[0]["caveat"]
@@ -448,3 +448,122 @@ def test_silence_clipping_and_drop_outs_neither_train_nor_calibrate(tmp_path: Pa
     assert any(f"{len(times)} of {len(series.times)} calibration windows" in line for line in learned.warnings)
     with pytest.raises(DatasetError, match="there are 0 windows"):
         learn(write(tmp_path / "silent" / "a.wav", 0 * sound), recipe=RECIPE, settings=SETTINGS)
+
+
+NOTHING_DEAR = "auscult.detector.learn.work.Learner.trained"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("-o", "file/pump.auscult"), "file/pump.auscult cannot be written"),
+        (("-o", f"{'x' * 250}.auscult"), "cannot be written"),
+        (("-o", "x.auscult", "--report", "file/page.html"), "file/page.html cannot be written"),
+        (("-o", "x.auscult", "--workers", 0), "0 workers can do nothing"),
+        (("-o", "x.auscult", "--channel", 1), "channel 1 was asked for; the file has 1"),
+        (("-o", "x.auscult", "--recipe", "idcae.toml"), "two machines, and these recordings are of one, x"),
+        (("-o", "x.auscult", "--window", 30), "0 windows of 30 s|windows of 30 s to train on"),
+        (("-o", "x.auscult", "--recipe", "long.toml", "--window", 0.2, "--step", 0.1), "needs 60 frames"),
+    ],
+)
+def test_what_learning_would_refuse_in_the_end_it_refuses_at_the_start(
+    tmp_path: Path,
+    command: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[Any, ...],
+    words: str,
+) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("something dear was begun")
+
+    monkeypatch.setattr(NOTHING_DEAR, never)
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "normals" / "day.wav", hum(120, 0))
+    Path("file").touch()
+    member = '[[member]]\nname = "m"\nfeatures = { n_mels = 16 }\n'
+    for name, rest in (("idcae", 'family = "idcae"'), ("long", 'family = "autoencoder"\nmodel = { context = 60 }')):
+        Path(f"{name}.toml").write_text(f'name = "{name}"\nsample_rate = 8000\n{member}{rest}\n')
+    usual = () if "--recipe" in arguments else ("--recipe", "spectral")
+    done = command("learn", "normals", *arguments, *usual)
+    assert done.code == 2
+    assert any(word in done.error for word in words.split("|")), done.error
+    assert not list(tmp_path.glob("*.tmp")) and not Path("x.auscult").exists()
+
+
+def test_a_machine_alone_is_named_by_its_folder_or_else_by_the_detector(tmp_path: Path) -> None:
+    for name in ("Normals/1.wav", "pump-7/1.wav", "plant/Normals/1.wav", "fans/a/1.wav", "fans/normal/1.wav"):
+        write(tmp_path / name, hum(1, 0))
+
+    def names(place: str, machine: str | None = None) -> list[str]:
+        return list(find_recordings(tmp_path / place, machine=machine, otherwise="pump"))
+
+    assert names("Normals") == names("Normals/1.wav") == names("plant") == ["pump"]
+    assert names("pump-7") == ["pump-7"]
+    assert names("fans") == ["a", "normal"]
+    assert names("Normals", "fan") == ["fan"]
+
+
+def test_defects_are_named_in_both_halves_with_their_files(tmp_path: Path) -> None:
+    for index in range(40):
+        sound = hum(3, index) * (0 if index in (4, 30) else 1)
+        write(tmp_path / "pump" / f"{index}.wav", sound)
+    lines = [line for line in learn(tmp_path / "pump", recipe=RECIPE, settings=SETTINGS).warnings if "left out" in line]
+    assert ["training" in line for line in lines] == [True, False]
+    assert lines[0].endswith("They are in 4.wav.") and lines[1].endswith("They are in 30.wav.")
+
+
+def test_an_unknown_decision_has_its_reason_in_every_form(
+    learned: Learned, tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    import soundfile
+
+    learned.detector.save(tmp_path / "d.auscult")
+    sound = hum(3, 1)
+    soundfile.write(tmp_path / "loud.wav", 60 * sound, RATE, subtype="FLOAT")
+    write(tmp_path / "two.wav", np.stack([0 * sound, sound], axis=1))
+    write(tmp_path / "good.wav", sound)
+    files = [tmp_path / name for name in ("loud.wav", "two.wav", "good.wav")]
+    usual = ("score", tmp_path / "d.auscult", *files, "--machine", "left")
+    reasons = [json.loads(line)["reason"] for line in command(*usual, "--json").out.splitlines()]
+    assert "of the samples are at full scale, which is 1, or beyond; they reach" in reasons[0]
+    assert "silence" in reasons[1] and "there is sound in 1: choose one with --channel" in reasons[1]
+    assert reasons[2] == ""
+    rows = list(csv.DictReader(io.StringIO(command(*usual, "--csv").out)))
+    assert [row["reason"] for row in rows] == reasons
+    heard = command("score", tmp_path / "d.auscult", files[1], "--machine", "left", "--channel", 1, "--json")
+    assert json.loads(heard.out)["decision"] == "normal"
+    with pytest.raises(DatasetError, match="Channel 0 was heard, and there is sound in 1"):
+        learn(write(tmp_path / "x.wav", np.stack([0 * hum(60, 0), hum(60, 0)], 1)), recipe=RECIPE, settings=SETTINGS)
+
+
+def test_recordings_of_another_kind_are_unknown(learned: Learned, tmp_path: Path) -> None:
+    import soundfile
+    import soxr
+
+    def reason(name: str, sound: np.ndarray, rate: int = RATE, **how: str) -> str:
+        soundfile.write(tmp_path / name, sound, rate, **how)
+        found = detector.score(tmp_path / name, machine_id="left", evidence=False)
+        assert (found.decision == "unknown") == bool(found.reason)
+        return found.reason
+
+    def through(sound: np.ndarray, rate: int, own: int = RATE) -> np.ndarray:
+        return np.asarray(soxr.resample(soxr.resample(sound, own, rate), rate, own))
+
+    learned.detector.save(tmp_path / "d.auscult")
+    detector, sound = Detector.load(tmp_path / "d.auscult"), hum(10, 1)
+    assert detector.machines["left"].origin == learned.detector.machines["left"].origin is not None
+    assert reason("good.wav", sound) == reason("softer.flac", 0.5 * sound) == ""
+    assert "lossy" in reason("coded.ogg", sound)
+    assert "lossy" in reason("coded.wav", sound, subtype="ULAW")
+    assert "nothing above 2" in reason("narrow.wav", through(sound, 5000))
+    assert "16000 Hz and the detector learned from 8000 Hz" in reason(
+        "fast.wav", soxr.resample(sound, RATE, 16000), 16000
+    )
+    machine = replace(learned.detector.machines["left"], origin=None)
+    detector = replace(learned.detector, machines={"left": machine})  # as an older version wrote it
+    assert reason("old.ogg", sound) == ""
+    fast = soxr.resample(np.random.default_rng(0).normal(0, 0.1, 90 * 48000), 48000, 24000)
+    wide = learn(write(tmp_path / "wide" / "left.wav", fast, 24000), recipe=RECIPE, settings=SETTINGS, machine="left")
+    detector = wide.detector
+    assert reason("wide.wav", fast[:240000], 24000) == ""
+    assert "lower rate than its file says" in reason("upsampled.wav", through(fast[:240000], RATE, 24000), 24000)

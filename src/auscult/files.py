@@ -21,7 +21,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         RunError: if the disk is full or the folder cannot be written to.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     try:
         with saving(path):
             temporary.touch()
@@ -33,6 +33,36 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # where nothing can be written, nothing can be removed
             temporary.unlink()
+
+
+def require_writable(path: Path) -> None:
+    """Refuse a place, of a file or of a folder to be made, in which nothing can be written, before any work is done.
+
+    The folder in which it is to lie is made.
+
+    Raises:
+        RunError: if it cannot be written.
+    """
+    temporary = _temporary(path)
+    with saving(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        temporary.unlink()
+
+
+def require_new_folder(path: Path) -> None:
+    """Refuse a folder that is there already, or cannot be made.
+
+    Raises:
+        RunError: if it is, or cannot.
+    """
+    if path.exists():
+        raise RunError(f"{path} is there already; name another folder, or remove it")
+    require_writable(path)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{os.getpid()}.tmp")
 
 
 @contextmanager

@@ -47,6 +47,24 @@ for command in (
     app.command(command)
 
 
+CONTINUES = "; what was finished is kept, and the same command continues"
+NOTHING = "; nothing was written, and what was there before is as it was"
+STOPPED = {
+    "run": CONTINUES,
+    "train-denoiser": CONTINUES,
+    "download": CONTINUES,
+    "learn": NOTHING,
+    "pack": NOTHING,
+    "export": NOTHING,
+    "synth": NOTHING,
+    "submit": NOTHING,
+    "denoise": "; the recordings that were finished are kept, and the same command with --force makes all anew",
+    "score": "; the scores above hold, and the same command begins again",
+    "monitor": "; the same command listens on",
+}
+"""Command -> what is true when it was stopped by Ctrl-C; of the others there is nothing to say."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command: exit code 0 if it succeeded, 2 for a user's mistake, 130 after Ctrl-C, or the command's own."""
     from auscult.cli.display.messages import print_error
@@ -61,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print_error(str(error))
         sys.exit(2)
     except KeyboardInterrupt:
-        sys.stderr.write("\nstopped; what was finished is kept, and the same command continues\n")
+        given = sys.argv[1:] if arguments is None else arguments
+        stopped = STOPPED.get(given[0], "") if given else ""
+        sys.stderr.write(f"\nstopped{stopped}\n")
         sys.exit(130)
     sys.exit(result if isinstance(result, int) else 0)

@@ -15,6 +15,10 @@ def export(detector: Path, *, onnx: Annotated[Path, Parameter(name="--onnx")]) -
         detector: The detector's file.
         onnx: Folder to make: a graph for each member, detector.json, run.py.
     """
+    from auscult.files import require_new_folder
+
+    require_new_folder(onnx)  # before torch and the detector are loaded
+
     from rich.console import Console
 
     from auscult.cli.display.exported import exported_table
@@ -24,7 +28,9 @@ def export(detector: Path, *, onnx: Annotated[Path, Parameter(name="--onnx")]) -
     with Patience(f"loading {detector.name}"):
         from auscult.detector import Detector
         from auscult.export import export_detector
+        from auscult.export.writing import require_packages
 
+        require_packages()
         opened = Detector.load(detector)
     with counting("exporting") as show:
         members = export_detector(opened, onnx, on_member=lambda done, total: show(done, total, "members"))

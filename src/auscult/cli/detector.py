@@ -23,8 +23,9 @@ def learn(
     recipe: str = "practical",
     false_alarms: str = "1/day",
     method: Literal["split", "cross-fitted"] = "split",
-    machine: str | None = None,
+    machine: Annotated[str | None, Parameter(name=["--machine", "--name"])] = None,
     machine_type: str | None = None,
+    channel: int | None = None,
     window: float | None = None,
     step: float = 1.0,
     alarm: str | None = None,
@@ -45,8 +46,10 @@ def learn(
         recipe: Name of a built-in recipe (see `auscult recipes`) or a TOML file.
         false_alarms: Alarms of normal sound that are accepted, a number per hour, day, week, month or year.
         method: split trains on the first half and calibrates on the second; cross-fitted uses all for both.
-        machine: All recordings are of this one machine, whatever the folders are called.
+        machine: All recordings are of this one machine, whatever the folders are called. By default folders name
+            machines; where one is called normals or the like, or is a recording, the detector's file does.
         machine_type: Whose members of the recipe are wanted, where it has some for certain types.
+        channel: Of multi-channel files, counted from 0; the recipe's by default. The detector remembers it.
         window: Length of the windows that are scored, in seconds; 10 by default, less where there is little sound.
         step: From one window to the next, in seconds.
         alarm: k/n, windows above the threshold among the last n that raise an alarm; 3/5 by default.
@@ -71,12 +74,14 @@ def learn(
     page = report or out.with_suffix(".html")
     _require_new([out, page], force=force)
     settings = _settings(false_alarms, window=window, step=step, alarm=alarm, cool_down=cool_down, method=method)
+    heard = [] if channel is None else [f"channel={channel}"]
     with counting("learning") as show:
         learned = learning.learn(
             normals,
-            recipe=load_recipe(recipe, override or ()),
+            recipe=load_recipe(recipe, [*(override or ()), *heard]),
             settings=settings,
             machine=machine,
+            otherwise=out.stem,
             machine_type=machine_type,
             device=choose_device(device),
             workers=default_workers() if workers is None else workers,
@@ -130,11 +135,17 @@ def pack(
         report: With --calibrate, HTML page on the thresholds; beside the detector, with the ending .html, by default.
         force: Replace a file that is there.
     """
+    from auscult.detector.learn.recordings import find_recordings
     from auscult.detector.pack import pack as make
+    from auscult.processes import default_workers, require_workers
 
+    workers = default_workers() if workers is None else workers
+    require_workers(workers)
     page = report or out.with_suffix(".html")
     _require_new([out, page] if calibrate else [out], force=force)
     settings = _settings(false_alarms, window=window, step=step, alarm=alarm, cool_down=cool_down, method="split")
+    if calibrate is not None:
+        find_recordings(calibrate, machine=machine)  # before the run's models are read
     packed = make(
         run,
         machine_type=machine_type,
@@ -164,6 +175,7 @@ def score(
     machine: str | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     as_csv: Annotated[bool, Parameter(name="--csv", negative=())] = False,
+    channel: int | None = None,
     workers: int = 1,
 ) -> int:
     """Score recordings with a detector; the exit code is 3 if one could not be scored.
@@ -174,11 +186,14 @@ def score(
         machine: Which machine made them; by default the detector's only one, or the one that a path names.
         as_json: Print a JSON object in each line.
         as_csv: Print CSV.
+        channel: Of multi-channel files, counted from 0; by default the one that the detector learned from.
         workers: Processes that score; each takes a few seconds to start, so they pay for many files.
     """
     from auscult.cli.display.scores import Patience, writer_of
     from auscult.errors import DetectorError
+    from auscult.processes import require_workers
 
+    require_workers(workers)
     if as_json and as_csv:
         raise DetectorError("--json and --csv are both given; choose one")
     failed = 0
@@ -200,7 +215,8 @@ def score(
         from auscult.sound.audio import probe
 
         opened = Detector.load(detector)
-        for file, found in score_all(opened, sounds_in(files, refused=refuse), machine=machine, workers=workers):
+        sounds = sounds_in(files, refused=refuse)
+        for file, found in score_all(opened, sounds, machine=machine, channel=channel, workers=workers):
             patience.end()
             if isinstance(found, str):
                 refuse(found)
@@ -252,13 +268,12 @@ def _settings(rate: str, *, alarm: str | None, cool_down: float | None, **window
 
 def _require_new(paths: Sequence[Path], *, force: bool) -> None:
     from auscult.errors import DetectorError
-    from auscult.files import saving
+    from auscult.files import require_writable
 
     if len({path.resolve() for path in paths}) < len(paths):
         raise DetectorError(f"{paths[0]} would be both the detector and its page; give --out another ending than .html")
     for path in paths:
-        with saving(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        require_writable(path)
         if path.is_dir():
             raise DetectorError(f"{path} is a folder; name a file")
         if path.exists() and not force:
@@ -266,11 +281,10 @@ def _require_new(paths: Sequence[Path], *, force: bool) -> None:
 
 
 def _calibrated(
-    detector: "Detector", normals: Path, settings: "LearnSettings", *, machine: str | None, workers: int | None
+    detector: "Detector", normals: Path, settings: "LearnSettings", *, machine: str | None, workers: int
 ) -> "Learned":
     from auscult.cli.display.progress import counting
     from auscult.detector.learn import calibrate_detector
-    from auscult.processes import default_workers
 
     with counting("calibrating") as show:
         return calibrate_detector(
@@ -278,7 +292,7 @@ def _calibrated(
             normals,
             settings=settings,
             machine=machine,
-            workers=default_workers() if workers is None else workers,
+            workers=workers,
             on_progress=lambda label, done, total: show(done, total, label),
         )
 

@@ -59,7 +59,10 @@ def submit(
         return _check(check, *_expected(data, truth))
     if run is None or out is None:
         raise RunError("give a run folder and --out FOLDER, or --check FOLDER")
+    from auscult.submission.write import require_free
+
     identity = _identity(label, name, abbreviation, author)
+    require_free(out, force=force)  # before the data are read
     expected, truth = _expected(data, truth, run)
     _write(run, out, identity, system=system, protocol=protocol, force=force)
     return _check(out, expected, truth)

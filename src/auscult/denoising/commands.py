@@ -12,7 +12,7 @@ from auscult.denoising.levels import INDEX, Levels, read_levels
 from auscult.denoising.sounds import find_sounds
 from auscult.denoising.streaming import Denoiser
 from auscult.errors import AudioError, DatasetError, RunError, nearest
-from auscult.files import replacing, saving
+from auscult.files import replacing, require_writable, saving
 from auscult.sound.audio import SUFFIXES
 from auscult.sound.folders import not_read, sounds_below
 
@@ -46,15 +46,16 @@ def learn_from_folders(
         DatasetError: if sounds are missing.
         RunError: if `out` holds something else, or cannot be written.
     """
+    settings, chosen = settings or DenoiserSettings(), denoiser_training(**(training or {}))
+    facts = json.dumps([machine_type, str(data.resolve()), str(clean.resolve()), asdict(settings), asdict(chosen)])
+    _entries(out, facts)  # before thousands of sounds are read
     clips = load_clips(data, dataset=dataset)
     known = sorted({clip.machine_type for clip in clips})
     if machine_type not in known:
         near = nearest(machine_type, known)
         raise DatasetError(f"{data} has no machine type {machine_type!r}{near}; it has {', '.join(known)}")
-    settings, chosen = settings or DenoiserSettings(), denoiser_training(**(training or {}))
     sounds, noise = choose_clean(find_sounds(clean)), choose_noise(clips, machine_type)
-    facts = [machine_type, str(data.resolve()), str(clean.resolve()), asdict(settings), asdict(chosen)]
-    if _is_finished(out, json.dumps(facts)):
+    if _is_finished(out, facts):
         return read_levels(out)
     learn_denoiser(
         sounds,
@@ -70,16 +71,25 @@ def learn_from_folders(
 
 def _is_finished(out: Path, facts: str) -> bool:
     """Make the folder, or check that it belongs to the same training; whether that is finished."""
-    with saving(out):
-        out.mkdir(parents=True, exist_ok=True)
-        entries = {path.name for path in out.iterdir()}
-        if not entries:
-            with replacing(out / _FACTS) as temporary:
-                temporary.write_text(facts, encoding="utf-8")
-            return False
-        if _FACTS not in entries or (out / _FACTS).read_text(encoding="utf-8") != facts:
-            raise RunError(f"{out} holds another denoiser, or other files; give another --out, or an empty folder")
+    entries = _entries(out, facts)
+    if not entries:
+        with saving(out):
+            out.mkdir(exist_ok=True)
+        with replacing(out / _FACTS) as temporary:
+            temporary.write_text(facts, encoding="utf-8")
     return INDEX in entries
+
+
+def _entries(out: Path, facts: str) -> set[str]:
+    """What lies in the folder of a denoiser, if that is free or of the same training, and can be written to."""
+    require_writable(out / _FACTS if out.is_dir() else out)
+    with saving(out):
+        if out.exists() and not out.is_dir():
+            raise RunError(f"{out} is a file; give a folder for the denoiser")
+        entries = {path.name for path in out.iterdir()} if out.exists() else set()
+        if entries and (_FACTS not in entries or (out / _FACTS).read_text(encoding="utf-8") != facts):
+            raise RunError(f"{out} holds another denoiser, or other files; give another --out, or an empty folder")
+    return entries
 
 
 def denoise_files(

@@ -9,7 +9,7 @@ from auscult.detector.alarms import AlarmSettings
 from auscult.detector.calibration.result import Calibration
 from auscult.detector.scorer import Scorer
 from auscult.members.part import Part
-from auscult.sound.condition import Condition
+from auscult.sound.condition import Condition, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,14 @@ class Machine:
         machine_id: by which the models know it.
         calibration: its threshold and what is known about it; none if nothing was calibrated.
         condition: how its normal sound came; none if it is not known.
+        origin: of what kind its recordings were; none if it is not known.
     """
 
     name: str
     machine_id: str
     calibration: Calibration | None = None
     condition: Condition | None = None
+    origin: Origin | None = None
 
     @property
     def threshold(self) -> float | None:

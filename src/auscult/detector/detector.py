@@ -1,5 +1,6 @@
 """The detector: members, thresholds and the alarm logic of some machines, in one file to carry."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -7,8 +8,11 @@ from numpy.typing import ArrayLike
 
 from auscult.detector.contents import Contents, Machine
 from auscult.detector.file import read_detector, save_checked
-from auscult.detector.scoring import Score, score_sound
+from auscult.detector.scoring import UNSOUND, Score, score_sound
 from auscult.errors import DetectorError, nearest
+from auscult.sound.audio import head, probe
+from auscult.sound.condition import EXTENT_SECONDS, extent_of
+from auscult.sound.defects import channels_sentence
 from auscult.sound.windows import Waveform, sound_blocks, windows_of
 
 
@@ -63,6 +67,7 @@ class Detector(Contents):
         *,
         sample_rate: int | None = None,
         machine_id: str | None = None,
+        channel: int | None = None,
         evidence: bool = True,
     ) -> Score:
         """Score a sound of any length.
@@ -71,6 +76,7 @@ class Detector(Contents):
             sound: a file, or a waveform `[T]`, full scale is 1.
             sample_rate: of a waveform, in Hz.
             machine_id: name of the machine that made it; needed where the detector knows several.
+            channel: of a file with several, counted from 0; the detector's if none is given.
             evidence: also give frame scores and error map.
 
         Raises:
@@ -79,9 +85,18 @@ class Detector(Contents):
             FeatureError, ModelError: if the sound is too short for a member.
         """
         machine = self.machine(machine_id)
-        given_rate, blocks = sound_blocks(
-            sound, sample_rate=self.sample_rate, given_rate=sample_rate, channel=self.channel
-        )
+        path = Path(sound) if isinstance(sound, (Path, str)) else None
+        info = None if path is None else probe(path)
+        channel = self.channel if channel is None else channel
+        given_rate, blocks = sound_blocks(sound, sample_rate=self.sample_rate, given_rate=sample_rate, channel=channel)
         length, step = (self.samples(seconds) for seconds in (self.window_seconds, self.step_seconds))
         windows = windows_of(blocks, length=length, step=step)
-        return score_sound(self, machine, windows, given_rate=given_rate, evidence=evidence)
+        codec, extent = None if info is None else info.codec, None
+        if path is not None and given_rate > self.sample_rate and machine.origin is not None:
+            extent = extent_of(head(path, EXTENT_SECONDS, channel=channel), sample_rate=given_rate)
+        found = score_sound(
+            self, machine, windows, given_rate=given_rate, codec=codec, extent=extent, evidence=evidence
+        )
+        if path is not None and info is not None and info.channels > 1 and found.reason.startswith(UNSOUND):
+            return replace(found, reason=f"{found.reason} {channels_sentence(path, channel)}".rstrip())
+        return found

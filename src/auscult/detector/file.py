@@ -22,7 +22,7 @@ from auscult.members.part import Part, Scored
 from auscult.members.rebuilding import front_end_of, model_of
 from auscult.processes import single_thread
 from auscult.scores.pooling import POOLINGS, REDEFINED, lasting_name, name_today
-from auscult.sound.condition import Condition
+from auscult.sound.condition import Condition, Origin
 
 FORMAT = 1
 """Version of the files."""
@@ -41,6 +41,7 @@ class MachineEntry(Entry):
     machine_id: str = Field(max_length=200)
     calibration: Calibration | None
     condition: Condition | None
+    origin: Origin | None = None
 
 
 class Description(Entry):
@@ -108,6 +109,7 @@ def write_detector(contents: Contents, path: Path) -> None:
                 "machine_id": machine.machine_id,
                 "calibration": None if machine.calibration is None else asdict(machine.calibration),
                 "condition": None if machine.condition is None else asdict(machine.condition),
+                "origin": None if machine.origin is None else asdict(machine.origin),
             }
             for machine in contents.machines.values()
         ],
@@ -275,7 +277,7 @@ def _machines(entries: Sequence[MachineEntry], parts: Sequence[Part]) -> dict[st
         for part in parts:
             if part.model.knows_ids and entry.machine_id not in part.model.ids:
                 raise DetectorError(f"the machine {entry.name!r}, which the member {part.name!r} does not know")
-        machines[entry.name] = Machine(entry.name, entry.machine_id, entry.calibration, entry.condition)
+        machines[entry.name] = Machine(entry.name, entry.machine_id, entry.calibration, entry.condition, entry.origin)
     return machines
 
 

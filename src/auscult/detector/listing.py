@@ -55,7 +55,7 @@ def machine_of(detector: Detector, path: Path) -> str:
 
 
 def score_all(
-    detector: Detector, files: Iterable[Path], *, machine: str | None, workers: int = 1
+    detector: Detector, files: Iterable[Path], *, machine: str | None, channel: int | None = None, workers: int = 1
 ) -> Iterator[tuple[Path, Score | str]]:
     """The score of each file, or the reason why it has none, in order; a few files are in flight.
 
@@ -63,6 +63,7 @@ def score_all(
         detector: that scores.
         files: recordings.
         machine: that made all of them; `machine_of` if none is given.
+        channel: of multi-channel files, counted from 0; the detector's if none is given.
         workers: processes with one thread each; 1 is this one.
 
     Raises:
@@ -73,16 +74,18 @@ def score_all(
     if machine is not None:
         detector.machine(machine)
     if workers == 1:
-        return (_scored(detector, path, machine) for path in files)
+        return (_scored(detector, path, machine, channel) for path in files)
     from auscult.detector.processes import in_processes
 
-    return in_processes(detector, partial(_scored, machine=machine), files, workers=workers, died=_died)
+    work = partial(_scored, machine=machine, channel=channel)
+    return in_processes(detector, work, files, workers=workers, died=_died)
 
 
-def _scored(detector: Detector, path: Path, machine: str | None) -> tuple[Path, Score | str]:
+def _scored(detector: Detector, path: Path, machine: str | None, channel: int | None) -> tuple[Path, Score | str]:
     try:
         with single_thread():
-            return path, detector.score(path, machine_id=machine or machine_of(detector, path), evidence=False)
+            name = machine or machine_of(detector, path)
+            return path, detector.score(path, machine_id=name, channel=channel, evidence=False)
     except (AuscultError, OSError) as error:
         text = str(error)
         return path, text if str(path) in text else f"{path}: {text}"
@@ -129,6 +132,7 @@ def _machine_facts(machine: Machine) -> dict[str, Any]:
         "warning": machine.warning,
         "calibration": None,
         "watches_for_changes": machine.condition is not None,
+        "learned_from": None if machine.origin is None else asdict(machine.origin),
     }
     if calibration is not None:
         from auscult.detector.calibration.result import format_rate

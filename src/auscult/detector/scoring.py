@@ -13,13 +13,19 @@ from auscult.detector.contents import Contents, Machine
 from auscult.errors import AudioError
 from auscult.features.heard import FrontEnds
 from auscult.members.part import Part, Scored
-from auscult.sound.defects import is_sound
+from auscult.sound.audio import Codec
+from auscult.sound.condition import extent_of
+from auscult.sound.defects import is_sound, problems_of
 from auscult.sound.windows import Waveform, Window
 
 Decision = Literal["normal", "warning", "anomalous", "unknown"]
 
 NEARLY = 0.99
 """Share of a window's length from which on a sound counts as a window: recorders stop a little early."""
+
+
+UNSOUND = "the sound says nothing about the machine"
+"""How the reason begins where the sound is defective; the defect follows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +73,14 @@ class Score:
 
 
 def score_sound(
-    detector: Contents, machine: Machine, windows: Iterable[Window], *, given_rate: int, evidence: bool
+    detector: Contents,
+    machine: Machine,
+    windows: Iterable[Window],
+    *,
+    given_rate: int,
+    codec: Codec | None = None,
+    extent: tuple[float, float] | None = None,
+    evidence: bool,
 ) -> Score:
     """Score the windows of a sound, and decide.
 
@@ -76,6 +89,8 @@ def score_sound(
         machine: that made the sound.
         windows: at the detector's rate.
         given_rate: of the sound before it was resampled, in Hz.
+        codec: of its file; none if there is none.
+        extent: of a sound that was resampled, before it was (see `extent_of`).
         evidence: also give frame scores and error map of the worst window.
 
     Raises:
@@ -86,7 +101,11 @@ def score_sound(
     waveform = worst.samples
     score = alarm_score(np.array(scores), detector.alarm)
     share = len(scores) / min(detector.alarm.k, len(scores))
-    p_value, decision, reason = _judge(machine, score, share, _flaw(detector, waveform, given_rate))
+    flaw = _flaw(detector, waveform, given_rate)
+    if not flaw and machine.origin is not None:
+        extent = extent or extent_of(waveform, sample_rate=rate)
+        flaw = machine.origin.difference(extent, sample_rate=rate, rate=given_rate, codec=codec)
+    p_value, decision, reason = _judge(machine, score, share, flaw)
     leading = max(detector.parts, key=lambda part: part.weight)
     frame_scores, error_map = _evidence(detector, leading, waveform, machine) if evidence else (None, None)
     return Score(
@@ -127,12 +146,13 @@ def _scores(detector: Contents, machine: Machine, windows: Iterable[Window]) -> 
 
 def _flaw(detector: Contents, waveform: Waveform, given_rate: int) -> str:
     """Why there is no threshold for such a window; empty if there is."""
-    if not is_sound(waveform, sample_rate=detector.sample_rate):
-        return "the sound is silence, clipped, or has a drop-out: it says nothing about the machine"
+    rate = detector.sample_rate
+    if problems := problems_of(waveform, sample_rate=rate):
+        return f"{UNSOUND}: {next(iter(problems.values()))}"
     if len(waveform) < NEARLY * detector.samples(detector.window_seconds):
         return f"the sound is shorter than {detector.window_seconds:g} s, for which the threshold is"
-    if given_rate < detector.sample_rate:
-        return f"the sound has {given_rate} Hz: the upper bands of the detector's {detector.sample_rate} Hz are missing"
+    if given_rate < rate:
+        return f"the sound has {given_rate} Hz: the upper bands of the detector's {rate} Hz are missing"
     return ""
 
 

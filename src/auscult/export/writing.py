@@ -16,7 +16,7 @@ from auscult.detector import Detector
 from auscult.detector.listing import facts_of
 from auscult.detector.scoring import NEARLY
 from auscult.errors import ExportError
-from auscult.files import saving, whole_folder
+from auscult.files import require_new_folder, saving, whole_folder
 from auscult.members.part import Part
 from auscult.sound import defects
 
@@ -61,13 +61,12 @@ def export_detector(
         on_member: called with the number of members done and of all.
 
     Raises:
-        ExportError: if the folder is there already, a package is missing, a member cannot be exported, or a graph
-            differs from torch by more than `TOLERANCE`; then there is no folder.
-        RunError: if the disk is full or the folder cannot be written to.
+        ExportError: if a package is missing, a member cannot be exported, or a graph differs from torch by more than
+            `TOLERANCE`; then there is no folder.
+        RunError: if the folder is there already or cannot be written to, or the disk is full.
     """
     require_packages()
-    if folder.exists():
-        raise ExportError(f"{folder} is there already; name another folder, or remove it")
+    require_new_folder(folder)
     require_exportable(detector)
     members = []
     with saving(folder), whole_folder(folder) as fresh:

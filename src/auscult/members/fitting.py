@@ -69,6 +69,47 @@ def front_ends_of(members: Sequence[Member], recipe: Recipe, *, weights: Path | 
     }
 
 
+def require_members(
+    members: Sequence[Member],
+    recipe: Recipe,
+    front_ends: Mapping[str, FrontEnd],
+    *,
+    ids: Sequence[str],
+    seconds: float,
+    device: str,
+) -> None:
+    """Refuse, before anything is trained, members that could not learn.
+
+    Args:
+        members: of the recipe.
+        recipe: with the training.
+        front_ends: of the members.
+        ids: of the machines.
+        seconds: length of a window.
+        device: on which to train.
+
+    Raises:
+        AuscultError: for a member whose arguments do not fit, that learns from the differences of several machines
+            where there is one, or that needs longer windows.
+    """
+    for member in members:
+        features = front_ends[member.name].features
+        training_of(member, recipe, device=device, seed=recipe.seed)
+        model = MODELS[member.family](**model_arguments(member, features))
+        if model.knows_ids and len(ids) < 2:
+            raise RecipeError(
+                f"member {member.name!r} of {recipe.name!r}: {member.family} learns from the differences of at least "
+                f"two machines, and these recordings are of one, {ids[0]}. Give recordings of another machine, in a "
+                "folder for each, or take a recipe without this family, for instance practical"
+            )
+        frames = features.n_frames(round(seconds * features.sample_rate))
+        if frames < model.frame_context:
+            raise RecipeError(
+                f"member {member.name!r} of {recipe.name!r} needs {model.frame_context} frames, and windows of "
+                f"{seconds:g} s have {frames}; give longer recordings, or longer windows with --window"
+            )
+
+
 def fit_parts(
     members: Sequence[Member],
     recipe: Recipe,

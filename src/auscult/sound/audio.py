@@ -2,9 +2,10 @@
 
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ SUFFIXES = (".wav", ".flac", ".ogg")
 
 Block = NDArray[np.float32]
 """Part of a waveform `[T]`."""
+
+Codec = Literal["lossless", "lossy"]
 
 RATES = (250, 768_000)
 """Lowest and highest sample rate of a file, in Hz: others are damage, and resampling them takes any memory."""
@@ -46,6 +49,12 @@ class AudioInfo:
     note: str = ""
 
     @property
+    def codec(self) -> "Codec":
+        """Whether the samples are those of the recorder, or were coded with loss."""
+        kept = self.subtype.startswith(("PCM", "ALAC")) or self.subtype in ("FLOAT", "DOUBLE", "DPCM_8", "DPCM_16")
+        return "lossless" if kept else "lossy"
+
+    @property
     def duration(self) -> float:
         """Length in seconds."""
         return self.n_samples / self.sample_rate
@@ -59,6 +68,35 @@ def probe(path: Path) -> AudioInfo:
     """
     with _open(path) as file:
         return AudioInfo(file.samplerate, file.channels, file.frames, file.subtype, promise_of(path).note)
+
+
+def head(path: Path, seconds: float, *, channel: int = 0) -> Block:
+    """The beginning `[T]` of a file, at its own rate.
+
+    Raises:
+        AudioError: as `open_blocks`.
+    """
+    rate, blocks = open_blocks(path, channel=channel)
+    taken: list[Block] = []
+    with closing(blocks):  # type: ignore[type-var]
+        for block in blocks:
+            taken.append(block)
+            if sum(map(len, taken)) >= seconds * rate:
+                break
+    return np.concatenate(taken)[: max(1, round(seconds * rate))]
+
+
+def channels_with_sound(path: Path, *, decibels: float) -> list[int]:
+    """The channels of a file, counted from 0, that are anywhere louder than a level in dB of full scale.
+
+    Raises:
+        AudioError: as `probe`.
+    """
+    found: set[int] = set()
+    with _open(path) as file:
+        for block in file.blocks(max(1, _WIDE_BLOCK // 64 // file.channels), dtype="float32", always_2d=True):
+            found.update(np.flatnonzero(block.std(axis=0) > 10 ** (decibels / 20)).tolist())
+    return sorted(found)
 
 
 def read_waveform(path: Path, *, sample_rate: int, channel: int = 0) -> NDArray[np.float32]:
@@ -106,7 +144,7 @@ def open_blocks(path: Path, *, sample_rate: int | None = None, channel: int = 0)
     """
     file = _open(path)
     try:
-        _require_channel(path, file, channel)
+        require_channel(path, file.channels, channel)
     except AudioError:
         file.close()
         raise
@@ -136,10 +174,15 @@ def resampler(from_rate: int, to_rate: int) -> "soxr.ResampleStream | None":
     return soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
 
 
-def _require_channel(path: Path, file: "soundfile.SoundFile", channel: int) -> None:
-    if not 0 <= channel < file.channels:
+def require_channel(path: Path, channels: int, channel: int) -> None:
+    """Refuse a channel that a file of so many does not have.
+
+    Raises:
+        AudioError: if it lacks the channel.
+    """
+    if not 0 <= channel < channels:
         raise AudioError(
-            f"{path}: channel {channel} was asked for; the file has {file.channels}, counted from 0. Choose one of them"
+            f"{path}: channel {channel} was asked for; the file has {channels}, counted from 0. Choose one of them"
         )
 
 

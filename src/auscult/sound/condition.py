@@ -6,7 +6,7 @@ alarm, never instead of one.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated
@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import ConfigDict, Field
 
 from auscult.errors import CalibrationError
+from auscult.sound.audio import RATES, Codec
 
 FRAME_SECONDS = 0.125
 LOWEST_EDGE = 62.5
@@ -34,6 +35,20 @@ FALSE_WARNINGS = 0.001
 FEWEST_BLOCKS = 3
 REPEATS = 1.25
 """A change must exceed the greatest one among the normal blocks so many times."""
+
+SOMETHING, NOTHING = -75.0, -93.0
+"""Levels of bands, as white noise of so many dB of full scale has: above is sound; below what 16 bits can hold."""
+
+CLIFF, SLACK = 1 / 8, 1.5 / 64
+"""Parts of half the rate: a sound that falls from something to nothing within the first was cut off there by a filter;
+a sound that is cut off lower than others by less than the second is not told from them."""
+
+EXTENT_BINS, EXTENT_BANDS = 1024, 64
+EXTENT_SECONDS = 10.0
+"""Of a recording that is resampled, so much of its beginning is looked at as it is."""
+
+NO_END = 1e6
+"""In Hz: a sound that holds something up to half its rate."""
 
 ADVICE = "Until this is undone or the detector has learned again, its threshold does not keep its promise."
 
@@ -65,6 +80,105 @@ class Condition:
     def __post_init__(self) -> None:
         if len(self.centre) != len(self.tolerance):
             raise CalibrationError("the learned condition is damaged (other bands than tolerances); learn again")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """From what kind of recordings a detector learned: sound of another kind differs though the machine does not.
+
+    Args:
+        slowest, fastest: of their sample rates, in Hz.
+        codecs: of their files.
+        reach: up to here they held something, in Hz.
+        end: above this they held practically nothing, in Hz; `NO_END` if there was no such frequency.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    slowest: Annotated[int, Field(ge=RATES[0], le=RATES[1])]
+    fastest: Annotated[int, Field(ge=RATES[0], le=RATES[1])]
+    codecs: Annotated[tuple[Codec, ...], Field(min_length=1, max_length=2)]
+    reach: Annotated[float, Field(ge=0, le=NO_END)]
+    end: Annotated[float, Field(ge=0, le=NO_END)]
+
+    def difference(self, extent: tuple[float, float], *, sample_rate: int, rate: int, codec: Codec | None) -> str:
+        """In what a sound is of another kind, a sentence on what that means; empty if it is of the same.
+
+        Args:
+            extent: of the sound, see `extent_of`.
+            sample_rate: of the detector, in Hz.
+            rate: of the sound as it was given, in Hz.
+            codec: of its file; none if there is none.
+        """
+        if codec is not None and codec not in self.codecs:
+            return (
+                f"the sound's file is {codec} and the detector learned from {self.codecs[0]} files: coding with loss "
+                "changes a sound as a fault would; give the detector files as it learned from"
+            )
+        if not (self.fastest > sample_rate if rate > sample_rate else self.slowest <= sample_rate <= self.fastest):
+            return (
+                f"the sound has {rate} Hz and the detector learned from {self.fastest} Hz: their highest bands differ; "
+                "record as for learning, or learn again from such recordings"
+            )
+        (reach, end), nyquist = extent, rate / 2
+        if reach > 0 and is_cut_off(reach, end, rate=rate) and end < self.reach - SLACK * nyquist:
+            return (
+                f"the sound holds practically nothing above {end:.0f} Hz, and what the detector learned from reaches "
+                f"{self.reach:.0f} Hz: it was coded with loss, or recorded at a lower rate than its file says"
+            )
+        if (
+            self.end > nyquist / 4
+            and is_cut_off(self.reach, self.end, rate=rate)
+            and reach > self.end + CLIFF * nyquist
+        ):
+            return (
+                f"the sound reaches {reach:.0f} Hz, and what the detector learned from held practically nothing above "
+                f"{self.end:.0f} Hz: that was coded with loss, or recorded at a lower rate than its files said"
+            )
+        return ""
+
+
+def is_cut_off(reach: float, end: float, *, rate: int) -> bool:
+    """Whether sound falls so steeply to nothing, by frequencies in Hz as of `extent_of`, that a filter did it."""
+    return reach >= end - CLIFF * rate / 2
+
+
+def learn_origin(
+    rates: Sequence[int], codecs: Iterable[Codec], extents: Sequence[tuple[float, float]]
+) -> Origin | None:
+    """The kind of the recordings that were learned, so wide that none of them is of another; none without sound.
+
+    Args:
+        rates: of the files, in Hz.
+        codecs: of the files.
+        extents: of parts of their sound.
+    """
+    if not extents:
+        return None
+    cut_off = [end for reach, end in extents if reach and is_cut_off(reach, end, rate=min(rates))]
+    reach = float(np.median([reach for reach, _ in extents]))
+    end = max(end for _, end in extents)
+    return Origin(min(rates), max(rates), tuple(sorted(set(codecs))), min([reach, *cut_off]), end)
+
+
+def extent_of(waveform: ArrayLike, *, sample_rate: int) -> tuple[float, float]:
+    """Up to which frequency a sound `[T]` holds something, and above which practically nothing, in Hz.
+
+    Between lies what could be either. By levels of 64 bands, each the lower quartile of its bins, so that no whistle
+    counts. A sound that is too short for that reaches 0 Hz, and has no end.
+    """
+    samples, size = np.asarray(waveform, dtype=np.float64), 2 * EXTENT_BINS
+    if len(samples) < size:
+        return 0.0, NO_END
+    window = np.hanning(size)
+    power = np.zeros(EXTENT_BINS)
+    for start in range(0, len(samples) - size + 1, size):
+        power += np.abs(np.fft.rfft(samples[start : start + size] * window))[:EXTENT_BINS] ** 2
+    bands = np.quantile(power.reshape(EXTENT_BANDS, -1), 0.25, axis=1) / (len(samples) // size) / np.sum(window**2)
+    levels = 10 * np.log10(bands + SILENCE)
+    reach, end = ((np.flatnonzero(levels > level) + 1).max(initial=0) for level in (SOMETHING, NOTHING))
+    width = sample_rate / 2 / EXTENT_BANDS
+    return float(reach * width), NO_END if end == EXTENT_BANDS else float(end * width)
 
 
 def band_levels(waveform: ArrayLike, *, sample_rate: int) -> NDArray[np.float64]:

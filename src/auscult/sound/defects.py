@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auscult.errors import AudioError
-from auscult.sound.audio import Block
+from auscult.sound.audio import Block, channels_with_sound
 
 BUCKET_SECONDS = 0.05
 FULL_SCALE = 32766 / 32768
@@ -35,24 +36,31 @@ class SoundLevel:
         decibels: root mean square without the mean, in dB of full scale; minus infinity for digital silence.
         dropout_seconds: longest stretch of equal samples, in whole buckets.
         impossible: samples that are not finite or absurdly large.
+        peak: size of the greatest possible one.
     """
 
     clipped: float
     decibels: float
     dropout_seconds: float
     impossible: int
+    peak: float = 0.0
 
     def problems(self) -> dict[str, str]:
         """Why the stretch says nothing about the machine: kind to sentence; empty if it is sound."""
         if self.impossible:
             return {
-                "samples": f"{self.impossible} samples are no numbers or larger than any sound; check --format and "
-                "the recorder"
+                "samples": f"{self.impossible} samples are no numbers or larger than any sound (full scale is 1); "
+                "check the recorder, and the --format of raw samples"
             }
         if self.decibels < SILENCE_DECIBELS:
             return {
                 "silence": f"silence ({self.decibels:.0f} dB of full scale); is the microphone connected and open, "
                 "is the machine on?"
+            }
+        if self.clipped > CLIPPED_SHARE and self.peak > 1:
+            return {
+                "clipping": f"{self.clipped:.1%} of the samples are at full scale, which is 1, or beyond; they reach "
+                f"{self.peak:.3g}. Lower the gain; where they are floats, write them within -1 and 1"
             }
         if self.clipped > CLIPPED_SHARE:
             return {"clipping": f"{self.clipped:.1%} of the samples are clipped; lower the gain"}
@@ -74,10 +82,24 @@ def is_sound(waveform: Block, *, sample_rate: int) -> bool:
     Raises:
         AudioError: if it is shorter than two buckets.
     """
+    return not problems_of(waveform, sample_rate=sample_rate)
+
+
+def problems_of(waveform: Block, *, sample_rate: int) -> dict[str, str]:
+    """Why a window `[T]` says nothing about a machine; see `is_sound` and `SoundLevel.problems`."""
     seconds = len(waveform) / sample_rate
     levels = LevelMeter(sample_rate, seconds=seconds)
     levels.feed(waveform)
-    return not levels.between(0.0, seconds).problems()
+    return levels.between(0.0, seconds).problems()
+
+
+def channels_sentence(path: Path, channel: int) -> str:
+    """Where the sound is in a file of several channels, if it is in others than this one; else empty."""
+    others = channels_with_sound(path, decibels=SILENCE_DECIBELS)
+    if channel in others or not others:
+        return ""
+    listed = ", ".join(map(str, others))
+    return f"Channel {channel} was heard, and there is sound in {listed}: choose one with --channel, counted from 0."
 
 
 class LevelMeter:
@@ -128,6 +150,7 @@ class LevelMeter:
             decibels=10 * math.log10(power) if power > 0 and not still else -math.inf,
             dropout_seconds=_longest_run(low == high) * self.size / self.sample_rate if self.size > 1 else 0.0,
             impossible=int(impossible.sum()),
+            peak=float(max(-low.min(), high.max())),
         )
 
 

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 from auscult.errors import RunError, ScoreError
-from auscult.files import saving, whole_folder
+from auscult.files import require_writable, saving, whole_folder
 from auscult.scores.table import ScoreTable
 from auscult.submission.metadata import METADATA_SUFFIX
 from auscult.submission.read import SCORE_FILE
@@ -37,12 +37,12 @@ def write_submission(table: ScoreTable, metadata: str, *, label: str, out: Path,
                 raise ScoreError(f"{machine_type} {machine_id} has no name in the challenge, where ids are id_<nn>")
             names[name] = rows
     with saving(out):
-        _require_free(out, force=force)
+        require_free(out, force=force)
         with whole_folder(out) as fresh:
             for name, rows in names.items():
                 _write_scores(fresh / name, rows)
             (fresh / f"{label}{METADATA_SUFFIX}").write_text(metadata, encoding="utf-8")
-            _require_free(out, force=force)
+            require_free(out, force=force)
     return [out / name for name in (*names, f"{label}{METADATA_SUFFIX}")]
 
 
@@ -51,8 +51,13 @@ def _write_scores(path: Path, rows: ScoreTable) -> None:
         csv.writer(file, lineterminator="\n").writerows([row.file, repr(row.score)] for row in rows)
 
 
-def _require_free(out: Path, *, force: bool) -> None:
-    """Pass if `out` can be made, or replaced without loss of anything but a submission."""
+def require_free(out: Path, *, force: bool) -> None:
+    """Pass if `out` can be made, or replaced without loss of anything but a submission.
+
+    Raises:
+        RunError: if not.
+    """
+    require_writable(out)
     if not out.exists():
         return
     if not out.is_dir():

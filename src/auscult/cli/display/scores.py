@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from auscult.detector import Detector, Score
 
-COLUMNS = ("file", "machine_id", "score", "threshold", "p_value", "decision", "warning", "caveat")
+COLUMNS = ("file", "machine_id", "score", "threshold", "p_value", "decision", "reason", "warning", "caveat")
 
 SLOW_SECONDS = 1.0
 """After which people want to know what is going on."""
@@ -81,7 +81,7 @@ def writer_of(form: str) -> Iterator[Write]:
 
 
 def _fields(file: Path, score: "Score") -> dict[str, Any]:
-    decided = (score.threshold, score.p_value, score.decision, score.warning, score.caveat)
+    decided = (score.threshold, score.p_value, score.decision, score.reason, score.warning, score.caveat)
     values = (str(file), score.machine, score.score, *decided)
     return dict(zip(COLUMNS, values, strict=True))
 

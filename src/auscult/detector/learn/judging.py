@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -13,9 +12,21 @@ from auscult.detector.calibration.result import Calibration, format_rate
 from auscult.detector.learn.recordings import Recording
 from auscult.detector.learn.scores import OnProgress, Pieces
 from auscult.detector.learn.settings import LearnSettings
-from auscult.detector.learn.windows import Piece, level_blocks
+from auscult.detector.learn.windows import Judgements, Piece, PieceLevels, flawed, levels_of
 from auscult.errors import CalibrationError
-from auscult.sound.condition import Condition, changed, learn_condition
+from auscult.sound.audio import head
+from auscult.sound.condition import (
+    EXTENT_SECONDS,
+    Condition,
+    Origin,
+    changed,
+    extent_of,
+    learn_condition,
+    learn_origin,
+)
+
+MOST_NAMED = 3
+"""Recordings that a sentence names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +66,33 @@ def judge(
 
     for name in pieces:
         calibration, lines = _calibration(name, series[name], settings)
-        condition, more = _condition(detector, training.get(name, ()), pieces[name], settings, heard)
-        machines[name] = Machine(name, machines[name].machine_id, calibration, condition)
-        warnings += [*_left_out(name, series[name]), *lines, *more]
+        learned = pieces[name] if settings.method == "cross-fitted" else [*training.get(name, ()), *pieces[name]]
+        earlier = _levels(detector, learned[: -len(pieces[name])], heard)
+        later = _levels(detector, pieces[name], heard)
+        condition, more = _condition(name, earlier, later)
+        origin = _origin(detector, learned, [*earlier.extents, *later.extents])
+        machines[name] = Machine(name, machines[name].machine_id, calibration, condition, origin)
+        scored = [
+            Judgements(piece, detector.window_seconds, part.times - detector.window_seconds, part.scored)
+            for piece, part in zip(pieces[name], series[name], strict=True)
+        ]
+        warnings += [*_left_out(name, "training", earlier.windows), *_left_out(name, "calibration", scored)]
+        warnings += [*lines, *more]
     return Judged(replace(detector, machines=machines, alarm=settings.alarm), warnings)
 
 
-def _left_out(name: str, series: Sequence[WindowScores]) -> list[str]:
+def _left_out(name: str, half: str, windows: Sequence[Judgements]) -> list[str]:
     """A sentence if windows were no sound."""
-    total = sum(len(part.scored) for part in series)
-    left_out = total - sum(int(part.scored.sum()) for part in series)
+    total = sum(len(part.sound) for part in windows)
+    left_out = total - sum(int(part.sound.sum()) for part in windows)
     if not left_out:
         return []
+    files = [path.name for path in flawed(windows)]
+    more = f" and {len(files) - MOST_NAMED} more" if len(files) > MOST_NAMED else ""
     return [
-        f"{name}: {left_out:,} of {total:,} calibration windows are silence, clipped or with a drop-out, and were left "
-        "out, as the monitor will leave out such; look after the recorder."
+        f"{name}: {left_out:,} of {total:,} {half} windows are silence, clipped or with a drop-out, and were left out, "
+        f"as the monitor will leave out such; look after the recorder. They are in {', '.join(files[:MOST_NAMED])}"
+        f"{more}."
     ]
 
 
@@ -89,32 +112,33 @@ def _calibration(
     ]
 
 
-def _condition(
-    detector: Detector,
-    training: Sequence[Piece],
-    calibrating: Sequence[Piece],
-    settings: LearnSettings,
-    heard: Callable[[float], None],
-) -> tuple[Condition | None, list[str]]:
+def _levels(detector: Detector, pieces: Sequence[Piece], heard: Callable[[float], None]) -> PieceLevels:
+    rate, channel, seconds = detector.sample_rate, detector.channel, detector.window_seconds
+    return levels_of(pieces, sample_rate=rate, channel=channel, window_seconds=seconds, on_seconds=heard)
+
+
+def _condition(name: str, earlier: PieceLevels, later: PieceLevels) -> tuple[Condition | None, list[str]]:
     """How the sound of a machine came, and sentences on what changed between training and calibration."""
-    blocks = partial(
-        level_blocks,
-        sample_rate=detector.sample_rate,
-        channel=detector.channel,
-        window_seconds=detector.window_seconds,
-        on_seconds=heard,
-    )
-    later = blocks(calibrating)
-    name = calibrating[0].machine
     try:
-        if settings.method == "cross-fitted" or not training:
-            return learn_condition(later), []
-        earlier = blocks(training)
-        condition = learn_condition([*earlier, *later])
-        found = changed(np.concatenate(later), learn_condition(earlier))
+        if not earlier.windows:
+            return learn_condition(later.blocks), []
+        condition = learn_condition([*earlier.blocks, *later.blocks])
+        found = changed(np.concatenate(later.blocks), learn_condition(earlier.blocks))
         return condition, [f"{name}, between the training and the calibration sound: {line}" for line in found[:-1]]
     except CalibrationError as error:
         return None, [f"{name}: a change of microphone or gain will not be noticed: {error}."]
+
+
+def _origin(detector: Detector, pieces: Sequence[Piece], extents: Sequence[tuple[float, float]]) -> Origin | None:
+    """Of what kind the recordings of a machine are, as the detector hears them."""
+    found = {recording.path: recording.info for piece in pieces for recording in piece.stretch.recordings}
+    faster = {path: info.sample_rate for path, info in found.items() if info.sample_rate > detector.sample_rate}
+    whole = [
+        extent_of(head(path, EXTENT_SECONDS, channel=detector.channel), sample_rate=rate)
+        for path, rate in faster.items()
+    ]
+    codecs = {info.codec for info in found.values()}
+    return learn_origin([info.sample_rate for info in found.values()], codecs, whole or extents)
 
 
 def on_recordings(recordings: Mapping[str, Sequence[Recording]], detector: Detector) -> list[str]:

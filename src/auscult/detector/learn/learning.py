@@ -18,9 +18,10 @@ from auscult.detector.learn.windows import Piece
 from auscult.detector.learn.work import Learner
 from auscult.errors import CalibrationError, DatasetError, DetectorError, nearest
 from auscult.members.fitting import front_ends_of, members_for
-from auscult.processes import single_thread
+from auscult.processes import require_workers, single_thread
 from auscult.recipe import Recipe
 from auscult.runs.store import environment
+from auscult.sound.audio import require_channel
 
 FOLDS = {"split": 2, "cross-fitted": 5}
 
@@ -60,6 +61,7 @@ def learn(
     recipe: Recipe,
     settings: LearnSettings,
     machine: str | None = None,
+    otherwise: str | None = None,
     machine_type: str | None = None,
     device: str = "cpu",
     workers: int = 1,
@@ -74,6 +76,7 @@ def learn(
         recipe: what to train; ensembles have equal weights.
         settings: of windows, calibration and alarm logic.
         machine: name of the one machine that made all recordings; none if folders name them.
+        otherwise: its name where there is one machine, and what was given says none (see `find_recordings`).
         machine_type: whose members of the recipe are wanted.
         device: on which to train; calibration and later scoring are on the CPU.
         workers: processes that score the calibration sound.
@@ -84,13 +87,17 @@ def learn(
     Raises:
         AuscultError: for recordings that cannot be read or are too little, and recipes that cannot be learned so.
     """
+    require_workers(workers)
     members = members_for(recipe, machine_type)
     front_ends = front_ends_of(members, recipe, weights=weights)
     advance = on_progress or _silent
-    recordings = find_recordings(normals, machine=machine, on_recording=partial(advance, "recordings"))
+    seen = partial(advance, "recordings")
+    recordings = find_recordings(normals, machine=machine, otherwise=otherwise, on_recording=seen)
+    _require_channel(recordings, recipe.channel)
     stretches, settings = _sound(recordings, settings, share=0.5 if settings.method == "split" else 1.0)
     work = Learner(recipe, members, front_ends, stretches, settings, device, advance)
     folds = {name: _folds(name, found, settings) for name, found in stretches.items()}
+    work.require_possible({name: found[-1].train for name, found in folds.items()})
     with single_thread():
         found = _split(work, folds, workers) if settings.method == "split" else _crossed(work, folds, workers)
         judged = judge(found.detector, found.training, found.pieces, found.series, settings, advance=advance)
@@ -131,6 +138,7 @@ def calibrate_detector(
     Raises:
         AuscultError: for recordings that cannot be read, or of a machine that the detector does not know.
     """
+    require_workers(workers)
     settings = replace(
         settings,
         window_seconds=detector.window_seconds,
@@ -147,6 +155,7 @@ def calibrate_detector(
                 f"{normals} holds recordings of {name!r}{nearest(name, detector.machines)}, and the detector knows "
                 f"{', '.join(detector.machines)}: give their folder one of these names, or say which with --machine"
             )
+    _require_channel(recordings, detector.channel)
     stretches, settings = _sound(recordings, settings, share=1.0)
     pieces = _pieces(stretches, {name: _whole(found) for name, found in stretches.items()})
     series = score_pieces(detector, pieces, workers=workers, label=CALIBRATION, advance=advance)
@@ -155,6 +164,11 @@ def calibrate_detector(
     calibrated = replace(judged.detector, provenance=provenance)
     warnings = [*unread(normals), *on_recordings(recordings, calibrated), *judged.warnings]
     return Learned(calibrated, settings, recordings, {}, pieces, series, warnings)
+
+
+def _require_channel(recordings: Mapping[str, Sequence[Recording]], channel: int) -> None:
+    for recording in (recording for found in recordings.values() for recording in found):
+        require_channel(recording.path, recording.info.channels, channel)
 
 
 def _sound(

@@ -15,6 +15,12 @@ from auscult.sound.windows import Waveform
 MOST_JOINED_SECONDS = 3600.0
 """Of short recordings that are laid end to end."""
 
+GENERIC = frozenset(
+    "audio calibration clips data day days good healthy normal normals ok recording recordings sound sounds "
+    "train training wav wavs".split()
+)
+"""Names of folders, in lower case, that say what lies there, and nothing of the machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:
@@ -50,7 +56,11 @@ class Stretch:
 
 
 def find_recordings(
-    normals: Path, *, machine: str | None = None, on_recording: Callable[[int, int], None] | None = None
+    normals: Path,
+    *,
+    machine: str | None = None,
+    otherwise: str | None = None,
+    on_recording: Callable[[int, int], None] | None = None,
 ) -> dict[str, list[Recording]]:
     """Machine -> its recordings, in the natural order of their names, which is taken for the order of time.
 
@@ -58,6 +68,8 @@ def find_recordings(
         normals: a file; or a folder of one machine's recordings; or one with a folder for each machine. Folders below
             these, one for each day for instance, are allowed.
         machine: all recordings are of this machine.
+        otherwise: the name of a machine that is alone and has none: what was given is one recording, or the folder's
+            name is among `GENERIC`.
         on_recording: called with the number of recordings looked at and of all.
 
     Raises:
@@ -89,6 +101,9 @@ def find_recordings(
             f"{normals} holds recordings ({flat[0].name}, ...) beside folders of recordings: give each machine a "
             "folder, or say with --machine NAME that all are of one machine"
         )
+    alone = next(iter(found)) if len(found) == 1 and machine is None else ""
+    if otherwise and alone and (normals.is_file() or alone.lower() in GENERIC):
+        return {otherwise: found[alone]}
     return found
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
@@ -13,8 +14,8 @@ from auscult.errors import DatasetError
 from auscult.features.bank import Bank, bank_of
 from auscult.features.front_end import FrontEnd
 from auscult.features.heard import FrontEnds
-from auscult.sound.condition import FRAME_SECONDS, band_levels
-from auscult.sound.defects import is_sound
+from auscult.sound.condition import FRAME_SECONDS, band_levels, extent_of
+from auscult.sound.defects import channels_sentence, is_sound
 from auscult.sound.windows import Waveform, cut, windows_of
 
 FEWEST_WINDOWS = 8
@@ -96,7 +97,7 @@ def training_banks(
     found: dict[str, list[np.ndarray]] = {name: [] for name in front_ends}
     ids: list[str] = []
     steps = _training_steps(pieces, seconds)
-    expected = sum(max(0, 1 + int((piece.seconds - seconds) / steps[piece.machine])) for piece in pieces)
+    expected = expected_windows(pieces, seconds)
     length = round(seconds * sample_rate)
     channel = next(iter(front_ends.values())).channel
     for piece in pieces:
@@ -108,11 +109,19 @@ def training_banks(
                 found[name].append(frames)
             ids.append(piece.machine)
             on_window(len(ids), max(expected, len(ids)))
-    require_windows(len(ids), seconds)
+    if len(ids) < FEWEST_WINDOWS:
+        one = pieces[0].stretch.recordings[0].path
+        require_windows(len(ids), seconds, hint=channels_sentence(one, channel))
     return {
         name: bank_of(found[name], ids, frame_rate=front_end.features.frame_rate)
         for name, front_end in front_ends.items()
     }
+
+
+def expected_windows(pieces: Sequence[Piece], seconds: float) -> int:
+    """Windows of pieces that are to be trained on, were all of them sound; of a window's length in seconds."""
+    steps = _training_steps(pieces, seconds)
+    return sum(max(0, 1 + int((piece.seconds - seconds) / steps[piece.machine] + 1e-9)) for piece in pieces)
 
 
 def _training_steps(pieces: Sequence[Piece], seconds: float) -> dict[str, float]:
@@ -125,7 +134,7 @@ def _training_steps(pieces: Sequence[Piece], seconds: float) -> dict[str, float]
     }
 
 
-def require_windows(n_windows: int, seconds: float) -> None:
+def require_windows(n_windows: int, seconds: float, *, hint: str = "") -> None:
     """Refuse to learn from next to nothing.
 
     Raises:
@@ -135,32 +144,79 @@ def require_windows(n_windows: int, seconds: float) -> None:
         raise DatasetError(
             f"there are {n_windows} windows of {seconds:g} s to train on, without silence, clipping and drop-outs, and "
             f"{FEWEST_WINDOWS} are the least; record more normal sound, or choose shorter windows with --window"
+            + f". {hint}".rstrip(". ")
         )
 
 
-def level_blocks(
+@dataclass(frozen=True, slots=True)
+class Judgements:
+    """Windows of one piece: where each starts, in seconds of the stretch `[W]`, and whether it is sound `[W]`."""
+
+    piece: Piece
+    seconds: float
+    starts: np.ndarray
+    sound: np.ndarray
+
+
+def flawed(windows: Sequence[Judgements]) -> list[Path]:
+    """The recordings in which windows are silence, clipped or with a drop-out.
+
+    A window may lie in several; those that also lie in sound windows are named where there are no others.
+    """
+    touched: dict[bool, dict[Path, None]] = {True: {}, False: {}}
+    for one in windows:
+        recordings = one.piece.stretch.recordings
+        ends = np.cumsum([recording.info.duration for recording in recordings])
+        first = np.searchsorted(ends, one.starts + 1e-6, side="right")
+        last = np.minimum(np.searchsorted(ends, one.starts + one.seconds - 1e-6), len(ends) - 1)
+        for start, stop, sound in zip(first.tolist(), last.tolist(), one.sound.tolist(), strict=True):
+            touched[sound] |= dict.fromkeys(recording.path for recording in recordings[start : stop + 1])
+    return [path for path in touched[False] if path not in touched[True]] or list(touched[False])
+
+
+@dataclass(frozen=True, slots=True)
+class PieceLevels:
+    """How the sound of some pieces came.
+
+    Attributes:
+        blocks: levels of disjoint blocks, of a minute each where there is enough, `[N, F]`.
+        extents: of windows, see `extent_of`.
+        windows: all that were looked at.
+    """
+
+    blocks: list[np.ndarray]
+    extents: list[tuple[float, float]]
+    windows: list[Judgements]
+
+
+def levels_of(
     pieces: Sequence[Piece],
     *,
     sample_rate: int,
     channel: int,
     window_seconds: float,
     on_seconds: Callable[[float], None],
-) -> list[np.ndarray]:
-    """Levels of disjoint blocks of sound, of a minute each where there is enough, `[N, F]`.
+) -> PieceLevels:
+    """How the sound of pieces came.
 
     As in the monitor, blocks are filled from windows that share no sound, and over the ends of recordings; windows that
     are silence, clipped or with a drop-out are left out. `on_seconds` is called with the length of each window.
     """
     seconds = min(BLOCK_SECONDS, sum(piece.seconds for piece in pieces) / FEWEST_LEVELS)
     length = round(max(min(window_seconds, seconds), FRAME_SECONDS) * sample_rate)
-    blocks: list[np.ndarray] = []
+    found = PieceLevels([], [], [])
     held: list[np.ndarray] = []
     for piece in pieces:
-        for _, waveform in piece.windows(sample_rate=sample_rate, channel=channel, length=length, step=length):
-            if is_sound(waveform, sample_rate=sample_rate):
+        places: dict[int, bool] = {}
+        for start, waveform in piece.windows(sample_rate=sample_rate, channel=channel, length=length, step=length):
+            places[start] = is_sound(waveform, sample_rate=sample_rate)
+            if places[start]:
                 held.append(band_levels(waveform, sample_rate=sample_rate))
+                found.extents.append(extent_of(waveform, sample_rate=sample_rate))
             if sum(map(len, held)) * FRAME_SECONDS >= seconds:
-                blocks.append(np.concatenate(held))
+                found.blocks.append(np.concatenate(held))
                 held = []
             on_seconds(length / sample_rate)
-    return blocks
+        starts, sound = np.array([*places]) / sample_rate, np.array([*places.values()], dtype=bool)
+        found.windows.append(Judgements(piece, length / sample_rate, starts, sound))
+    return found

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auscult.detector import Detector, Machine
+from auscult.detector.calibration.folds import Span
 from auscult.detector.learn.recordings import Stretch
 from auscult.detector.learn.scores import OnProgress, Pieces
 from auscult.detector.learn.settings import LearnSettings
-from auscult.detector.learn.windows import training_banks
+from auscult.detector.learn.windows import Piece, expected_windows, require_windows, training_banks
 from auscult.features.front_end import FrontEnd
-from auscult.members.fitting import fit_parts
+from auscult.members.fitting import fit_parts, require_members
 from auscult.recipe import Member, Recipe
 
 
@@ -39,6 +40,21 @@ class Learner:
     def sample_rate(self) -> int:
         """At which sounds are read, in Hz."""
         return max(front_end.features.sample_rate for front_end in self.front_ends.values())
+
+    def require_possible(self, spans: Mapping[str, Sequence[Span]]) -> None:
+        """Refuse what training would refuse minutes later: too few windows, too few machines, too short windows.
+
+        Args:
+            spans: machine -> what is to be trained on.
+
+        Raises:
+            AuscultError: for sound or a recipe of which nothing can be learned.
+        """
+        seconds = self.settings.window_seconds
+        pieces = [Piece(name, self.stretches[name][span.recording], span) for name in spans for span in spans[name]]
+        require_windows(expected_windows(pieces, seconds), seconds)
+        ids = tuple(sorted(spans))
+        require_members(self.members, self.recipe, self.front_ends, ids=ids, seconds=seconds, device=self.device)
 
     def trained(self, pieces: Pieces, label: str) -> Detector:
         """A detector without thresholds that has heard these pieces, by machine.
