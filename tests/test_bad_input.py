@@ -256,13 +256,17 @@ def test_sounds_of_all_formats_and_rates_are_the_same_sounds(bench: Bench) -> No
     folder = bench.data / "pump" / "test" / "anomaly"
     waveform = samples(folder / "1.wav").astype(np.float32)
     two = np.stack([waveform, waveform[::-1]], axis=1)
-    soundfile.write(folder / "float.WAV", two, 16000, subtype="FLOAT")
+    for subtype in ("FLOAT", "DOUBLE", "PCM_24", "PCM_32"):
+        soundfile.write(folder / f"{subtype}.WAV", two, 16000, subtype=subtype)
+    soundfile.write(folder / "coarse.wav", two, 16000, subtype="PCM_U8")
     soundfile.write(folder / "free.flac", two, 16000)
     soundfile.write(folder / "lossy.ogg", two, 16000, compression_level=0.0)
     soundfile.write(folder / "rate.wav", auscult.sound.audio.resample(waveform, 16000, 44100), 44100)
     scores = {Path(row.file).name: row.score for row in bench.succeed() if "anomaly" in row.file}
     assert scores.keys() == {path.name for path in folder.iterdir()}
-    assert [scores["float.WAV"], scores["free.flac"]] == pytest.approx([scores["1.wav"]] * 2, rel=1e-6)
+    fine = [scores[name] for name in ("FLOAT.WAV", "DOUBLE.WAV", "PCM_24.WAV", "PCM_32.WAV", "free.flac")]
+    assert fine == pytest.approx([scores["1.wav"]] * 5, rel=1e-6)
+    assert scores["coarse.wav"] > 0  # eight bits are another sound
     near = pytest.approx([scores["1.wav"]] * 2, rel=7e-3)  # another recording is twice as far
     assert [scores["lossy.ogg"], scores["rate.wav"]] == near
     assert abs(scores["0.wav"] / scores["1.wav"] - 1) > 0.013

@@ -3,6 +3,7 @@
 import functools
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -242,6 +243,14 @@ def test_clip_statistics_are_used_in_training_too() -> None:
         values = x[is_match & (labels == machine)]
         assert values.mean().item() == pytest.approx(0, abs=0.1)
         assert values.std().item() == pytest.approx(1, abs=0.1)
+
+
+def test_ids_are_carried_by_name(tmp_path: Path) -> None:
+    fitted().save(tmp_path / "model.safetensors")
+    loaded, data, order = IDCAE.load(tmp_path / "model.safetensors"), clips(3, seed=6), [2, 0, 1]
+    assert loaded.ids == IDS
+    scores = loaded.score_clips(data[order], [IDS[i] for i in order])
+    np.testing.assert_array_equal(scores, fitted().score_clips(data, IDS)[order])
 
 
 def test_an_id_that_was_not_trained_is_refused_and_the_known_ones_listed() -> None:
