@@ -143,7 +143,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def until(happens: Callable[[], Any], seconds: float = 60) -> Any:
+def until(happens: Callable[[], Any], seconds: float = 180) -> Any:
     """What a function gives once it gives something."""
     end = time.monotonic() + seconds
     while not (found := happens()):

@@ -134,8 +134,13 @@ def test_the_same_numbers_from_a_pipe_at_another_rate(detector: Path, fault: Pat
 
 
 def warnings_only(err: bytes) -> bool:
-    """Whether the one line on standard error is that of the short calibration."""
-    return [line.startswith("warning: Extrapolated") for line in err.decode().splitlines()] == [True]
+    """Whether the lines on standard error are those of the short calibration, on its threshold and its warning level."""
+    begins = (
+        "warning: Extrapolated",
+        "warning: The true rate lies",
+        "warning: A warning stands between normal and alarm",
+    )
+    return [line.startswith(begin) for line, begin in zip(err.decode().splitlines(), begins, strict=True)] == [True] * 3
 
 
 def process(detector: Path, source: Any, *options: Any, **settings: Any) -> subprocess.Popen[bytes]:

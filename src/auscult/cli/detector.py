@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from auscult.cli.display.messages import print_lines, print_notes
 from auscult.cli.options import Output, Overrides, k_of_n
 
 if TYPE_CHECKING:
@@ -159,8 +160,8 @@ def pack(
     )
     if calibrate is None:
         packed.detector.save(out)
-        _warn(packed.warnings)
-        _say(f"detector: {out}")
+        print_notes(packed.warnings)
+        print_lines(f"detector: {out}")
         return
     packed.require_unheard(calibrate)
     learned = _calibrated(packed.detector, calibrate, settings, machine=machine, workers=workers)
@@ -223,7 +224,7 @@ def score(
             else:
                 write(file, found)
                 if note := probe(file).note:
-                    _warn([f"{file}: {note}"])
+                    print_notes([f"{file}: {note}"])
             patience.wait("scoring")
     return 3 if failed else 0
 
@@ -312,19 +313,5 @@ def _finish(learned: "Learned", out: Path, page: Path, warnings: Sequence[str]) 
         write_learned(learned, page)
         show(2, 2, "the page")
     Console().print(thresholds_table(learned.detector))
-    _warn([*warnings, *learned.warnings])
-    _say(f"detector: {out}", f"report: {page}")
-
-
-def _warn(sentences: Sequence[str]) -> None:
-    from rich.console import Console
-
-    for sentence in sentences:
-        Console(stderr=True, soft_wrap=True).print(f"note: {sentence}", markup=False)
-
-
-def _say(*lines: str) -> None:
-    from rich.console import Console
-
-    for line in lines:
-        Console().print(line, markup=False, soft_wrap=True)
+    print_notes([*warnings, *learned.warnings])
+    print_lines(f"detector: {out}", f"report: {page}")

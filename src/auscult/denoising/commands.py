@@ -48,12 +48,13 @@ def learn_from_folders(
     """
     settings, chosen = settings or DenoiserSettings(), denoiser_training(**(training or {}))
     facts = json.dumps([machine_type, str(data.resolve()), str(clean.resolve()), asdict(settings), asdict(chosen)])
-    _entries(out, facts)  # before thousands of sounds are read
+    _entries(out)  # before anything is read
     clips = load_clips(data, dataset=dataset)
     known = sorted({clip.machine_type for clip in clips})
     if machine_type not in known:
         near = nearest(machine_type, known)
         raise DatasetError(f"{data} has no machine type {machine_type!r}{near}; it has {', '.join(known)}")
+    _entries(out, facts)  # before thousands of sounds are read
     sounds, noise = choose_clean(find_sounds(clean)), choose_noise(clips, machine_type)
     if _is_finished(out, facts):
         return read_levels(out)
@@ -80,14 +81,18 @@ def _is_finished(out: Path, facts: str) -> bool:
     return INDEX in entries
 
 
-def _entries(out: Path, facts: str) -> set[str]:
-    """What lies in the folder of a denoiser, if that is free or of the same training, and can be written to."""
+def _entries(out: Path, facts: str | None = None) -> set[str]:
+    """What lies in the folder of a denoiser, if that is free or of the same training, and can be written to.
+
+    Without facts any training will do.
+    """
     require_writable(out / _FACTS if out.is_dir() else out)
     with saving(out):
         if out.exists() and not out.is_dir():
             raise RunError(f"{out} is a file; give a folder for the denoiser")
         entries = {path.name for path in out.iterdir()} if out.exists() else set()
-        if entries and (_FACTS not in entries or (out / _FACTS).read_text(encoding="utf-8") != facts):
+        there = (out / _FACTS).read_text(encoding="utf-8") if _FACTS in entries else ""
+        if entries and (not there or facts not in (None, there)):
             raise RunError(f"{out} holds another denoiser, or other files; give another --out, or an empty folder")
     return entries
 

@@ -81,7 +81,7 @@ def _plan(folder: Path, device: str, sample_rate: int) -> Plan:
     for family in MODELS:
         alone = [recipe for recipe in builtin_recipes().values() if {one.family for one in recipe.member} == {family}]
         for recipe in sorted(alone, key=lambda recipe: len(recipe.member))[:1]:
-            member = recipe.members_of(MACHINE_TYPE)[0]
+            member = recipe.members_of(MACHINE_TYPE)[-1]
             training = {**recipe.training_of(member), "epochs": 1}
             members.append({**member.model_dump(exclude_none=True), "name": family, "training": training})
         if not alone:

@@ -17,6 +17,22 @@ def print_warning(message: str) -> None:
     _complain("warning: ", message)
 
 
+def print_notes(sentences: Sequence[str]) -> None:
+    """A line on standard error for each thing that is worth knowing."""
+    from rich.console import Console
+
+    for sentence in sentences:
+        Console(stderr=True, soft_wrap=True).print(f"note: {sentence}", markup=False)
+
+
+def print_lines(*lines: str) -> None:
+    """Lines on standard output."""
+    from rich.console import Console
+
+    for line in lines:
+        Console().print(line, markup=False, soft_wrap=True)
+
+
 def print_failures(failures: "Sequence[Failure]") -> None:
     """A line on standard error for each job that was not done, and one on what to do."""
     for failure in failures:
