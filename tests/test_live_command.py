@@ -134,13 +134,10 @@ def test_the_same_numbers_from_a_pipe_at_another_rate(detector: Path, fault: Pat
 
 
 def warnings_only(err: bytes) -> bool:
-    """Whether the lines on standard error are those of the short calibration, on its threshold and its warning level."""
-    begins = (
-        "warning: Extrapolated",
-        "warning: The true rate lies",
-        "warning: A warning stands between normal and alarm",
-    )
-    return [line.startswith(begin) for line, begin in zip(err.decode().splitlines(), begins, strict=True)] == [True] * 3
+    """Whether standard error holds the lines of the short calibration, on its threshold and its warning level, alone."""
+    begins = ("Extrapolated", "The true rate lies", "A warning stands between")
+    lines = zip(err.decode().splitlines(), begins, strict=True)
+    return all(line.startswith(f"warning: {begin}") for line, begin in lines)
 
 
 def process(detector: Path, source: Any, *options: Any, **settings: Any) -> subprocess.Popen[bytes]:
