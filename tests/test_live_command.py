@@ -134,7 +134,7 @@ def test_the_same_numbers_from_a_pipe_at_another_rate(detector: Path, fault: Pat
 
 
 def warnings_only(err: bytes) -> bool:
-    """Whether standard error holds the lines of the short calibration, on its threshold and its warning level, alone."""
+    """Whether the lines on standard error are those of the short calibration alone: threshold, rate, warning level."""
     begins = ("Extrapolated", "The true rate lies", "A warning stands between")
     lines = zip(err.decode().splitlines(), begins, strict=True)
     return all(line.startswith(f"warning: {begin}") for line, begin in lines)
