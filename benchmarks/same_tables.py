@@ -72,14 +72,29 @@ def compared(what: str, base: Tables, today: Tables) -> Finding:
     for name in sorted(base.keys() ^ today.keys()):
         finding.differs(f"only {'the base' if name in base else 'today'} has {name}")
     for name in sorted(base.keys() & today.keys()):
-        if [len(row) for row in base[name]] != [len(row) for row in today[name]]:
+        rows = of_columns(base[name][0], today[name])
+        if [len(row) for row in base[name]] != [len(row) for row in rows]:
             finding.differs(f"{name} has other rows or columns")
             continue
-        for theirs, ours in zip(zip(*base[name], strict=True), zip(*today[name], strict=True), strict=True):
+        for theirs, ours in zip(zip(*base[name], strict=True), zip(*rows, strict=True), strict=True):
             finding.add(name, theirs, ours)
     if not finding.values:
         finding.differs("there was nothing to compare")
     return finding
+
+
+def of_columns(head: Sequence[str], rows: list[list[str]]) -> list[list[str]]:
+    """A table without the columns that a later version adds, and its warnings as what they were before: normal."""
+    if not set(head) < set(rows[0]):
+        return rows
+    places = [rows[0].index(name) for name in head]
+    return [
+        [
+            "normal" if (name, row[place]) == ("decision", "warning") else row[place]
+            for name, place in zip(head, places, strict=True)
+        ]
+        for row in rows
+    ]
 
 
 def cells(text: str) -> list[list[str]]:
