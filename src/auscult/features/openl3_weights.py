@@ -43,7 +43,6 @@ CHANNELS = (1, 64, 64, 128, 128, 256, 256, 512, 512)
 """Channels of the network's input and behind each convolution."""
 
 NORM = ("gamma", "beta", "moving_mean", "moving_variance")
-CONVOLUTION = ("kernel", "bias")
 
 
 def file_name(content: Content, input: Input, generation: Generation) -> str:

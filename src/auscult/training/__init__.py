@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from auscult.errors import TrainingError
 from auscult.training.settings import Precision, Training, choose_device
@@ -34,13 +34,6 @@ History = list[dict[str, float]]
 
 CHECKPOINT_SECONDS = 5.0
 """A checkpoint is written when this time has passed since the last one; a resumed training repeats the rest exactly."""
-
-
-class Trainable(Protocol):
-    """What can be trained: a module that knows the loss of a batch."""
-
-    def loss(self, batch: Any) -> "dict[str, Tensor]":
-        """Scalars by name; `"loss"` is minimised, every entry is logged."""
 
 
 def train(
