@@ -180,7 +180,12 @@ class PcmSource:
         Raises:
             MonitorError: if the stream is to say what it is, and is none that can be heard.
         """
-        threading.Thread(target=self._read, daemon=True, name="auscult-pcm").start()
+        try:
+            own = os.dup(self.descriptor)  # whoever closes theirs may be given its number again, for something else
+        except OSError as error:
+            yield from self._ended(error)
+            return
+        threading.Thread(target=self._read, args=(own,), daemon=True, name="auscult-pcm").start()
         if self.source_rate is not None:
             yield Start(self.source_rate)
         last, stalled = time.monotonic(), False
@@ -207,16 +212,16 @@ class PcmSource:
             last, stalled = time.monotonic(), False
             yield Samples(samples)
 
-    def _read(self) -> None:
+    def _read(self, own: int) -> None:
         while not self.stop.is_set():
             try:
-                data = os.read(self.descriptor, _READ)
+                data: bytes | OSError = os.read(own, _READ)
             except OSError as error:
-                self._queue.put(error)
-                return
+                data = error
             self._queue.put(data)
-            if not data:
-                return
+            if isinstance(data, OSError) or not data:
+                break
+        os.close(own)
 
     def _ended(self, last: bytes | OSError) -> Iterator[Item]:
         if self.source_rate is None:
