@@ -95,6 +95,10 @@ class Family(nn.Module, ABC):
         evidence[first : first + len(scores)] = scores[:, None]
         return {"frame score": evidence}
 
+    def nearest(self, frames: Tensor, machine_id: str) -> int | None:
+        """Place, among the clips that it learned from, of the one most like a clip `[N, F]`; none if unknown."""
+        return None
+
     def check_features(self, config: Mapping[str, Any]) -> None:
         """Refuse features, by their configuration, on which the model is not defined.
 
@@ -171,7 +175,8 @@ class Family(nn.Module, ABC):
 
         Args:
             frames: of the clip.
-            machine: place of its machine id among the model's, `[]` int64.
+            machine: place of its machine id among the model's, -1 for one that is none of them, `[]` int64; it counts
+                where `reads_id` says so.
         """
         raise NotImplementedError
 
@@ -186,6 +191,11 @@ class Family(nn.Module, ABC):
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    @property
+    def reads_id(self) -> bool:
+        """Whether the score of a clip depends on its machine id."""
+        return self.knows_ids
 
     @property
     def frame_offset(self) -> float:
