@@ -155,6 +155,6 @@ def _session(path: Path, device: str) -> "onnxruntime.InferenceSession":
 
 
 def _short(error: Exception) -> str:
-    """The reason in one line."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= 200 else f"{text[:200]}..."
+    """The reason in one line, which stands behind places in code."""
+    text = " ".join(str(error).split()).rsplit("Status Message: ", 1)[-1]
+    return text if len(text) <= 120 else f"...{text[-120:]}"
