@@ -52,6 +52,12 @@ class Bank:
         """Frames of each clip `[C]`."""
         return np.diff(self.offsets)
 
+    @property
+    def known(self) -> "list[tuple[str, str | None, tuple[tuple[str, str], ...]]]":
+        """Machine id, domain and attributes of each clip `[C]`."""
+        domains, attributes = self.domains or (None,) * self.n_clips, self.attributes or ((),) * self.n_clips
+        return list(zip(self.ids, domains, attributes, strict=True))
+
     def clip(self, index: int) -> NDArray[np.float32]:
         """Frames `[N, F]` of one clip."""
         return self.frames[self.offsets[index] : self.offsets[index + 1]]

@@ -14,6 +14,9 @@ from auscult.features.bank import Bank
 from auscult.models.saved import filled
 from auscult.training import History, Training
 
+Known = tuple[str, str | None, tuple[tuple[str, str], ...]]
+"""What is known of a clip: machine id, domain, attributes."""
+
 
 class Family(nn.Module, ABC):
     """Base of `Model`: all that differs from family to family.
@@ -94,6 +97,20 @@ class Family(nn.Module, ABC):
         evidence = scores.new_full(frames.shape, torch.nan)
         evidence[first : first + len(scores)] = scores[:, None]
         return {"frame score": evidence}
+
+    def lacks(self, clips: Sequence[Known]) -> str | None:
+        """What training clips lack for the model to learn from them; none if they suffice.
+
+        Args:
+            clips: what is known of each: machine id, domain, attributes.
+        """
+        ids = {id_ for id_, *_ in clips}
+        if not self.knows_ids or len(ids) > 1:
+            return None
+        return (
+            f"training clips of {', '.join(ids)} alone, and {self.family} learns from the differences of at least two "
+            "machine ids"
+        )
 
     def check_features(self, config: Mapping[str, Any]) -> None:
         """Refuse features, by their configuration, on which the model is not defined.
