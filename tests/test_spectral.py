@@ -9,8 +9,9 @@ import torch
 from sklearn.covariance import LedoitWolf
 
 from auscult.errors import ModelError
+from auscult.features.statistics import ranking_pooling
 from auscult.models import Spectral, load_model
-from auscult.models.spectral import ranking_pooling
+
 
 IDS = ["a", "b"] * 15
 

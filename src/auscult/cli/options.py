@@ -23,7 +23,7 @@ class RunOptions:
         clean: Folder of clean mechanical sounds for recipes with a denoiser.
         device: auto, cpu, cuda, cuda:N or mps. Results repeat bit for bit on the CPU.
         override: key=value in the recipe, for instance training.epochs=3; may be repeated.
-        without: Leave out members that need openl3 or a denoiser; may be repeated.
+        without: Leave out members that need openl3, yamnet or a denoiser; may be repeated.
         store: Folder of artefacts that runs share; OUT/store by default.
         weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
         stack: Train members of the same features and shapes as one: auto (as yet nowhere), on or off.
@@ -35,7 +35,7 @@ class RunOptions:
     clean: Path | None = None
     device: str = "auto"
     override: Overrides = None
-    without: Annotated[list[Literal["openl3", "denoiser"]] | None, Parameter(negative=())] = None
+    without: Annotated[list[Literal["openl3", "yamnet", "denoiser"]] | None, Parameter(negative=())] = None
     store: Path | None = None
     weights: Path | None = None
     stack: Literal["auto", "on", "off"] = "auto"

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from auscult.features.openl3 import OpenL3
 
 FEATURES = Registry[Features](
-    {"log_mel": "auscult.features.log_mel:LogMel", "openl3": "auscult.features.openl3:OpenL3"}
+    {
+        "log_mel": "auscult.features.log_mel:LogMel",
+        "openl3": "auscult.features.openl3:OpenL3",
+        "yamnet": "auscult.features.yamnet:Yamnet",
+    }
 )
 """Kinds of features by their name in recipes."""
 

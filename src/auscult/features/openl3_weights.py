@@ -1,19 +1,15 @@
 """The weights of OpenL3: found in a folder, checked by hash, read from the official Keras files, or fetched."""
 
-import gzip
-import hashlib
-import io
-import os
-import zlib
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auscult.errors import DownloadError, WeightsError
+from auscult.features.weights import VARIABLE, Layer, find_file, git_sha1, keras_layers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,13 +18,9 @@ Content = Literal["env", "music"]
 Input = Literal["mel256", "mel128"]
 Size = Literal[512, 6144]
 Generation = Literal["0.2", "0.4"]
-Layer = dict[str, NDArray[np.float32]]
 
 SAMPLE_RATE = 48000
 """Of the waveforms, and samples of a window, which lasts one second."""
-
-VARIABLE = "AUSCULT_WEIGHTS"
-"""Environment variable that names the folder of weights."""
 
 MODELS_BRANCH = "https://github.com/marl/openl3/raw/models"
 """Where the files are published: `<name>` below this address."""
@@ -54,19 +46,6 @@ def file_name(content: Content, input: Input, generation: Generation) -> str:
     return f"openl3_audio_{input}_{content}-v{generation.replace('.', '_')}_0.h5.gz"
 
 
-def git_sha1(path: Path) -> str:
-    """The hash by which git knows a file's content: SHA-1 over a header with its length, then the content.
-
-    Raises:
-        WeightsError: if the file cannot be read.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror}; check its permissions") from error
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-
-
 def find_weights(
     folder: str | None, *, content: Content, input: Input, generation: Generation, sha1: str | None
 ) -> tuple[Path, str]:
@@ -86,14 +65,7 @@ def find_weights(
         WeightsError: if there is no such file, or its hash is another.
     """
     name = file_name(content, input, generation)
-    place = folder or os.environ.get(VARIABLE)
-    if not place:
-        raise WeightsError(f"openl3 needs the weights {name} and no folder of weights is given; {_how_to_get(name)}")
-    for candidate in (Path(place) / name, Path(place) / name.removesuffix(".gz")):
-        if candidate.is_file():
-            break
-    else:
-        raise WeightsError(f"openl3 needs the weights {name} and {place} has no such file; {_how_to_get(name)}")
+    candidate = find_file(folder, (name, name.removesuffix(".gz")), kind="openl3", advice=_how_to_get(name))
     found, expected = git_sha1(candidate), sha1 or OFFICIAL.get(candidate.name)
     if expected is not None and found != expected:
         whose = "the official one" if sha1 is None else "the one that was asked for"
@@ -133,7 +105,7 @@ def _state(path: Path, *_identity: int) -> "dict[str, Tensor]":
     """The file's size and time of change are there to tell files of the same name apart."""
     import torch
 
-    layers = _read_layers(path)
+    layers = keras_layers(path)
     norms = [layer for layer in layers if "gamma" in layer]
     convolutions = [layer for layer in layers if "kernel" in layer]
     expected = _expected_shapes()
@@ -176,42 +148,6 @@ def _part(path: Path, layer: Layer, name: str) -> NDArray[np.float32]:
     if name not in layer:
         raise WeightsError(f"{path} holds a layer without {name!r}, with {', '.join(layer)}; fetch the file again")
     return layer[name]
-
-
-def _read_layers(path: Path) -> list[Layer]:
-    """The layers with weights in the file's own order, which is the network's; spectrogram layers are left out.
-
-    The names' numbers depend on what else was built before the network was saved: only the order counts.
-    """
-    import h5py
-
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-        with h5py.File(io.BytesIO(content), "r") as file:
-            root = file.get("model_weights", file)  # a whole model, or its weights alone
-            names = [_text(name) for name in root.attrs["layer_names"]]
-            layers = [_layer(root[name]) for name in names if "spectrogram" not in name]
-    except (OSError, EOFError, zlib.error, KeyError, ValueError) as error:
-        raise WeightsError(
-            f"{path} cannot be read as weights that Keras saved ({error}); it is truncated or another kind of file. "
-            "Fetch it again"
-        ) from error
-    return [layer for layer in layers if layer]
-
-
-def _layer(group: Any) -> Layer:
-    """The arrays of one layer by their name without scope and number, such as `kernel`."""
-    found: Layer = {}
-    for stored in group.attrs.get("weight_names", []):
-        name = _text(stored)
-        found[name.rsplit("/", 1)[-1].split(":")[0]] = np.asarray(group[name], dtype=np.float32)
-    return found
-
-
-def _text(name: Any) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 def download_openl3(

@@ -1,13 +1,11 @@
 """Spectral: a density of statistics of clips' log-mels, the yardstick of every network.
 
 References:
-    Guan et al., Time-weighted frequency domain audio representation with GMM estimator for anomalous sound detection,
-    ICASSP 2023 (global weighted ranking pooling); Ledoit and Wolf, A well-conditioned estimator for large-dimensional
-    covariance matrices, 2004.
+    Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance matrices, 2004.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self, get_args
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -15,6 +13,7 @@ from torch import Tensor
 
 from auscult.errors import ModelError
 from auscult.features.bank import Bank
+from auscult.features.statistics import check_statistics, clip_vector
 from auscult.models.base import Array, Model
 from auscult.models.density import GaussianMixture, Welford, shrunk_covariance
 from auscult.models.layers import standardisation
@@ -22,8 +21,6 @@ from auscult.training import Training
 
 MIXTURE_FLOOR = 1e-3
 """Added to the variances of a mixture's components, in units of the standardised spectrogram."""
-
-Statistic = Literal["mean", "deviation", "flux"]
 
 
 class Spectral(Model):
@@ -35,7 +32,7 @@ class Spectral(Model):
             0 the maximum.
         statistics: of each bin, side by side in one vector: `"mean"` is global weighted ranking pooling, `"deviation"`
             the standard deviation over time, `"flux"` the mean distance from one frame to the next. Steady sounds of
-            other loudness change the first, rhythms and blows the others.
+            other loudness change the first, rhythms and blows the others; `"maximum"` its largest value.
         n_components: 1 is a normal density with Ledoit-Wolf covariance; more are a Gaussian mixture with full
             covariances.
     """
@@ -48,20 +45,14 @@ class Spectral(Model):
         n_bins: int = 128,
         *,
         ratio: float = 1.0,
-        statistics: Sequence[Statistic] = ("mean",),
+        statistics: Sequence[str] = ("mean",),
         n_components: int = 1,
     ) -> None:
         super().__init__(n_bins=n_bins)
-        if not 0 <= ratio <= 1:
-            raise ModelError(f"spectral: ratio is {ratio!r}; it must lie between 0, the maximum, and 1, the mean")
-        allowed = get_args(Statistic)
-        if isinstance(statistics, str) or not statistics or not set(statistics) <= set(allowed):
-            raise ModelError(f"spectral: statistics is {statistics!r}; give a list of some of {', '.join(allowed)}")
-        if len(set(statistics)) < len(statistics):
-            raise ModelError(f"spectral: statistics is {statistics!r}; name each once")
+        self.statistics, self.ratio = check_statistics(self.family, statistics, ratio), ratio
         if not isinstance(n_components, int) or n_components < 1:
             raise ModelError(f"spectral: n_components is {n_components!r}; it must be a whole number of at least 1")
-        self.ratio, self.statistics, self.n_components = ratio, tuple(statistics), n_components
+        self.n_components = n_components
         self.least_clips = 2 * n_components
         self.register_buffer("mean", torch.zeros(n_bins))
         self.register_buffer("deviation", torch.ones(n_bins))
@@ -83,7 +74,7 @@ class Spectral(Model):
         seen = Welford(self.n_bins)
         for index, (clip, _) in enumerate(self._clips(bank)):
             x = self._standardised(clip)
-            pooled[index] = self._pooled(x).cpu().numpy()
+            pooled[index] = clip_vector(x, self.statistics, self.ratio).cpu().numpy()
             seen.update(x.cpu().numpy())
         scale = pooled.std(axis=0) if len(self.statistics) > 1 else np.ones(self.n_bins)
         scale = np.where(scale > 1e-9 * scale.max(), scale, 1.0)  # statistics of different size are shrunk alike
@@ -92,15 +83,6 @@ class Spectral(Model):
         self.frame_density.set_components(
             seen.mean[None], shrunk_covariance(seen.covariance(correction=0), seen.n)[None]
         )
-
-    def _pooled(self, x: Tensor) -> Tensor:
-        """The statistics of standardised frames `[N, F]`, side by side."""
-        parts = {
-            "mean": lambda: ranking_pooling(x, self.ratio),
-            "deviation": lambda: (x - x.mean(dim=0)).square().mean(dim=0).sqrt(),
-            "flux": lambda: (x[1:] - x[:-1]).abs().sum(dim=0) / max(x.shape[0] - 1, 1),
-        }
-        return torch.cat([parts[name]() for name in self.statistics])
 
     def _components(self, pooled: Array) -> tuple[Array, Array, Array]:
         """Means `[K, F]`, covariances `[K, F, F]` and weights `[K]` of pooled clips `[C, F]`."""
@@ -135,26 +117,9 @@ class Spectral(Model):
         return self._clip_likelihood(frames)
 
     def _clip_likelihood(self, frames: Tensor) -> Tensor:
-        scores: Tensor = self.clip_density(self._pooled(self._standardised(frames))[None])
+        scores: Tensor = self.clip_density(clip_vector(self._standardised(frames), self.statistics, self.ratio)[None])
         return scores[0]
 
     def clip_maps(self, frames: Tensor, machine_id: str) -> dict[str, Tensor]:
         """Squared whitened deviation of each value `[N, F]`; a frame's sum is what its score grows with."""
         return {"squared deviation": self.frame_density.whitened(self._standardised(frames))[0].square()}
-
-
-def ranking_pooling(x: Tensor, ratio: float) -> Tensor:
-    """Global weighted ranking pooling over time.
-
-    Args:
-        x: `[N, F]`.
-        ratio: weight of the next smaller value of a bin, relative to the one before.
-
-    Returns:
-        `[F]`: the mean over time for 1, the maximum for 0.
-    """
-    if ratio == 1:  # nothing needs to be sorted for a mean
-        return x.mean(dim=0)
-    ranks = torch.arange(x.shape[0], dtype=x.dtype, device=x.device)
-    weights = torch.as_tensor(ratio, dtype=x.dtype, device=x.device) ** ranks  # 0 ** 0 is 1
-    return (weights / weights.sum()) @ x.sort(dim=0, descending=True).values

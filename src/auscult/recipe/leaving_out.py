@@ -1,23 +1,31 @@
-"""A recipe without the members that need OpenL3's weights, or a denoiser; and the words that say what is missing."""
+"""A recipe without the members that need published weights, or a denoiser; and the words that say what is missing."""
 
 from collections.abc import Collection, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from auscult.errors import RecipeError, nearest
 from auscult.recipe.resolved import Recipe
 from auscult.recipe.tables import Ensemble, Member
 
-Part = Literal["openl3", "denoiser"]
+Part = Literal["openl3", "yamnet", "denoiser"]
 """What a recipe can do without."""
 
 
 def needs(member: Member, part: Part) -> bool:
     """Whether a member cannot be trained without a part."""
-    return member.level > 0 if part == "denoiser" else member.features.get("kind") == "openl3"
+    return member.level > 0 if part == "denoiser" else part in _kinds(member.features)
+
+
+def _kinds(features: dict[str, Any]) -> list[Any]:
+    """The kind of a member's features, and that of those that they are made of."""
+    return [
+        features.get("kind"),
+        *(kind for value in features.values() if isinstance(value, dict) for kind in _kinds(value)),
+    ]
 
 
 def leave_out(recipe: Recipe, parts: Collection[Part]) -> Recipe:
-    """A recipe without the members that need OpenL3's features, or a denoiser.
+    """A recipe without the members that need the weights of an encoder, or a denoiser.
 
     An ensemble that is left empty drops out of those that it is part of, and out of the comparison.
 

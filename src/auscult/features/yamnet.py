@@ -1,0 +1,141 @@
+"""YAMNet embeddings: what a small network that knows the sounds of AudioSet makes of each second."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auscult.errors import FeatureError, ModelError
+from auscult.features.base import Features
+from auscult.features.yamnet_weights import OFFICIAL, find_weights, read_state
+from auscult.training.settings import choose_device
+
+if TYPE_CHECKING:
+    import torch
+
+    from auscult.features.yamnet_network import LogMelPatches, MobileNet
+
+SAMPLE_RATE, STEP, PATCH = 16000, 160, 96
+"""Rate in Hz; distance of the spectrogram's frames in samples; frames that the network sees at once."""
+
+LENGTH = 15600
+"""Samples that a window needs: 96 frames of 400 samples, 160 apart."""
+
+BATCH, BATCH_ON_GPU = 8, 256
+"""Windows embedded at once. On a processor no more are faster, and so few give the same numbers as one alone."""
+
+
+class Yamnet(Features):
+    """Embeddings of a MobileNet that learnt the 521 classes of AudioSet: small, quick, and published.
+
+    Windows of 0.96 s, the first at the clip's beginning; a clip is continued by silence until the last window is whole.
+
+    The weights are not part of this package. They are looked for when the features are made, so that a run without them
+    stops before any training.
+
+    Args:
+        hop: distance of the windows, in seconds: a multiple of 0.01; the published network uses 0.48.
+        device: on which to compute, `"cpu"` or `"cuda"`.
+        weights: folder of the weights, `yamnet.h5` or `yamnet.onnx`; if none is given, the environment variable
+            `AUSCULT_WEIGHTS` names it.
+        sha256: that the weights must have; if none is given, that of the official file for `yamnet.h5`.
+
+    Shape:
+        `[T]` -> `[N, 1024]` with `N = 1 + ceil(max(0, T - 15600) / hop)`, the hop in samples.
+
+    Raises:
+        FeatureError: for arguments out of range, weights that are missing, damaged or others, and for no samples.
+
+    References:
+        Plakal and Ellis, YAMNet, 2020 (tensorflow/models, research/audioset/yamnet).
+    """
+
+    kind: ClassVar[str] = "yamnet"
+    places: ClassVar[frozenset[str]] = frozenset({"weights"})
+
+    def __init__(
+        self, *, hop: float = 0.48, device: str = "cpu", weights: str | None = None, sha256: str | None = None
+    ) -> None:
+        frames = round(hop * SAMPLE_RATE / STEP)
+        if frames < 1 or abs(frames * STEP / SAMPLE_RATE - hop) > 1e-9:
+            raise FeatureError(
+                f"yamnet: hop is {hop} s; windows lie whole frames of 0.01 s apart, {max(1, frames) / 100} for instance"
+            )
+        try:
+            self.device = choose_device(device)
+        except ModelError as error:
+            raise FeatureError(f"yamnet: {error}") from error
+        self.hop, self.weights, self.sha256 = float(hop), weights, sha256
+        self._hop = frames
+        self.sample_rate, self.n_bins, self.frame_rate = SAMPLE_RATE, 1024, SAMPLE_RATE / (STEP * frames)
+        self._open()
+
+    def _open(self) -> None:
+        """Find the weights and read them."""
+        path, self.sha256 = find_weights(self.weights, sha256=self.sha256)
+        self._state = read_state(path, self.sha256)
+
+    @classmethod
+    def outline(cls, **arguments: Any) -> "Yamnet":
+        """With random weights."""
+        return YamnetOutline(**arguments)
+
+    def n_frames(self, n_samples: int) -> int:
+        """Windows N of a clip of so many samples at 16 kHz."""
+        return 1 + max(0, -(-(n_samples - LENGTH) // (self._hop * STEP)))
+
+    def __call__(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Compute the embeddings of one waveform at 16 kHz, `[T]` -> `[N, 1024]`."""
+        return self.heard(waveform)[0]
+
+    def heard(self, waveform: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Embeddings `[N, 1024]`, and how likely each class of AudioSet is in each window `[N, 521]`."""
+        import torch
+
+        if waveform.ndim != 1 or not len(waveform):
+            raise FeatureError(f"yamnet: the waveform has the shape {waveform.shape}; give one channel, [T], not empty")
+        n_windows = self.n_frames(len(waveform))
+        padded = torch.zeros((n_windows - 1) * self._hop * STEP + LENGTH)
+        padded[: len(waveform)] = torch.from_numpy(waveform)[: len(padded)]
+        with torch.inference_mode():
+            patches = self._front_end(padded.to(self.device)).unfold(0, PATCH, self._hop)  # [N, 64, 96], a view
+            batch = BATCH if self.device == "cpu" else BATCH_ON_GPU
+            embeddings = torch.cat([self._embed(patches[at : at + batch]) for at in range(0, n_windows, batch)])
+            likely = torch.sigmoid(self._network.scores(embeddings))
+        return embeddings.cpu().numpy(), likely.cpu().numpy()
+
+    def _embed(self, patches: "torch.Tensor") -> "torch.Tensor":
+        import torch
+
+        images = patches.transpose(1, 2)[:, None].contiguous(memory_format=torch.channels_last)
+        embeddings: torch.Tensor = self._network(images)
+        return embeddings
+
+    @cached_property
+    def _network(self) -> "MobileNet":
+        import torch
+
+        from auscult.features.yamnet_network import MobileNet
+
+        with torch.random.fork_rng(devices=[]):
+            network = MobileNet()
+        network.load_state_dict(self._state)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's hints lack it
+        return network.to(self.device)
+
+    @cached_property
+    def _front_end(self) -> "LogMelPatches":
+        from auscult.features.yamnet_network import LogMelPatches
+
+        return LogMelPatches().to(self.device)
+
+
+class YamnetOutline(Yamnet):
+    """YAMNet with random weights, for a plan: the shapes and the speed of the real one, and no use besides."""
+
+    def _open(self) -> None:
+        """Look for no file."""
+        from auscult.features.yamnet_network import MobileNet
+
+        self.sha256, self._state = self.sha256 or OFFICIAL, MobileNet().state_dict()
