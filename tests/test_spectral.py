@@ -12,7 +12,6 @@ from auscult.errors import ModelError
 from auscult.features.statistics import ranking_pooling
 from auscult.models import Spectral, load_model
 
-
 IDS = ["a", "b"] * 15
 
 

@@ -14,7 +14,7 @@ from auscult.errors import ModelError
 from auscult.features.front_end import FrontEnd
 
 if TYPE_CHECKING:
-    from auscult.clips import Clip
+    from auscult.clips import Clip, Known
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Bank:
         return np.diff(self.offsets)
 
     @property
-    def known(self) -> "list[tuple[str, str | None, tuple[tuple[str, str], ...]]]":
-        """Machine id, domain and attributes of each clip `[C]`."""
+    def known(self) -> "list[Known]":
+        """What is known of each clip `[C]`."""
         domains, attributes = self.domains or (None,) * self.n_clips, self.attributes or ((),) * self.n_clips
         return list(zip(self.ids, domains, attributes, strict=True))
 

@@ -7,7 +7,7 @@ References:
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self, get_args
 
@@ -15,17 +15,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from auscult.clips import Known
 from auscult.errors import ModelError
 from auscult.features.bank import Bank
+from auscult.features.statistics import check_statistics, clip_vector
 from auscult.models.base import Model
-from auscult.models.family import Known
 from auscult.models.layers import dense_block, require_widths, standardisation, widened
 from auscult.training import Training
 
 ClassPart = Literal["id", "domain", "attributes"]
 
 Batch = tuple[Tensor, Tensor]
-"""Standardised vectors `[B, F]`, and how much of each class they are `[B, K]`."""
+"""Standardised vectors `[B, V]`, and how much of each class they are `[B, K]`."""
 
 STEPS = 16
 """Points of the path along which the error map follows the score."""
@@ -37,7 +38,7 @@ MOMENTUM = 0.1
 class Classifier(Model):
     """Tells the classes of normal clips apart; a clip that is far from all normal ones of its machine is abnormal.
 
-    A network embeds the mean of a clip's frames on a sphere; each class has some fixed random points there, its
+    A network embeds statistics of a clip's frames on a sphere; each class has some fixed random points there, its
     sub-clusters, and the training draws clips to those of their class. What tells a machine from its likes is what
     changes when it fails. Only the classes' differences are learnt, so one class alone teaches nothing.
 
@@ -49,9 +50,11 @@ class Classifier(Model):
         sub_clusters: points of each class.
         mixup: probability that a training clip is mixed with another, in vectors and classes alike.
         k: nearest training clips of the same machine id whose mean cosine distance is the score.
+        statistics: of each bin over time, side by side in one vector; see `auscult.features.statistics`.
+        ratio: of the mean among them.
 
     Shape:
-        `[B, F]` -> `[B, D]`.
+        vectors `[B, V]` -> points on the sphere `[B, D]`, with V = F for each statistic.
 
     Raises:
         ModelError: for an argument out of range, a training on a single class, or an id that was not trained.
@@ -72,6 +75,8 @@ class Classifier(Model):
         sub_clusters: int = 8,
         mixup: float = 0.5,
         k: int = 1,
+        statistics: Sequence[str] = ("mean",),
+        ratio: float = 1.0,
     ) -> None:
         super().__init__(n_bins=n_bins)
         require_widths("classifier", hidden, n_embedding)
@@ -85,8 +90,10 @@ class Classifier(Model):
             raise ModelError(f"classifier: mixup is {mixup!r}; it must lie between 0 and 1")
         self.classes, self.hidden, self.n_embedding = tuple(classes), tuple(hidden), n_embedding
         self.sub_clusters, self.mixup, self.k = sub_clusters, mixup, k
-        self.register_buffer("mean", torch.zeros(n_bins))
-        self.register_buffer("deviation", torch.ones(n_bins))
+        self.statistics, self.ratio = check_statistics(self.family, statistics, ratio), ratio
+        self.n_values = n_bins * len(self.statistics)
+        self.register_buffer("mean", torch.zeros(self.n_values))
+        self.register_buffer("deviation", torch.ones(self.n_values))
         self.register_buffer("scale", torch.ones(()))
         self.register_buffer("embeddings", torch.zeros(0, n_embedding))
         self.register_buffer("places", torch.zeros(0, dtype=torch.int64))
@@ -118,23 +125,39 @@ class Classifier(Model):
 
     def build(self) -> None:
         """Make the network, and room for the machines' means."""
-        layers = [
-            layer for sizes in pairwise((self.n_bins, *self.hidden)) for layer in dense_block(*sizes, momentum=MOMENTUM)
-        ]
-        self.network = nn.Sequential(*layers, nn.Linear((self.n_bins, *self.hidden)[-1], self.n_embedding, bias=False))
-        self.register_buffer("id_means", torch.zeros(len(self.ids), self.n_bins))
+        sizes = (self.n_values, *self.hidden)
+        blocks = [layer for pair in pairwise(sizes) for layer in dense_block(*pair, momentum=MOMENTUM)]
+        self.network = nn.Sequential(*blocks, nn.Linear(sizes[-1], self.n_embedding, bias=False))
+        self.register_buffer("id_means", torch.zeros(len(self.ids), self.n_values))
 
     id_means: Tensor
-    """Mean frame of each machine id `[I, F]`, where the path of the error map begins."""
+    """Mean vector of each machine id `[I, V]`, where the way of the error map begins."""
+
+    @classmethod
+    def rebuilt(
+        cls,
+        arguments: Mapping[str, Any],
+        ids: Sequence[str],
+        tensors: Mapping[str, Tensor],
+        *,
+        what: str,
+        device: str = "cpu",
+    ) -> Self:
+        """As of all families; every machine needs an embedded clip, and every one of these its machine."""
+        model = super().rebuilt(arguments, ids, tensors, what=what, device=device)
+        if len(model.places) != len(model.embeddings) or set(model.places.tolist()) != set(range(len(model.ids))):
+            raise ModelError(f"{what} whose embedded clips and machine ids do not belong together")
+        return model
 
     def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
         """Normalisation of the clips' vectors, their classes, and the points of these."""
         if (what := self.lacks(bank.known)) is not None:
-            raise ModelError(f"classifier: the bank has {what}; give clips of another machine, or another family")
-        vectors = torch.stack([clip.mean(dim=0) for clip in torch.split(frames, bank.lengths.tolist())])
+            raise ModelError(f"classifier: there are {what}; give clips of another machine, or choose another family")
+        vectors = torch.stack([self._vector(clip) for clip in torch.split(frames, bank.lengths.tolist())])
         self.mean, self.deviation = standardisation(vectors)
         self.places = torch.tensor([self.ids.index(id_) for id_ in bank.ids], device=frames.device)
         self.id_means = torch.stack([vectors[self.places == place].mean(dim=0) for place in range(len(self.ids))])
+        self.embeddings = vectors.new_zeros(0, self.n_embedding)
         classes = [self._class(clip) for clip in bank.known]
         order = sorted(set(classes), key=repr)
         labels = torch.tensor([order.index(one) for one in classes], device=frames.device)
@@ -142,6 +165,9 @@ class Classifier(Model):
         self.centres = F.normalize(points).to(frames.device)
         self.scale = frames.new_tensor(first_scale(len(points)))
         self._training = self._standardised(vectors), F.one_hot(labels, len(order)).float()
+
+    def _vector(self, frames: Tensor) -> Tensor:
+        return clip_vector(frames, self.statistics, self.ratio)
 
     def _standardised(self, vectors: Tensor) -> Tensor:
         return (vectors - self.mean) / self.deviation
@@ -177,24 +203,33 @@ class Classifier(Model):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of the classes, whose scale is set anew first."""
         x, targets = batch
-        cosines = self(x) @ self.centres.T  # [B, K * sub_clusters]
-        self.scale = adapted_scale(cosines.detach(), targets, self.scale)
-        return {"loss": cross_entropy(self.scale * cosines, targets), "scale": self.scale}
+        points = self(x)
+        with torch.autocast(x.device.type, enabled=False):
+            cosines = points @ self.centres.T  # [B, K * sub_clusters]
+            self.scale = adapted_scale(cosines.detach(), targets, self.scale)
+            return {"loss": cross_entropy(self.scale * cosines, targets), "scale": self.scale}
 
     def fit_scores(self, bank: Bank) -> None:
         """Embed the training clips."""
         assert self._training is not None  # `fit_statistics` sets it
-        self.embeddings = torch.cat([self(x) for x in torch.split(self._training[0].to(self.device), 1024)])
-        self.places = self.places.to(self.device)
-        self._training = None
+        vectors, self._training = self._training[0].to(self.device), None
+        self.embeddings = torch.cat([self(x) for x in torch.split(vectors, 1024)])
 
     def clip_frame_scores(self, frames: Tensor, machine_id: str) -> Tensor:
-        """Score of each frame `[N]` as if the clip were this frame throughout: evidence only."""
-        return self._distances(frames, torch.tensor(self._place(machine_id), device=frames.device))
+        """Score of each frame `[N]`: evidence only.
+
+        That of a clip whose mean and maximum are the frame, and whose other statistics are the machine's means.
+        """
+        place = self.place_of(machine_id)
+        vectors = self.id_means[place].repeat(len(frames), 1)
+        for start, name in zip(range(0, self.n_values, self.n_bins), self.statistics, strict=True):
+            if name in ("mean", "maximum"):
+                vectors[:, start : start + self.n_bins] = frames
+        return self._distances(vectors, torch.tensor(place, device=frames.device))
 
     def clip_score(self, frames: Tensor, machine_id: str, pooling: str | None, frame_rate: float | None) -> float:
         """Mean cosine distance to the nearest clips of the machine."""
-        return float(self.plain_scores(frames, torch.tensor(self._place(machine_id), device=frames.device)))
+        return float(self.plain_scores(frames, torch.tensor(self.place_of(machine_id), device=frames.device)))
 
     def plain(self) -> Self:
         """All operations are plain."""
@@ -202,12 +237,12 @@ class Classifier(Model):
 
     def plain_scores(self, frames: Tensor, machine: Tensor) -> Tensor:
         """Score of the clip."""
-        return self._distances(frames.mean(dim=0)[None], machine)[0]
+        return self._distances(self._vector(frames)[None], machine)[0]
 
     def _distances(self, vectors: Tensor, machine: Tensor) -> Tensor:
-        """Scores `[B]` of vectors `[B, F]`; the distance is half the squared one, which loses no digits near 0."""
-        points = self(self._standardised(vectors)).double()
-        distances = (points[:, None] - self.embeddings.double()).square().sum(dim=2) / 2  # [B, C]
+        """Scores `[B]` of vectors `[B, V]` as clips of the machine at a place `[]` among the ids."""
+        points = self(self._standardised(vectors))
+        distances = (1 - points.double() @ self.embeddings.double().T).clamp(min=0)  # [B, C]
         own = torch.where(self.places == machine, distances, torch.inf)
         nearest = own.topk(min(self.k, len(self.places)), largest=False).values
         there = nearest < torch.inf
@@ -216,25 +251,23 @@ class Classifier(Model):
     def clip_maps(self, frames: Tensor, machine_id: str) -> dict[str, Tensor]:
         """What each value adds to the score on the straight way from the machine's mean to the clip `[N, F]`.
 
-        The gradients along the way (integrated gradients): the map's sum is by how much the clip's score exceeds that
-        of the mean. Below 0 stands what makes the clip more normal.
+        By the gradients along the way (integrated gradients), so that the map's sum is by how much the clip's score
+        exceeds that of the mean; below 0 stands what makes the clip more normal. Of statistics but the plain mean the
+        map does not know when, and spreads them over all frames.
         """
-        place = self._place(machine_id)
+        place = self.place_of(machine_id)
         with torch.inference_mode(False), torch.enable_grad():
             start, machine = self.id_means[place], torch.tensor(place, device=frames.device)
-            way, total = frames.clone() - start, torch.zeros_like(frames)
-            for step in range(STEPS):
-                point = (start + (step + 0.5) / STEPS * way).requires_grad_()
-                total = total + torch.autograd.grad(self.plain_scores(point, machine), point)[0] / STEPS
-            return {"contribution to the score": way * total}
-
-    def _place(self, machine_id: str) -> int:
-        if machine_id not in self.ids:
-            raise ModelError(
-                f"classifier: the machine id {machine_id!r} was not trained; known are {', '.join(self.ids)}. "
-                "Score clips of these, or train with normal clips of the new machine too"
-            )
-        return self.ids.index(machine_id)
+            way = self._vector(frames.clone()) - start
+            shares = (torch.arange(STEPS, device=frames.device) + 0.5) / STEPS
+            points = (start + shares[:, None] * way).requires_grad_()
+            (slopes,) = torch.autograd.grad(self._distances(points, machine).sum(), points)
+        slope, added = slopes.mean(dim=0), torch.zeros_like(frames)
+        for first, name in zip(range(0, self.n_values, self.n_bins), self.statistics, strict=True):
+            own = slice(first, first + self.n_bins)
+            step = frames - start[own] if name == "mean" and self.ratio == 1 else way[own]
+            added = added + slope[own] * step / len(frames)
+        return {"contribution to the score": added}
 
 
 def first_scale(n_points: int) -> float:
@@ -254,9 +287,10 @@ def adapted_scale(cosines: Tensor, targets: Tensor, scale: Tensor) -> Tensor:
         `log(B) / cos(min(pi / 4, median angle))`, with B the mean over the batch of `sum exp(scale * cosine)`, and the
         angle that to the nearest point of the greatest class.
     """
-    own = cosines.unflatten(1, (targets.shape[1], -1)).amax(dim=2).gather(1, targets.argmax(dim=1, keepdim=True))
+    own = cosines.view(*targets.shape, -1).amax(dim=2).gather(1, targets.argmax(dim=1, keepdim=True))
     angle = own.clamp(-1, 1).acos().median().clamp(max=math.pi / 4)
-    return (torch.logsumexp((scale * cosines).flatten(), dim=0) - math.log(len(cosines))) / angle.cos()
+    total = torch.logsumexp((scale * cosines).flatten(), dim=0)
+    return (total - math.log(len(cosines))) / angle.cos()
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -266,5 +300,5 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         logits: of all points, class by class `[B, K * sub_clusters]`.
         targets: how much of each class `[B, K]`.
     """
-    classes = logits.unflatten(1, (targets.shape[1], -1)).logsumexp(dim=2)  # [B, K]
+    classes = logits.view(*targets.shape, -1).logsumexp(dim=2)  # [B, K]
     return -(targets * F.log_softmax(classes, dim=1)).sum(dim=1).mean()

@@ -9,13 +9,11 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from auscult.clips import Known
 from auscult.errors import ExportError, ModelError
 from auscult.features.bank import Bank
 from auscult.models.saved import filled
 from auscult.training import History, Training
-
-Known = tuple[str, str | None, tuple[tuple[str, str], ...]]
-"""What is known of a clip: machine id, domain, attributes."""
 
 
 class Family(nn.Module, ABC):
@@ -102,7 +100,7 @@ class Family(nn.Module, ABC):
         """What training clips lack for the model to learn from them; none if they suffice.
 
         Args:
-            clips: what is known of each: machine id, domain, attributes.
+            clips: what is known of each.
         """
         ids = {id_ for id_, *_ in clips}
         if not self.knows_ids or len(ids) > 1:
@@ -258,6 +256,19 @@ class Family(nn.Module, ABC):
         model.ids = tuple(ids)
         model.build()
         return model
+
+    def place_of(self, machine_id: str) -> int:
+        """The place of a machine id among the model's.
+
+        Raises:
+            ModelError: if it was not trained.
+        """
+        if machine_id not in self.ids:
+            raise ModelError(
+                f"{self.family}: the machine id {machine_id!r} was not trained; known are {', '.join(self.ids)}. "
+                "Score clips of these, or train with normal clips of the new machine too"
+            )
+        return self.ids.index(machine_id)
 
     def _clips(self, bank: Bank) -> "Iterable[tuple[Tensor, str]]":
         device = self.device

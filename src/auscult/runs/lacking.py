@@ -37,7 +37,7 @@ def lacking(
         )
         return f"no {' or '.join(train_on)} training clips", error
     train = [clip for part in parts if part[0] == "train" for clip in clips[part]]
-    if (what := model.lacks([(clip.machine_id, clip.domain, clip.attributes) for clip in train])) is not None:
+    if (what := model.lacks([clip.known for clip in train])) is not None:
         advice = "Give clips of another machine of the type, or take a recipe without this family"
         return what, f"{name}: {machine_type} has {what}. {advice}"
     if not model.knows_ids:
