@@ -31,6 +31,7 @@ CASES: dict[str, dict[str, Any]] = {
     "hvae": {"context": 3, "hidden": (24, 16), "n_latent": 3},
     "idcae": {"context": 4, "windows_per_clip": 40},
     "freak": {"m": 2, "n_layers": 1, "groups": 2, "crop": 30},
+    "classifier": {"hidden": (16,), "n_embedding": 6, "sub_clusters": 2},
 }
 """The arguments of a tiny model of each family."""
 

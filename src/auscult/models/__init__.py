@@ -10,6 +10,7 @@ from auscult.models.saved import read_model_file
 
 if TYPE_CHECKING:
     from auscult.models.autoencoder import Autoencoder
+    from auscult.models.classifier import Classifier
     from auscult.models.freak import Freak
     from auscult.models.hvae import HVAE
     from auscult.models.idcae import IDCAE
@@ -22,6 +23,7 @@ MODELS = Registry[Model](
         "hvae": "auscult.models.hvae:HVAE",
         "idcae": "auscult.models.idcae:IDCAE",
         "freak": "auscult.models.freak:Freak",
+        "classifier": "auscult.models.classifier:Classifier",
     }
 )
 """Families by their name in recipes."""
@@ -41,4 +43,4 @@ def load_model(path: Path, *, device: str = "cpu") -> Model:
     return MODELS[family].load(path, device=device)
 
 
-__all__ = ["HVAE", "IDCAE", "MODELS", "Autoencoder", "Freak", "Model", "Spectral", "load_model"]
+__all__ = ["HVAE", "IDCAE", "MODELS", "Autoencoder", "Classifier", "Freak", "Model", "Spectral", "load_model"]
