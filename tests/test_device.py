@@ -16,6 +16,7 @@ ARGUMENTS = {
     "idcae": {"context": 3, "windows_per_clip": 20},
     "freak": {"m": 2, "groups": 2, "crop": 40, "covariance": "diagonal"},
     "spectral": {},
+    "classifier": {"hidden": (16,), "n_embedding": 6},
 }
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")

@@ -25,7 +25,7 @@ from auscult.export.parity import sounds
 from auscult.features.bank import bank_of
 from auscult.features.front_end import FrontEnd
 from auscult.features.log_mel import LogMel
-from auscult.models import HVAE, IDCAE, Autoencoder, Freak, Model, Neighbours, Spectral
+from auscult.models import HVAE, IDCAE, Autoencoder, Classifier, Freak, Model, Neighbours, Spectral
 from auscult.sound.audio import read_waveform
 from auscult.training import Training
 
@@ -60,6 +60,11 @@ VARIANTS: dict[str, Callable[[], tuple[Model, str | None]]] = {
         None,
     ),
     "freak, percentile": lambda: (Freak(16, score="percentile", **FREAK), None),
+    "classifier": lambda: (Classifier(16, hidden=(8,), n_embedding=4, k=4), None),
+    "classifier of all statistics": lambda: (
+        Classifier(16, hidden=(8,), n_embedding=4, statistics=["mean", "deviation", "flux"], ratio=0.9),
+        None,
+    ),
     "freak, mse": lambda: (Freak(16, score="mse", **FREAK), None),
 }
 

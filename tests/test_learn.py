@@ -462,6 +462,7 @@ NOTHING_DEAR = "auscult.detector.learn.work.Learner.trained"
         (("-o", "x.auscult", "--workers", 0), "0 workers can do nothing"),
         (("-o", "x.auscult", "--channel", 1), "channel 1 was asked for; the file has 1"),
         (("-o", "x.auscult", "--recipe", "idcae.toml"), "two machines, and these recordings are of one, x"),
+        (("-o", "x.auscult", "--recipe", "classifier.toml"), "two machines, and these recordings are of one, x"),
         (("-o", "x.auscult", "--window", 30), "0 windows of 30 s|windows of 30 s to train on"),
         (("-o", "x.auscult", "--recipe", "long.toml", "--window", 0.2, "--step", 0.1), "needs 60 frames"),
     ],
@@ -481,7 +482,12 @@ def test_what_learning_would_refuse_in_the_end_it_refuses_at_the_start(
     write(tmp_path / "normals" / "day.wav", hum(120, 0))
     Path("file").touch()
     member = '[[member]]\nname = "m"\nfeatures = { n_mels = 16 }\n'
-    for name, rest in (("idcae", 'family = "idcae"'), ("long", 'family = "autoencoder"\nmodel = { context = 60 }')):
+    rests = {
+        "idcae": 'family = "idcae"',
+        "classifier": 'family = "classifier"',
+        "long": 'family = "autoencoder"\nmodel = { context = 60 }',
+    }
+    for name, rest in rests.items():
         Path(f"{name}.toml").write_text(f'name = "{name}"\nsample_rate = 8000\n{member}{rest}\n')
     usual = () if "--recipe" in arguments else ("--recipe", "spectral")
     done = command("learn", "normals", *arguments, *usual)

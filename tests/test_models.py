@@ -32,6 +32,7 @@ CASES: dict[str, dict[str, Any]] = {
     "idcae": {"context": 4, "windows_per_clip": 40},
     "freak": {"m": 2, "n_layers": 1, "groups": 2, "crop": 30},
     "neighbours": {"k": 2, "density": 3},
+    "classifier": {"hidden": (16,), "n_embedding": 6, "sub_clusters": 2},
 }
 """The arguments of a tiny model of each family."""
 

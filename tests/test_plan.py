@@ -164,6 +164,18 @@ def test_quick_serves_one_machine_and_says_once_what_it_left_out(clips: list[Cli
         make_plan(load_recipe("quick").model_copy(update={"member": optional}), alone, NoStore(), device="cpu")
 
 
+def test_a_classifier_needs_two_classes_be_they_attributes(planned: Callable[..., Plan], clips: list[Clip]) -> None:
+    alone = [clip for clip in clips if clip.machine_id == "id_00"]
+    with pytest.raises(RecipeError, match="member 'c': fan has training clips of id_00 alone, all of one class"):
+        planned(member("c", "classifier"), only=alone)
+    yardstick, optional = member("s", "spectral"), member("c", "classifier", optional="true")
+    plan = planned(yardstick, optional, only=alone)
+    assert [job.name for job in plan.members] == ["s", "s"]
+    assert plan.left_out[0].startswith("c is left out for fan, valve: each has training clips of id_00 alone")
+    told = [replace(clip, attributes=(("speed", clip.file[-5]),)) for clip in alone]
+    assert [job.name for job in planned(optional, only=told).members] == ["c", "c"]
+
+
 def test_a_machine_type_without_a_member_is_refused(planned: Callable[..., Plan]) -> None:
     with pytest.raises(RecipeError, match=r"no member for the machine type valve; .* for fan, pump\..*--machine-type"):
         planned(member("a", machine_types='["fan", "pump"]'))

@@ -11,6 +11,9 @@ Subset = Literal["development", "additional", "evaluation"]
 MACHINE_TYPES = ("ToyCar", "ToyConveyor", "fan", "pump", "slider", "valve")
 """The machine types of DCASE 2020 Task 2, in the order of the challenge's tables."""
 
+Known = tuple[str, str | None, tuple[tuple[str, str], ...]]
+"""What a model may know of a clip beside its sound: machine id, domain, attributes."""
+
 SPLITS: tuple[Split, ...] = get_args(Split)
 LABELS: tuple[Label, ...] = get_args(Label)
 
@@ -43,6 +46,11 @@ class Clip:
     file: str
     domain: str | None = None
     attributes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def known(self) -> Known:
+        """What a model may know of it."""
+        return self.machine_id, self.domain, self.attributes
 
     @property
     def facts(self) -> list[Any]:

@@ -14,6 +14,7 @@ FEATURES = Registry[Features](
     {
         "log_mel": "auscult.features.log_mel:LogMel",
         "openl3": "auscult.features.openl3:OpenL3",
+        "onnx": "auscult.features.onnx_encoder:OnnxEncoder",
         "yamnet": "auscult.features.yamnet:Yamnet",
     }
 )

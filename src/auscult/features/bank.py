@@ -14,7 +14,7 @@ from auscult.errors import ModelError
 from auscult.features.front_end import FrontEnd
 
 if TYPE_CHECKING:
-    from auscult.clips import Clip
+    from auscult.clips import Clip, Known
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,12 @@ class Bank:
     def lengths(self) -> NDArray[np.int64]:
         """Frames of each clip `[C]`."""
         return np.diff(self.offsets)
+
+    @property
+    def known(self) -> "list[Known]":
+        """What is known of each clip `[C]`."""
+        domains, attributes = self.domains or (None,) * self.n_clips, self.attributes or ((),) * self.n_clips
+        return list(zip(self.ids, domains, attributes, strict=True))
 
     def clip(self, index: int) -> NDArray[np.float32]:
         """Frames `[N, F]` of one clip."""

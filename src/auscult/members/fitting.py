@@ -96,7 +96,7 @@ def require_members(
         features = front_ends[member.name].features
         training_of(member, recipe, device=device, seed=recipe.seed)
         model = MODELS[member.family](**model_arguments(member, features))
-        if model.knows_ids and len(ids) < 2:
+        if model.lacks([(id_, None, ()) for id_ in ids]) is not None:
             raise RecipeError(
                 f"member {member.name!r} of {recipe.name!r}: {member.family} learns from the differences of at least "
                 f"two machines, and these recordings are of one, {ids[0]}. Give recordings of another machine, in a "

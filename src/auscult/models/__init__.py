@@ -10,6 +10,7 @@ from auscult.models.saved import read_model_file
 
 if TYPE_CHECKING:
     from auscult.models.autoencoder import Autoencoder
+    from auscult.models.classifier import Classifier
     from auscult.models.freak import Freak
     from auscult.models.hvae import HVAE
     from auscult.models.idcae import IDCAE
@@ -24,6 +25,7 @@ MODELS = Registry[Model](
         "idcae": "auscult.models.idcae:IDCAE",
         "freak": "auscult.models.freak:Freak",
         "neighbours": "auscult.models.neighbours:Neighbours",
+        "classifier": "auscult.models.classifier:Classifier",
     }
 )
 """Families by their name in recipes."""
@@ -43,4 +45,15 @@ def load_model(path: Path, *, device: str = "cpu") -> Model:
     return MODELS[family].load(path, device=device)
 
 
-__all__ = ["HVAE", "IDCAE", "MODELS", "Autoencoder", "Freak", "Model", "Neighbours", "Spectral", "load_model"]
+__all__ = [
+    "HVAE",
+    "IDCAE",
+    "MODELS",
+    "Autoencoder",
+    "Classifier",
+    "Freak",
+    "Model",
+    "Neighbours",
+    "Spectral",
+    "load_model",
+]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from auscult.clips import Known
 from auscult.errors import ExportError, ModelError
 from auscult.features.bank import Bank
 from auscult.models.saved import filled
@@ -98,6 +99,20 @@ class Family(nn.Module, ABC):
     def nearest(self, frames: Tensor, machine_id: str) -> int | None:
         """Place, among the clips that it learned from, of the one most like a clip `[N, F]`; none if unknown."""
         return None
+
+    def lacks(self, clips: Sequence[Known]) -> str | None:
+        """What training clips lack for the model to learn from them; none if they suffice.
+
+        Args:
+            clips: what is known of each.
+        """
+        ids = {id_ for id_, *_ in clips}
+        if not self.knows_ids or len(ids) > 1:
+            return None
+        return (
+            f"training clips of {', '.join(ids)} alone, and {self.family} learns from the differences of at least two "
+            "machine ids"
+        )
 
     def check_features(self, config: Mapping[str, Any]) -> None:
         """Refuse features, by their configuration, on which the model is not defined.
@@ -251,6 +266,19 @@ class Family(nn.Module, ABC):
         model.ids = tuple(ids)
         model.build()
         return model
+
+    def place_of(self, machine_id: str) -> int:
+        """The place of a machine id among the model's.
+
+        Raises:
+            ModelError: if it was not trained.
+        """
+        if machine_id not in self.ids:
+            raise ModelError(
+                f"{self.family}: the machine id {machine_id!r} was not trained; known are {', '.join(self.ids)}. "
+                "Score clips of these, or train with normal clips of the new machine too"
+            )
+        return self.ids.index(machine_id)
 
     def _clips(self, bank: Bank) -> "Iterable[tuple[Tensor, str]]":
         device = self.device

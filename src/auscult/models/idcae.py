@@ -175,11 +175,11 @@ class IDCAE(WindowModel):
 
     def window_scores(self, windows: Tensor, machine_id: str) -> Tensor:
         """Mean error of standardised windows under the matching label."""
-        return self._errors(windows, self._label(machine_id)).mean(dim=1)
+        return self._errors(windows, self.place_of(machine_id)).mean(dim=1)
 
     def window_maps(self, windows: Tensor, machine_id: str) -> dict[str, Tensor]:
         """Error of each value under the matching label, and under the other label that errs least over the clip."""
-        match = self._label(machine_id)
+        match = self.place_of(machine_id)
         others = [self._errors(windows, label) for label in range(len(self.ids)) if label != match]
         return {
             "error under the matching label": self._errors(windows, match),
@@ -202,14 +202,6 @@ class IDCAE(WindowModel):
         """Error of each value, `[B, context * F]`."""
         difference = output - target
         return difference.abs() if self.norm == "l1" else difference.square()
-
-    def _label(self, machine_id: str) -> int:
-        if machine_id not in self.ids:
-            raise ModelError(
-                f"idcae: the machine id {machine_id!r} was not trained; known are {', '.join(self.ids)}. "
-                "Score clips of these, or train with normal clips of the new machine too"
-            )
-        return self.ids.index(machine_id)
 
     def _standardised(self, frames: Tensor) -> Tensor:
         """Frames `[N, F]`, of one clip where each clip has its own statistics."""

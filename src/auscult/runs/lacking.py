@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from auscult.clips import Clip, Split, Subset
 from auscult.errors import RecipeError
-from auscult.models import MODELS
+from auscult.models import Model
 from auscult.recipe import Member
 
 Parts = Mapping[tuple[Split, Subset], Sequence[Clip]]
@@ -25,7 +25,9 @@ def parts_of(train_on: Collection[Subset], there: Collection[tuple[Split, Subset
     return [part for part in parts if part in there]
 
 
-def lacking(member: Member, machine_type: str, train_on: Sequence[Subset], clips: Parts) -> tuple[str, str] | None:
+def lacking(
+    member: Member, model: Model, machine_type: str, train_on: Sequence[Subset], clips: Parts
+) -> tuple[str, str] | None:
     """What the clips of a machine type lack for a member, and the same as an error; none if they suffice."""
     name = f"member {member.name!r}"
     parts = parts_of(train_on, clips)
@@ -34,16 +36,13 @@ def lacking(member: Member, machine_type: str, train_on: Sequence[Subset], clips
             f"{name} trains on {' and '.join(train_on)} data; {machine_type} has none. Give the data or change train_on"
         )
         return f"no {' or '.join(train_on)} training clips", error
-    if not MODELS[member.family].knows_ids:
-        return None
-    trained = {clip.machine_id for part in parts if part[0] == "train" for clip in clips[part]}
-    if len(trained) < 2:
-        what = (
-            f"training clips of {', '.join(trained)} alone, and {member.family} learns from the differences of at "
-            "least two machine ids"
-        )
+    train = [clip for part in parts if part[0] == "train" for clip in clips[part]]
+    if (what := model.lacks([clip.known for clip in train])) is not None:
         advice = "Give clips of another machine of the type, or take a recipe without this family"
         return what, f"{name}: {machine_type} has {what}. {advice}"
+    if not model.knows_ids:
+        return None
+    trained = {clip.machine_id for clip in train}
     for part in parts:
         if unknown := sorted({clip.machine_id for clip in clips[part]} - trained):
             what = (
@@ -61,13 +60,13 @@ class LeftOut:
     def __init__(self) -> None:
         self._types: dict[tuple[str, str], list[str]] = {}
 
-    def has(self, member: Member, machine_type: str, train_on: Sequence[Subset], clips: Parts) -> bool:
+    def has(self, member: Member, model: Model, machine_type: str, train_on: Sequence[Subset], clips: Parts) -> bool:
         """Whether a member is left out for a machine type.
 
         Raises:
             RecipeError: if the data do not suffice, and the member may not be left out.
         """
-        if (found := lacking(member, machine_type, train_on, clips)) is None:
+        if (found := lacking(member, model, machine_type, train_on, clips)) is None:
             return False
         what, error = found
         if not member.optional:

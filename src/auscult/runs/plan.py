@@ -166,7 +166,8 @@ def make_plan(
             )
             arguments = model_arguments(member, features)
             train_on = member.train_on or recipe.train_on
-            if left_out.has(member, machine_type, train_on, banks.clips_of(machine_type)):
+            model = MODELS[member.family](**arguments)
+            if left_out.has(member, model, machine_type, train_on, banks.clips_of(machine_type)):
                 continue
             jobs = banks.wanted(machine_type, member, train_on, features)
             members += _member_jobs(recipe, member, machine_type, arguments, jobs, device=device, versions=versions)

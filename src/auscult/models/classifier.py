@@ -1,0 +1,304 @@
+"""Classifier: learns to tell individuals apart, and scores a clip by its nearest normal clips in the embedding.
+
+References:
+    Wilkinghoff, Sub-cluster AdaCos: learning representations for anomalous sound detection, IJCNN 2021; Zhang et al.,
+    AdaCos: adaptively scaling cosine logits, CVPR 2019; Zhang et al., mixup, ICLR 2018; Sundararajan et al., Axiomatic
+    attribution for deep networks (integrated gradients), ICML 2017.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, ClassVar, Literal, Self, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from auscult.clips import Known
+from auscult.errors import ModelError
+from auscult.features.bank import Bank
+from auscult.features.statistics import check_statistics, clip_vector
+from auscult.models.base import Model
+from auscult.models.layers import dense_block, require_widths, standardisation, widened
+from auscult.training import Training
+
+ClassPart = Literal["id", "domain", "attributes"]
+
+Batch = tuple[Tensor, Tensor]
+"""Standardised vectors `[B, V]`, and how much of each class they are `[B, K]`."""
+
+STEPS = 16
+"""Points of the path along which the error map follows the score."""
+
+MOMENTUM = 0.1
+"""Of the batch norms: their statistics must follow a training of few steps."""
+
+
+class Classifier(Model):
+    """Tells the classes of normal clips apart; a clip that is far from all normal ones of its machine is abnormal.
+
+    A network embeds statistics of a clip's frames on a sphere; each class has some fixed random points there, its
+    sub-clusters, and the training draws clips to those of their class. What tells a machine from its likes is what
+    changes when it fails. Only the classes' differences are learnt, so one class alone teaches nothing.
+
+    Args:
+        n_bins: width F of a frame.
+        classes: what makes a class, of `"id"`, `"domain"` and `"attributes"`; what a bank does not know tells nothing.
+        hidden: units of the layers.
+        n_embedding: dimensions D of the embedding.
+        sub_clusters: points of each class.
+        mixup: probability that a training clip is mixed with another, in vectors and classes alike.
+        k: nearest training clips of the same machine id whose mean cosine distance is the score.
+        statistics: of each bin over time, side by side in one vector; see `auscult.features.statistics`.
+        ratio: of the mean among them.
+
+    Shape:
+        vectors `[B, V]` -> points on the sphere `[B, D]`, with V = F for each statistic.
+
+    Raises:
+        ModelError: for an argument out of range, a training on a single class, or an id that was not trained.
+    """
+
+    family: ClassVar[str] = "classifier"
+    knows_ids: ClassVar[bool] = True
+    default_training: ClassVar[Training] = Training(epochs=30, batch_size=64)
+    free_arguments: ClassVar[frozenset[str]] = frozenset({"classes", "mixup", "k"})
+
+    def __init__(
+        self,
+        n_bins: int = 128,
+        *,
+        classes: Sequence[ClassPart] = ("id", "domain", "attributes"),
+        hidden: Sequence[int] = (256, 256),
+        n_embedding: int = 128,
+        sub_clusters: int = 8,
+        mixup: float = 0.5,
+        k: int = 1,
+        statistics: Sequence[str] = ("mean",),
+        ratio: float = 1.0,
+    ) -> None:
+        super().__init__(n_bins=n_bins)
+        require_widths("classifier", hidden, n_embedding)
+        allowed = get_args(ClassPart)
+        if isinstance(classes, str) or not classes or not set(classes) <= set(allowed):
+            raise ModelError(f"classifier: classes is {classes!r}; give a list of some of {', '.join(allowed)}")
+        for name, value in (("sub_clusters", sub_clusters), ("k", k)):
+            if not isinstance(value, int) or value < 1:
+                raise ModelError(f"classifier: {name} is {value!r}; it must be a whole number of at least 1")
+        if not 0 <= mixup <= 1:
+            raise ModelError(f"classifier: mixup is {mixup!r}; it must lie between 0 and 1")
+        self.classes, self.hidden, self.n_embedding = tuple(classes), tuple(hidden), n_embedding
+        self.sub_clusters, self.mixup, self.k = sub_clusters, mixup, k
+        self.statistics, self.ratio = check_statistics(self.family, statistics, ratio), ratio
+        self.n_values = n_bins * len(self.statistics)
+        self.register_buffer("mean", torch.zeros(self.n_values))
+        self.register_buffer("deviation", torch.ones(self.n_values))
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("embeddings", torch.zeros(0, n_embedding))
+        self.register_buffer("places", torch.zeros(0, dtype=torch.int64))
+        self.register_buffer("centres", torch.zeros(0, n_embedding), persistent=False)  # drawn again for a resume
+        self._training: Batch | None = None
+
+    mean: Tensor
+    deviation: Tensor
+    scale: Tensor
+    embeddings: Tensor
+    """Of the training clips `[C, D]`, of length 1."""
+    places: Tensor
+    """Of their machine ids among the model's `[C]`."""
+    centres: Tensor
+    """Of the sub-clusters `[K * sub_clusters, D]`, of length 1, class by class; while it trains."""
+
+    def lacks(self, clips: Sequence[Known]) -> str | None:
+        """A second class."""
+        if len({self._class(clip) for clip in clips}) > 1:
+            return None
+        ids = ", ".join(sorted({id_ for id_, *_ in clips}))
+        return (
+            f"training clips of {ids} alone, all of one class by {' and '.join(self.classes)}, and classifier learns "
+            "from the differences of at least two"
+        )
+
+    def _class(self, clip: Known) -> tuple[Any, ...]:
+        return tuple(fact for name, fact in zip(get_args(ClassPart), clip, strict=True) if name in self.classes)
+
+    def build(self) -> None:
+        """Make the network, and room for the machines' means."""
+        sizes = (self.n_values, *self.hidden)
+        blocks = [layer for pair in pairwise(sizes) for layer in dense_block(*pair, momentum=MOMENTUM)]
+        self.network = nn.Sequential(*blocks, nn.Linear(sizes[-1], self.n_embedding, bias=False))
+        self.register_buffer("id_means", torch.zeros(len(self.ids), self.n_values))
+
+    id_means: Tensor
+    """Mean vector of each machine id `[I, V]`, where the way of the error map begins."""
+
+    @classmethod
+    def rebuilt(
+        cls,
+        arguments: Mapping[str, Any],
+        ids: Sequence[str],
+        tensors: Mapping[str, Tensor],
+        *,
+        what: str,
+        device: str = "cpu",
+    ) -> Self:
+        """As of all families; every machine needs an embedded clip, and every one of these its machine."""
+        model = super().rebuilt(arguments, ids, tensors, what=what, device=device)
+        if len(model.places) != len(model.embeddings) or set(model.places.tolist()) != set(range(len(model.ids))):
+            raise ModelError(f"{what} whose embedded clips and machine ids do not belong together")
+        return model
+
+    def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
+        """Normalisation of the clips' vectors, their classes, and the points of these."""
+        if (what := self.lacks(bank.known)) is not None:
+            raise ModelError(f"classifier: there are {what}; give clips of another machine, or choose another family")
+        vectors = torch.stack([self._vector(clip) for clip in torch.split(frames, bank.lengths.tolist())])
+        self.mean, self.deviation = standardisation(vectors)
+        self.places = torch.tensor([self.ids.index(id_) for id_ in bank.ids], device=frames.device)
+        self.id_means = torch.stack([vectors[self.places == place].mean(dim=0) for place in range(len(self.ids))])
+        self.embeddings = vectors.new_zeros(0, self.n_embedding)
+        classes = [self._class(clip) for clip in bank.known]
+        order = sorted(set(classes), key=repr)
+        labels = torch.tensor([order.index(one) for one in classes], device=frames.device)
+        points = torch.randn(len(order) * self.sub_clusters, self.n_embedding, generator=self.generator)
+        self.centres = F.normalize(points).to(frames.device)
+        self.scale = frames.new_tensor(first_scale(len(points)))
+        self._training = self._standardised(vectors), F.one_hot(labels, len(order)).float()
+
+    def _vector(self, frames: Tensor) -> Tensor:
+        return clip_vector(frames, self.statistics, self.ratio)
+
+    def _standardised(self, vectors: Tensor) -> Tensor:
+        return (vectors - self.mean) / self.deviation
+
+    def epoch_units(self, *, clips: int, frames: int, shortest: int) -> float:
+        """The clips: each is one vector."""
+        return clips
+
+    def sample(self, training: Training, length: int) -> tuple[dict[str, Any], list[int]]:
+        """Two batches of clips of one frame."""
+        return self.arguments, [1] * (2 * training.batch_size)
+
+    def scoring_units(self, *, clips: int, frames: int, trained_clips: int) -> float:
+        """The clips: what a frame or a kept clip adds is small."""
+        return clips
+
+    def batches(self, frames: Tensor, bank: Bank, training: Training) -> Iterable[Batch]:
+        """All vectors in a random order, some mixed with another of their batch at an even share."""
+        assert self._training is not None  # `fit_statistics` sets it
+        vectors, targets = self._training
+        options: dict[str, Any] = {"generator": self.generator, "device": frames.device}
+        for chunk in torch.split(torch.randperm(len(vectors), **options), training.batch_size):
+            if len(chunk) > 1:  # batch norm cannot learn from a single vector
+                other = chunk[torch.randperm(len(chunk), **options)]
+                share, draw = torch.rand(2, len(chunk), 1, **options)
+                share = torch.where(draw < self.mixup, share, 1.0)
+                yield tuple(share * one[chunk] + (1 - share) * one[other] for one in (vectors, targets))  # type: ignore[misc]  # of two
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Points on the sphere from standardised vectors."""
+        return F.normalize(widened(self.network(x)))
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Cross-entropy of the classes, whose scale is set anew first."""
+        x, targets = batch
+        points = self(x)
+        with torch.autocast(x.device.type, enabled=False):
+            cosines = points @ self.centres.T  # [B, K * sub_clusters]
+            self.scale = adapted_scale(cosines.detach(), targets, self.scale)
+            return {"loss": cross_entropy(self.scale * cosines, targets), "scale": self.scale}
+
+    def fit_scores(self, bank: Bank) -> None:
+        """Embed the training clips."""
+        assert self._training is not None  # `fit_statistics` sets it
+        vectors, self._training = self._training[0].to(self.device), None
+        self.embeddings = torch.cat([self(x) for x in torch.split(vectors, 1024)])
+
+    def clip_frame_scores(self, frames: Tensor, machine_id: str) -> Tensor:
+        """Score of each frame `[N]`: evidence only.
+
+        That of a clip whose mean and maximum are the frame, and whose other statistics are the machine's means.
+        """
+        place = self.place_of(machine_id)
+        vectors = self.id_means[place].repeat(len(frames), 1)
+        for start, name in zip(range(0, self.n_values, self.n_bins), self.statistics, strict=True):
+            if name in ("mean", "maximum"):
+                vectors[:, start : start + self.n_bins] = frames
+        return self._distances(vectors, torch.tensor(place, device=frames.device))
+
+    def clip_score(self, frames: Tensor, machine_id: str, pooling: str | None, frame_rate: float | None) -> float:
+        """Mean cosine distance to the nearest clips of the machine."""
+        return float(self.plain_scores(frames, torch.tensor(self.place_of(machine_id), device=frames.device)))
+
+    def plain(self) -> Self:
+        """All operations are plain."""
+        return self
+
+    def plain_scores(self, frames: Tensor, machine: Tensor) -> Tensor:
+        """Score of the clip."""
+        return self._distances(self._vector(frames)[None], machine)[0]
+
+    def _distances(self, vectors: Tensor, machine: Tensor) -> Tensor:
+        """Scores `[B]` of vectors `[B, V]` as clips of the machine at a place `[]` among the ids."""
+        points = self(self._standardised(vectors))
+        distances = (1 - points.double() @ self.embeddings.double().T).clamp(min=0)  # [B, C]
+        own = torch.where(self.places == machine, distances, torch.inf)
+        nearest = own.topk(min(self.k, len(self.places)), largest=False).values
+        there = nearest < torch.inf
+        return torch.where(there, nearest, 0.0).sum(dim=1) / there.sum(dim=1)
+
+    def clip_maps(self, frames: Tensor, machine_id: str) -> dict[str, Tensor]:
+        """What each value adds to the score on the straight way from the machine's mean to the clip `[N, F]`.
+
+        By the gradients along the way (integrated gradients), so that the map's sum is by how much the clip's score
+        exceeds that of the mean; below 0 stands what makes the clip more normal. Of statistics but the plain mean the
+        map does not know when, and spreads them over all frames.
+        """
+        place = self.place_of(machine_id)
+        with torch.inference_mode(False), torch.enable_grad():
+            start, machine = self.id_means[place], torch.tensor(place, device=frames.device)
+            way = self._vector(frames.clone()) - start
+            shares = (torch.arange(STEPS, device=frames.device) + 0.5) / STEPS
+            points = (start + shares[:, None] * way).requires_grad_()
+            (slopes,) = torch.autograd.grad(self._distances(points, machine).sum(), points)
+        slope, added = slopes.mean(dim=0), torch.zeros_like(frames)
+        for first, name in zip(range(0, self.n_values, self.n_bins), self.statistics, strict=True):
+            own = slice(first, first + self.n_bins)
+            step = frames - start[own] if name == "mean" and self.ratio == 1 else way[own]
+            added = added + slope[own] * step / len(frames)
+        return {"contribution to the score": added}
+
+
+def first_scale(n_points: int) -> float:
+    """The scale of AdaCos before the first step, `sqrt(2) log(points - 1)`."""
+    return math.sqrt(2) * math.log(max(n_points - 1, 2))
+
+
+def adapted_scale(cosines: Tensor, targets: Tensor, scale: Tensor) -> Tensor:
+    """The scale at which the loss is steepest about the median angle to the clips' own points.
+
+    Args:
+        cosines: to all points, class by class `[B, K * sub_clusters]`.
+        targets: how much of each class `[B, K]`.
+        scale: the one before `[]`.
+
+    Returns:
+        `log(B) / cos(min(pi / 4, median angle))`, with B the mean over the batch of `sum exp(scale * cosine)`, and the
+        angle that to the nearest point of the greatest class.
+    """
+    own = cosines.view(*targets.shape, -1).amax(dim=2).gather(1, targets.argmax(dim=1, keepdim=True))
+    angle = own.clamp(-1, 1).acos().median().clamp(max=math.pi / 4)
+    total = torch.logsumexp((scale * cosines).flatten(), dim=0)
+    return (total - math.log(len(cosines))) / angle.cos()
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy; the probability of a class is the sum of those of its points.
+
+    Args:
+        logits: of all points, class by class `[B, K * sub_clusters]`.
+        targets: how much of each class `[B, K]`.
+    """
+    classes = logits.view(*targets.shape, -1).logsumexp(dim=2)  # [B, K]
+    return -(targets * F.log_softmax(classes, dim=1)).sum(dim=1).mean()
