@@ -37,7 +37,7 @@ LEAST = 1e-3
 """Least distance of which a logarithm is taken, in units of what is usual."""
 
 
-class Span(NamedTuple):
+class KeptBank(NamedTuple):
     """A bank: its number, its first kept clip, the one behind its last, its machine among the ids."""
 
     number: int
@@ -112,7 +112,7 @@ class Neighbours(Model):
         self.register_buffer("owners", torch.zeros(0, dtype=torch.int64))
         self.register_buffer("usual", torch.zeros(0, dtype=whole))
         self.whitening = GaussianMixture(width) if space == "whitened" else None
-        self._spans: list[Span] | None = None  # of a plain copy
+        self._spans: list[KeptBank] | None = None  # of a plain copy
 
     deviation: Tensor
     """Of each bin among all training frames `[F]`."""
@@ -206,14 +206,14 @@ class Neighbours(Model):
         self.starts = torch.tensor([0, *accumulate(map(len, chosen))], device=vectors.device)
         self.vectors = vectors[self.places]
 
-    def spans(self, machine_id: str | None = None) -> list[Span]:
+    def spans(self, machine_id: str | None = None) -> list[KeptBank]:
         """The banks that a clip of a machine is compared with: its own, or all where it is unknown."""
         starts, owners = self.starts.tolist(), self.owners.tolist()
-        found = [Span(n, starts[n], starts[n + 1], machine) for n, machine in enumerate(owners)]
+        found = [KeptBank(n, starts[n], starts[n + 1], machine) for n, machine in enumerate(owners)]
         known = self.per_id and machine_id in self.ids
         return [span for span in found if not known or self.ids[span.machine] == machine_id]
 
-    def _distances(self, vector: Tensor, span: Span) -> Tensor:
+    def _distances(self, vector: Tensor, span: KeptBank) -> Tensor:
         """Distances of a vector `[D]` to the kept clips of a bank, in units of what is usual there."""
         query = self._placed(vector[None], self.owners[span.number : span.number + 1])
         found = (self.vectors[span.begin : span.end] - query).square().sum(dim=1).sqrt().double()
