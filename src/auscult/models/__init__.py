@@ -57,14 +57,3 @@ __all__ = [
     "Spectral",
     "load_model",
 ]
-    "HVAE",
-    "IDCAE",
-    "MODELS",
-    "Autoencoder",
-    "Classifier",
-    "Freak",
-    "Model",
-    "Neighbours",
-    "Spectral",
-    "load_model",
-]
