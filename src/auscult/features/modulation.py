@@ -50,6 +50,7 @@ class Modulation(Features):
     """
 
     kind: ClassVar[str] = "modulation"
+    one_frame: ClassVar[bool] = True
     limits: ClassVar[Mapping[str, int]] = {"sample_rate": 768_000, "n_bands": 1024, "n_modulations": 64}
 
     def __init__(

@@ -29,6 +29,7 @@ class Statistics(Features):
     """
 
     kind: ClassVar[str] = "statistics"
+    one_frame: ClassVar[bool] = True
     places: ClassVar[frozenset[str]] = frozenset({"weights"})
 
     def __init__(
