@@ -1,6 +1,5 @@
-"""Commands on detectors: learn, pack, score, info."""
+"""Commands that make detectors and score with them: learn, pack, score."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,7 +20,8 @@ def learn(
     normals: Path,
     *,
     out: Output,
-    recipe: str = "practical",
+    recipe: str | None = None,
+    encoder: str | None = None,
     false_alarms: str = "1/day",
     method: Literal["split", "cross-fitted"] = "split",
     machine: Annotated[str | None, Parameter(name=["--machine", "--name"])] = None,
@@ -35,6 +35,7 @@ def learn(
     device: str = "cpu",
     workers: int | None = None,
     weights: Path | None = None,
+    carry_encoder: bool = True,
     licence: str = "",
     report: Path | None = None,
     force: Flag = False,
@@ -44,7 +45,8 @@ def learn(
     Args:
         normals: A recording, a folder of one machine's recordings, or one with a folder for each machine.
         out: The detector's file, for instance pump.auscult.
-        recipe: Name of a built-in recipe (see `auscult recipes`) or a TOML file.
+        recipe: Name of a built-in recipe (see `auscult recipes`) or a TOML file; practical, or dual for an encoder.
+        encoder: Kind of the features of all members, such as yamnet: what was learnt from other sounds hears for them.
         false_alarms: Alarms of normal sound that are accepted, a number per hour, day, week, month or year.
         method: split trains on the first half and calibrates on the second; cross-fitted uses all for both.
         machine: All recordings are of this one machine, whatever the folders are called. By default folders name
@@ -58,7 +60,8 @@ def learn(
         override: key=value in the recipe; may be repeated.
         device: auto, cpu, cuda, cuda:N or mps, on which to train.
         workers: Processes that score the calibration sound; by default as many as processors.
-        weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
+        weights: Folder of encoders' weights; the environment variable AUSCULT_WEIGHTS by default.
+        carry_encoder: The detector's file holds the weights of its encoder, or names them by their hash.
         licence: Of the recordings; the detector keeps it.
         report: HTML page on what was learned; beside the detector, with the ending .html, by default.
         force: Replace a file that is there.
@@ -76,10 +79,12 @@ def learn(
     _require_new([out, page], force=force)
     settings = _settings(false_alarms, window=window, step=step, alarm=alarm, cool_down=cool_down, method=method)
     heard = [] if channel is None else [f"channel={channel}"]
+    heard += [] if encoder is None else [f'member.*.features.kind="{encoder}"']
+    chosen = recipe or ("practical" if encoder is None else "dual")
     with counting("learning") as show:
         learned = learning.learn(
             normals,
-            recipe=load_recipe(recipe, [*(override or ()), *heard]),
+            recipe=load_recipe(chosen, [*(override or ()), *heard]),
             settings=settings,
             machine=machine,
             otherwise=out.stem,
@@ -90,7 +95,7 @@ def learn(
             licence=licence,
             on_progress=lambda label, done, total: show(done, total, label),
         )
-    _finish(learned, out, page, ())
+    _finish(learned, out, page, (), carry=carry_encoder)
 
 
 def pack(
@@ -110,6 +115,7 @@ def pack(
     workers: int | None = None,
     store: Path | None = None,
     weights: Path | None = None,
+    carry_encoder: bool = True,
     licence: str = "",
     report: Path | None = None,
     force: Flag = False,
@@ -131,7 +137,8 @@ def pack(
         cool_down: Seconds after an alarm in which none is raised; 60 by default, less where there is little sound.
         workers: Processes that score the calibration sound; by default as many as processors.
         store: The run's folder of artefacts, where its denoisers are; RUN/store by default.
-        weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
+        weights: Folder of encoders' weights; the environment variable AUSCULT_WEIGHTS by default.
+        carry_encoder: The detector's file holds the weights of its encoder, or names them by their hash.
         licence: Of the training data; the detector keeps it.
         report: With --calibrate, HTML page on the thresholds; beside the detector, with the ending .html, by default.
         force: Replace a file that is there.
@@ -159,13 +166,13 @@ def pack(
         licence=licence,
     )
     if calibrate is None:
-        packed.detector.save(out)
+        packed.detector.save(out, carry=carry_encoder)
         print_notes(packed.warnings)
         print_lines(f"detector: {out}")
         return
     packed.require_unheard(calibrate)
     learned = _calibrated(packed.detector, calibrate, settings, machine=machine, workers=workers)
-    _finish(learned, out, page, packed.warnings[1:])
+    _finish(learned, out, page, packed.warnings[1:], carry=carry_encoder)
 
 
 def score(
@@ -229,25 +236,6 @@ def score(
     return 3 if failed else 0
 
 
-def info(detector: Path, *, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> None:
-    """Print what a detector is made of, its thresholds and what they promise.
-
-    Args:
-        detector: The detector's file.
-        as_json: Print JSON.
-    """
-    import json
-
-    from auscult.cli.display.scores import Patience, info_lines
-
-    with Patience(f"loading {detector.name}"):
-        from auscult.detector import Detector
-        from auscult.detector.listing import facts_of
-
-        facts = facts_of(Detector.load(detector))
-    sys.stdout.write(f"{json.dumps(facts, indent=1)}\n" if as_json else info_lines(facts))
-
-
 def _settings(rate: str, *, alarm: str | None, cool_down: float | None, **windows: Any) -> "LearnSettings":
     from auscult.detector.alarms import AlarmSettings
     from auscult.detector.calibration.result import parse_rate
@@ -298,7 +286,7 @@ def _calibrated(
         )
 
 
-def _finish(learned: "Learned", out: Path, page: Path, warnings: Sequence[str]) -> None:
+def _finish(learned: "Learned", out: Path, page: Path, warnings: Sequence[str], *, carry: bool) -> None:
     """Write the detector and its page, and print what its user must know."""
     from rich.console import Console
 
@@ -308,7 +296,7 @@ def _finish(learned: "Learned", out: Path, page: Path, warnings: Sequence[str]) 
 
     with counting("writing") as show:
         show(0, 2, "the detector")
-        learned.detector.save(out)
+        learned.detector.save(out, carry=carry)
         show(1, 2, "the page")
         write_learned(learned, page)
         show(2, 2, "the page")
