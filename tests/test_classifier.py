@@ -62,6 +62,21 @@ def test_one_machine_teaches_nothing_unless_attributes_or_domains_tell_its_clips
         assert normal.max() < foreign.min()
 
 
+def test_a_machine_alone_is_told_from_machines_of_other_types() -> None:
+    """What another type has and this one lacks is abnormal; folds and hold-outs keep the others."""
+    loud = np.repeat(blobs(40, kinds=6, seed=0)[:, :1], 6, axis=1)
+    other = bank_of(loud + np.eye(N_BINS, dtype=np.float32)[10] * 3, ["a", "b"] * 20)
+    bank = replace(bank_of(blobs(40, kinds=2, seed=1), ["a"] * 40), others=(other, other)).select(list(range(30)))
+    fitted = model().fit(bank, training=BRIEF)
+    assert (fitted.ids, len(fitted.embeddings)) == (("a",), 30)
+    normal = blobs(8, kinds=2, seed=2)
+    faulty = normal + np.eye(N_BINS, dtype=np.float32)[10] * 3
+    scores = fitted.score_clips(np.concatenate([normal, faulty]), ["a"] * 16)
+    assert scores[:8].max() < scores[8:].min()
+    with pytest.raises(ModelError, match="none of other machine types"):
+        model(others=False).fit(bank, training=BRIEF)
+
+
 def test_the_loss_and_the_scale_are_those_of_the_papers() -> None:
     """Two classes of two points; cosines and targets by hand, one clip half and half."""
     cosines = np.array([[0.9, 0.1, -0.2, 0.3], [0.0, 0.2, 0.8, -0.5], [0.4, 0.6, 0.5, 0.1]])

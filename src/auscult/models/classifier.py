@@ -49,6 +49,7 @@ class Classifier(Model):
         n_embedding: dimensions D of the embedding.
         sub_clusters: points of each class.
         mixup: probability that a training clip is mixed with another, in vectors and classes alike.
+        others: where there is one machine id, clips of other machine types are classes, too, if the bank has any.
         k: nearest training clips of the same machine id whose mean cosine distance is the score.
         statistics: of each bin over time, side by side in one vector; see `auscult.features.statistics`.
         ratio: of the mean among them.
@@ -63,7 +64,7 @@ class Classifier(Model):
     family: ClassVar[str] = "classifier"
     knows_ids: ClassVar[bool] = True
     default_training: ClassVar[Training] = Training(epochs=30, batch_size=64)
-    free_arguments: ClassVar[frozenset[str]] = frozenset({"classes", "mixup", "k"})
+    free_arguments: ClassVar[frozenset[str]] = frozenset({"classes", "mixup", "others", "k"})
 
     def __init__(
         self,
@@ -74,6 +75,7 @@ class Classifier(Model):
         n_embedding: int = 128,
         sub_clusters: int = 8,
         mixup: float = 0.5,
+        others: bool = True,
         k: int = 1,
         statistics: Sequence[str] = ("mean",),
         ratio: float = 1.0,
@@ -89,7 +91,7 @@ class Classifier(Model):
         if not 0 <= mixup <= 1:
             raise ModelError(f"classifier: mixup is {mixup!r}; it must lie between 0 and 1")
         self.classes, self.hidden, self.n_embedding = tuple(classes), tuple(hidden), n_embedding
-        self.sub_clusters, self.mixup, self.k = sub_clusters, mixup, k
+        self.sub_clusters, self.mixup, self.others, self.k = sub_clusters, mixup, others, k
         self.statistics, self.ratio = check_statistics(self.family, statistics, ratio), ratio
         self.n_values = n_bins * len(self.statistics)
         self.register_buffer("mean", torch.zeros(self.n_values))
@@ -110,14 +112,18 @@ class Classifier(Model):
     centres: Tensor
     """Of the sub-clusters `[K * sub_clusters, D]`, of length 1, class by class; while it trains."""
 
-    def lacks(self, clips: Sequence[Known]) -> str | None:
+    def wants_others(self, clips: Sequence[Known]) -> bool:
+        """Where there is one machine id: it is told from machines of other types."""
+        return self.others and len({id_ for id_, *_ in clips}) == 1
+
+    def lacks(self, clips: Sequence[Known], *, others: bool = False) -> str | None:
         """A second class."""
-        if len({self._class(clip) for clip in clips}) > 1:
+        if others or len({self._class(clip) for clip in clips}) > 1:
             return None
         ids = ", ".join(sorted({id_ for id_, *_ in clips}))
         return (
-            f"training clips of {ids} alone, all of one class by {' and '.join(self.classes)}, and classifier learns "
-            "from the differences of at least two"
+            f"training clips of {ids} alone, all of one class by {' and '.join(self.classes)}, and none of other "
+            "machine types; classifier learns from the differences of at least two classes"
         )
 
     def _class(self, clip: Known) -> tuple[Any, ...]:
@@ -151,14 +157,18 @@ class Classifier(Model):
 
     def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
         """Normalisation of the clips' vectors, their classes, and the points of these."""
-        if (what := self.lacks(bank.known)) is not None:
+        others = bank.others if self.wants_others(bank.known) else ()
+        if (what := self.lacks(bank.known, others=bool(others))) is not None:
             raise ModelError(f"classifier: there are {what}; give clips of another machine, or choose another family")
         vectors = torch.stack([self._vector(clip) for clip in torch.split(frames, bank.lengths.tolist())])
         self.mean, self.deviation = standardisation(vectors)
         self.places = torch.tensor([self.ids.index(id_) for id_ in bank.ids], device=frames.device)
         self.id_means = torch.stack([vectors[self.places == place].mean(dim=0) for place in range(len(self.ids))])
         self.embeddings = vectors.new_zeros(0, self.n_embedding)
-        classes = [self._class(clip) for clip in bank.known]
+        classes = [(-1, *self._class(clip)) for clip in bank.known]
+        for place, other in enumerate(others):
+            classes += [(place, id_, *self._class(clip)) for clip in other.known for id_ in clip[:1]]
+            vectors = torch.cat([vectors, *(self._vector(clip)[None] for clip, _ in self._clips(other))])
         order = sorted(set(classes), key=repr)
         labels = torch.tensor([order.index(one) for one in classes], device=frames.device)
         points = torch.randn(len(order) * self.sub_clusters, self.n_embedding, generator=self.generator)
@@ -212,7 +222,7 @@ class Classifier(Model):
     def fit_scores(self, bank: Bank) -> None:
         """Embed the training clips."""
         assert self._training is not None  # `fit_statistics` sets it
-        vectors, self._training = self._training[0].to(self.device), None
+        vectors, self._training = self._training[0][: bank.n_clips].to(self.device), None
         self.embeddings = torch.cat([self(x) for x in torch.split(vectors, 1024)])
 
     def clip_frame_scores(self, frames: Tensor, machine_id: str) -> Tensor:
