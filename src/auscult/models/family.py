@@ -96,6 +96,11 @@ class Family(nn.Module, ABC):
         evidence[first : first + len(scores)] = scores[:, None]
         return {"frame score": evidence}
 
+    @classmethod
+    def may_want_others(cls) -> bool:
+        """Whether there are training clips with which `wants_others` is true."""
+        return cls.wants_others is not Family.wants_others
+
     def wants_others(self, clips: Sequence[Known]) -> bool:
         """Whether the model would learn from clips of other machine types, too, if the training clips are these."""
         return False
