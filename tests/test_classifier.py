@@ -39,6 +39,8 @@ def test_a_clip_like_another_machine_scores_above_its_own() -> None:
     own = fitted.score_clips(test, ["a", "b", "c"] * 4)
     other = fitted.score_clips(test, ["b", "c", "a"] * 4)
     assert own.max() < other.min()
+    with torch.inference_mode():
+        assert [fitted.nearest(torch.tensor(train[place]), ids[place]) for place in (5, 40)] == [5, 40]
     assert fitted.history[-1]["loss"] < fitted.history[0]["loss"]
 
 
@@ -113,7 +115,7 @@ def test_the_map_adds_up_to_what_the_clip_scores_above_the_mean_of_its_machine(s
     fitted = model(statistics=statistics).fit(train, ids, training=BRIEF)
     clip = blobs(2, kinds=2, seed=3)[1]
     with torch.no_grad():
-        start = float(fitted._distances(fitted.id_means[:1], torch.tensor(0)))
+        start = float(fitted._scores(fitted.id_means[:1], torch.tensor(0)))
     score = fitted.score_clips(clip[None], ["a"])[0]
     assert fitted.error_map(clip[None], ["a"]).sum() == pytest.approx(score - start, rel=0.1)
     assert score > start + 0.1

@@ -25,7 +25,7 @@ from auscult.export.parity import sounds
 from auscult.features.bank import bank_of
 from auscult.features.front_end import FrontEnd
 from auscult.features.log_mel import LogMel
-from auscult.models import HVAE, IDCAE, Autoencoder, Classifier, Freak, Model, Spectral
+from auscult.models import HVAE, IDCAE, Autoencoder, Classifier, Freak, Model, Neighbours, Spectral
 from auscult.sound.audio import read_waveform
 from auscult.training import Training
 
@@ -48,6 +48,12 @@ VARIANTS: dict[str, Callable[[], tuple[Model, str | None]]] = {
     "hvae, winmed-sliding": lambda: (HVAE(16, score="nll", **SMALL), "winmed-sliding"),
     "idcae": lambda: (IDCAE(16, context=3, windows_per_clip=10), None),
     "idcae, clip, l2": lambda: (IDCAE(16, context=2, windows_per_clip=9, standardise="clip", norm="l2"), "median"),
+    "neighbours": lambda: (Neighbours(16, statistics=["mean", "flux", "maximum"], k=2), None),
+    "neighbours, standardised, of all ids": lambda: (
+        Neighbours(16, space="standardised", per_id=False, log=False),
+        None,
+    ),
+    "neighbours, cosine, few": lambda: (Neighbours(16, space="cosine", bank=3, density=0), None),
     "freak, gaussian": lambda: (Freak(16, covariance="diagonal", **FREAK), None),
     "freak, clip": lambda: (
         Freak(16, covariance="diagonal", domain="amplitude", norm="clip", **FREAK),

@@ -8,13 +8,14 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import soundfile
 import torch
 from numpy.typing import NDArray
 
 from auscult.errors import FeatureError, RecipeError
 from auscult.features import yamnet_weights as weights
 from auscult.features.weights import file_sha256
-from auscult.features.yamnet import LENGTH, Yamnet
+from auscult.features.yamnet import LENGTH, MECHANICAL, Yamnet
 from auscult.features.yamnet_network import BLOCKS, LogMelPatches
 from auscult.features.yamnet_weights import OFFICIAL
 from auscult.members.making import make_features
@@ -206,3 +207,28 @@ def test_an_outline_needs_no_weights() -> None:
     outline = Yamnet.outline(hop=0.96)
     assert outline.config()["sha256"] == OFFICIAL  # of the real file
     assert outline(hum(1)).shape == (2, 1024)
+
+
+def test_machines_are_chosen_among_any_sounds(real: Path, shared_data: Path, tmp_path: Path) -> None:
+    from auscult.denoising.sounds import find_sounds
+    from auscult.errors import DatasetError
+
+    rng = np.random.default_rng(0)
+    for kind in ("chainsaw", "vacuum_cleaner"):
+        clip = sorted((shared_data / "mechanical" / kind).iterdir())[0]
+        (tmp_path / clip.name).symlink_to(clip)
+    soundfile.write(tmp_path / "beep.wav", np.sin(np.arange(2 * RATE)), RATE)
+    soundfile.write(tmp_path / "silence.wav", rng.normal(0, 1e-4, 2 * RATE), RATE)
+    mechanical = Yamnet(weights=str(real)).mechanical
+    assert {sound.label for sound in find_sounds(tmp_path, label=mechanical)} <= set(MECHANICAL.values())
+    assert {sound.path.suffix for sound in find_sounds(tmp_path, label=mechanical)} == {".flac"}
+    for clip in tmp_path.glob("*.flac"):
+        clip.unlink()
+    with pytest.raises(DatasetError, match="holds 2 sounds, none of which is heard to be mechanical"):
+        find_sounds(tmp_path, label=mechanical)
+
+
+def test_the_places_of_mechanical_classes_are_those_of_the_class_map(real: Path) -> None:
+    with (real / "yamnet_class_map.csv").open(encoding="utf-8") as file:
+        names = [row["display_name"] for row in csv.DictReader(file)]
+    assert {place: names[place] for place in MECHANICAL} == MECHANICAL

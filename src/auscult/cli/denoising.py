@@ -15,6 +15,8 @@ def train_denoiser(
     machine_type: str,
     out: Output,
     dataset: str | None = None,
+    choose: Literal["mechanical"] | None = None,
+    weights: Path | None = None,
     epochs: int | None = None,
     precision: Literal["fp32", "bf16"] | None = None,
     seed: int = 0,
@@ -28,6 +30,8 @@ def train_denoiser(
         machine_type: Whose sounds are to be kept.
         out: Folder of the denoiser. The same command continues a training that was stopped.
         dataset: Layout of the data by its name, as `auscult inspect` says it; detected by default.
+        choose: mechanical takes of the clean sounds those alone that YAMNet hears to be of a machine.
+        weights: Folder of YAMNet's weights; the environment variable AUSCULT_WEIGHTS by default.
         epochs: With a snapshot after each; 40 by default.
         precision: fp32 or bf16; bf16 is several times as fast where the processor has it.
         seed: Another seed is another training.
@@ -42,9 +46,21 @@ def train_denoiser(
 
     given = {"epochs": epochs, "precision": precision, "seed": seed, "device": choose_device(device)}
     training = {name: value for name, value in given.items() if value is not None}
+    label = None
+    if choose is not None:
+        from auscult.features.yamnet import Yamnet
+
+        label = Yamnet(weights=None if weights is None else str(weights)).mechanical
     with counting(machine_type) as show:
         levels = learn_from_folders(
-            data, clean, machine_type=machine_type, out=out, dataset=dataset, training=training, on_epoch=show
+            data,
+            clean,
+            machine_type=machine_type,
+            out=out,
+            dataset=dataset,
+            label=label,
+            training=training,
+            on_epoch=show,
         )
     Console().print(levels_table(levels))
 

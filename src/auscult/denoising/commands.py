@@ -26,6 +26,7 @@ def learn_from_folders(
     machine_type: str,
     out: Path,
     dataset: str | None = None,
+    label: Callable[[Path], str | None] | None = None,
     settings: DenoiserSettings | None = None,
     training: dict[str, Any] | None = None,
     on_epoch: Callable[[int, int, str], None] | None = None,
@@ -38,6 +39,7 @@ def learn_from_folders(
         machine_type: whose sounds are to be kept.
         out: folder of the denoiser; a killed training with the same arguments continues.
         dataset: layout of the data; detected if none is given.
+        label: chooses among the clean sounds, see `find_sounds`.
         settings: differ from the defaults.
         training: differences from the default training.
         on_epoch: called with the epochs done, the epochs in all, and a word on the newest snapshot.
@@ -47,7 +49,16 @@ def learn_from_folders(
         RunError: if `out` holds something else, or cannot be written.
     """
     settings, chosen = settings or DenoiserSettings(), denoiser_training(**(training or {}))
-    facts = json.dumps([machine_type, str(data.resolve()), str(clean.resolve()), asdict(settings), asdict(chosen)])
+    facts = json.dumps(
+        [
+            machine_type,
+            str(data.resolve()),
+            str(clean.resolve()),
+            asdict(settings),
+            asdict(chosen),
+            *["chosen"] * bool(label),
+        ]
+    )
     _entries(out)  # before anything is read
     clips = load_clips(data, dataset=dataset)
     known = sorted({clip.machine_type for clip in clips})
@@ -55,7 +66,7 @@ def learn_from_folders(
         near = nearest(machine_type, known)
         raise DatasetError(f"{data} has no machine type {machine_type!r}{near}; it has {', '.join(known)}")
     _entries(out, facts)  # before thousands of sounds are read
-    sounds, noise = choose_clean(find_sounds(clean)), choose_noise(clips, machine_type)
+    sounds, noise = choose_clean(find_sounds(clean, label=label)), choose_noise(clips, machine_type)
     if _is_finished(out, facts):
         return read_levels(out)
     learn_denoiser(

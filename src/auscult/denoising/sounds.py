@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -93,7 +93,7 @@ class CleanSound:
     recording: str
 
 
-def find_sounds(folder: Path) -> list[CleanSound]:
+def find_sounds(folder: Path, *, label: Callable[[Path], str | None] | None = None) -> list[CleanSound]:
     """The clean sounds of a folder: of ESC-50, of a piece of AudioSet, or any others.
 
     - `meta/esc50.csv` and `audio/`: the mechanical classes of ESC-50 (`ESC50`).
@@ -101,13 +101,21 @@ def find_sounds(folder: Path) -> list[CleanSound]:
       start: those with a mechanical class (`AUDIOSET`).
     - else all sound files; the name of a file's folder is its label.
 
+    Args:
+        folder: of the sounds.
+        label: listens to a file and says its kind, or none of a file that is to be left out; believes no list.
+
     Raises:
         DatasetError: if the folder is missing or holds no clean sound.
     """
     if not folder.is_dir():
         raise DatasetError(f"the folder of clean sounds {folder} does not exist; give one of mechanical sounds")
     lists = sorted(folder.glob("*.csv"))
-    if (folder / "meta" / "esc50.csv").is_file():
+    if label is not None:
+        heard = [(_plain(path, folder), label(path)) for path in sounds_below(folder)[0]]
+        sounds = [replace(sound, label=kind) for sound, kind in heard if kind is not None]
+        what = f"{len(heard)} sounds, none of which is heard to be mechanical"
+    elif (folder / "meta" / "esc50.csv").is_file():
         sounds = _esc50(folder)
         what = "ESC-50 without its mechanical sounds"
     elif segments := [path for path in lists if _is_segment_list(path)]:

@@ -66,7 +66,7 @@ class PartGraph(nn.Module):
 
     Shape:
         waveform `[T]` float32 at the rate of the features, place of the machine among the model's ids `[]` int64, which
-        only families that know ids read -> score `[]` float64, not standardised.
+        only models that read ids read -> score `[]` float64, not standardised.
 
     Raises:
         ExportError: for a member that ONNX cannot express here; see `obstacle`.

@@ -37,7 +37,7 @@ def compare(part: Part, graph: Path, machine_ids: Sequence[str], *, window: int)
     for waveform in sounds(window, least_samples(part), sample_rate=rate):
         for machine_id in machine_ids:
             expected = scorer.score(waveform, machine_id, sample_rate=rate).score
-            place = part.model.ids.index(machine_id) if part.model.knows_ids else 0
+            place = part.model.ids.index(machine_id) if machine_id in part.model.ids else -1
             start = time.perf_counter()
             raw = session.run(["score"], {"waveform": waveform, "machine": np.array(place)})[0]
             if len(waveform) == window:

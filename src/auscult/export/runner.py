@@ -85,7 +85,8 @@ def window_score(waveform: NDArray[np.float32], machine_id: str) -> float:
     """Weighted mean of the members' standardised scores."""
     total = 0.0
     for member, session in zip(FACTS["members"], SESSIONS, strict=True):
-        place = member["ids"].index(machine_id) if member["ids"] else 0
+        ids = member["ids"] or []
+        place = ids.index(machine_id) if machine_id in ids else -1
         score = session.run(["score"], {"waveform": waveform, "machine": np.array(place, dtype=np.int64)})[0]
         total += member["weight"] * (float(score) - member["mean"]) / member["sd"]
     return total

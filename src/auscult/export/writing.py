@@ -158,7 +158,7 @@ def description_of(detector: Detector, members: Sequence[ExportedMember]) -> dic
                 "weight": float(weight),
                 "mean": part.mean,
                 "sd": part.sd,
-                "ids": list(part.model.ids) if part.model.knows_ids else None,
+                "ids": list(part.model.ids) if part.model.reads_id else None,
             }
             for part, fact, member, weight in zip(
                 detector.parts, facts["members"], members, detector.scorer.weights, strict=True

@@ -1,14 +1,17 @@
 """YAMNet embeddings: what a small network that knows the sounds of AudioSet makes of each second."""
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auscult.denoising.sounds import AUDIOSET
 from auscult.errors import FeatureError, ModelError
 from auscult.features.base import Features
 from auscult.features.yamnet_weights import OFFICIAL, find_weights, read_state
+from auscult.sound.audio import read_waveform
 from auscult.training.settings import choose_device
 
 if TYPE_CHECKING:
@@ -24,6 +27,18 @@ LENGTH = 15600
 
 BATCH, BATCH_ON_GPU = 8, 256
 """Windows embedded at once. On a processor no more are faster, and so few give the same numbers as one alone."""
+
+LIKELY = 0.1
+"""How likely a class has to be, in the mean over a sound's windows, for the sound to be taken for one of it."""
+
+MECHANICAL = dict(
+    zip(
+        (*range(337, 348), 363, 367, 370, 371, 376, 379, *range(398, 410), 412, 413, 414, 415, 416, 417, 418, 419, 448),
+        AUDIOSET.values(),
+        strict=True,
+    )
+)
+"""Place among the network's 521 classes -> name, of the mechanical ones, in the order of AudioSet."""
 
 
 class Yamnet(Features):
@@ -104,6 +119,15 @@ class Yamnet(Features):
             embeddings = torch.cat([self._embed(patches[at : at + batch]) for at in range(0, n_windows, batch)])
             likely = torch.sigmoid(self._network.scores(embeddings))
         return embeddings.cpu().numpy(), likely.cpu().numpy()
+
+    def mechanical(self, path: Path) -> str | None:
+        """The mechanical class of AudioSet that a file sounds most like; none if it sounds like none of them.
+
+        Raises:
+            AudioError: if it cannot be read.
+        """
+        likely = self.heard(read_waveform(path, sample_rate=SAMPLE_RATE, channel=0))[1].mean(axis=0)[list(MECHANICAL)]
+        return MECHANICAL[list(MECHANICAL)[int(likely.argmax())]] if likely.max() >= LIKELY else None
 
     def _embed(self, patches: "torch.Tensor") -> "torch.Tensor":
         import torch

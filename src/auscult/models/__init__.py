@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from auscult.models.freak import Freak
     from auscult.models.hvae import HVAE
     from auscult.models.idcae import IDCAE
+    from auscult.models.neighbours import Neighbours
     from auscult.models.spectral import Spectral
 
 MODELS = Registry[Model](
@@ -23,6 +24,7 @@ MODELS = Registry[Model](
         "hvae": "auscult.models.hvae:HVAE",
         "idcae": "auscult.models.idcae:IDCAE",
         "freak": "auscult.models.freak:Freak",
+        "neighbours": "auscult.models.neighbours:Neighbours",
         "classifier": "auscult.models.classifier:Classifier",
     }
 )
@@ -43,4 +45,15 @@ def load_model(path: Path, *, device: str = "cpu") -> Model:
     return MODELS[family].load(path, device=device)
 
 
-__all__ = ["HVAE", "IDCAE", "MODELS", "Autoencoder", "Classifier", "Freak", "Model", "Spectral", "load_model"]
+__all__ = [
+    "HVAE",
+    "IDCAE",
+    "MODELS",
+    "Autoencoder",
+    "Classifier",
+    "Freak",
+    "Model",
+    "Neighbours",
+    "Spectral",
+    "load_model",
+]

@@ -235,7 +235,7 @@ class Classifier(Model):
         for start, name in zip(range(0, self.n_values, self.n_bins), self.statistics, strict=True):
             if name in ("mean", "maximum"):
                 vectors[:, start : start + self.n_bins] = frames
-        return self._distances(vectors, torch.tensor(place, device=frames.device))
+        return self._scores(vectors, torch.tensor(place, device=frames.device))
 
     def clip_score(self, frames: Tensor, machine_id: str, pooling: str | None, frame_rate: float | None) -> float:
         """Mean cosine distance to the nearest clips of the machine."""
@@ -247,14 +247,22 @@ class Classifier(Model):
 
     def plain_scores(self, frames: Tensor, machine: Tensor) -> Tensor:
         """Score of the clip."""
-        return self._distances(self._vector(frames)[None], machine)[0]
+        return self._scores(self._vector(frames)[None], machine)[0]
+
+    def nearest(self, frames: Tensor, machine_id: str) -> int:
+        """Which training clip of the machine is nearest in the embedding."""
+        machine = torch.tensor(self.place_of(machine_id), device=frames.device)
+        return int(self._distances(self._vector(frames)[None], machine).argmin())
 
     def _distances(self, vectors: Tensor, machine: Tensor) -> Tensor:
-        """Scores `[B]` of vectors `[B, V]` as clips of the machine at a place `[]` among the ids."""
+        """Cosine distances of vectors `[B, V]` to the training clips `[B, C]`, infinite to those of other machines."""
         points = self(self._standardised(vectors))
-        distances = (1 - points.double() @ self.embeddings.double().T).clamp(min=0)  # [B, C]
-        own = torch.where(self.places == machine, distances, torch.inf)
-        nearest = own.topk(min(self.k, len(self.places)), largest=False).values
+        distances = (1 - points.double() @ self.embeddings.double().T).clamp(min=0)
+        return torch.where(self.places == machine, distances, torch.inf)
+
+    def _scores(self, vectors: Tensor, machine: Tensor) -> Tensor:
+        """Scores `[B]` of vectors `[B, V]` as clips of the machine at a place `[]` among the ids."""
+        nearest = self._distances(vectors, machine).topk(min(self.k, len(self.places)), largest=False).values
         there = nearest < torch.inf
         return torch.where(there, nearest, 0.0).sum(dim=1) / there.sum(dim=1)
 
@@ -271,7 +279,7 @@ class Classifier(Model):
             way = self._vector(frames.clone()) - start
             shares = (torch.arange(STEPS, device=frames.device) + 0.5) / STEPS
             points = (start + shares[:, None] * way).requires_grad_()
-            (slopes,) = torch.autograd.grad(self._distances(points, machine).sum(), points)
+            (slopes,) = torch.autograd.grad(self._scores(points, machine).sum(), points)
         slope, added = slopes.mean(dim=0), torch.zeros_like(frames)
         for first, name in zip(range(0, self.n_values, self.n_bins), self.statistics, strict=True):
             own = slice(first, first + self.n_bins)

@@ -105,6 +105,10 @@ class Family(nn.Module, ABC):
         """Whether the model would learn from clips of other machine types, too, if the training clips are these."""
         return False
 
+    def nearest(self, frames: Tensor, machine_id: str) -> int | None:
+        """Place, among the clips that it learned from, of the one most like a clip `[N, F]`; none if unknown."""
+        return None
+
     def lacks(self, clips: Sequence[Known], *, others: bool = False) -> str | None:
         """What training clips lack for the model to learn from them; none if they suffice.
 
@@ -196,7 +200,8 @@ class Family(nn.Module, ABC):
 
         Args:
             frames: of the clip.
-            machine: place of its machine id among the model's, `[]` int64.
+            machine: place of its machine id among the model's, -1 for one that is none of them, `[]` int64; it counts
+                where `reads_id` says so.
         """
         raise NotImplementedError
 
@@ -211,6 +216,11 @@ class Family(nn.Module, ABC):
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    @property
+    def reads_id(self) -> bool:
+        """Whether the score of a clip depends on its machine id."""
+        return self.knows_ids
 
     @property
     def frame_offset(self) -> float:

@@ -1,0 +1,169 @@
+"""Neighbours: distances by brute force, density, domains, ids, few clips, clips that repeat."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.covariance import LedoitWolf
+
+from auscult.errors import ModelError
+from auscult.features.bank import Bank, bank_of
+from auscult.models import Neighbours, load_model
+from auscult.models.nearness import k_centres, mean_nearest
+
+F, IDS = 5, ["a", "b"] * 12
+
+
+def clips(count: int, *, seed: int = 0, n_frames: int = 6) -> NDArray[np.float32]:
+    """Clips `[C, N, F]`: each with levels of its own, the odd ones 20 higher."""
+    rng = np.random.default_rng(seed)
+    levels = rng.normal(size=(count, 1, F)) * [1, 2, 3, 4, 5] + 20 * (np.arange(count) % 2)[:, None, None]
+    return (levels + rng.normal(size=(count, n_frames, F))).astype(np.float32)
+
+
+TRAIN, TEST = clips(24), clips(10, seed=1)
+
+
+def plainly(train: Any, test: Any, whiten: Any, k: int, density: int) -> NDArray[np.float64]:
+    """The score by its definition, of vectors of one machine."""
+    a, b = whiten(train), whiten(test)
+    between = np.linalg.norm(a[:, None] - a[None], axis=2)
+    np.fill_diagonal(between, np.inf)
+    most = len(a) - 1
+    radii = np.sort(between, axis=1)[:, : min(density, most)].mean(axis=1) if density else np.ones(len(a))
+    usual = np.sort(np.sort(between / radii, axis=1)[:, : min(k, most)].mean(axis=1))[most // 2]  # torch's median
+    return np.sort(np.linalg.norm(b[:, None] - a[None], axis=2) / radii, axis=1)[:, :k].mean(axis=1) / usual
+
+
+@pytest.mark.parametrize(("k", "density"), [(1, 0), (3, 0), (2, 4), (30, 40)])
+def test_the_score_is_the_whitened_distance_to_clips_of_the_same_machine(k: int, density: int) -> None:
+    model = Neighbours(F, k=k, density=density, log=False).fit(TRAIN, IDS)
+    scores = model.score_clips(TEST, IDS[:10])
+    vectors, ids = TRAIN.astype(np.float64).mean(axis=1), np.array(IDS)
+    centres = {id_: vectors[ids == id_].mean(axis=0) for id_ in "ab"}
+    residuals = vectors - np.stack([centres[id_] for id_ in IDS])
+    deviations = np.sqrt((residuals**2).mean(axis=0))
+    covariance = LedoitWolf(assume_centered=True).fit(residuals / deviations).covariance_
+    root = np.linalg.cholesky(np.linalg.inv(covariance))  # distances do not depend on which root it is
+    for machine, id_ in enumerate("ab"):
+        places = ids == id_
+        expected = plainly(
+            vectors[places],
+            TEST[machine::2].astype(np.float64).mean(axis=1),
+            lambda x: (x / deviations) @ root,
+            k,
+            density,
+        )
+        np.testing.assert_allclose(scores[machine::2], expected, rtol=1e-4)
+    log = Neighbours(F, k=k, density=density).fit(TRAIN, IDS).score_clips(TEST, IDS[:10])
+    np.testing.assert_allclose(log, np.log(scores))
+
+
+def test_nearest_of_many_come_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(30, 4)))
+    whole = mean_nearest(x, x, 3, itself=torch.arange(30))
+    monkeypatch.setattr("auscult.models.nearness.PAIRS", 70)
+    torch.testing.assert_close(mean_nearest(x, x, 3, itself=torch.arange(30)), whole)
+    between = torch.cdist(x, x).fill_diagonal_(torch.inf)
+    torch.testing.assert_close(whole, between.sort(dim=1).values[:, :3].mean(dim=1))
+
+
+def test_centres_cover_what_is_left_out() -> None:
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(60, 2)))
+    some = k_centres(x, 12)
+    assert len(some) == 12
+    reach = torch.cdist(x, x[some]).min(dim=1).values.max()
+    between = torch.cdist(x[some], x[some]).fill_diagonal_(torch.inf)
+    assert reach <= between.min(), "else a clip left out would have been chosen instead"
+    assert k_centres(torch.zeros(5, 2), 3).tolist() == [0], "clips that repeat are kept once"
+
+
+def test_a_subset_is_kept_that_covers_the_rest() -> None:
+    """A distance grows by at most that of the nearest clip to one that is kept."""
+    train, test = clips(200), clips(30, seed=2)
+    ids = ["a"] * 200
+    whole, half = (Neighbours(F, bank=most, k=1, density=0, log=False).fit(train, ids) for most in (None, 100))
+    assert (len(whole.vectors), len(half.vectors)) == (200, 100)
+    rises = np.subtract(*(m.score_clips(test, ids[:30]) * m.usual[0].item() for m in (half, whole)))
+    cover = torch.cdist(whole.vectors, half.vectors).min(dim=1).values.max().item()
+    assert rises.min() > -1e-4
+    assert 0 < rises.max() <= cover + 1e-4
+
+
+def in_domains(train: NDArray[np.float32], domains: list[str | None], ids: list[str]) -> Bank:
+    return replace(bank_of(train, ids), domains=tuple(domains))
+
+
+def test_each_domain_is_judged_on_its_own_scale() -> None:
+    """The target's clips are few and ten times as far apart: one more is as normal as one more of the source's."""
+    rng = np.random.default_rng(0)
+    source, target = rng.normal(size=(90, 1, F)), 40 + 10 * rng.normal(size=(10, 1, F))
+    train = np.concatenate([source, target]).astype(np.float32)
+    bank = in_domains(train, ["source"] * 90 + ["target"] * 10, ["a"] * 100)
+    test = np.concatenate([rng.normal(size=(20, 1, F)), 40 + 10 * rng.normal(size=(20, 1, F))]).astype(np.float32)
+    settings: Any = {"density": 0, "space": "standardised"}
+    apart, together = (Neighbours(F, domains=on, **settings).fit(bank).score_clips(test, ["a"] * 40) for on in (1, 0))
+    assert abs(np.median(apart[:20]) - np.median(apart[20:])) < 0.4
+    assert np.median(together[20:]) - np.median(together[:20]) > 1.5
+
+
+def test_an_unknown_machine_has_the_least_score_of_all() -> None:
+    model = Neighbours(F).fit(TRAIN, IDS)
+    each = [model.score_clips(TEST, [id_] * 10) for id_ in "ab"]
+    np.testing.assert_array_equal(model.score_clips(TEST, ["c"] * 10), np.minimum(*each))
+    assert (each[0][::2] < each[1][::2]).all(), "its own machine knows it best"
+    one = Neighbours(F, per_id=False).fit(TRAIN, IDS)
+    np.testing.assert_array_equal(one.score_clips(TEST, ["a"] * 10), one.score_clips(TEST, ["b"] * 10))
+
+
+def test_a_clip_is_not_its_own_neighbour_when_it_is_left_out() -> None:
+    model = Neighbours(F, k=1, density=0).fit(bank := bank_of(TRAIN, IDS))
+    out, inside = model.leave_one_out(bank), model.score_clips(bank)
+    assert (inside == np.log(1e-3)).all()
+    assert np.median(out[::2]) == pytest.approx(0, abs=0.3)
+    alone = Neighbours(F).fit(lonely := bank_of(TRAIN[:3], ["a", "a", "b"])).leave_one_out(lonely)
+    assert np.isnan(alone).tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("space", ["standardised", "whitened", "cosine"])
+@pytest.mark.parametrize(
+    "train",
+    [TRAIN[:2], TRAIN[:3], np.repeat(TRAIN[:1], 4, axis=0), np.concatenate([TRAIN[:4]] * 3), np.zeros((6, 6, F))],
+    ids=["two", "three", "one repeated", "four repeated", "silence"],
+)
+def test_few_clips_and_clips_that_repeat_give_scores(train: NDArray[np.float32], space: Any) -> None:
+    train = train.astype(np.float32)
+    train[:, :, 3] = 7  # a bin that never varies
+    model = Neighbours(F, space=space).fit(train, IDS[: len(train)])
+    scores = model.score_clips(np.concatenate([train[:1], TEST + 100]), IDS[:11])
+    assert np.isfinite(scores).all()
+    assert space == "cosine" or (scores[1:] > scores[0]).all()
+
+
+def test_evidence_is_the_nearest_clip_and_what_differs_from_it(tmp_path: Path) -> None:
+    model = Neighbours(F, bank=10).fit(TRAIN, IDS)
+    for place in model.places.tolist():
+        assert model.nearest(torch.from_numpy(TRAIN[place]), IDS[place]) == place
+    loud = TRAIN[4].copy()
+    loud[3:, 2] += 30
+    (name, values), *_ = model.maps(loud, "a").items()
+    assert name == "difference from the nearest normal clip"
+    kept = int(model.places[model._nearest_kept(torch.from_numpy(loud), "a")])
+    expected = (loud - TRAIN[kept].mean(axis=0)) / TRAIN.std(axis=(0, 1))
+    np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-4)
+    model.save(tmp_path / "model")
+    loaded = load_model(tmp_path / "model")
+    assert loaded.nearest(torch.from_numpy(loud), "a") == kept
+    np.testing.assert_array_equal(loaded.score_clips(TEST, IDS[:10]), model.score_clips(TEST, IDS[:10]))
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"k": 0}, {"density": -1}, {"bank": 0}, {"space": "flat"}, {"statistics": "mean"}, {"ratio": 2}]
+)
+def test_arguments_out_of_range_are_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match=f"neighbours: {next(iter(arguments))} is"):
+        Neighbours(F, **arguments)
