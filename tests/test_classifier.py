@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auscult.errors import ModelError
 from auscult.features.bank import Bank, bank_of
 from auscult.models import Classifier, load_model
-from auscult.models.classifier import adapted_scale, cross_entropy
+from auscult.models.adacos import adapted_scale, cross_entropy
 from auscult.training import Training
 
 N_BINS = 12

@@ -2,11 +2,9 @@
 
 References:
     Wilkinghoff, Sub-cluster AdaCos: learning representations for anomalous sound detection, IJCNN 2021; Zhang et al.,
-    AdaCos: adaptively scaling cosine logits, CVPR 2019; Zhang et al., mixup, ICLR 2018; Sundararajan et al., Axiomatic
-    attribution for deep networks (integrated gradients), ICML 2017.
+    mixup, ICLR 2018; Sundararajan et al., Axiomatic attribution for deep networks (integrated gradients), ICML 2017.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self, get_args
@@ -19,6 +17,7 @@ from auscult.clips import Known
 from auscult.errors import ModelError
 from auscult.features.bank import Bank
 from auscult.features.statistics import check_statistics, clip_vector
+from auscult.models.adacos import adapted_scale, cross_entropy, first_scale
 from auscult.models.base import Model
 from auscult.models.layers import dense_block, require_widths, standardisation, widened
 from auscult.training import Training
@@ -286,37 +285,3 @@ class Classifier(Model):
             step = frames - start[own] if name == "mean" and self.ratio == 1 else way[own]
             added = added + slope[own] * step / len(frames)
         return {"contribution to the score": added}
-
-
-def first_scale(n_points: int) -> float:
-    """The scale of AdaCos before the first step, `sqrt(2) log(points - 1)`."""
-    return math.sqrt(2) * math.log(max(n_points - 1, 2))
-
-
-def adapted_scale(cosines: Tensor, targets: Tensor, scale: Tensor) -> Tensor:
-    """The scale at which the loss is steepest about the median angle to the clips' own points.
-
-    Args:
-        cosines: to all points, class by class `[B, K * sub_clusters]`.
-        targets: how much of each class `[B, K]`.
-        scale: the one before `[]`.
-
-    Returns:
-        `log(B) / cos(min(pi / 4, median angle))`, with B the mean over the batch of `sum exp(scale * cosine)`, and the
-        angle that to the nearest point of the greatest class.
-    """
-    own = cosines.view(*targets.shape, -1).amax(dim=2).gather(1, targets.argmax(dim=1, keepdim=True))
-    angle = own.clamp(-1, 1).acos().median().clamp(max=math.pi / 4)
-    total = torch.logsumexp((scale * cosines).flatten(), dim=0)
-    return (total - math.log(len(cosines))) / angle.cos()
-
-
-def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy; the probability of a class is the sum of those of its points.
-
-    Args:
-        logits: of all points, class by class `[B, K * sub_clusters]`.
-        targets: how much of each class `[B, K]`.
-    """
-    classes = logits.view(*targets.shape, -1).logsumexp(dim=2)  # [B, K]
-    return -(targets * F.log_softmax(classes, dim=1)).sum(dim=1).mean()
