@@ -1,7 +1,7 @@
 """Sub-cluster AdaCos: cross-entropy of cosines to several points of each class, at a scale that follows the training.
 
 References:
-    Zhang et al., AdaCos: adaptively scaling cosine logits for effectively learning deep face representations, CVPR 2019;
+    Zhang et al., AdaCos: adaptively scaling cosine logits, CVPR 2019;
     Wilkinghoff, Sub-cluster AdaCos: learning representations for anomalous sound detection, IJCNN 2021.
 """
 
