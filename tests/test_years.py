@@ -80,7 +80,7 @@ def test_all_in_one_folder_is_told_apart_by_machines(tmp_path, year):
 
 
 def test_what_three_years_share_is_said_and_chosen(tmp_path):
-    kind = tmp_path / "dev_data" / "fan"
+    kind = tmp_path / "dev_data" / "valve"
     touch(
         kind, "train/section_00_source_train_normal_0000_n_A.wav", "train/section_00_target_train_normal_0000_n_B.wav"
     )
