@@ -93,7 +93,7 @@ def test_what_three_years_share_is_said_and_chosen(tmp_path):
     assert read_dataset(tmp_path).years == (2024, 2025)
     touch(kind, "supplemental/section_00_clean_0000.wav")
     assert read_dataset(tmp_path).year == 2025
-    with pytest.raises(DatasetError, match=r"supplemental, as in DCASE 2025 or 2026, but .* say DCASE 2023"):
+    with pytest.raises(DatasetError, match=r"has noAttribute, as in DCASE 2024 or 2025, but .* say DCASE 2023"):
         load_clips(tmp_path, dataset="dcase2023")
 
 
