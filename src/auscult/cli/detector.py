@@ -12,6 +12,7 @@ from auscult.cli.options import Output, Overrides, k_of_n
 if TYPE_CHECKING:
     from auscult.detector import Detector
     from auscult.detector.learn import Learned, LearnSettings
+    from auscult.recipe import Recipe
 
 Flag = Annotated[bool, Parameter(negative=())]
 
@@ -72,19 +73,15 @@ def learn(
         from auscult.cli.display.progress import counting
         from auscult.detector import learn as learning
         from auscult.processes import default_workers
-        from auscult.recipe import load_recipe
         from auscult.training import choose_device
 
     page = report or out.with_suffix(".html")
     _require_new([out, page], force=force)
     settings = _settings(false_alarms, window=window, step=step, alarm=alarm, cool_down=cool_down, method=method)
-    heard = [] if channel is None else [f"channel={channel}"]
-    heard += [] if encoder is None else [f'member.*.features.kind="{encoder}"']
-    chosen = recipe or ("practical" if encoder is None else "dual")
     with counting("learning") as show:
         learned = learning.learn(
             normals,
-            recipe=load_recipe(chosen, [*(override or ()), *heard]),
+            recipe=_recipe(recipe, encoder, override, channel),
             settings=settings,
             machine=machine,
             otherwise=out.stem,
@@ -147,8 +144,7 @@ def pack(
     from auscult.detector.pack import pack as make
     from auscult.processes import default_workers, require_workers
 
-    workers = default_workers() if workers is None else workers
-    require_workers(workers)
+    require_workers(workers := default_workers() if workers is None else workers)
     page = report or out.with_suffix(".html")
     _require_new([out, page] if calibrate else [out], force=force)
     settings = _settings(false_alarms, window=window, step=step, alarm=alarm, cool_down=cool_down, method="split")
@@ -234,6 +230,16 @@ def score(
                     print_notes([f"{file}: {note}"])
             patience.wait("scoring")
     return 3 if failed else 0
+
+
+def _recipe(name: str | None, encoder: str | None, override: Overrides, channel: int | None) -> "Recipe":
+    """The recipe to learn by, with another encoder and another channel where they are named."""
+    from auscult.recipe import load_recipe
+
+    changes = [*(override or ()), *([] if channel is None else [f"channel={channel}"])]
+    if encoder is None:
+        return load_recipe(name or "practical", changes)
+    return load_recipe(name or "dual", [*changes, f'member.*.features.kind="{encoder}"'])
 
 
 def _settings(rate: str, *, alarm: str | None, cool_down: float | None, **windows: Any) -> "LearnSettings":
