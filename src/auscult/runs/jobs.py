@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from auscult.denoising.learn import learn_denoiser
 from auscult.denoising.streaming import Denoiser
 from auscult.errors import ModelError, RunError
 from auscult.features import features_of
 from auscult.features.bank import Bank, build_bank, concatenate
 from auscult.features.front_end import FrontEnd
+from auscult.members.scaling import normal_scores
 from auscult.models import MODELS, Model, load_model
 from auscult.processes import single_thread
 from auscult.runs.denoisers import DenoiserJob
@@ -129,7 +132,7 @@ def run_member(job: MemberJob, store: Store, on_progress: OnProgress) -> None:
     def fit(folder: Path) -> None:
         model: Model = MODELS[job.family](**job.arguments)
         _require_long_clips(job, model, store)
-        banks = load_banks(store, job.train)
+        banks = training_bank(store, job)
         started = time.perf_counter()
         model.fit(
             banks,
@@ -144,13 +147,16 @@ def run_member(job: MemberJob, store: Store, on_progress: OnProgress) -> None:
     def score(folder: Path) -> None:
         model = load_model(model_file(store, job), device=job.training.device)
         scores = {
-            bank.key: model.score_clips(load_banks(store, [bank]), pooling=job.pooling).tolist()
-            for bank in (*job.train, *job.test)
+            bank.key: model.score_clips(load_banks(store, [bank]), pooling=job.pooling).tolist() for bank in job.test
         }
+        normal = normal_scores(model, load_banks(store, job.train), job.scaling, pooling=job.pooling)
+        for bank in job.train:
+            own, normal = np.split(normal, [len(bank.clips)])
+            scores[bank.key] = own.tolist()
         (folder / "scores.json").write_text(json.dumps(scores))
 
     if job.stack:
-        train_stack(job, store, lambda: load_banks(store, job.train), on_epoch)
+        train_stack(job, store, lambda: training_bank(store, job), on_epoch)
     store.make("model", job.key, job.facts, fit)
     store.make("scores", job.scores_key, job.scores_facts, score)
 
@@ -175,13 +181,18 @@ def load_banks(store: Store, jobs: Sequence[BankJob]) -> Bank:
     return concatenate([_read(store.path("bank", job.key), Bank.load) for job in jobs])
 
 
+def training_bank(store: Store, job: MemberJob) -> Bank:
+    """What a member learns from."""
+    return job.scaling.kept(load_banks(store, job.train))
+
+
 def model_file(store: Store, job: MemberJob) -> Path:
     """The weights of a finished member."""
     return store.path("model", job.key) / MODEL
 
 
 def read_scores(store: Store, job: MemberJob) -> dict[str, list[float]]:
-    """Key of a bank -> the scores of its clips, of a finished member.
+    """Key of a bank -> the scores of its clips, of a finished member; NaN for training clips that make no scale.
 
     Raises:
         RunError: if they are damaged.

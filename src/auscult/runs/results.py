@@ -18,7 +18,7 @@ PART_FILES = {"train": "train", "development": "test", "evaluation": "evaluation
 
 PROTOCOLS = {
     "none": "A single model, trained as the recipe says: auscult chose nothing on this data.",
-    "uniform": "Members are combined with equal weights, standardised by training clips: combining used no label.",
+    "uniform": "Members are combined alike, standardised by normal training clips: combining used no label.",
     "leave-one-id-out": (
         "Members and weights are chosen on the labels of the development test clips, for each machine on those of the "
         "other machines of its type alone: what a machine without any labelled anomaly can expect."
