@@ -133,3 +133,23 @@ def test_a_family_that_needs_many_frames_is_refused_at_the_start() -> None:
         RecipeError, match=r"autoencoder needs 5 frames at once, and features of kind 'modulation' give one"
     ):
         model_arguments(Member(name="a", family="autoencoder"), features)
+
+
+def test_pooling_of_embeddings_by_plain_sums() -> None:
+    import torch
+
+    from auscult.features.statistics import clip_vector
+
+    x = np.random.default_rng(0).uniform(0, 5, (7, 3))
+    away = np.sqrt(((x - x.mean(axis=0)) ** 2).sum(axis=1))
+    weights = (1 + away / away.max()) ** 4
+    expected = [
+        *x.mean(axis=0),
+        *x.max(axis=0),
+        *(x**3).mean(axis=0) ** (1 / 3),
+        *(weights[:, None] * x).sum(axis=0) / weights.sum(),
+    ]
+    found = clip_vector(torch.from_numpy(x), ["mean", "maximum", "generalised", "relative"])
+    assert np.allclose(found.numpy(), expected)
+    still = clip_vector(torch.full((4, 3), 2.0), ["generalised", "relative"])
+    assert torch.allclose(still, torch.tensor(2.0)), "of frames that are all the same, any pooling is the frame"

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,7 +45,7 @@ def needs(job: Job) -> tuple[Job, ...]:
         case BankJob():
             return () if job.denoiser is None else (job.denoiser,)
         case MemberJob():
-            return (*job.train, *job.test)
+            return (*job.train, *job.test, *job.others)
 
 
 def is_finished(job: Job, store: Store) -> bool:
@@ -182,8 +183,12 @@ def load_banks(store: Store, jobs: Sequence[BankJob]) -> Bank:
 
 
 def training_bank(store: Store, job: MemberJob) -> Bank:
-    """What a member learns from."""
-    return job.scaling.kept(load_banks(store, job.train))
+    """All that a member learns from, with a bank for each other machine type."""
+    by_type: dict[str, list[BankJob]] = {}
+    for bank in job.others:
+        by_type.setdefault(bank.machine_type, []).append(bank)
+    others = tuple(load_banks(store, banks) for banks in by_type.values())
+    return replace(job.scaling.kept(load_banks(store, job.train)), others=others)
 
 
 def model_file(store: Store, job: MemberJob) -> Path:
