@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auscult.errors import ModelError
 from auscult.features.bank import Bank, bank_of
 from auscult.models import Classifier, load_model
-from auscult.models.classifier import adapted_scale, cross_entropy
+from auscult.models.adacos import adapted_scale, cross_entropy
 from auscult.training import Training
 
 N_BINS = 12
@@ -39,6 +39,8 @@ def test_a_clip_like_another_machine_scores_above_its_own() -> None:
     own = fitted.score_clips(test, ["a", "b", "c"] * 4)
     other = fitted.score_clips(test, ["b", "c", "a"] * 4)
     assert own.max() < other.min()
+    with torch.inference_mode():
+        assert [fitted.nearest(torch.tensor(train[place]), ids[place]) for place in (5, 40)] == [5, 40]
     assert fitted.history[-1]["loss"] < fitted.history[0]["loss"]
 
 
@@ -60,6 +62,21 @@ def test_one_machine_teaches_nothing_unless_attributes_or_domains_tell_its_clips
         fitted = model().fit(told, training=BRIEF)
         normal, foreign = (fitted.score_clips(some, ["a"] * len(some)) for some in (blobs(6, kinds=2, seed=2), third))
         assert normal.max() < foreign.min()
+
+
+def test_a_machine_alone_is_told_from_machines_of_other_types() -> None:
+    """What another type has and this one lacks is abnormal; folds and hold-outs keep the others."""
+    loud = np.repeat(blobs(40, kinds=6, seed=0)[:, :1], 6, axis=1)
+    other = bank_of(loud + np.eye(N_BINS, dtype=np.float32)[10] * 3, ["a", "b"] * 20)
+    bank = replace(bank_of(blobs(40, kinds=2, seed=1), ["a"] * 40), others=(other, other)).select(list(range(30)))
+    fitted = model().fit(bank, training=BRIEF)
+    assert (fitted.ids, len(fitted.embeddings)) == (("a",), 30)
+    normal = blobs(8, kinds=2, seed=2)
+    faulty = normal + np.eye(N_BINS, dtype=np.float32)[10] * 3
+    scores = fitted.score_clips(np.concatenate([normal, faulty]), ["a"] * 16)
+    assert scores[:8].max() < scores[8:].min()
+    with pytest.raises(ModelError, match="none of other machine types"):
+        model(others=False).fit(bank, training=BRIEF)
 
 
 def test_the_loss_and_the_scale_are_those_of_the_papers() -> None:
@@ -98,7 +115,7 @@ def test_the_map_adds_up_to_what_the_clip_scores_above_the_mean_of_its_machine(s
     fitted = model(statistics=statistics).fit(train, ids, training=BRIEF)
     clip = blobs(2, kinds=2, seed=3)[1]
     with torch.no_grad():
-        start = float(fitted._distances(fitted.id_means[:1], torch.tensor(0)))
+        start = float(fitted._scores(fitted.id_means[:1], torch.tensor(0)))
     score = fitted.score_clips(clip[None], ["a"])[0]
     assert fitted.error_map(clip[None], ["a"]).sum() == pytest.approx(score - start, rel=0.1)
     assert score > start + 0.1

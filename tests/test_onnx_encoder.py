@@ -254,7 +254,7 @@ OWN = helper.make_node("Secret", ["x"], ["y"], domain="evil")
         pytest.param(
             lambda: projection(["batch", 100]),
             {"front_end": {"kind": "mel"}},
-            "front_end is of the kind 'mel'",
+            "features of the kind 'mel'; choose one of",
             id="front end",
         ),
     ],

@@ -15,6 +15,7 @@ from auscult.errors import AudioError, AuscultError, RecipeError
 from auscult.features import openl3, openl3_weights
 from auscult.members.making import make_features
 from auscult.recipe import builtin_recipes, load_recipe, parse_recipe
+from auscult.runs.jobs import needs
 from auscult.runs.plan import MemberJob, Plan, make_plan
 from auscult.runs.store import NoStore, Store
 
@@ -165,15 +166,34 @@ def test_quick_serves_one_machine_and_says_once_what_it_left_out(clips: list[Cli
 
 
 def test_a_classifier_needs_two_classes_be_they_attributes(planned: Callable[..., Plan], clips: list[Clip]) -> None:
-    alone = [clip for clip in clips if clip.machine_id == "id_00"]
+    alone = [clip for clip in clips if clip.machine_id == "id_00" and clip.machine_type == "fan"]
     with pytest.raises(RecipeError, match="member 'c': fan has training clips of id_00 alone, all of one class"):
         planned(member("c", "classifier"), only=alone)
-    yardstick, optional = member("s", "spectral"), member("c", "classifier", optional="true")
-    plan = planned(yardstick, optional, only=alone)
-    assert [job.name for job in plan.members] == ["s", "s"]
-    assert plan.left_out[0].startswith("c is left out for fan, valve: each has training clips of id_00 alone")
+    plan = planned(member("s", "spectral"), member("c", "classifier", optional="true"), only=alone)
+    assert [job.name for job in plan.members] == ["s"]
+    assert plan.left_out[0].startswith("c is left out for fan: it has training clips of id_00 alone")
     told = [replace(clip, attributes=(("speed", clip.file[-5]),)) for clip in alone]
-    assert [job.name for job in planned(optional, only=told).members] == ["c", "c"]
+    (job,) = planned(member("c", "classifier"), only=told).members
+    assert (job.others, "others" in job.facts) == ((), False)
+
+
+def test_a_machine_alone_is_told_from_those_of_other_types_also_where_these_are_not_planned(
+    clips: list[Clip], tmp_path: Path
+) -> None:
+    alone = [clip for clip in clips if clip.machine_id == "id_00"]
+    recipe = parse_recipe(f'name = "x"\n[[member]]\n{member("c", "classifier")}', "x")
+    for wanted in (alone, [clip for clip in alone if clip.machine_type == "fan"]):
+        plan = make_plan(recipe, wanted, Store(tmp_path / "store"), device="cpu", all_clips=alone)
+        job = plan.members_of("fan")[0]
+        assert parts(job.others) == [("valve", "train", "development")]
+        assert needs(job) == (*job.train, *job.test, *job.others)
+        assert all(bank in plan.banks for bank in needs(job))
+    before = job.key
+    Path(job.others[0].clips[0].path).write_text("another sound")
+    changed = make_plan(recipe, wanted, Store(tmp_path / "store"), device="cpu", all_clips=alone).members[0]
+    assert changed.key != before and changed.train[0].key == job.train[0].key
+    both = make_plan(recipe, clips, Store(tmp_path / "store"), device="cpu", all_clips=clips)
+    assert not any(job.others for job in both.members), "two ids are told from each other"
 
 
 def test_a_machine_type_without_a_member_is_refused(planned: Callable[..., Plan]) -> None:

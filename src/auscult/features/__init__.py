@@ -1,8 +1,10 @@
 """Features: what the models see of a waveform."""
 
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from auscult.errors import FeatureError
 from auscult.features.base import Features
 from auscult.features.registry import Registry
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 FEATURES = Registry[Features](
     {
         "log_mel": "auscult.features.log_mel:LogMel",
+        "modulation": "auscult.features.modulation:Modulation",
+        "statistics": "auscult.features.vectors:Statistics",
         "openl3": "auscult.features.openl3:OpenL3",
         "onnx": "auscult.features.onnx_encoder:OnnxEncoder",
         "yamnet": "auscult.features.yamnet:Yamnet",
@@ -35,4 +39,36 @@ def features_of(config: Mapping[str, Any], *, outline: bool = False) -> Features
     return kind.outline(**arguments) if outline else kind(**arguments)
 
 
-__all__ = ["FEATURES", "Features", "LogMel", "OpenL3", "features_of"]
+def features_within(
+    table: Mapping[str, Any], *, sample_rate: int, weights: str | None, device: str = "cpu", outline: bool = False
+) -> Features:
+    """Features that others are made of, from a table of kind and arguments.
+
+    Args:
+        table: without the place of weights.
+        sample_rate: in Hz, for kinds of any rate whose table has none.
+        weights: folder of published weights, for kinds that need them.
+        device: for kinds that can choose.
+        outline: whether an outline will do, which needs no files.
+
+    Raises:
+        FeatureError: for an unknown kind or argument, a value out of range, or a place.
+    """
+    kind = FEATURES.get(str(table.get("kind")))
+    if kind is None:
+        raise FeatureError(f"features of the kind {table.get('kind')!r}; choose one of {', '.join(FEATURES)}")
+    allowed = inspect.signature(kind).parameters
+    if wrong := [name for name in table if name not in {*allowed, "kind"} - kind.places]:
+        raise FeatureError(
+            f"features of the kind {kind.kind!r} have no argument {wrong[0]!r} here; they have "
+            f"{', '.join(name for name in allowed if name not in kind.places)}"
+        )
+    given = {"sample_rate": sample_rate, "weights": weights, "device": device}
+    more = {name: value for name, value in given.items() if name in allowed and name not in table}
+    try:
+        return features_of({**more, **table}, outline=outline)
+    except TypeError as error:
+        raise FeatureError(f"features of the kind {kind.kind!r}: {error}") from error
+
+
+__all__ = ["FEATURES", "Features", "LogMel", "OpenL3", "features_of", "features_within"]

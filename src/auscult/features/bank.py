@@ -28,6 +28,7 @@ class Bank:
         frame_rate: frames per second, where it is known.
         domains: domain of each clip `[C]`; empty where no clip has one.
         attributes: attributes of each clip `[C]`, as `Clip` has them; empty where no clip has any.
+        others: normal clips of other machine types, one bank for each, from which these are to be told. Not saved.
     """
 
     frames: NDArray[np.float32]
@@ -36,6 +37,7 @@ class Bank:
     frame_rate: float | None = None
     domains: tuple[str | None, ...] = ()
     attributes: tuple[tuple[tuple[str, str], ...], ...] = ()
+    others: tuple["Bank", ...] = ()
 
     @property
     def n_clips(self) -> int:
@@ -67,7 +69,7 @@ class Bank:
         some = bank_of([self.clip(i) for i in indices], [self.ids[i] for i in indices], frame_rate=self.frame_rate)
         domains = tuple(self.domains[i] for i in indices) if self.domains else ()
         attributes = tuple(self.attributes[i] for i in indices) if self.attributes else ()
-        return replace(some, domains=domains, attributes=attributes)
+        return replace(some, domains=domains, attributes=attributes, others=self.others)
 
     def save(self, folder: Path) -> None:
         """Write to a folder that must exist; `load` reads it."""

@@ -26,6 +26,8 @@ class Features(ABC):
     """Arguments that say where something lies: they change nothing in the result, and no file names them."""
     limits: ClassVar[Mapping[str, int]] = {}
     """Greatest arguments that a file from elsewhere may ask for."""
+    one_frame: ClassVar[bool] = False
+    """Whether a clip of any length has one frame."""
     sample_rate: int
     n_bins: int
     frame_rate: float
@@ -58,6 +60,11 @@ class Features(ABC):
     def arguments(self) -> dict[str, Any]:
         """What makes the same features again: the configuration and the places."""
         return {**self.config(), **{name: getattr(self, name) for name in sorted(self.places)}}
+
+    @property
+    def bin_names(self) -> list[str] | None:
+        """What each bin is, in words `[F]`, or none where a frequency says it or nothing does, as here."""
+        return None
 
     @property
     def bin_frequencies(self) -> NDArray[np.float64] | None:

@@ -1,6 +1,5 @@
 """Embeddings of any encoder in an ONNX file: from the waveform, or from features that the recipe describes."""
 
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from itertools import combinations
@@ -96,16 +95,9 @@ class OnnxEncoder(Features):
     def _features_before(self) -> Features | None:
         if self.front_end is None:
             return None
-        from auscult.features import FEATURES, features_of
+        from auscult.features import features_within
 
-        kind = str(self.front_end.get("kind"))
-        if kind not in FEATURES:
-            raise FeatureError(f"onnx: front_end is of the kind {kind!r}; choose one of {', '.join(FEATURES)}")
-        places = {"weights": self.weights} if "weights" in FEATURES[kind].places else {}
-        try:
-            return features_of({"sample_rate": self.sample_rate, **self.front_end, **places})
-        except TypeError as error:
-            raise FeatureError(f"onnx: front_end {json.dumps(self.front_end)}: {error}") from error
+        return features_within(self.front_end, sample_rate=self.sample_rate, weights=self.weights)
 
     def _open(self) -> None:
         """Find the graph, look through it, and ask it for the shape of what it gives."""

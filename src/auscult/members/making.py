@@ -104,6 +104,11 @@ def model_arguments(member: "Member", features: Features) -> dict[str, Any]:
         model.check_features(features.config())
     except (ModelError, TypeError, ValueError, RuntimeError) as error:
         raise RecipeError(f"{where}: {error}") from error
+    if features.one_frame and model.frame_context > 1:
+        raise RecipeError(
+            f"{where}: {member.family} needs {model.frame_context} frames at once, and features of kind "
+            f"{features.kind!r} give one for a clip; take another family, or features of many frames"
+        )
     if (count := sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))) > MOST_NUMBERS:
         raise RecipeError(
             f"{where}: a model {member.family} of {features.n_bins} bins and {member.model or 'its own sizes'} has "

@@ -2,11 +2,9 @@
 
 References:
     Wilkinghoff, Sub-cluster AdaCos: learning representations for anomalous sound detection, IJCNN 2021; Zhang et al.,
-    AdaCos: adaptively scaling cosine logits, CVPR 2019; Zhang et al., mixup, ICLR 2018; Sundararajan et al., Axiomatic
-    attribution for deep networks (integrated gradients), ICML 2017.
+    mixup, ICLR 2018; Sundararajan et al., Axiomatic attribution for deep networks (integrated gradients), ICML 2017.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self, get_args
@@ -19,6 +17,7 @@ from auscult.clips import Known
 from auscult.errors import ModelError
 from auscult.features.bank import Bank
 from auscult.features.statistics import check_statistics, clip_vector
+from auscult.models.adacos import adapted_scale, cross_entropy, first_scale
 from auscult.models.base import Model
 from auscult.models.layers import dense_block, require_widths, standardisation, widened
 from auscult.training import Training
@@ -49,6 +48,7 @@ class Classifier(Model):
         n_embedding: dimensions D of the embedding.
         sub_clusters: points of each class.
         mixup: probability that a training clip is mixed with another, in vectors and classes alike.
+        others: where there is one machine id, clips of other machine types are classes, too, if the bank has any.
         k: nearest training clips of the same machine id whose mean cosine distance is the score.
         statistics: of each bin over time, side by side in one vector; see `auscult.features.statistics`.
         ratio: of the mean among them.
@@ -63,7 +63,7 @@ class Classifier(Model):
     family: ClassVar[str] = "classifier"
     knows_ids: ClassVar[bool] = True
     default_training: ClassVar[Training] = Training(epochs=30, batch_size=64)
-    free_arguments: ClassVar[frozenset[str]] = frozenset({"classes", "mixup", "k"})
+    free_arguments: ClassVar[frozenset[str]] = frozenset({"classes", "mixup", "others", "k"})
 
     def __init__(
         self,
@@ -74,6 +74,7 @@ class Classifier(Model):
         n_embedding: int = 128,
         sub_clusters: int = 8,
         mixup: float = 0.5,
+        others: bool = True,
         k: int = 1,
         statistics: Sequence[str] = ("mean",),
         ratio: float = 1.0,
@@ -89,7 +90,7 @@ class Classifier(Model):
         if not 0 <= mixup <= 1:
             raise ModelError(f"classifier: mixup is {mixup!r}; it must lie between 0 and 1")
         self.classes, self.hidden, self.n_embedding = tuple(classes), tuple(hidden), n_embedding
-        self.sub_clusters, self.mixup, self.k = sub_clusters, mixup, k
+        self.sub_clusters, self.mixup, self.others, self.k = sub_clusters, mixup, others, k
         self.statistics, self.ratio = check_statistics(self.family, statistics, ratio), ratio
         self.n_values = n_bins * len(self.statistics)
         self.register_buffer("mean", torch.zeros(self.n_values))
@@ -110,14 +111,18 @@ class Classifier(Model):
     centres: Tensor
     """Of the sub-clusters `[K * sub_clusters, D]`, of length 1, class by class; while it trains."""
 
-    def lacks(self, clips: Sequence[Known]) -> str | None:
+    def wants_others(self, clips: Sequence[Known]) -> bool:
+        """Where there is one machine id: it is told from machines of other types."""
+        return self.others and len({id_ for id_, *_ in clips}) == 1
+
+    def lacks(self, clips: Sequence[Known], *, others: bool = False) -> str | None:
         """A second class."""
-        if len({self._class(clip) for clip in clips}) > 1:
+        if others or len({self._class(clip) for clip in clips}) > 1:
             return None
         ids = ", ".join(sorted({id_ for id_, *_ in clips}))
         return (
-            f"training clips of {ids} alone, all of one class by {' and '.join(self.classes)}, and classifier learns "
-            "from the differences of at least two"
+            f"training clips of {ids} alone, all of one class by {' and '.join(self.classes)}, and none of other "
+            "machine types; classifier learns from the differences of at least two classes"
         )
 
     def _class(self, clip: Known) -> tuple[Any, ...]:
@@ -151,14 +156,18 @@ class Classifier(Model):
 
     def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
         """Normalisation of the clips' vectors, their classes, and the points of these."""
-        if (what := self.lacks(bank.known)) is not None:
+        others = bank.others if self.wants_others(bank.known) else ()
+        if (what := self.lacks(bank.known, others=bool(others))) is not None:
             raise ModelError(f"classifier: there are {what}; give clips of another machine, or choose another family")
         vectors = torch.stack([self._vector(clip) for clip in torch.split(frames, bank.lengths.tolist())])
         self.mean, self.deviation = standardisation(vectors)
         self.places = torch.tensor([self.ids.index(id_) for id_ in bank.ids], device=frames.device)
         self.id_means = torch.stack([vectors[self.places == place].mean(dim=0) for place in range(len(self.ids))])
         self.embeddings = vectors.new_zeros(0, self.n_embedding)
-        classes = [self._class(clip) for clip in bank.known]
+        classes = [(-1, *self._class(clip)) for clip in bank.known]
+        for place, other in enumerate(others):
+            classes += [(place, id_, *self._class(clip)) for clip in other.known for id_ in clip[:1]]
+            vectors = torch.cat([vectors, *(self._vector(clip)[None] for clip, _ in self._clips(other))])
         order = sorted(set(classes), key=repr)
         labels = torch.tensor([order.index(one) for one in classes], device=frames.device)
         points = torch.randn(len(order) * self.sub_clusters, self.n_embedding, generator=self.generator)
@@ -212,7 +221,7 @@ class Classifier(Model):
     def fit_scores(self, bank: Bank) -> None:
         """Embed the training clips."""
         assert self._training is not None  # `fit_statistics` sets it
-        vectors, self._training = self._training[0].to(self.device), None
+        vectors, self._training = self._training[0][: bank.n_clips].to(self.device), None
         self.embeddings = torch.cat([self(x) for x in torch.split(vectors, 1024)])
 
     def clip_frame_scores(self, frames: Tensor, machine_id: str) -> Tensor:
@@ -225,7 +234,7 @@ class Classifier(Model):
         for start, name in zip(range(0, self.n_values, self.n_bins), self.statistics, strict=True):
             if name in ("mean", "maximum"):
                 vectors[:, start : start + self.n_bins] = frames
-        return self._distances(vectors, torch.tensor(place, device=frames.device))
+        return self._scores(vectors, torch.tensor(place, device=frames.device))
 
     def clip_score(self, frames: Tensor, machine_id: str, pooling: str | None, frame_rate: float | None) -> float:
         """Mean cosine distance to the nearest clips of the machine."""
@@ -237,14 +246,22 @@ class Classifier(Model):
 
     def plain_scores(self, frames: Tensor, machine: Tensor) -> Tensor:
         """Score of the clip."""
-        return self._distances(self._vector(frames)[None], machine)[0]
+        return self._scores(self._vector(frames)[None], machine)[0]
+
+    def nearest(self, frames: Tensor, machine_id: str) -> int:
+        """Which training clip of the machine is nearest in the embedding."""
+        machine = torch.tensor(self.place_of(machine_id), device=frames.device)
+        return int(self._distances(self._vector(frames)[None], machine).argmin())
 
     def _distances(self, vectors: Tensor, machine: Tensor) -> Tensor:
-        """Scores `[B]` of vectors `[B, V]` as clips of the machine at a place `[]` among the ids."""
+        """Cosine distances of vectors `[B, V]` to the training clips `[B, C]`, infinite to those of other machines."""
         points = self(self._standardised(vectors))
-        distances = (1 - points.double() @ self.embeddings.double().T).clamp(min=0)  # [B, C]
-        own = torch.where(self.places == machine, distances, torch.inf)
-        nearest = own.topk(min(self.k, len(self.places)), largest=False).values
+        distances = (1 - points.double() @ self.embeddings.double().T).clamp(min=0)
+        return torch.where(self.places == machine, distances, torch.inf)
+
+    def _scores(self, vectors: Tensor, machine: Tensor) -> Tensor:
+        """Scores `[B]` of vectors `[B, V]` as clips of the machine at a place `[]` among the ids."""
+        nearest = self._distances(vectors, machine).topk(min(self.k, len(self.places)), largest=False).values
         there = nearest < torch.inf
         return torch.where(there, nearest, 0.0).sum(dim=1) / there.sum(dim=1)
 
@@ -261,44 +278,10 @@ class Classifier(Model):
             way = self._vector(frames.clone()) - start
             shares = (torch.arange(STEPS, device=frames.device) + 0.5) / STEPS
             points = (start + shares[:, None] * way).requires_grad_()
-            (slopes,) = torch.autograd.grad(self._distances(points, machine).sum(), points)
+            (slopes,) = torch.autograd.grad(self._scores(points, machine).sum(), points)
         slope, added = slopes.mean(dim=0), torch.zeros_like(frames)
         for first, name in zip(range(0, self.n_values, self.n_bins), self.statistics, strict=True):
             own = slice(first, first + self.n_bins)
             step = frames - start[own] if name == "mean" and self.ratio == 1 else way[own]
             added = added + slope[own] * step / len(frames)
         return {"contribution to the score": added}
-
-
-def first_scale(n_points: int) -> float:
-    """The scale of AdaCos before the first step, `sqrt(2) log(points - 1)`."""
-    return math.sqrt(2) * math.log(max(n_points - 1, 2))
-
-
-def adapted_scale(cosines: Tensor, targets: Tensor, scale: Tensor) -> Tensor:
-    """The scale at which the loss is steepest about the median angle to the clips' own points.
-
-    Args:
-        cosines: to all points, class by class `[B, K * sub_clusters]`.
-        targets: how much of each class `[B, K]`.
-        scale: the one before `[]`.
-
-    Returns:
-        `log(B) / cos(min(pi / 4, median angle))`, with B the mean over the batch of `sum exp(scale * cosine)`, and the
-        angle that to the nearest point of the greatest class.
-    """
-    own = cosines.view(*targets.shape, -1).amax(dim=2).gather(1, targets.argmax(dim=1, keepdim=True))
-    angle = own.clamp(-1, 1).acos().median().clamp(max=math.pi / 4)
-    total = torch.logsumexp((scale * cosines).flatten(), dim=0)
-    return (total - math.log(len(cosines))) / angle.cos()
-
-
-def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy; the probability of a class is the sum of those of its points.
-
-    Args:
-        logits: of all points, class by class `[B, K * sub_clusters]`.
-        targets: how much of each class `[B, K]`.
-    """
-    classes = logits.view(*targets.shape, -1).logsumexp(dim=2)  # [B, K]
-    return -(targets * F.log_softmax(classes, dim=1)).sum(dim=1).mean()

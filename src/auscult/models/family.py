@@ -96,15 +96,25 @@ class Family(nn.Module, ABC):
         evidence[first : first + len(scores)] = scores[:, None]
         return {"frame score": evidence}
 
+    @classmethod
+    def may_want_others(cls) -> bool:
+        """Whether there are training clips with which `wants_others` is true."""
+        return cls.wants_others is not Family.wants_others
+
+    def wants_others(self, clips: Sequence[Known]) -> bool:
+        """Whether the model would learn from clips of other machine types, too, if the training clips are these."""
+        return False
+
     def nearest(self, frames: Tensor, machine_id: str) -> int | None:
         """Place, among the clips that it learned from, of the one most like a clip `[N, F]`; none if unknown."""
         return None
 
-    def lacks(self, clips: Sequence[Known]) -> str | None:
+    def lacks(self, clips: Sequence[Known], *, others: bool = False) -> str | None:
         """What training clips lack for the model to learn from them; none if they suffice.
 
         Args:
             clips: what is known of each.
+            others: whether there are clips of other machine types, and the model wants them.
         """
         ids = {id_ for id_, *_ in clips}
         if not self.knows_ids or len(ids) > 1:

@@ -147,7 +147,8 @@ class Outlook:
     def rows(self, estimate: Estimate | None = None) -> list[Row]:
         """The rows of a plan's table: machine types in order; denoiser, features and families of each."""
         alike: dict[tuple[str, str], list[Job]] = {}
-        for job in sorted(self.jobs, key=lambda job: self.plan.machine_types.index(job.machine_type)):
+        types = list(dict.fromkeys([*self.plan.machine_types, *(job.machine_type for job in self.jobs)]))
+        for job in sorted(self.jobs, key=lambda job: types.index(job.machine_type)):
             alike.setdefault((job.machine_type, what_of(job)), []).append(job)
         return [self._row(*names, jobs, estimate) for names, jobs in alike.items()]
 
@@ -211,7 +212,7 @@ def what_of(job: Job) -> str:
 def _clips_heard(job: DenoiserJob | MemberJob) -> int:
     if isinstance(job, DenoiserJob):
         return len(job.clean) + len(job.noise)
-    return sum(len(bank.clips) for bank in job.train)
+    return sum(len(bank.clips) for bank in (*job.train, *job.others))
 
 
 def _header(path: Path, known: dict[tuple[Path, int], AudioInfo]) -> AudioInfo:

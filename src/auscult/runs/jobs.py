@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,7 +42,7 @@ def needs(job: Job) -> tuple[Job, ...]:
         case BankJob():
             return () if job.denoiser is None else (job.denoiser,)
         case MemberJob():
-            return (*job.train, *job.test)
+            return (*job.train, *job.test, *job.others)
 
 
 def is_finished(job: Job, store: Store) -> bool:
@@ -129,7 +130,7 @@ def run_member(job: MemberJob, store: Store, on_progress: OnProgress) -> None:
     def fit(folder: Path) -> None:
         model: Model = MODELS[job.family](**job.arguments)
         _require_long_clips(job, model, store)
-        banks = load_banks(store, job.train)
+        banks = training_bank(store, job)
         started = time.perf_counter()
         model.fit(
             banks,
@@ -173,6 +174,15 @@ def load_banks(store: Store, jobs: Sequence[BankJob]) -> Bank:
         RunError: if one is damaged.
     """
     return concatenate([_read(store.path("bank", job.key), Bank.load) for job in jobs])
+
+
+def training_bank(store: Store, job: MemberJob) -> Bank:
+    """All that a member learns from, with a bank for each other machine type."""
+    by_type: dict[str, list[BankJob]] = {}
+    for bank in job.others:
+        by_type.setdefault(bank.machine_type, []).append(bank)
+    others = tuple(load_banks(store, banks) for banks in by_type.values())
+    return replace(load_banks(store, job.train), others=others)
 
 
 def model_file(store: Store, job: MemberJob) -> Path:

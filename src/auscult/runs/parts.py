@@ -66,7 +66,7 @@ def part_of(job: MemberJob, store: Store, *, weights: str) -> RunPart:
             "channel": bank.channel,
             "denoiser": _denoiser_of(bank, store),
         },
-        "heard": sorted({str(content) for bank in job.train for content, *_ in bank.facts["clips"]}),
+        "heard": sorted({str(content) for bank in (*job.train, *job.others) for content, *_ in bank.facts["clips"]}),
     }
     return RunPart.model_validate_json(json.dumps(content))
 

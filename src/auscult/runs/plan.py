@@ -7,14 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from auscult.clips import MACHINE_TYPES, Clip, Split, Subset
-from auscult.errors import RecipeError, nearest, noting
+from auscult.clips import Clip, Split, Subset
+from auscult.errors import RecipeError
 from auscult.features import Features
 from auscult.members.making import make_features, model_arguments, training_of
 from auscult.models import MODELS
-from auscult.recipe import Member, Recipe, builtin_recipes
+from auscult.recipe import Member, Recipe
 from auscult.runs.denoisers import DenoiserJob, plan_denoisers
-from auscult.runs.lacking import LeftOut, parts_of
+from auscult.runs.lacking import LeftOut, check_members_types, parts_of, planned_types, training_clips
 from auscult.runs.store import Store, environment, key_of
 from auscult.scores.pooling import lasting_name
 from auscult.training import Training
@@ -46,6 +46,7 @@ class MemberJob:
     """Train one member for one machine type, then score its training and test clips.
 
     Attributes:
+        others: training clips of other machine types from which it also learns.
         stack: all that train as one with it, itself included; none if it trains alone.
     """
 
@@ -58,6 +59,7 @@ class MemberJob:
     train: tuple[BankJob, ...]
     test: tuple[BankJob, ...]
     facts: dict[str, Any]
+    others: tuple[BankJob, ...] = ()
     stack: tuple["MemberJob", ...] = ()
 
     @cached_property
@@ -135,8 +137,9 @@ def make_plan(
         device: on which to train.
         weights: folder of published weights, for kinds of features that need them.
         clean: folder of clean sounds, for members that are denoised.
-        all_clips: of all machine types of the data, also those that the run leaves out: the noise of the denoisers, and
-            the types that members may be for besides the challenge's. If none are given, these are not checked.
+        all_clips: of all machine types of the data, also those that the run leaves out: the noise of the denoisers,
+            from which members learn to tell a single machine, and the types that members may be for besides the
+            challenge's. If none are given, these are not checked.
         missing: a list that takes down what a run would stop at for want of it: weights, clean sounds, noise, machine
             types without a member. The plan then holds all jobs nevertheless, and is to be looked at, not run.
 
@@ -146,13 +149,13 @@ def make_plan(
             has no member, or the data do not suffice for a member that is not optional.
     """
     if all_clips is not None:
-        _check_members_types(recipe, all_clips)
-    types = _planned_types(recipe, clips, missing)
+        check_members_types(recipe, all_clips)
+    types = planned_types(recipe, clips, missing)
     denoisers = plan_denoisers(
         recipe, types, clean=clean, clips=all_clips or clips, store=store, device=device, missing=missing
     )
     versions = environment()
-    banks = _Banks(clips, store, channel=recipe.channel, denoisers=denoisers, versions=versions)
+    banks = _Banks(clips, all_clips or clips, store, channel=recipe.channel, denoisers=denoisers, versions=versions)
     members, left_out = list[MemberJob](), LeftOut()
     for machine_type in types:
         for member in recipe.members_of(machine_type):
@@ -167,49 +170,21 @@ def make_plan(
             arguments = model_arguments(member, features)
             train_on = member.train_on or recipe.train_on
             model = MODELS[member.family](**arguments)
-            if left_out.has(member, model, machine_type, train_on, banks.clips_of(machine_type)):
+            there = banks.clips_of(machine_type)
+            others: tuple[BankJob, ...] = ()
+            if model.wants_others([clip.known for clip in training_clips(train_on, there)]):
+                others = banks.others(machine_type, member, train_on, features)
+            if left_out.has(member, model, machine_type, train_on, there, others=bool(others)):
                 continue
             jobs = banks.wanted(machine_type, member, train_on, features)
-            members += _member_jobs(recipe, member, machine_type, arguments, jobs, device=device, versions=versions)
+            members += _member_jobs(
+                recipe, member, machine_type, arguments, jobs, others=others, device=device, versions=versions
+            )
     if not members:
         raise RecipeError(f"the recipe {recipe.name!r} has nothing to train: {' '.join(left_out.sentences)}")
     members.sort(key=lambda job: job.seed)
     wanted = {job.key: job for job in banks.jobs}
     return Plan(tuple(denoisers.values()), tuple(wanted.values()), tuple(members), left_out.sentences)
-
-
-def _planned_types(recipe: Recipe, clips: Sequence[Clip], missing: list[str] | None) -> list[str]:
-    """The machine types of the clips; those without a member are an error, or are taken down if any has one."""
-    types = list(dict.fromkeys(clip.machine_type for clip in clips))
-    there = [machine_type for machine_type in types if recipe.members_of(machine_type)]
-    with noting(missing if there else None):
-        if len(there) < len(types):
-            raise RecipeError(_no_member(recipe, [machine_type for machine_type in types if machine_type not in there]))
-    return there
-
-
-def _no_member(recipe: Recipe, types: Sequence[str]) -> str:
-    known = sorted({name for member in recipe.member for name in member.machine_types or ()})
-    recipes = builtin_recipes().items()
-    for_all = [name for name, other in recipes if all(member.machine_types is None for member in other.member)]
-    return (
-        f"the recipe {recipe.name!r} has no member for the machine type {', '.join(types)}; its members are for "
-        f"{', '.join(known)}. Choose among these with --machine-type, or take a recipe that is for every machine type "
-        f"({', '.join(for_all)}), or copy this one and add a member"
-    )
-
-
-def _check_members_types(recipe: Recipe, clips: Sequence[Clip]) -> None:
-    """Refuse members for machine types that are neither in the data nor the challenge's: slips of the pen."""
-    there = dict.fromkeys(clip.machine_type for clip in clips)
-    known = [*there, *(name for name in MACHINE_TYPES if name not in there)]
-    for member in recipe.member:
-        for name in member.machine_types or ():
-            if name not in known:
-                raise RecipeError(
-                    f"member {member.name!r} is for the machine type {name!r}{nearest(name, known)}, which is neither "
-                    f"in the data ({', '.join(there)}) nor one of the challenge's ({', '.join(MACHINE_TYPES)})"
-                )
 
 
 class _Banks:
@@ -218,6 +193,7 @@ class _Banks:
     def __init__(
         self,
         clips: Sequence[Clip],
+        all_clips: Sequence[Clip],
         store: Store,
         *,
         channel: int,
@@ -225,9 +201,9 @@ class _Banks:
         versions: dict[str, str],
     ) -> None:
         self._channel, self._denoisers, self._versions = channel, denoisers, versions
+        self._all_clips, self._store = all_clips, store
         self._parts: dict[tuple[str, Split, Subset], list[tuple[Clip, str]]] = {}
-        for clip, content in zip(clips, store.content_hashes([clip.path for clip in clips]), strict=True):
-            self._parts.setdefault((clip.machine_type, clip.split, clip.subset), []).append((clip, content))
+        self._take(clips)
         self._made: dict[tuple[str, ...], BankJob] = {}
 
     @property
@@ -241,6 +217,22 @@ class _Banks:
         """The banks that one member needs, training first."""
         parts = parts_of(train_on, self.clips_of(machine_type))
         return [self._bank(machine_type, *part, features, member.level) for part in parts]
+
+    def others(
+        self, machine_type: str, member: Member, train_on: Sequence[Subset], features: Features
+    ) -> tuple[BankJob, ...]:
+        """The training banks of all other machine types, in their order; none for sound that is denoised by type."""
+        if member.level:
+            return ()
+        there = [clip for clip in self._all_clips if clip.split == "train" and clip.subset in train_on]
+        places = dict.fromkeys((clip.machine_type, clip.split, clip.subset) for clip in there)
+        self._take([clip for clip in there if (clip.machine_type, clip.split, clip.subset) not in self._parts])
+        return tuple(self._bank(*place, features, 0) for place in places if place[0] != machine_type)
+
+    def _take(self, clips: Sequence[Clip]) -> None:
+        """Remember clips by their part, with the hashes of their contents."""
+        for clip, content in zip(clips, self._store.content_hashes([clip.path for clip in clips]), strict=True):
+            self._parts.setdefault((clip.machine_type, clip.split, clip.subset), []).append((clip, content))
 
     def clips_of(self, machine_type: str) -> dict[tuple[Split, Subset], list[Clip]]:
         """All clips of a machine type."""
@@ -277,6 +269,7 @@ def _member_jobs(
     arguments: dict[str, Any],
     banks: Sequence[BankJob],
     *,
+    others: tuple[BankJob, ...],
     device: str,
     versions: dict[str, str],
 ) -> list[MemberJob]:
@@ -294,6 +287,7 @@ def _member_jobs(
             "threads": 1,
             "libraries": versions,
         }
+        facts |= {"others": [job.key for job in others]} if others else {}
         named = (machine_type, member.name, member.family)
-        jobs.append(MemberJob(*named, arguments, training, member.pooling, train, test, facts))
+        jobs.append(MemberJob(*named, arguments, training, member.pooling, train, test, facts, others))
     return jobs

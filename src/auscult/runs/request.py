@@ -6,6 +6,7 @@ from pathlib import Path
 
 from auscult.clips import MACHINE_TYPES, Clip
 from auscult.datasets import load_clips, require_training_clips
+from auscult.models import MODELS
 from auscult.recipe import Part, Recipe, leave_out, types_left, what_is_left_out
 from auscult.runs.denoisers import needs_denoiser
 from auscult.runs.plan import Plan, make_plan
@@ -20,7 +21,8 @@ class Request:
     Attributes:
         recipe: without the parts that are left out.
         clips: of the machine types that have a member.
-        all_clips: also those of other types, where they count: as the noise of denoisers, or as members are for them.
+        all_clips: also those of other types, where they count: as the noise of denoisers, as what a machine is told
+            from, or as members are for them.
         denoised: whether a member has a denoiser.
         left_out: a sentence on each member or machine type that is left out.
     """
@@ -55,7 +57,8 @@ def request_of(
     left = types_left(recipe, rest, types)
     denoised = needs_denoiser(rest, left)
     others = {name for member in rest.member for name in member.machine_types or ()} - {*left, *MACHINE_TYPES}
-    every = load_clips(data, dataset=dataset, truth=truth) if machine_types and (denoised or others) else clips
+    told = any(MODELS[member.family].may_want_others() for member in rest.member if member.family in MODELS)
+    every = load_clips(data, dataset=dataset, truth=truth) if machine_types and (denoised or others or told) else clips
     return Request(rest, [clip for clip in clips if clip.machine_type in left], every, denoised, left_out)
 
 

@@ -51,7 +51,8 @@ def work_of(job: Job, frames: Mapping[str, Sequence[int]]) -> Iterator[Work]:
                 yield _denoising(job.denoiser, sum(frames[job.key]) / features.frame_rate)
         case MemberJob():
             train, test = ([n for bank in banks for n in frames[bank.key]] for banks in (job.train, job.test))
-            yield from _member_work(job, MODELS[job.family](**job.arguments), train, test)
+            others = [n for bank in job.others for n in frames[bank.key]]
+            yield from _member_work(job, MODELS[job.family](**job.arguments), train, test, others)
 
 
 def _seconds_of_mixtures(job: DenoiserJob) -> float:
@@ -93,7 +94,9 @@ def _measure_features(features: Features, sample_rate: int) -> float:
     return taken / n_frames
 
 
-def _member_work(job: MemberJob, model: Model, train: Sequence[int], test: Sequence[int]) -> Iterator[Work]:
+def _member_work(
+    job: MemberJob, model: Model, train: Sequence[int], test: Sequence[int], others: Sequence[int]
+) -> Iterator[Work]:
     """Training and scoring, in units of the family; training clips are also scored at the training's end."""
     clips, heard, training = len(train), [*train, *train, *test], job.training
     length = max(min(sum(train) // clips, MOST_FRAMES), model.frame_context)
@@ -102,7 +105,8 @@ def _member_work(job: MemberJob, model: Model, train: Sequence[int], test: Seque
     costs |= {"clips": len(lengths), "lengths": sorted({*lengths, length})}
     costs |= {"batch_size": training.batch_size, "precision": training.precision, "device": training.device}
     epochs = training.epochs if model.learns_in_epochs() else 1
-    units = epochs * model.epoch_units(clips=clips, frames=sum(train), shortest=min(train))
+    learnt = [*train, *others]
+    units = epochs * model.epoch_units(clips=len(learnt), frames=sum(learnt), shortest=min(learnt))
     yield Work(_kind(f"{job.family} training", **costs), units, partial(_measure_training, job, arguments, lengths))
     units = model.scoring_units(clips=len(heard), frames=sum(heard), trained_clips=clips)
     measure = partial(_measure_scoring, job, arguments, lengths, length)

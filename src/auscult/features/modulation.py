@@ -1,0 +1,149 @@
+"""Modulation spectra: how strongly, and how often a second, the level of each band of a clip goes up and down."""
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auscult.errors import FeatureError
+from auscult.features.base import Features
+
+if TYPE_CHECKING:
+    import torch
+
+WINDOW_SECONDS, HOP_SECONDS = 0.008, 0.002
+"""Of the spectrogram whose bands' levels are the envelopes: short, so that 250 modulations a second are still seen."""
+
+WIDTH = 0.6
+"""Standard deviation of a band's bell, in its own equivalent rectangular bandwidths."""
+
+EPS = 1e-12
+"""Added to energies, which are of sound whose full scale is 1."""
+
+
+class Modulation(Features):
+    """One vector for a clip: the energy of each band's envelope in octaves of modulation frequency, in decibels.
+
+    Two Fourier transforms: one of short windows gives the envelopes of the bands, one of the whole envelopes their
+    modulations. Loudness adds to all values alike; strokes, turns and the mesh of gears stand where they belong.
+
+    Args:
+        sample_rate: of the waveforms, in Hz.
+        n_bands: bands, at equal distances on the scale of equivalent rectangular bandwidths (Glasberg and Moore).
+        n_modulations: octaves of modulation frequency, at equal ratios; more than there are octaves overlap.
+        fmin: centre of the lowest band, in Hz; the highest lies just below half the sample rate.
+        slowest: centre of the lowest octave of modulation, in Hz.
+        fastest: centre of the highest, in Hz; at most 175, as envelopes have 500 values a second.
+
+    Shape:
+        `[T]` -> `[1, n_bands * n_modulations]`, the octaves of a band side by side.
+
+    Raises:
+        FeatureError: for arguments out of range, and a clip that is shorter than three periods of `slowest`.
+
+    References:
+        Glasberg and Moore, Derivation of auditory filter shapes from notched-noise data, 1990; Atlas and Shamma, Joint
+        acoustic and modulation frequency, 2003.
+    """
+
+    kind: ClassVar[str] = "modulation"
+    one_frame: ClassVar[bool] = True
+    limits: ClassVar[Mapping[str, int]] = {"sample_rate": 768_000, "n_bands": 1024, "n_modulations": 64}
+
+    def __init__(
+        self,
+        sample_rate: int,
+        *,
+        n_bands: int = 60,
+        n_modulations: int = 8,
+        fmin: float = 125.0,
+        slowest: float = 4.0,
+        fastest: float = 128.0,
+    ) -> None:
+        for name, value in (("n_bands", n_bands), ("n_modulations", n_modulations)):
+            if not isinstance(value, int) or value < 2:
+                raise FeatureError(f"modulation: {name} is {value!r}; it must be a whole number of at least 2")
+        self.hop_length, self.n_fft = round(HOP_SECONDS * sample_rate), round(WINDOW_SECONDS * sample_rate)
+        if not 0 < fmin < sample_rate / 2 or self.hop_length < 1:
+            raise FeatureError(
+                f"modulation: fmin is {fmin} Hz at {sample_rate} Hz; it must lie above 0 and below half the sample rate"
+            )
+        if not 0.1 <= slowest < fastest <= 175:
+            raise FeatureError(
+                f"modulation: octaves from {slowest} to {fastest} Hz; they must rise and lie between 0.1 and 175 Hz"
+            )
+        self.sample_rate, self.n_bands, self.n_modulations = sample_rate, n_bands, n_modulations
+        self.fmin, self.slowest, self.fastest = float(fmin), float(slowest), float(fastest)
+        self.n_bins, self.frame_rate = n_bands * n_modulations, 1.0
+
+    @property
+    def least_samples(self) -> int:
+        """The shortest clip, in samples."""
+        return round(3 * self.sample_rate / self.slowest)
+
+    @property
+    def band_frequencies(self) -> NDArray[np.float64]:
+        """Centre of each band, in Hz `[n_bands]`."""
+        low, high = (21.4 * math.log10(1 + 0.00437 * hz) for hz in (self.fmin, self.sample_rate / 2))
+        places = np.linspace(low, high, self.n_bands + 1)[:-1]
+        return np.asarray((10 ** (places / 21.4) - 1) / 0.00437)
+
+    @property
+    def modulation_frequencies(self) -> NDArray[np.float64]:
+        """Centre of each octave, in Hz `[n_modulations]`."""
+        return np.geomspace(self.slowest, self.fastest, self.n_modulations)
+
+    def n_frames(self, n_samples: int) -> int:
+        """One, of a clip of any length."""
+        return 1
+
+    @property
+    def bin_names(self) -> list[str]:
+        """What each value is, such as `"3.2 kHz at 16 Hz"` `[F]`."""
+        bands = [f"{band / 1000:.1f} kHz" if band >= 1000 else f"{band:.0f} Hz" for band in self.band_frequencies]
+        return [f"{band} at {octave:.3g} Hz" for band in bands for octave in self.modulation_frequencies]
+
+    @cached_property
+    def _bands(self) -> "torch.Tensor":
+        """Weights of the Fourier transform's power in each band `[n_fft // 2 + 1, n_bands]`."""
+        import torch
+
+        centres = self.band_frequencies
+        widths = np.maximum(24.7 * (0.00437 * centres + 1), 0.8 * self.sample_rate / self.n_fft)
+        away = (np.fft.rfftfreq(self.n_fft, 1 / self.sample_rate)[:, None] - centres) / (WIDTH * widths)
+        weights = np.exp(-0.5 * away**2) / self.n_fft**2
+        return torch.from_numpy(weights.astype(np.float32))
+
+    def _octaves(self, length: int) -> "torch.Tensor":
+        """Which values of the Fourier transform of so many values of an envelope are in each octave `[n, L]`."""
+        import torch
+
+        frequencies = np.fft.rfftfreq(length, self.hop_length / self.sample_rate)
+        ratios = frequencies / self.modulation_frequencies[:, None]
+        within = (ratios >= 2**-0.5) & (ratios < 2**0.5)
+        return torch.from_numpy(within.astype(np.float32) / length**2)
+
+    def __call__(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Compute the modulation spectrum of one waveform `[T]` -> `[1, n_bands * n_modulations]`."""
+        import torch
+
+        if waveform.ndim != 1:
+            raise FeatureError(f"modulation: the waveform has the shape {waveform.shape}; give one channel, [T]")
+        if len(waveform) < self.least_samples:
+            raise FeatureError(
+                f"modulation: the clip has {len(waveform)} samples at {self.sample_rate} Hz; {self.slowest:g} Hz need "
+                f"{self.least_samples}. Remove the clip or choose a higher slowest"
+            )
+        with torch.inference_mode():
+            frames = torch.from_numpy(waveform).unfold(0, self.n_fft, self.hop_length)
+            spectrum = torch.fft.rfft(frames * torch.hann_window(self.n_fft))
+            power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+            envelopes = (power @ self._bands).sqrt_().T  # [n_bands, N]
+            changes = torch.fft.rfft(envelopes - envelopes.mean(dim=1, keepdim=True))
+            energies = changes.real.square().addcmul_(changes.imag, changes.imag)
+            octaves = energies @ self._octaves(envelopes.shape[1]).T
+            values: NDArray[np.float32] = octaves.add_(EPS).log10_().mul_(10).reshape(1, -1).numpy()
+        return values
