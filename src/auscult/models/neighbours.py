@@ -84,7 +84,7 @@ class Neighbours(Model):
         space: Space = "whitened",
         per_id: bool = True,
         k: int = 4,
-        density: int = 8,
+        density: int = 4,
         domains: bool = True,
         bank: int | None = None,
         log: bool = True,
@@ -242,7 +242,7 @@ class Neighbours(Model):
     def _distances(self, vector: Tensor, span: KeptBank) -> Tensor:
         """Distances of a vector `[D]` to the kept clips of a bank, in units of what is usual there."""
         query = self._placed(vector[None], self.owners[span.number : span.number + 1])
-        found = (self.vectors[span.begin : span.end] - query).square().sum(dim=1).sqrt().double()
+        found: Tensor = torch.linalg.vector_norm(self.vectors[span.begin : span.end] - query, dim=1).double()
         return found / (self.radii[span.begin : span.end] * self.usual[span.number])
 
     def _least(self, means: Sequence[Tensor]) -> Tensor:
