@@ -8,7 +8,7 @@ import pytest
 
 from auscult.clips import Label
 from auscult.datasets import load_clips
-from auscult.datasets.dcase import read_truth
+from auscult.datasets.truth import read_truth
 from auscult.errors import ScoreError
 from auscult.scores.metrics import evaluate
 from auscult.submission import Expected, check_submission, read_submission

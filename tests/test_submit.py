@@ -411,7 +411,7 @@ def test_the_run_s_own_layout_and_ground_truth_list_are_used(
 
 
 def test_scores_of_a_submission_are_those_of_the_run(real: Path, tmp_path: Path, factory: Path) -> None:
-    from auscult.datasets.dcase import read_truth
+    from auscult.datasets.truth import read_truth
 
     run = read_run(real)
     write_submission(choose(run).table, "", label="A_B_task2_1", out=tmp_path / "out")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from auscult.cli.options import Types
+from auscult.cli.options import LayoutName, Types
 from auscult.errors import DownloadError
 
 
@@ -50,7 +50,7 @@ def synth(
 def inspect(
     data: Path,
     *,
-    dataset: str | None = None,
+    dataset: LayoutName = None,
     truth: Path | None = None,
     quick: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -58,7 +58,7 @@ def inspect(
 
     Args:
         data: Data folder.
-        dataset: Layout by its name; detected by default. An unknown name is answered by those that there are.
+        dataset: Layout by its name, for instance dcase2024; detected by default. An unknown name is answered by all.
         truth: Ground-truth list of the evaluation clips.
         quick: Read only the files' headers.
     """

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 Output = Annotated[Path, Parameter(name=["--out", "-o"])]
 Types = Annotated[list[str] | None, Parameter(name="--machine-type", negative=())]
+LayoutName = Annotated[str | None, Parameter(name=["--layout", "--dataset"], negative=())]
 Overrides = Annotated[list[str] | None, Parameter(name="--override", negative=())]
 
 
@@ -19,7 +20,7 @@ class RunOptions:
     Attributes:
         data: Data folder; see `auscult inspect`.
         machine_type: Only this machine type; may be repeated.
-        dataset: Layout of the data by its name, as `auscult inspect` says it; detected by default.
+        dataset: Layout of the data by its name, for instance dcase2024; detected by default.
         clean: Folder of clean mechanical sounds for recipes with a denoiser.
         device: auto, cpu, cuda, cuda:N or mps. Results repeat bit for bit on the CPU.
         override: key=value in the recipe, for instance training.epochs=3; may be repeated.
@@ -31,7 +32,7 @@ class RunOptions:
 
     data: Path
     machine_type: Types = None
-    dataset: str | None = None
+    dataset: LayoutName = None
     clean: Path | None = None
     device: str = "auto"
     override: Overrides = None

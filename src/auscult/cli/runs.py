@@ -150,7 +150,7 @@ def evaluate(
     from rich.console import Console
 
     from auscult.cli.display.tables import figures_table
-    from auscult.datasets.dcase import read_truth
+    from auscult.datasets.truth import read_truth
     from auscult.scores.metrics import evaluate as figures_of
     from auscult.submission import read_submission
 

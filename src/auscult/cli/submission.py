@@ -101,7 +101,7 @@ def _write(
 def _expected(data: Path | None, truth: Path | None, run: Path | None = None) -> "tuple[Expected, Path | None]":
     """The clips that need a score, and the ground-truth list: given, or beside the data."""
     from auscult.datasets import load_clips
-    from auscult.datasets.dcase import find_truth, read_truth
+    from auscult.datasets.truth import find_truth, read_truth
     from auscult.submission import Expected
     from auscult.submission.run_folder import data_of
 
@@ -143,7 +143,7 @@ def _evaluate(folder: Path, truth: Path) -> None:
     from rich.console import Console
 
     from auscult.cli.display.tables import figures_table
-    from auscult.datasets.dcase import read_truth
+    from auscult.datasets.truth import read_truth
     from auscult.scores import metrics
     from auscult.submission import read_submission
 

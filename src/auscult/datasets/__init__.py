@@ -6,13 +6,24 @@ from typing import Protocol
 
 from auscult.clips import Clip
 from auscult.datasets import dcase, folder, mimii
-from auscult.datasets.tree import Problem, sound_files
+from auscult.datasets.tree import Dataset, Problem, sound_files
+from auscult.datasets.years import YEARS
 from auscult.errors import DatasetError, nearest
 
-__all__ = ["DATASETS", "Dataset", "Problem", "detect_dataset", "load_clips", "read_dataset", "require_training_clips"]
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "Layout",
+    "Problem",
+    "detect_dataset",
+    "load_clips",
+    "load_dataset",
+    "read_dataset",
+    "require_training_clips",
+]
 
 
-class Dataset(Protocol):
+class Layout(Protocol):
     """A page of facts and a thin reader: one module for each layout."""
 
     TITLE: str
@@ -24,13 +35,16 @@ class Dataset(Protocol):
         """Whether a folder looks like this layout."""
         ...
 
-    def read(self, root: Path, *, truth: Path | None = None) -> tuple[list[Clip], list[Problem]]:
+    def read(self, root: Path, *, truth: Path | None = None) -> Dataset | tuple[list[Clip], list[Problem]]:
         """All clips in their fixed order, and all files that cannot be clips."""
         ...
 
 
-DATASETS: dict[str, Dataset] = {"dcase": dcase, "mimii": mimii, "folder": folder}
+DATASETS: dict[str, Layout] = {"dcase": dcase, "mimii": mimii, "folder": folder}
 """Layouts by name, in the order in which they are tried."""
+
+YEAR_NAMES = {f"dcase{year}": year for year in YEARS}
+"""Names that say the year of the layout `dcase`, which is otherwise found from the data."""
 
 _SHOWN = 3
 
@@ -42,13 +56,24 @@ def load_clips(
     machine_types: Sequence[str] | None = None,
     truth: Path | None = None,
 ) -> list[Clip]:
-    """List the clips of a data folder.
+    """List the clips of a data folder: `load_dataset(...).clips`."""
+    return load_dataset(root, dataset=dataset, machine_types=machine_types, truth=truth).clips
+
+
+def load_dataset(
+    root: Path,
+    *,
+    dataset: str | None = None,
+    machine_types: Sequence[str] | None = None,
+    truth: Path | None = None,
+) -> Dataset:
+    """What a data folder holds, without any problem.
 
     Args:
         root: the data folder.
-        dataset: name of its layout, a key of `DATASETS`; detected by default.
+        dataset: name of its layout, a key of `DATASETS` or `YEAR_NAMES`; detected by default.
         machine_types: only these; by default all. Problems with files of the others do not matter then.
-        truth: ground-truth list that labels the evaluation set of DCASE 2020.
+        truth: ground-truth list that labels the evaluation set of DCASE Task 2.
 
     Returns:
         Clips by machine type, machine id, split (training first) and file name.
@@ -57,7 +82,8 @@ def load_clips(
         DatasetError: if the folder is missing, empty or of no known layout, a file in it cannot be a clip, or a name
             in `machine_types` or `dataset` is not known.
     """
-    _, clips, problems = read_dataset(root, dataset=dataset, truth=truth)
+    found = read_dataset(root, dataset=dataset, truth=truth)
+    clips, problems = found.clips, found.problems
     if machine_types is not None:
         there = sorted({clip.machine_type for clip in clips})
         for name in machine_types:
@@ -67,27 +93,34 @@ def load_clips(
                 )
         clips = [clip for clip in clips if clip.machine_type in machine_types]
         problems = _without(problems, root, set(there) - set(machine_types))
+        chosen = [
+            tuple(one for one in some if one.machine_type in machine_types) for some in (found.clean, found.noise)
+        ]
+        found = found._replace(clips=clips, problems=problems, clean=chosen[0], noise=chosen[1])
     if problems:
         raise DatasetError(_summary(root, problems))
-    return clips
+    return found
 
 
-def read_dataset(
-    root: Path, *, dataset: str | None = None, truth: Path | None = None
-) -> tuple[str, list[Clip], list[Problem]]:
-    """Name of the layout, all clips and all problems of a data folder: for those who want to see the problems.
+def read_dataset(root: Path, *, dataset: str | None = None, truth: Path | None = None) -> Dataset:
+    """All that a data folder holds, its problems too: for those who want to see them.
 
     Raises:
         DatasetError: if the folder is missing, holds no sound files or has no known layout, or `dataset` is not known.
     """
-    if dataset is not None and dataset not in DATASETS:
-        raise DatasetError(f"unknown data set {dataset!r}{nearest(dataset, DATASETS)}; known are {', '.join(DATASETS)}")
+    known = [*DATASETS, *YEAR_NAMES]
+    if dataset is not None and dataset not in known:
+        raise DatasetError(f"unknown layout {dataset!r}{nearest(dataset, known)}; known are {', '.join(known)}")
     name = dataset or detect_dataset(root)
     _require_folder(root)
-    clips, problems = DATASETS[name].read(root, truth=truth)
-    if not clips and not problems:
+    if name in YEAR_NAMES:
+        read: Dataset | tuple[list[Clip], list[Problem]] = dcase.read(root, truth=truth, year=YEAR_NAMES[name])
+    else:
+        read = DATASETS[name].read(root, truth=truth)
+    found = read if isinstance(read, Dataset) else Dataset(*read)
+    if not found.clips and not found.problems:
         raise _no_layout(root)
-    return name, clips, sorted(problems, key=lambda problem: problem.path)
+    return found._replace(problems=sorted(found.problems, key=lambda problem: problem.path), layout=name)
 
 
 def detect_dataset(root: Path) -> str:

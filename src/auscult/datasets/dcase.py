@@ -1,46 +1,36 @@
-"""DCASE 2020 Challenge, Task 2: development, additional training and evaluation clips, named as published."""
+"""DCASE Challenge, Task 2, of every year: development, additional training and evaluation clips, named as published."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from auscult.clips import LABELS, SPLITS, Clip, Label, Split, Subset
-from auscult.datasets.tree import Problem, SoundFile, parsed, refuse_duplicates, sound_files
-from auscult.errors import DatasetError
+from auscult.datasets import sections
+from auscult.datasets.names import DEVELOPMENT_FOLDER, EVALUATION_FOLDER
+from auscult.datasets.tree import Dataset, Problem, SoundFile, parsed, refuse_duplicates, sound_files
+from auscult.datasets.truth import find_truth, read_list
+from auscult.datasets.years import YEARS
 
-TITLE = "DCASE 2020 Challenge Task 2"
+TITLE = "DCASE Challenge Task 2"
 CITATION = (
     "Y. Koizumi, Y. Kawaguchi, K. Imoto, T. Nakamura, Y. Nikaido, R. Tanabe, H. Purohit, K. Suefusa, T. Endo, "
     "M. Yasuda, N. Harada: Description and discussion on DCASE2020 Challenge Task2: unsupervised anomalous sound "
     "detection for machine condition monitoring. DCASE Workshop 2020. arXiv:2006.05822"
 )
 LICENCE = "CC BY-NC-SA 4.0"
-LAYOUT = "[dev_data|eval_data]/<machine type>/{train,test}/normal_id_00_00000000.wav"
+LAYOUT = f"[dev_data|eval_data]/<machine type>/{{train,test}}/normal_id_00_00000000.wav or {sections.NAME}"
 
-DEVELOPMENT_FOLDER = "dev_data"
-EVALUATION_FOLDER = "eval_data"
-TRUTH_FILE = "eval_data_list.csv"
-"""The ground-truth list, which is read by itself where it lies beside the data."""
-
-EVALUATION_IDS: dict[str, tuple[str, ...]] = {
-    "ToyCar": ("id_05", "id_06", "id_07"),
-    "ToyConveyor": ("id_04", "id_05", "id_06"),
-    "fan": ("id_01", "id_03", "id_05"),
-    "pump": ("id_01", "id_03", "id_05"),
-    "slider": ("id_01", "id_03", "id_05"),
-    "valve": ("id_01", "id_03", "id_05"),
-}
-"""Machine ids of the additional training data and the evaluation set."""
+EVALUATION_IDS = YEARS[2020].evaluation
+"""Machine ids of the additional training data and the evaluation set of 2020."""
 
 TEST_CLIPS = {"ToyCar": 2459, "ToyConveyor": 3509, "fan": 1875, "pump": 856, "slider": 1290, "valve": 879}
-"""Numbers of development test clips, as published: 10,868 in all."""
+"""Numbers of development test clips of 2020, as published: 10,868 in all."""
 
 _NAME = re.compile(r"(?:(?P<label>normal|anomaly)_)?(?P<id>id_\d+)_\d+")
 _NAMES: dict[Split, str] = {
     "train": "normal_id_00_00000000.wav",
     "test": "normal_id_00_00000000.wav, anomaly_id_00_00000000.wav or, unlabelled, id_01_00000000.wav",
 }
-_TRUTH_LABELS: dict[str, Label] = {"0": "normal", "1": "anomaly"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,75 +49,44 @@ def detect(root: Path) -> bool:
     """Whether a folder holds `dev_data` or `eval_data`, or a file with an official name in `train` or `test`."""
     if any((root / name).is_dir() for name in (DEVELOPMENT_FOLDER, EVALUATION_FOLDER)):
         return True
-    return any(file.folders[-1] in SPLITS and _NAME.fullmatch(file.path.stem) for file in sound_files(root))
+    named = (file.folders[-1] in SPLITS and _NAME.fullmatch(file.path.stem) for file in sound_files(root))
+    return any(named) or any(map(sections.fits, sound_files(root)))
 
 
-def read(root: Path, *, truth: Path | None = None) -> tuple[list[Clip], list[Problem]]:
+def read(root: Path, *, truth: Path | None = None, year: int | None = None) -> Dataset:
     """List the clips.
 
-    Clips under `eval_data` are additional training data or the evaluation set. Elsewhere, as in a folder where all
-    archives were unpacked, the machine id tells: by `EVALUATION_IDS`; in other machine types those ids are the
-    evaluation's whose test clips have no label in their names.
+    Where a file is named by its section, `sections` reads the tree. In 2020, clips under `eval_data` are additional
+    training data or the evaluation set. Elsewhere, as in a folder where all archives were unpacked, the machine id
+    tells: by `EVALUATION_IDS`; in other machine types those ids are the evaluation's whose test clips have no label in
+    their names.
 
     Args:
         root: the folder of the data set; also `dev_data`, `eval_data` or the folder of one machine type.
         truth: ground-truth list, which labels the evaluation set; by default `eval_data_list.csv` in the folder of the
             data set or in `eval_data`. Without one these clips have no label.
+        year: the challenge's year; found from the data by default.
 
     Raises:
-        DatasetError: if the ground-truth list cannot be read.
+        DatasetError: if the ground-truth list cannot be read, or is of another year.
     """
     truth = truth or find_truth(root)
-    labels = read_truth(truth) if truth else None
+    listed = read_list(truth) if truth else None
+    if year != 2020 and (year or any(map(sections.fits, sound_files(root)))):
+        return sections.read(root, years=[year] if year else YEARS, truth=listed)
+    if listed:
+        listed.require_year([2020], root)
+    labels = (
+        {kind: {file: one.label for file, one in files.items()} for kind, files in listed.clips.items()}
+        if listed
+        else None
+    )
     named, problems = parsed(root, _parse)
     clips = _clips(named, labels)
     if labels is not None:
         missing = f"is not in the ground-truth list {truth}; complete the list, or remove the one or the other"
         problems += [Problem(clip.path, missing) for clip in clips if clip.label is None]
-    return refuse_duplicates(clips, problems), problems
-
-
-def find_truth(root: Path) -> Path | None:
-    """The ground-truth list beside the data: in the folder of the data set or in `eval_data`."""
-    folders = [root, root / EVALUATION_FOLDER]
-    resolved = root.resolve()
-    for folder in (resolved, resolved.parent):  # `root` may be `eval_data` or one machine type in it
-        if folder.name == EVALUATION_FOLDER:
-            folders += [folder, folder.parent]
-    return next((path for path in (folder / TRUTH_FILE for folder in folders) if path.is_file()), None)
-
-
-def read_truth(path: Path) -> dict[str, dict[str, Label]]:
-    """Read a ground-truth list of the challenge: a line with a machine type, then `file,original name,label` lines.
-
-    Returns:
-        Machine type -> file name -> label (0 in the list is normal, 1 is an anomaly).
-
-    Raises:
-        DatasetError: if the list cannot be read, a line is neither of the two, or a file is listed twice.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"cannot read the ground-truth list {path}: {error}") from error
-    truth: dict[str, dict[str, Label]] = {}
-    labels: dict[str, Label] | None = None
-    for number, line in enumerate(lines, start=1):
-        fields = [field.strip() for field in line.split(",")]
-        if fields == [""]:
-            continue
-        if len(fields) == 1:
-            labels = truth.setdefault(fields[0], {})
-        elif labels is None or len(fields) != 3 or fields[2] not in _TRUTH_LABELS:
-            expected = "a line with the machine type, then lines of `file,original name,label` with the label 0 or 1"
-            raise DatasetError(f"{path}, line {number}: found {line!r}; a ground-truth list has {expected}")
-        elif fields[0] in labels:
-            raise DatasetError(f"{path}, line {number}: {fields[0]} is listed twice; keep one of the two lines")
-        else:
-            labels[fields[0]] = _TRUTH_LABELS[fields[2]]
-    if not any(truth.values()):
-        raise DatasetError(f"{path} lists no files; give the challenge's ground-truth list, {TRUTH_FILE}")
-    return truth
+    return Dataset(refuse_duplicates(clips, problems), problems, (2020,))
 
 
 def _parse(file: SoundFile) -> _Named | Problem:
@@ -137,7 +96,7 @@ def _parse(file: SoundFile) -> _Named | Problem:
         return Problem(file.path, f"lies in no <machine type>/train or <machine type>/test; the layout is {LAYOUT}")
     match = _NAME.fullmatch(file.path.stem)
     if match is None:
-        return Problem(file.path, f"fits no name of {TITLE} ({_NAMES[split]}); rename or remove it")
+        return Problem(file.path, f"fits no name of DCASE 2020 Task 2 ({_NAMES[split]}); rename or remove it")
     label = next((label for label in LABELS if label == match["label"]), None)
     if split == "train" and label == "anomaly":
         return Problem(file.path, "is an anomaly in the training data, which is normal only; remove it")

@@ -96,7 +96,8 @@ def inspect_dataset(
     Raises:
         DatasetError: if the folder is missing, holds no sound files or has no known layout.
     """
-    name, clips, problems = read_dataset(root, dataset=dataset, truth=truth)
+    found = read_dataset(root, dataset=dataset, truth=truth)
+    name, clips, problems = found.layout, found.clips, found.problems
     with ThreadPoolExecutor(_THREADS) as pool:
         readings = list(_track(pool.map(partial(_read, deep=deep), clips), len(clips), progress))
     problems += [Problem(reading.clip.path, reading.trouble) for reading in readings if reading.trouble]

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from auscult.clips import SPLITS, Clip
 from auscult.sound.audio import SUFFIXES
@@ -36,6 +36,33 @@ class Problem:
     def __str__(self) -> str:
         """`path: message`."""
         return f"{self.path}: {self.message}"
+
+
+class Dataset(NamedTuple):
+    """What a data folder holds; a layout that knows clips and problems alone may return those two.
+
+    Attributes:
+        clips: in their fixed order.
+        problems: files that cannot be clips, and what else must be mended first.
+        years: of DCASE Task 2 that it may be: one, or several that share what is there; none for other data.
+        clean: recordings of a machine without any noise around it; no clips to learn or test with.
+        noise: recordings of the surroundings of a machine without it.
+        notes: what is allowed but worth knowing.
+        layout: its name.
+    """
+
+    clips: list[Clip]
+    problems: list[Problem]
+    years: tuple[int, ...] = ()
+    clean: tuple[Clip, ...] = ()
+    noise: tuple[Clip, ...] = ()
+    notes: tuple[str, ...] = ()
+    layout: str = ""
+
+    @property
+    def year(self) -> int | None:
+        """The year, if only one is possible."""
+        return self.years[0] if len(self.years) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
