@@ -102,7 +102,9 @@ def download(
 
     known = [*YEAR_NAMES, "openl3"]
     if what not in known:
-        raise DownloadError(f"{what!r} cannot be downloaded{nearest(what, known)}; there are {', '.join(known)}")
+        raise DownloadError(
+            f"{what!r} cannot be downloaded{nearest(what, known)}; there are {', '.join(known)}; see --help"
+        )
     foreign: dict[str, Any] = {"--generation": generation}
     if what == "openl3":
         foreign = {"--part": part, "--machine-type": machine_type, "--keep-archives": keep_archives}

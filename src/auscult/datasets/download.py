@@ -135,7 +135,7 @@ def _published(year: int, part: str, base_url: str, machine_types: Sequence[str]
     there = {kind for kind, _ in newest}
     if lacking := [kind for kind in machines if kind not in there and kind in (machine_types or machines)]:
         raise DownloadError(
-            f"{url} lists no archive of {', '.join(lacking)} for the {part} data, only {', '.join(files) or 'nothing'}; "
+            f"{url} lists no archive of {', '.join(lacking)} for the {part} data, only {', '.join(files) or 'none'}; "
             "the record was moved or renamed: fetch it by hand"
         )
     return [archive for _, (_, archive) in sorted(newest.items())]
