@@ -21,6 +21,7 @@ from auscult.members.entries import Entry, FrontEndEntry, Name, PartEntry
 from auscult.members.part import Part, Scored
 from auscult.members.rebuilding import front_end_of, model_of
 from auscult.processes import single_thread
+from auscult.scores.ensemble.fusion import Fusion
 from auscult.scores.pooling import POOLINGS, REDEFINED, lasting_name, name_today
 from auscult.sound.condition import Condition, Origin
 
@@ -57,6 +58,7 @@ class Description(Entry):
     parts: Annotated[list[PartEntry], Field(min_length=1, max_length=256), FailFast()]
     provenance: dict[str, JsonValue]
     licence: str
+    fusion: Fusion = "mean"
 
 
 def save_checked(contents: Contents, path: Path) -> None:
@@ -117,6 +119,7 @@ def write_detector(contents: Contents, path: Path) -> None:
         "parts": [_part_entry(part, places[id(part.front_end)], blobs) for part in contents.parts],
         "provenance": dict(contents.provenance),
         "licence": contents.licence,
+        **({} if contents.fusion == "mean" else {"fusion": contents.fusion}),
     }
     write_archive(path, description, blobs)
 
@@ -151,6 +154,7 @@ def _part_entry(part: Part, front_end: int, blobs: dict[str, bytes]) -> dict[str
         "mean": part.mean,
         "sd": part.sd,
         "weight": part.weight,
+        **({} if part.curve == "line" else {"curve": part.curve}),
     }
 
 
@@ -234,6 +238,7 @@ def _contents(described: Description, blobs: Mapping[str, bytes], *, device: str
         "step_seconds": described.step_seconds,
         "alarm": described.alarm,
         "licence": described.licence,
+        "fusion": described.fusion,
     }
 
 
@@ -263,7 +268,8 @@ def _parts(
         pooling = name_today(entry.pooling)
         if entry.pooling is not None and pooling is None:
             raise DetectorError(f"the pooling {entry.pooling!r}; known are {', '.join(POOLINGS)}")
-        parts.append(Part(entry.name, entry.family, front_end, model, pooling, entry.mean, entry.sd, entry.weight))
+        scale = (entry.mean, entry.sd, entry.weight, entry.curve)
+        parts.append(Part(entry.name, entry.family, front_end, model, pooling, *scale))
     if len({part.name for part in parts}) < len(parts):
         raise DetectorError("two members of one name")
     return parts

@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
 
+from auscult.scores.ensemble.fusion import Curve
+
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Rate = Annotated[int, Field(ge=250, le=768000)]
 
@@ -45,3 +47,4 @@ class PartEntry(Entry):
     mean: FiniteFloat
     sd: FiniteFloat = Field(gt=0)
     weight: FiniteFloat = Field(gt=0)
+    curve: Curve = "line"
