@@ -115,7 +115,7 @@ def test_the_installed_command_and_the_module_are_the_same() -> None:
         ("synth out --seed one", '"one"'),
         ("synth out --snr loud", '"loud"'),
         ("evaluate f --jsn", "--jsn. Did you mean --json?"),
-        ("download dcase2021 --to d", 'Did you mean "dcase2020"?'),
+        ("download dcase2019 --to d", "'dcase2019' cannot be downloaded"),
         ("inspect", "--data requires an argument"),
     ],
 )
