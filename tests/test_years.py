@@ -1,9 +1,14 @@
 """Every year of DCASE Task 2 on disk: names, roots, domains, attributes, lists, and what is wrong with a tree."""
 
+import io
+import re
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+from rich.console import Console
 
 from auscult.datasets import load_clips, load_dataset, read_dataset
 from auscult.datasets.names import pairs, parse_name
@@ -207,3 +212,45 @@ def test_supplemental_clips_are_clean_or_noise_by_folder_and_word(tmp_path):
     assert len(data.clips) == 1
     assert any("2 supplemental clips are left out" in note for note in data.notes)
     assert any("fan section_00 has no target clips to train with" in note for note in data.notes)
+
+
+@pytest.mark.parametrize("year", SINCE_2021)
+def test_a_tiny_tree_of_each_year_is_inspected_and_run(tmp_path, year):
+    from auscult.datasets.inspect import format_inspection, inspect_dataset
+    from auscult.recipe import load_recipe
+    from auscult.runs.run import run
+
+    root, rng = year_tree(tmp_path / "data", year), np.random.default_rng(0)
+    for path in sorted(root.rglob("*.wav")):
+        path.unlink()
+        shape = (6000, YEARS[year].channels)
+        soundfile.write(path, rng.normal(scale=0.05, size=shape), 16000, subtype="PCM_16")
+    inspection = inspect_dataset(root)
+    assert (inspection.problems, inspection.years) == ((), (year,))
+    assert {(group.domain, group.n_clips) for group in inspection.groups if group.split == "train"} == {
+        ("source", 3),
+        ("target", 1),
+    }
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(format_inspection(inspection))
+    kind = next(kind for kind in YEARS[year].development if kind not in (YEARS[year].without_attributes or ()))
+    assert f"DCASE {year}" in shown.getvalue()
+    assert f"{kind}, attribute spd: 28V " in shown.getvalue()
+    done = run(load_recipe("spectral"), data=root, out=tmp_path / "run")
+    assert not done.failures
+    assert {row.machine_id for row in done.results.development} == set(YEARS[year].development[kind][:2])
+
+
+@pytest.mark.parametrize(("year", "channels"), [(2026, 1), (2023, 2)])
+def test_another_number_of_channels_than_the_year_has_is_one_problem_of_a_type(tmp_path, year, channels):
+    from auscult.datasets.inspect import inspect_dataset
+
+    root = year_tree(tmp_path, year)
+    for number, path in enumerate(sorted(root.rglob("*.wav"))):
+        path.unlink()
+        sound = np.random.default_rng(number).normal(scale=0.05, size=(200, channels))
+        soundfile.write(path, sound, 16000, subtype="PCM_16")
+    problems = inspect_dataset(root).problems
+    assert len(problems) == 4  # machine types
+    words = rf"has {channels} channels?, like 12 recordings of \w+; DCASE {year} has (one|two, near)"
+    assert all(re.match(words, problem.message) for problem in problems)
