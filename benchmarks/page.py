@@ -14,7 +14,7 @@ PAGES = (
     PROJECT / "README.md",
     *(
         PROJECT / "docs" / f"{name}.md"
-        for name in ("benchmarks", "denoising", "detector", "monitor", "performance", "thresholds")
+        for name in ("benchmarks", "denoising", "detector", "encoders", "monitor", "performance", "thresholds")
     ),
 )
 
@@ -39,6 +39,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "promise": page_detector.promise,
     "extrapolation": page_detector.extrapolation,
     "bounds": page_performance.bounds,
+    "encoders": page_performance.encoders,
     "exponents": page_performance.exponents,
     "projection": page_performance.projection,
     "monitored_slider": page_detector.monitored_slider,

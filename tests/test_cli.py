@@ -284,7 +284,7 @@ def test_names_with_brackets_are_printed_as_they_are(
         ({"recipe": "basline"}, "no recipe 'basline' (did you mean 'baseline'?)"),
         ({"recipe": "missing.toml"}, "the recipe missing.toml cannot be read"),
         ({"--machine-type": "vlave"}, "no machine type 'vlave' (did you mean 'valve'?); it has fan, valve"),
-        ({"--dataset": "dcas"}, "unknown data set 'dcas' (did you mean 'dcase'?)"),
+        ({"--dataset": "dcas"}, "unknown layout 'dcas' (did you mean 'dcase'?)"),
         ({"--dataset": "mimii"}, ""),
         ({"--device": "gpu"}, "device 'gpu' is unknown; choose auto, cpu, cuda, cuda:N or mps"),
         ({"--data": "nowhere"}, "the data folder nowhere does not exist"),

@@ -32,6 +32,8 @@ class FrontEndEntry(Entry):
     features: dict[str, JsonValue]
     channel: int = Field(ge=0, le=4096)
     denoiser: DenoiserEntry | None
+    files: dict[Name, Name] = Field(default_factory=dict, max_length=16)
+    """Name of a file of weights -> its entry, for features whose weights a detector carries."""
 
 
 class PartEntry(Entry):
