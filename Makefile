@@ -52,6 +52,7 @@ bench: setup-cluster
 
 bench-real: setup
 	$(BIN)/python -m benchmarks.real
+	$(BIN)/python -m benchmarks.full_size
 	$(BIN)/python -m benchmarks.page
 
 docs: setup

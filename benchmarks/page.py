@@ -7,14 +7,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import page_benchmarks, page_denoising, page_detector, page_performance
+from benchmarks import page_benchmarks, page_denoising, page_detector, page_neighbours, page_performance
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = (
     PROJECT / "README.md",
     *(
         PROJECT / "docs" / f"{name}.md"
-        for name in ("benchmarks", "denoising", "detector", "monitor", "performance", "thresholds")
+        for name in ("benchmarks", "denoising", "detector", "encoders", "monitor", "performance", "thresholds")
     ),
 )
 
@@ -31,12 +31,15 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "denoised_verdict": page_denoising.denoised_verdict,
     "denoised_real": page_denoising.denoised_real,
     "denoised_sounds": page_denoising.denoised_sounds,
+    "full_size": page_neighbours.full_size,
+    "pieces": page_neighbours.pieces,
     "practical": page_detector.practical,
     "practical_alarms": page_detector.practical_alarms,
     "detector_speed": page_detector.detector_speed,
     "promise": page_detector.promise,
     "extrapolation": page_detector.extrapolation,
     "bounds": page_performance.bounds,
+    "encoders": page_performance.encoders,
     "exponents": page_performance.exponents,
     "projection": page_performance.projection,
     "monitored_slider": page_detector.monitored_slider,

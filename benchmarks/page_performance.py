@@ -25,6 +25,23 @@ RATIOS = {
 """Figures of `benchmarks/results/bench.json`, for the other stages."""
 
 
+def encoders() -> str:
+    """What features know of mechanical sounds, and their time."""
+    found = read("encoders.json")
+    if found is None:
+        return absent("encoders.json", "python -m benchmarks.encoders")
+    rows = [
+        [name, str(row["values"]), f"{row['class_accuracy']:.3f}", f"{row['clip_ms']:.0f}"]
+        for name, row in found["encoders"].items()
+    ]
+    head = ["features", "values", "class of the nearest clip is right", "ms for 10 s, one core"]
+    return (
+        f"{found['clips']} clips of {found['classes']} kinds of mechanical sounds (ESC-50); a clip's nearest one is of "
+        f"another recording.\n\n{table(head, rows)}\n\nYAMNet takes {1 / found['yamnet_vs_onnxruntime']:.2f} of the "
+        "time of onnxruntime on the same windows, one at a time. `python -m benchmarks.encoders` measures this."
+    )
+
+
 def bounds() -> str:
     """Each stage against a plain version, a matrix product and a copy."""
     from benchmarks.bounds import BFLOAT16

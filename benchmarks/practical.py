@@ -146,7 +146,7 @@ def _scores(task: Task, candidate: Candidate) -> tuple[NDArray[np.float64], dict
     from dataclasses import asdict
 
     from auscult.features.bank import bank_of
-    from auscult.members.fitting import normal_scores
+    from auscult.members.scaling import normal_scores, scaling_of
     from auscult.models import MODELS
     from auscult.training import Training
 
@@ -156,7 +156,10 @@ def _scores(task: Task, candidate: Candidate) -> tuple[NDArray[np.float64], dict
     training = Training(**{**asdict(family.default_training), **candidate.training})
     model = family(**candidate.model).fit(task.train, ids, training=training)
     trained = time.perf_counter()
-    normal = normal_scores(model, bank_of(task.train, ids), pooling=candidate.pooling)
+    bank = bank_of(task.train, ids)
+    normal = normal_scores(
+        model, bank, scaling_of(model, bank.known, unseen=True, combined=False), pooling=candidate.pooling
+    )
     begun = time.perf_counter()
     raw = np.array([model.score_clips(one[None], ["a"], pooling=candidate.pooling)[0] for one in task.test])
     cost = {

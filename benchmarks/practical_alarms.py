@@ -34,26 +34,43 @@ from auscult.detector.learn.settings import LearnSettings
 from auscult.detector.scorer import Scorer
 from auscult.recipe import load_recipe
 from benchmarks.monitoring import PLAN as FULL_PLAN
-from benchmarks.monitoring_factory import MINUTE, Factory
+from benchmarks.monitoring_factory import MINUTE, Factory, Plan
 
 RESULTS = Path(__file__).parent / "results" / "practical_alarms.json"
 
 LEARNED_HOURS = (1, 5)
 """Each minute of them is another load, speed and noise."""
 
-MEMBERS = {
+VECTORS = {
     "mean": "{ ratio = 1.0 }",
     "r0.98": "{ ratio = 0.98 }",
     "mean-deviation": '{ statistics = ["mean", "deviation"] }',
     "mean-flux": '{ statistics = ["mean", "flux"] }',
-    "mean-deviation-flux": '{ statistics = ["mean", "deviation", "flux"] }',
 }
+LOG_MEL, MODULATION = '{ kind = "log_mel", n_fft = 1024, hop_length = 512, n_mels = 128 }', '{ kind = "modulation" }'
+MEMBERS = {
+    **{name: ("spectral", LOG_MEL, model) for name, model in VECTORS.items()},
+    **{f"near-{name}": ("neighbours", LOG_MEL, model) for name, model in VECTORS.items()},
+    "near-modulation": ("neighbours", MODULATION, '{ space = "standardised" }'),
+    "near-modulation-white": ("neighbours", MODULATION, "{}"),
+}
+"""Name -> family, features, model."""
+
+DENSITIES = ("r0.98", "mean-deviation", "mean-flux")
+NEAR = ("near-r0.98", "near-mean-deviation", "near-mean-flux")
 SYSTEMS = [
     *((name,) for name in MEMBERS),
-    ("mean", "r0.98"),
-    ("mean-deviation", "mean-flux"),
-    ("mean", "mean-deviation", "mean-flux"),
-    ("r0.98", "mean-deviation", "mean-flux"),
+    DENSITIES,
+    NEAR,
+    ("near-mean", "near-mean-flux"),
+    ("near-mean-deviation", "near-mean-flux"),
+    (*DENSITIES, *NEAR),
+    (*DENSITIES, "near-modulation"),
+    (*NEAR, "near-modulation"),
+    ("near-mean-deviation", "near-mean-flux", "near-modulation"),
+    ("near-mean", "near-mean-flux", "near-modulation"),
+    (*DENSITIES, *NEAR, "near-modulation"),
+    (*DENSITIES, "near-mean-deviation", "near-mean-flux", "near-modulation"),
 ]
 
 PLAN = replace(FULL_PLAN, seed=1, calibration_hours=10.0, rate=1.0, repeats=6)
@@ -62,22 +79,22 @@ Scores = Mapping[str, NDArray[np.float64]]
 """Member -> standardised scores of the windows of some sound `[W]`."""
 
 
-def raised(machine_type: str, hours: int) -> dict[str, dict[str, int]]:
+def raised(machine_type: str, hours: int, plan: Plan = PLAN) -> dict[str, dict[str, int]]:
     """System -> fault -> how often it was raised, of one machine that was learned from so many hours."""
     import torch
 
     torch.set_num_threads(1)
-    factory = Factory(machine_type, PLAN)
+    factory = Factory(machine_type, plan)
     detector = _learned(factory, hours)
-    calibration = _scores(detector, factory.hours("calibration", PLAN.calibration_hours))
+    calibration = _scores(detector, factory.hours("calibration", plan.calibration_hours))
     faults = {
-        fault: [_scores(detector, factory.broken(fault, number)) for number in range(PLAN.repeats)]
+        fault: [_scores(detector, factory.broken(fault, number)) for number in range(plan.repeats)]
         for fault in TYPES[machine_type].faults
     }
     found = {}
     for members in SYSTEMS:
         series = _series(calibration, members, detector)
-        calibrated = calibrate([series], PLAN.rate, settings=detector.alarm)
+        calibrated = calibrate([series], plan.rate, settings=detector.alarm)
         found[" + ".join(members)] = {
             fault: sum(_is_raised(_series(sound, members, detector), calibrated) for sound in sounds)
             for fault, sounds in faults.items()
@@ -88,8 +105,10 @@ def raised(machine_type: str, hours: int) -> dict[str, dict[str, int]]:
 def _learned(factory: Factory, hours: int) -> Detector:
     """A detector of all members."""
     settings = LearnSettings(step_seconds=PLAN.step_seconds, adapt_window=False, adapt_cool_down=False)
-    features = 'family = "spectral"\nfeatures = { kind = "log_mel", n_fft = 1024, hop_length = 512, n_mels = 128 }\n'
-    members = (f'[[member]]\nname = "{name}"\n{features}model = {model}\n' for name, model in MEMBERS.items())
+    members = (
+        f'[[member]]\nname = "{name}"\nfamily = "{family}"\nfeatures = {features}\nmodel = {model}\n'
+        for name, (family, features, model) in MEMBERS.items()
+    )
     with tempfile.TemporaryDirectory() as folder:
         recipe = Path(folder, "members.toml")
         recipe.write_text('name = "members"\n' + "".join(members), encoding="utf-8")
@@ -129,20 +148,26 @@ def main() -> int:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=2, help="processes; each hears one machine")
+    parser.add_argument("--hours", type=int, nargs="*", default=LEARNED_HOURS, help="of learning")
+    parser.add_argument("--calibration-hours", type=float, default=PLAN.calibration_hours)
+    parser.add_argument("--seed", type=int, default=PLAN.seed, help="of the factory")
+    parser.add_argument("--types", nargs="*", default=list(TYPES), choices=list(TYPES))
+    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    jobs = [(machine_type, hours) for hours in LEARNED_HOURS for machine_type in TYPES]
+    plan = replace(PLAN, calibration_hours=arguments.calibration_hours, seed=arguments.seed)
+    jobs = [(machine_type, hours, plan) for hours in arguments.hours for machine_type in arguments.types]
     found: dict[str, dict[str, dict[str, dict[str, int]]]] = {}
     with ProcessPoolExecutor(arguments.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for (machine_type, hours), systems in zip(jobs, pool.map(raised, *zip(*jobs, strict=True)), strict=True):
+        for (machine_type, hours, _), systems in zip(jobs, pool.map(raised, *zip(*jobs, strict=True)), strict=True):
             print(f"{machine_type}, {hours} h: {systems}", flush=True)
             for name, faults in systems.items():
                 found.setdefault(f"{hours} h", {}).setdefault(name, {})[machine_type] = faults
     for hours_, systems_ in found.items():
         for name, machines in systems_.items():
             counts = [count for faults in machines.values() for count in faults.values()]
-            print(f"{hours_}  {name:45} {sum(counts)} of {PLAN.repeats * len(counts)}")
-    facts = {"repeats": PLAN.repeats, "rate": PLAN.rate, "calibration_hours": PLAN.calibration_hours}
-    RESULTS.write_text(json.dumps({"plan": facts, "raised": found}, indent=1) + "\n", encoding="utf-8")
+            print(f"{hours_}  {name:45} {sum(counts)} of {plan.repeats * len(counts)}")
+    facts = {"repeats": plan.repeats, "rate": plan.rate, "calibration_hours": plan.calibration_hours}
+    arguments.out.write_text(json.dumps({"plan": facts, "raised": found}, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

@@ -36,14 +36,19 @@ def test_a_second_of_sound_costs_the_units_that_are_in_it(ones: None) -> None:
             "reading": 1.0,
             "resampling": 1.0,
             "log_mel": n_frames / 10,
+            "modulation": 1 / 10,
             "openl3": 96 / 10,
+            "yamnet": 20 / 10,
             "denoising": n_frames * 512 / 160000,
             "autoencoder training": 0.9 * (n_frames - 4) / 10,
             "spectral training": n_frames / 10,
             "hvae training": (n_frames - 4) / 10,
             "idcae training": windows / 10,
             "freak training": n_frames / 10,
+            "neighbours training": n_frames / 10,
+            "classifier training": 1 / 10,
             **{f"{family} scoring": n_frames / 10 for family in MODELS},
+            "classifier scoring": 1 / 10,
         }
     )
     assert set(rates.values()) == {1.0}

@@ -115,7 +115,7 @@ def test_the_installed_command_and_the_module_are_the_same() -> None:
         ("synth out --seed one", '"one"'),
         ("synth out --snr loud", '"loud"'),
         ("evaluate f --jsn", "--jsn. Did you mean --json?"),
-        ("download dcase2021 --to d", 'Did you mean "dcase2020"?'),
+        ("download dcase2019 --to d", "'dcase2019' cannot be downloaded"),
         ("inspect", "--data requires an argument"),
     ],
 )
@@ -284,7 +284,7 @@ def test_names_with_brackets_are_printed_as_they_are(
         ({"recipe": "basline"}, "no recipe 'basline' (did you mean 'baseline'?)"),
         ({"recipe": "missing.toml"}, "the recipe missing.toml cannot be read"),
         ({"--machine-type": "vlave"}, "no machine type 'vlave' (did you mean 'valve'?); it has fan, valve"),
-        ({"--dataset": "dcas"}, "unknown data set 'dcas' (did you mean 'dcase'?)"),
+        ({"--dataset": "dcas"}, "unknown layout 'dcas' (did you mean 'dcase'?)"),
         ({"--dataset": "mimii"}, ""),
         ({"--device": "gpu"}, "device 'gpu' is unknown; choose auto, cpu, cuda, cuda:N or mps"),
         ({"--data": "nowhere"}, "the data folder nowhere does not exist"),

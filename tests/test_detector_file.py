@@ -228,7 +228,7 @@ def doubled(content: bytes) -> bytes:
         (lambda c: described(c, lambda d: d["parts"][0].update(sd=0.0)), "sd"),
         (lambda c: described(c, lambda d: d["parts"][1].update(pooling="max")), "pooling"),
         (lambda c: described(c, lambda d: d["parts"][1].update(pooling="winmed")), "older definition, .* pack the de"),
-        (lambda c: described(c, lambda d: d["parts"][0]["arguments"].update(n_bins=2**19)), "mean"),
+        (lambda c: described(c, lambda d: d["parts"][0]["arguments"].update(n_bins=2**19)), "524288"),
         (lambda c: described(c, lambda d: d["parts"][0]["arguments"].update(n_bins=2**40)), "greater"),
         (lambda c: described(c, lambda d: d["parts"][1]["arguments"].update(hidden=[2**19] * 40)), "missing|float32"),
         (lambda c: described(c, lambda d: d["parts"][0]["arguments"].update(evil=1)), "no argument 'evil'"),

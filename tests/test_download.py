@@ -3,6 +3,7 @@ import dataclasses
 import errno
 import hashlib
 import io
+import json
 import re
 import shutil
 import stat
@@ -15,9 +16,10 @@ from typing import NamedTuple
 
 import pytest
 
-from auscult.datasets import download, load_clips, transfer, unpacking
-from auscult.datasets.download import ARCHIVES, ARCHIVES_FOLDER, PARTS, download_dcase2020
+from auscult.datasets import download, load_clips, load_dataset, transfer, unpacking
+from auscult.datasets.download import ARCHIVES, ARCHIVES_FOLDER, PARTS, download_dcase
 from auscult.datasets.unpacking import unpack
+from auscult.datasets.years import YEARS
 from auscult.errors import DownloadError
 from auscult.features.openl3_weights import OFFICIAL, download_openl3
 
@@ -56,6 +58,14 @@ class Server(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that hang up are what is tested."""
 
+    def list(self, record: str, names: list[str]) -> None:
+        """Serve the listing of a record."""
+        files = [
+            {"key": name, "size": len(self.files[name]), "checksum": f"md5:{hashlib.md5(self.files[name]).hexdigest()}"}
+            for name in names
+        ]
+        self.files[record] = json.dumps({"files": files}).encode()
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/records"
@@ -66,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        name = self.path.rsplit("/", 1)[-1]
+        name = self.path.rsplit("/api/records/", 1)[-1].rsplit("/", 1)[-1]
         asked = self.headers["Range"]
         self.server.requests.append((name, asked))
         content = self.server.files.get(name)
@@ -122,7 +132,7 @@ def server(monkeypatch):
 
 def fetch(server, to: Path, **options) -> list[Path]:
     usual = {"parts": ["development"], "machine_types": ["fan"], "progress": False, "base_url": server.url}
-    return download_dcase2020(to, **(usual | options))
+    return download_dcase(2020, to, **(usual | options))
 
 
 def contents(to: Path) -> dict[str, bytes]:
@@ -287,6 +297,86 @@ def test_the_table_is_the_official_one(shared_data):
             for row in csv.DictReader(file)
         ]
     assert [(a.part, a.machine_type, a.record, a.name, a.md5) for a in ARCHIVES] == rows
+
+
+# Records that say themselves what they hold
+
+
+@pytest.fixture
+def record(server):
+    """The server lists the development record of 2026 as Zenodo does, with a file that was replaced."""
+    kinds = list(YEARS[2026].development)
+    names = [f"dev_{kind}.zip" for kind in kinds] + ["dev_ToyCar_r2.zip", "README.md", "dev_data_old_ToyCar.zip"]
+    stem = "section_00_source_train_normal_0000_"
+    for name in names:
+        kind = name.removeprefix("dev_").split(".")[0].split("_")[0]
+        server.files[name] = zipped({f"{kind}/train/{stem}.wav": NOISE + name.encode()})
+    server.list("19336329", names)
+    return server
+
+
+def fetch_2026(server, to: Path, **options) -> list[Path]:
+    return download_dcase(2026, to, **({"parts": ["development"], "progress": False, "base_url": server.url} | options))
+
+
+def test_a_record_is_asked_what_it_holds_and_replaced_files_are_preferred(record, tmp_path):
+    folders = fetch_2026(record, tmp_path)
+    assert {folder.name for folder in folders} == set(YEARS[2026].development)
+    car = tmp_path / "dev_data" / "ToyCar" / "train" / "section_00_source_train_normal_0000_.wav"
+    assert car.read_bytes().endswith(b"dev_ToyCar_r2.zip")
+    assert load_dataset(tmp_path).year == 2026
+    fetched = [name for name, _ in record.requests]
+    assert "dev_ToyCar.zip" not in fetched
+    record.requests.clear()
+    fetch_2026(record, tmp_path)
+    assert record.requests == [("19336329", None)]
+
+
+def test_one_machine_type_of_a_record_continues_where_it_broke(record, tmp_path):
+    record.break_after = [10**6, CHUNK]  # the listing comes whole
+    fetch_2026(record, tmp_path, machine_types=["fan"])
+    assert record.requests[1:] == [("dev_fan.zip", None), ("dev_fan.zip", f"bytes={CHUNK}-")]
+    with pytest.raises(DownloadError, match=r"unknown machine type 'pump'.*; DCASE 2026 Task 2 has ToyCar, ToyCarEmu"):
+        fetch_2026(record, tmp_path, machine_types=["pump"])
+    with pytest.raises(DownloadError, match="has no ToyDrone in development; there are ToyCar, ToyCarEmu"):
+        fetch_2026(record, tmp_path, machine_types=["ToyDrone"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<html>", r"api/records/19336329 is no listing of a record"),
+        (b"{}", "lists no files with their checksums"),
+        (
+            b'{"files": [{"key": "moved.zip", "checksum": "md5:0"}]}',
+            r"no archive of ToyCar, .* only moved\.zip; the record",
+        ),
+        (None, "the server answers 404"),
+    ],
+)
+def test_a_record_that_was_moved_says_so(record, tmp_path, content, message):
+    record.files["19336329"] = content
+    with pytest.raises(DownloadError, match=message):
+        fetch_2026(record, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("year", "part", "names"),
+    [
+        (2021, "development", "dev_data_{}.zip"),
+        (2023, "additional", "eval_data_{}_train.zip"),
+        (2022, "additional", "eval_data_{}_train_r2.zip"),
+        (2024, "evaluation", "eval_data_{}_test.zip"),
+    ],
+)
+def test_names_of_all_years_are_known(server, year, part, names):
+    machines = YEARS[year].development if part == "development" else YEARS[year].evaluation
+    record = YEARS[year].records[PARTS.index(part)]
+    server.files |= {names.format(kind): b"x" for kind in machines}
+    server.list(record, [names.format(kind) for kind in machines])
+    found = download._published(year, part, server.url)
+    assert {one.machine_type for one in found} == set(machines)
+    assert {one.folder for one in found} == {"dev_data" if part == "development" else "eval_data"}
 
 
 WEIGHTS = NOISE + b"weights"

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -313,3 +314,19 @@ def test_a_graph_that_differs_is_not_delivered(monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(ExportError, match="differs from torch by"):
         export_detector(make("hvae, meancap"), tmp_path / "onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_runner_fuses_and_curves_as_the_detector(tmp_path: Path) -> None:
+    made = make("spectral", "spectral of ranks")
+    parts = [replace(part, curve=curve, weight=1.0) for part, curve in zip(made.parts, ("asinh", "line"), strict=True)]
+    replace(made, parts=parts, fusion="tail").save(tmp_path / "one.auscult")
+    detector = Detector.load(tmp_path / "one.auscult")
+    export_detector(detector, tmp_path / "onnx")
+    soundfile.write(tmp_path / "a.wav", sound(3, tone=0.02), RATE)
+    file, found = tmp_path / "onnx" / "detector.json", {}
+    for fusion in ("tail", "minimum", "mean"):
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"fusion": fusion}))
+        (row,) = rows(run(tmp_path / "onnx", "--machine", "left", tmp_path / "a.wav").stdout)
+        found[fusion] = replace(detector, fusion=fusion).score(tmp_path / "a.wav", machine_id="left").score
+        assert row["score"] == pytest.approx(found[fusion], rel=1e-4)
+    assert len(set(found.values())) == 3

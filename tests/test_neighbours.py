@@ -167,3 +167,11 @@ def test_evidence_is_the_nearest_clip_and_what_differs_from_it(tmp_path: Path) -
 def test_arguments_out_of_range_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match=f"neighbours: {next(iter(arguments))} is"):
         Neighbours(F, **arguments)
+
+
+@pytest.mark.parametrize("name", ["vectors", "radii", "starts", "owners", "centres", "places"])
+def test_a_file_whose_parts_do_not_fit_together_is_refused(name: str) -> None:
+    model = Neighbours(F).fit(TRAIN, IDS)
+    tensors = model.state_dict()
+    with pytest.raises(ModelError, match="it is a model whose kept clips, banks and machine ids do not belong"):
+        Neighbours.rebuilt(model.arguments, model.ids, tensors | {name: tensors[name][:-1]}, what="it is a model")

@@ -1,5 +1,9 @@
 """Encoders in ONNX files: windows and clips, shapes of any order, graphs that are damaged, foreign or endless."""
 
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +11,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from auscult.errors import FeatureError, RecipeError
+from auscult.detector import Detector, Machine, Part
+from auscult.detector.archive import write_archive
+from auscult.errors import DetectorError, FeatureError, RecipeError
 from auscult.features import features_of
+from auscult.features.front_end import FrontEnd
 from auscult.features.log_mel import LogMel
 from auscult.features.weights import file_sha256
 from auscult.members.making import make_features
+from auscult.models import Neighbours
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
@@ -279,3 +287,91 @@ def test_a_missing_file_is_named_with_what_to_do(tmp_path: Path) -> None:
         RecipeError, match=r"needs the weights beats.onnx and .* has no such file; put the encoder's file"
     ):
         make_features(table, sample_rate=RATE, weights=tmp_path, where="member 'a'")
+
+
+# In a detector
+
+
+def detector_with(features: Any) -> Detector:
+    rng = np.random.default_rng(0)
+    front_end = FrontEnd(features)
+    clips = [features(rng.normal(0, 0.2, 1000).astype(np.float32)) for _ in range(12)]
+    model = Neighbours(features.n_bins, space="cosine").fit(clips, ["a"] * 12)
+    parts = [Part("one", "neighbours", front_end, model, None, 0.0, 1.0, 1.0)]
+    return Detector(parts, {"pump": Machine("pump", "a")}, 1.0, 0.5)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_detector_carries_its_encoder_or_names_it(
+    tmp_path: Path, nested: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AUSCULT_WEIGHTS", raising=False)
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    features = encoder(weights, projection(["batch", 100]))
+    if nested:
+        features = features_of(
+            {"kind": "statistics", "sample_rate": RATE, "of": features.config(), "weights": str(weights)}
+        )
+    made, sound = detector_with(features), noise(1000, seed=7)
+    made.save(tmp_path / "whole.auscult")
+    made.save(tmp_path / "named.auscult", carry=False)
+    weights.rename(tmp_path / "elsewhere")
+    whole = Detector.load(tmp_path / "whole.auscult")
+    assert whole.window_score(sound) == made.window_score(sound)
+    whole.save(tmp_path / "again.auscult")
+    assert (tmp_path / "again.auscult").read_bytes() == (tmp_path / "whole.auscult").read_bytes()
+    with pytest.raises(DetectorError, match=r"needs published weights: onnx needs the weights encoder\.onnx"):
+        Detector.load(tmp_path / "named.auscult")
+    monkeypatch.setenv("AUSCULT_WEIGHTS", str(tmp_path / "elsewhere"))
+    assert Detector.load(tmp_path / "named.auscult").window_score(sound) == made.window_score(sound)
+
+
+def rewritten(path: Path, change: Callable[[dict[str, Any], dict[str, bytes]], None]) -> Path:
+    """A detector's file whose description and other entries are changed."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    description = json.loads(entries.pop("detector.json"))
+    change(description, entries)
+    write_archive(path, description, entries)
+    return path
+
+
+def swap(entries: dict[str, bytes], content: bytes) -> None:
+    (name,) = [name for name in entries if name.startswith("encoders/")]
+    entries[name] = content
+
+
+PLACED = {"kind": "yamnet", "weights": "/"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda said, _: said["front_ends"][0].update(files={"../x.onnx": "encoders/x"}), "which is a path"),
+        (lambda said, _: said["front_ends"][0].update(files={"encoder.onnx": "gone"}), "no entry 'gone'"),
+        (lambda _, entries: swap(entries, b"no graph"), "is not the file that was asked for"),
+        (lambda said, _: said["front_ends"][0]["features"].update(weights="/"), "a place, weights"),
+        (lambda said, _: said["front_ends"][0]["features"].update(front_end=PLACED), "no argument 'weights' here"),
+        (lambda said, _: said["front_ends"][0]["features"].update(batch=10**6), "batch = 1000000, greater than"),
+    ],
+)  # fmt: skip
+def test_an_encoder_in_a_detector_is_not_trusted(tmp_path: Path, change: Any, message: str) -> None:
+    path = tmp_path / "pump.auscult"
+    detector_with(encoder(tmp_path, projection(["batch", 100]))).save(path)
+    with pytest.raises(DetectorError, match=message) as refused:
+        Detector.load(rewritten(path, change))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_foreign_graph_in_a_detector_is_not_run(tmp_path: Path) -> None:
+    path = tmp_path / "pump.auscult"
+    detector_with(encoder(tmp_path, projection(["batch", 100]))).save(path)
+    evil = looping().SerializeToString()
+
+    def change(said: dict[str, Any], entries: dict[str, bytes]) -> None:
+        swap(entries, evil)
+        said["front_ends"][0]["features"]["sha256"] = hashlib.sha256(evil).hexdigest()
+
+    with pytest.raises(DetectorError, match="operator Loop, which may never end"):
+        Detector.load(rewritten(path, change))

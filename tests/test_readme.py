@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from auscult import __version__
+from auscult.features import FEATURES
 from auscult.recipe import DenoiserTable, Ensemble, Member, Recipe, TrainingTable, builtin_recipes, parse_recipe
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -146,16 +147,15 @@ def test_every_family_has_its_default_training_listed() -> None:
     }
 
 
-@pytest.mark.parametrize("kind", ["log_mel", "openl3"])
+@pytest.mark.parametrize("kind", FEATURES)
 def test_every_argument_of_a_kind_of_features_is_listed_with_its_default(kind: str) -> None:
-    from auscult.features import FEATURES
-
-    assert list(FEATURES) == ["log_mel", "openl3"]
     arguments = dict(inspect.signature(FEATURES[kind]).parameters)
     listed = {key.strip("`"): default for key, _, default, *_ in table("docs/recipes.md", f'### `kind = "{kind}"`')}
     if arguments.pop("sample_rate", None) is not None:
         assert listed.pop("sample_rate") == "the recipe's"
-    assert listed == {name: toml(argument.default) for name, argument in arguments.items()}
+    defaults = {name: argument.default for name, argument in arguments.items()}
+    empty = inspect.Parameter.empty
+    assert listed == {name: "required" if value is empty else toml(value) for name, value in defaults.items()}
 
 
 def test_every_command_and_every_recipe_is_listed() -> None:

@@ -29,6 +29,7 @@ from auscult.report.run import write_pages
 from auscult.runs import run as runs
 from auscult.runs.analysis import analyse
 from auscult.runs.jobs import ENDS, load_banks
+from auscult.runs.parts import read_part
 from auscult.runs.results import read_results, read_scores_of
 from auscult.runs.run import Run
 from auscult.scores.table import ScoreTable
@@ -219,9 +220,13 @@ def test_the_ensemble_is_the_mean_of_standardised_scores(finished: Run) -> None:
     def scores(system: str, part: str) -> Any:
         return ScoreTable.read(finished.folder / "scores" / "fan" / f"{system}.{part}.csv").scores
 
+    assert {name: read_part(finished.folder, "fan", name).scale for name in ("ae", "gauss")} == {
+        "ae": "asinh",
+        "gauss": "asinh",  # six clips of each machine are too few to leave a fifth out
+    }
     for part in ("train", "test", "evaluation"):
         members = [
-            (scores(name, part) - scores(name, "train").mean()) / scores(name, "train").std()
+            np.arcsinh((scores(name, part) - scores(name, "train").mean()) / scores(name, "train").std())
             for name in ("ae", "gauss")
         ]
         assert scores("ensemble.uniform", part) == pytest.approx(np.mean(members, axis=0))
@@ -531,7 +536,7 @@ def test_without_test_clips_a_run_trains_and_says_so(factory: Path, tmp_path: Pa
     assert rows(done.folder) == []
     assert (done.folder / "weights" / "fan" / "ae.safetensors").exists()
     assert len(ScoreTable.read(done.folder / "scores" / "fan" / "ensemble.uniform.train.csv")) == 12
-    assert notes_of(done) == "There is no development test clip: only the training clips were scored."
+    assert notes_of(done).startswith("There is no development test clip: only the training clips were scored.")
 
 
 def test_a_machine_without_anomalies_is_scored_and_left_out_of_the_figures(factory: Path, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_pooling_does_not_depend_on_the_order_of_frames(ratio: float) -> None:
 
 
 def test_the_score_is_ledoit_and_wolfs_likelihood(clips: np.ndarray) -> None:
-    scores = Spectral(6).fit(clips, IDS).score_clips(clips, IDS)
+    scores = Spectral(6, per_id=False).fit(clips, IDS).score_clips(clips, IDS)
     means = ((clips - clips.mean(axis=(0, 1))) / clips.std(axis=(0, 1))).mean(axis=1)
     fitted = LedoitWolf().fit(means)
     deviations = means - fitted.location_
@@ -48,11 +48,34 @@ def test_the_score_is_ledoit_and_wolfs_likelihood(clips: np.ndarray) -> None:
     np.testing.assert_allclose(scores, expected, rtol=1e-4)
 
 
+def test_each_id_has_a_mean_and_all_share_a_covariance(clips: np.ndarray) -> None:
+    apart = clips + 30 * (np.array(IDS) == "b")[:, None, None]
+    apart = apart.astype(np.float32)
+    model = Spectral(6).fit(apart, IDS)
+    scores = model.score_clips(apart, IDS)
+    means = apart.mean(axis=1, dtype=np.float64)
+    residuals = means - np.stack([means[np.array(IDS) == id_].mean(axis=0) for id_ in IDS])
+    scaled = residuals / residuals.std(axis=0)
+    distances = np.einsum("ci,ij,cj->c", scaled, np.linalg.inv(LedoitWolf().fit(scaled).covariance_), scaled)
+    np.testing.assert_allclose(np.diff(scores), 0.5 * np.diff(distances), rtol=1e-3, atol=1e-3)
+    each = np.stack([model.score_clips(apart, [id_] * 30) for id_ in "ab"])
+    np.testing.assert_array_equal(model.score_clips(apart, ["unknown"] * 30), each.min(axis=0))
+    assert [int(column.argmin()) for column in each.T] == [int(id_ == "b") for id_ in IDS]
+
+
+def test_a_model_of_before_has_one_density_for_all(clips: np.ndarray) -> None:
+    old = Spectral(6, per_id=False).fit(clips, IDS)
+    stored = Spectral.key_arguments(old.arguments)
+    assert "per_id" not in stored
+    again = Spectral.rebuilt(stored, old.ids, old.state_dict(), what="it is a model")
+    np.testing.assert_array_equal(again.score_clips(clips, IDS), old.score_clips(clips, IDS))
+
+
 EVERYTHING: dict[str, Any] = {"statistics": ["mean", "deviation", "flux"]}
 
 
 def test_statistics_stand_side_by_side_and_their_units_do_not_matter(clips: np.ndarray) -> None:
-    scores = Spectral(6, **EVERYTHING).fit(clips, IDS).score_clips(clips, IDS)
+    scores = Spectral(6, per_id=False, **EVERYTHING).fit(clips, IDS).score_clips(clips, IDS)
     x = ((clips - clips.mean(axis=(0, 1))) / clips.std(axis=(0, 1))).astype(np.float64)
     pooled = np.hstack([x.mean(axis=1), x.std(axis=1), np.abs(np.diff(x, axis=1)).mean(axis=1)])
     fitted = LedoitWolf().fit(pooled / pooled.std(axis=0))

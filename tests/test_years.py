@@ -1,9 +1,14 @@
 """Every year of DCASE Task 2 on disk: names, roots, domains, attributes, lists, and what is wrong with a tree."""
 
+import io
+import re
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+from rich.console import Console
 
 from auscult.datasets import load_clips, load_dataset, read_dataset
 from auscult.datasets.names import pairs, parse_name
@@ -191,6 +196,41 @@ def test_what_is_wrong_with_a_tree_is_one_line(tmp_path, files, table, message):
         load_clips(tmp_path)
 
 
+def test_every_folder_may_be_pointed_at_and_other_machine_types_do_not_hold_up(tmp_path, monkeypatch):
+    whole = load_clips(year_tree(tmp_path, 2025))
+    monkeypatch.chdir(tmp_path / "eval_data" / "raw" / "AutoTrash" / "train")
+    assert {clip.subset for clip in load_clips(Path("../.."))} == {"additional", "evaluation"}
+    (clips, *_) = load_dataset(Path())
+    assert [clip.file for clip in clips] == [
+        clip.file for clip in whole if (clip.machine_type, clip.split) == ("AutoTrash", "train")
+    ]
+    (tmp_path / "eval_data" / "raw" / "BandSealer" / "attributes_00.csv").write_text("file_name,d1p,d1v\ngone,n,A\n")
+    monkeypatch.chdir(tmp_path)
+    assert load_clips(Path(), machine_types=["AutoTrash"])
+    with pytest.raises(
+        DatasetError, match=r"BandSealer.attributes_00\.csv: lists 1 clips that are not there \(gone, for"
+    ):
+        load_clips(Path())
+
+
+def test_tables_of_the_evaluation_may_list_tests_by_names_that_are_hidden(tmp_path):
+    root = year_tree(tmp_path, 2024)
+    names = [path.stem for path in sorted((root / "eval_data/raw/3DPrinter/train").iterdir())]
+    rows = [f"{name},mdl,A" for name in [*names, "section_00_source_test_normal_0000_mdl_A"]]
+    table = "\n".join(["file_name,d1p,d1v", *rows, "section_00_target_test_normal_0001_noAttribute,noAttribute"])
+    (root / "eval_data/raw/3DPrinter/attributes_00.csv").write_text(table)
+    printers = [clip for clip in load_clips(root, machine_types=["3DPrinter"]) if clip.split == "train"]
+    assert {clip.attributes for clip in printers} == {(("mdl", "A"),)}
+
+
+def test_names_without_attributes_are_a_hint_of_the_year_and_no_more(tmp_path):
+    names = [f"{n}/section_00_source_{n}_normal_0000.wav" for n in ("train", "test")]
+    touch(tmp_path, *(f"dev_data/bearing/{name}" for name in names))
+    data = load_dataset(tmp_path)
+    assert 2021 not in data.years
+    assert {2023, 2024, 2025} == set(data.years)
+
+
 def test_supplemental_clips_are_clean_or_noise_by_folder_and_word(tmp_path):
     names = [
         "section_00_source_machine_0000_noise_1",
@@ -207,3 +247,45 @@ def test_supplemental_clips_are_clean_or_noise_by_folder_and_word(tmp_path):
     assert len(data.clips) == 1
     assert any("2 supplemental clips are left out" in note for note in data.notes)
     assert any("fan section_00 has no target clips to train with" in note for note in data.notes)
+
+
+@pytest.mark.parametrize("year", SINCE_2021)
+def test_a_tiny_tree_of_each_year_is_inspected_and_run(tmp_path, year):
+    from auscult.datasets.inspect import format_inspection, inspect_dataset
+    from auscult.recipe import load_recipe
+    from auscult.runs.run import run
+
+    root, rng = year_tree(tmp_path / "data", year), np.random.default_rng(0)
+    for path in sorted(root.rglob("*.wav")):
+        path.unlink()
+        shape = (6000, YEARS[year].channels)
+        soundfile.write(path, rng.normal(scale=0.05, size=shape), 16000, subtype="PCM_16")
+    inspection = inspect_dataset(root)
+    assert (inspection.problems, inspection.years) == ((), (year,))
+    assert {(group.domain, group.n_clips) for group in inspection.groups if group.split == "train"} == {
+        ("source", 3),
+        ("target", 1),
+    }
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(format_inspection(inspection))
+    kind = next(kind for kind in YEARS[year].development if kind not in (YEARS[year].without_attributes or ()))
+    assert f"DCASE {year}" in shown.getvalue()
+    assert f"{kind}, attribute spd: 28V " in shown.getvalue()
+    done = run(load_recipe("spectral"), data=root, out=tmp_path / "run")
+    assert not done.failures
+    assert {row.machine_id for row in done.results.development} == set(YEARS[year].development[kind][:2])
+
+
+@pytest.mark.parametrize(("year", "channels"), [(2026, 1), (2023, 2)])
+def test_another_number_of_channels_than_the_year_has_is_one_problem_of_a_type(tmp_path, year, channels):
+    from auscult.datasets.inspect import inspect_dataset
+
+    root = year_tree(tmp_path, year)
+    for number, path in enumerate(sorted(root.rglob("*.wav"))):
+        path.unlink()
+        sound = np.random.default_rng(number).normal(scale=0.05, size=(200, channels))
+        soundfile.write(path, sound, 16000, subtype="PCM_16")
+    problems = inspect_dataset(root).problems
+    assert len(problems) == 4  # machine types
+    words = rf"has {channels} channels?, like 12 recordings of \w+; DCASE {year} has (one|two, near)"
+    assert all(re.match(words, problem.message) for problem in problems)

@@ -10,8 +10,8 @@ from cyclopts import App, CycloptsError
 from auscult import __version__
 from auscult.cli.data import download, inspect, synth
 from auscult.cli.denoising import denoise, train_denoiser
-from auscult.cli.deployment import export
-from auscult.cli.detector import info, learn, pack, score
+from auscult.cli.deployment import export, info
+from auscult.cli.detector import learn, pack, score
 from auscult.cli.monitor import history, monitor
 from auscult.cli.planning import bench, plan
 from auscult.cli.runs import evaluate, recipes, run

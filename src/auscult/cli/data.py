@@ -73,7 +73,7 @@ def inspect(
 
 
 def download(
-    what: Literal["dcase2020", "openl3"],
+    what: str,
     *,
     to: Path,
     generation: Literal["0.2", "0.4"] | None = None,
@@ -85,19 +85,26 @@ def download(
     """Fetch and check official files; a transfer that broke off continues.
 
     Args:
-        what: dcase2020, the challenge's archives, which are unpacked; or openl3, the weights of the embeddings.
+        what: dcase2020 to dcase2026, the challenge's archives, which are unpacked; or openl3, the embeddings' weights.
         to: Data folder, or folder of weights.
         generation: Of OpenL3's weights; 0.2, the report's, by default.
-        part: Of dcase2020: development, additional or evaluation; may be repeated. All by default.
-        machine_type: Of dcase2020: only this one; may be repeated.
+        part: Of dcase20XX: development, additional or evaluation; may be repeated. All by default.
+        machine_type: Of dcase20XX: only this one; may be repeated.
         base_url: A mirror with the paths of zenodo.org, or with the names of OpenL3's branch `models`.
-        keep_archives: Of dcase2020: keep the archives after unpacking.
+        keep_archives: Of dcase20XX: keep the archives after unpacking.
     """
     from rich.console import Console
 
-    from auscult.datasets.download import PARTS, ZENODO, download_dcase2020
+    from auscult.datasets import YEAR_NAMES
+    from auscult.datasets.download import PARTS, ZENODO, download_dcase
+    from auscult.errors import nearest
     from auscult.features.openl3_weights import MODELS_BRANCH, download_openl3
 
+    known = [*YEAR_NAMES, "openl3"]
+    if what not in known:
+        raise DownloadError(
+            f"{what!r} cannot be downloaded{nearest(what, known)}; there are {', '.join(known)}; see --help"
+        )
     foreign: dict[str, Any] = {"--generation": generation}
     if what == "openl3":
         foreign = {"--part": part, "--machine-type": machine_type, "--keep-archives": keep_archives}
@@ -107,7 +114,8 @@ def download(
         path = download_openl3(to, generation=generation or "0.2", base_url=base_url or MODELS_BRANCH)
         Console().print(str(path), markup=False, soft_wrap=True)
         return
-    folders = download_dcase2020(
+    folders = download_dcase(
+        YEAR_NAMES[what],
         to,
         parts=part or PARTS,
         machine_types=machine_type,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from auscult.cli.options import Output
+from auscult.cli.options import LayoutName, Output
 
 
 def train_denoiser(
@@ -14,7 +14,7 @@ def train_denoiser(
     clean: Path,
     machine_type: str,
     out: Output,
-    dataset: str | None = None,
+    dataset: LayoutName = None,
     choose: Literal["mechanical"] | None = None,
     weights: Path | None = None,
     epochs: int | None = None,

@@ -1,5 +1,6 @@
-"""The command that takes a detector elsewhere: export."""
+"""Commands on a detector as a whole: info, export."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -37,3 +38,22 @@ def export(detector: Path, *, onnx: Annotated[Path, Parameter(name="--onnx")]) -
     console = Console()
     console.print(exported_table(members))
     console.print(f"exported: {onnx}; try it: python {onnx / 'run.py'} RECORDING.wav", markup=False, soft_wrap=True)
+
+
+def info(detector: Path, *, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> None:
+    """Print what a detector is made of, its thresholds and what they promise.
+
+    Args:
+        detector: The detector's file.
+        as_json: Print JSON.
+    """
+    import json
+
+    from auscult.cli.display.scores import Patience, info_lines
+
+    with Patience(f"loading {detector.name}"):
+        from auscult.detector import Detector
+        from auscult.detector.listing import facts_of
+
+        facts = facts_of(Detector.load(detector))
+    sys.stdout.write(f"{json.dumps(facts, indent=1)}\n" if as_json else info_lines(facts))

@@ -1,6 +1,5 @@
-"""Commands on detectors: learn, pack, score, info."""
+"""Commands that make detectors and score with them: learn, pack, score."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,6 +12,7 @@ from auscult.cli.options import Output, Overrides, k_of_n
 if TYPE_CHECKING:
     from auscult.detector import Detector
     from auscult.detector.learn import Learned, LearnSettings
+    from auscult.recipe import Recipe
 
 Flag = Annotated[bool, Parameter(negative=())]
 
@@ -21,7 +21,8 @@ def learn(
     normals: Path,
     *,
     out: Output,
-    recipe: str = "practical",
+    recipe: str | None = None,
+    encoder: str | None = None,
     false_alarms: str = "1/day",
     method: Literal["split", "cross-fitted"] = "split",
     machine: Annotated[str | None, Parameter(name=["--machine", "--name"])] = None,
@@ -35,6 +36,7 @@ def learn(
     device: str = "cpu",
     workers: int | None = None,
     weights: Path | None = None,
+    carry_encoder: bool = True,
     licence: str = "",
     report: Path | None = None,
     force: Flag = False,
@@ -44,7 +46,8 @@ def learn(
     Args:
         normals: A recording, a folder of one machine's recordings, or one with a folder for each machine.
         out: The detector's file, for instance pump.auscult.
-        recipe: Name of a built-in recipe (see `auscult recipes`) or a TOML file.
+        recipe: Name of a built-in recipe (see `auscult recipes`) or a TOML file; practical, or dual for an encoder.
+        encoder: Kind of the features of all members, such as yamnet: what was learnt from other sounds hears for them.
         false_alarms: Alarms of normal sound that are accepted, a number per hour, day, week, month or year.
         method: split trains on the first half and calibrates on the second; cross-fitted uses all for both.
         machine: All recordings are of this one machine, whatever the folders are called. By default folders name
@@ -58,7 +61,8 @@ def learn(
         override: key=value in the recipe; may be repeated.
         device: auto, cpu, cuda, cuda:N or mps, on which to train.
         workers: Processes that score the calibration sound; by default as many as processors.
-        weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
+        weights: Folder of encoders' weights; the environment variable AUSCULT_WEIGHTS by default.
+        carry_encoder: The detector's file holds the weights of its encoder, or names them by their hash.
         licence: Of the recordings; the detector keeps it.
         report: HTML page on what was learned; beside the detector, with the ending .html, by default.
         force: Replace a file that is there.
@@ -69,17 +73,15 @@ def learn(
         from auscult.cli.display.progress import counting
         from auscult.detector import learn as learning
         from auscult.processes import default_workers
-        from auscult.recipe import load_recipe
         from auscult.training import choose_device
 
     page = report or out.with_suffix(".html")
     _require_new([out, page], force=force)
     settings = _settings(false_alarms, window=window, step=step, alarm=alarm, cool_down=cool_down, method=method)
-    heard = [] if channel is None else [f"channel={channel}"]
     with counting("learning") as show:
         learned = learning.learn(
             normals,
-            recipe=load_recipe(recipe, [*(override or ()), *heard]),
+            recipe=_recipe(recipe, encoder, override, channel),
             settings=settings,
             machine=machine,
             otherwise=out.stem,
@@ -90,7 +92,7 @@ def learn(
             licence=licence,
             on_progress=lambda label, done, total: show(done, total, label),
         )
-    _finish(learned, out, page, ())
+    _finish(learned, out, page, (), carry=carry_encoder)
 
 
 def pack(
@@ -110,6 +112,7 @@ def pack(
     workers: int | None = None,
     store: Path | None = None,
     weights: Path | None = None,
+    carry_encoder: bool = True,
     licence: str = "",
     report: Path | None = None,
     force: Flag = False,
@@ -131,7 +134,8 @@ def pack(
         cool_down: Seconds after an alarm in which none is raised; 60 by default, less where there is little sound.
         workers: Processes that score the calibration sound; by default as many as processors.
         store: The run's folder of artefacts, where its denoisers are; RUN/store by default.
-        weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
+        weights: Folder of encoders' weights; the environment variable AUSCULT_WEIGHTS by default.
+        carry_encoder: The detector's file holds the weights of its encoder, or names them by their hash.
         licence: Of the training data; the detector keeps it.
         report: With --calibrate, HTML page on the thresholds; beside the detector, with the ending .html, by default.
         force: Replace a file that is there.
@@ -140,8 +144,7 @@ def pack(
     from auscult.detector.pack import pack as make
     from auscult.processes import default_workers, require_workers
 
-    workers = default_workers() if workers is None else workers
-    require_workers(workers)
+    require_workers(workers := default_workers() if workers is None else workers)
     page = report or out.with_suffix(".html")
     _require_new([out, page] if calibrate else [out], force=force)
     settings = _settings(false_alarms, window=window, step=step, alarm=alarm, cool_down=cool_down, method="split")
@@ -159,13 +162,13 @@ def pack(
         licence=licence,
     )
     if calibrate is None:
-        packed.detector.save(out)
+        packed.detector.save(out, carry=carry_encoder)
         print_notes(packed.warnings)
         print_lines(f"detector: {out}")
         return
     packed.require_unheard(calibrate)
     learned = _calibrated(packed.detector, calibrate, settings, machine=machine, workers=workers)
-    _finish(learned, out, page, packed.warnings[1:])
+    _finish(learned, out, page, packed.warnings[1:], carry=carry_encoder)
 
 
 def score(
@@ -229,23 +232,14 @@ def score(
     return 3 if failed else 0
 
 
-def info(detector: Path, *, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> None:
-    """Print what a detector is made of, its thresholds and what they promise.
+def _recipe(name: str | None, encoder: str | None, override: Overrides, channel: int | None) -> "Recipe":
+    """The recipe to learn by, with another encoder and another channel where they are named."""
+    from auscult.recipe import load_recipe
 
-    Args:
-        detector: The detector's file.
-        as_json: Print JSON.
-    """
-    import json
-
-    from auscult.cli.display.scores import Patience, info_lines
-
-    with Patience(f"loading {detector.name}"):
-        from auscult.detector import Detector
-        from auscult.detector.listing import facts_of
-
-        facts = facts_of(Detector.load(detector))
-    sys.stdout.write(f"{json.dumps(facts, indent=1)}\n" if as_json else info_lines(facts))
+    changes = [*(override or ()), *([] if channel is None else [f"channel={channel}"])]
+    if encoder is None:
+        return load_recipe(name or "practical", changes)
+    return load_recipe(name or "dual", [*changes, f'member.*.features.kind="{encoder}"'])
 
 
 def _settings(rate: str, *, alarm: str | None, cool_down: float | None, **windows: Any) -> "LearnSettings":
@@ -298,7 +292,7 @@ def _calibrated(
         )
 
 
-def _finish(learned: "Learned", out: Path, page: Path, warnings: Sequence[str]) -> None:
+def _finish(learned: "Learned", out: Path, page: Path, warnings: Sequence[str], *, carry: bool) -> None:
     """Write the detector and its page, and print what its user must know."""
     from rich.console import Console
 
@@ -308,7 +302,7 @@ def _finish(learned: "Learned", out: Path, page: Path, warnings: Sequence[str]) 
 
     with counting("writing") as show:
         show(0, 2, "the detector")
-        learned.detector.save(out)
+        learned.detector.save(out, carry=carry)
         show(1, 2, "the page")
         write_learned(learned, page)
         show(2, 2, "the page")

@@ -26,7 +26,7 @@ class RunOptions:
         override: key=value in the recipe, for instance training.epochs=3; may be repeated.
         without: Leave out members that need openl3, yamnet or a denoiser; may be repeated.
         store: Folder of artefacts that runs share; OUT/store by default.
-        weights: Folder of OpenL3's weights; the environment variable AUSCULT_WEIGHTS by default.
+        weights: Folder of encoders' weights; the environment variable AUSCULT_WEIGHTS by default.
         stack: Train members of the same features and shapes as one: auto (as yet nowhere), on or off.
     """
 

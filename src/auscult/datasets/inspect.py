@@ -1,6 +1,7 @@
 """What a data folder holds and every problem in it: the answer to "can I train on this?"."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,25 +11,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auscult.clips import SPLITS, Clip, Label, Split, Subset
-from auscult.datasets import Problem, read_dataset
+from auscult.datasets import Dataset, Problem, read_dataset
+from auscult.datasets.years import YEARS
 from auscult.errors import AudioError
 from auscult.sound.audio import AudioInfo, blocks_of, probe
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+_VALUES = 12  # of an attribute that are shown
 _THREADS = 4  # reading waits for disks; decoding releases the interpreter's lock
 
 
 @dataclass(frozen=True, slots=True)
 class ClipGroup:
-    """Clips of one machine, split and label.
+    """Clips of one machine, split, domain and label.
 
     Attributes:
         machine_type: kind of machine.
         machine_id: the individual machine.
         subset: part of the challenge.
         split: training or test.
+        domain: none where none are told apart, or unknown.
         label: none where unknown.
         n_clips: how many, unreadable ones included.
         total_duration: of the readable ones, in seconds.
@@ -42,6 +46,7 @@ class ClipGroup:
     machine_id: str
     subset: Subset
     split: Split
+    domain: str | None
     label: Label | None
     n_clips: int
     total_duration: float
@@ -58,7 +63,10 @@ class Inspection:
     Attributes:
         root: the folder.
         dataset: name of its layout.
-        groups: clips, by machine, subset, split and label.
+        groups: clips, by machine, subset, split, domain and label.
+        years: of DCASE Task 2 that it may be.
+        attributes: a line for each machine type and attribute: how many clips have which value.
+        supplemental: a line for each machine type that has clean sound or noise beside its clips.
         problems: what must be mended before the folder can be used.
         notes: what is allowed but worth knowing, for instance a machine without training clips.
     """
@@ -66,6 +74,9 @@ class Inspection:
     root: Path
     dataset: str
     groups: tuple[ClipGroup, ...]
+    years: tuple[int, ...]
+    attributes: tuple[str, ...]
+    supplemental: tuple[str, ...]
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
 
@@ -88,7 +99,7 @@ def inspect_dataset(
     Args:
         root: the data folder.
         dataset: name of its layout; detected by default.
-        truth: ground-truth list that labels the evaluation set of DCASE 2020.
+        truth: ground-truth list that labels the evaluation set of DCASE Task 2.
         deep: decode every file to the end, to find damage, samples that are no numbers, silence and recordings that
             occur twice. Otherwise only headers are read.
         progress: show a progress bar on standard error.
@@ -97,14 +108,19 @@ def inspect_dataset(
         DatasetError: if the folder is missing, holds no sound files or has no known layout.
     """
     found = read_dataset(root, dataset=dataset, truth=truth)
-    name, clips, problems = found.layout, found.clips, found.problems
+    beside = {clip.path for clip in (*found.clean, *found.noise)}
+    every = [*found.clips, *found.clean, *found.noise]
     with ThreadPoolExecutor(_THREADS) as pool:
-        readings = list(_track(pool.map(partial(_read, deep=deep), clips), len(clips), progress))
+        readings = list(_track(pool.map(partial(_read, deep=deep), every), len(every), progress))
+    problems = [*found.problems, *_odd_channels(readings, found.years)]
     problems += [Problem(reading.clip.path, reading.trouble) for reading in readings if reading.trouble]
-    groups = tuple(_groups(readings))
+    groups = tuple(_groups(reading for reading in readings if reading.clip.path not in beside))
     odd = (f"{reading.clip.path}: {reading.info.note}" for reading in readings if reading.info and reading.info.note)
-    notes = (*_notes(groups), *_repeated(readings), *odd)
-    return Inspection(root, name, groups, tuple(sorted(problems, key=lambda problem: problem.path)), notes)
+    notes = (*found.notes, *_notes(groups), *_repeated(readings), *odd)
+    told = tuple(_attributes(found.clips)), tuple(_supplemental(found))
+    return Inspection(
+        root, found.layout, groups, found.years, *told, tuple(sorted(problems, key=lambda problem: problem.path)), notes
+    )
 
 
 def format_inspection(inspection: Inspection) -> "RenderableType":
@@ -116,16 +132,22 @@ def format_inspection(inspection: Inspection) -> "RenderableType":
     n_clips = sum(group.n_clips for group in inspection.groups)
     seconds = sum(group.total_duration for group in inspection.groups)
     title = f"{inspection.root}: {n_clips} clips, {_span(seconds)}, layout {inspection.dataset}"
+    if inspection.years:
+        title += f", DCASE {' or '.join(map(str, inspection.years))}"
+    columns = ["machine type", "id", "subset", "split", "label"]
+    if domains := any(group.domain for group in inspection.groups):
+        columns.insert(4, "domain")
     table = Table(title=Text(title), title_justify="left")
-    for column in ("machine type", "id", "subset", "split", "label"):
+    for column in columns:
         table.add_column(column)
     for column in ("clips", "total", "each, s", "rate, Hz", "channels"):
         table.add_column(column, justify="right")
     for before, group in zip((None, *inspection.groups), inspection.groups, strict=False):
         if before is not None and before.machine_type != group.machine_type:
             table.add_section()
-        table.add_row(*_cells(group))
-    lines = [Text(f"note: {note}") for note in inspection.notes]
+        table.add_row(*_cells(group, domains=domains))
+    lines = [Text(line) for line in (*inspection.attributes, *inspection.supplemental)]
+    lines += [Text(f"note: {note}") for note in inspection.notes]
     lines += [Text(f"problem: {problem}", style="red") for problem in inspection.problems]
     n_problems = len(inspection.problems)
     verdict = f"{n_problems} problem{'s' if n_problems > 1 else ''} found" if n_problems else "no problem found"
@@ -159,13 +181,13 @@ def _track(readings: Iterable[_Reading], total: int, progress: bool) -> Iterable
 
 
 def _groups(readings: Iterable[_Reading]) -> Iterator[ClipGroup]:
-    grouped: dict[tuple[str, str, Subset, Split, Label | None], list[AudioInfo | None]] = {}
+    grouped: dict[tuple[str, str, Subset, Split, str | None, Label | None], list[AudioInfo | None]] = {}
     for reading in readings:
         clip = reading.clip
-        key = clip.machine_type, clip.machine_id, clip.subset, clip.split, clip.label
+        key = clip.machine_type, clip.machine_id, clip.subset, clip.split, clip.domain, clip.label
         grouped.setdefault(key, []).append(reading.info)
     for key, infos in sorted(
-        grouped.items(), key=lambda item: (*item[0][:3], SPLITS.index(item[0][3]), item[0][4] or "")
+        grouped.items(), key=lambda item: (*item[0][:3], SPLITS.index(item[0][3]), item[0][4] or "", item[0][5] or "")
     ):
         known = [info for info in infos if info is not None]
         durations = [info.duration for info in known] or [0.0]
@@ -208,11 +230,48 @@ def _repeated(readings: Iterable[_Reading]) -> Iterator[str]:
         )
 
 
-def _cells(group: ClipGroup) -> list[str]:
+def _odd_channels(readings: Iterable[_Reading], years: Sequence[int]) -> Iterator[Problem]:
+    """One problem for each machine type whose recordings have another number of channels than those of the year."""
+    wanted = sorted({YEARS[year].channels for year in years})
+    odd: dict[str, list[_Reading]] = {}
+    for reading in readings:
+        if wanted and reading.info and reading.info.channels not in wanted:
+            odd.setdefault(reading.clip.machine_type, []).append(reading)
+    for kind, some in odd.items():
+        there = " or ".join(str(n) for n in sorted({one.info.channels for one in some if one.info}))
+        asked = " or ".join("two, near the machine and far from it" if n == 2 else "one" for n in wanted)
+        yield Problem(
+            some[0].clip.path,
+            f"has {there} channel{'' if there == '1' else 's'}, like {len(some)} recordings of {kind}; DCASE "
+            f"{' or '.join(map(str, years))} has {asked}. Copy them as published, or say another --layout",
+        )
+
+
+def _attributes(clips: Iterable[Clip]) -> Iterator[str]:
+    """How often each value of each attribute occurs."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for clip in clips:
+        for name, value in clip.attributes:
+            counts.setdefault((clip.machine_type, name), Counter())[value] += 1
+    for (kind, name), values in counts.items():
+        shown = ", ".join(f"{value} {n}" for value, n in sorted(values.items())[:_VALUES])
+        more = f" and {len(values) - _VALUES} other values" if len(values) > _VALUES else ""
+        yield f"{kind}, attribute {name or 'without name'}: {shown}{more}"
+
+
+def _supplemental(found: Dataset) -> Iterator[str]:
+    counts = [Counter(clip.machine_type for clip in some) for some in (found.clean, found.noise)]
+    for kind in sorted({*counts[0], *counts[1]}):
+        yield f"{kind}, supplemental: {counts[0][kind]} of the machine alone, {counts[1][kind]} of noise alone"
+
+
+def _cells(group: ClipGroup, *, domains: bool) -> list[str]:
     each = f"{group.min_duration:.2f}"
     if group.max_duration > group.min_duration:
         each += f" to {group.max_duration:.2f}"
     names = [group.machine_type, group.machine_id, group.subset, group.split, group.label or "unknown"]
+    if domains:
+        names.insert(4, group.domain or "unknown")
     numbers = [str(group.n_clips), _span(group.total_duration), each]
     return names + numbers + [", ".join(map(str, values)) or "none" for values in (group.sample_rates, group.channels)]
 

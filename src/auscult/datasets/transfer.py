@@ -52,6 +52,33 @@ def fetch(
     part.replace(file)
 
 
+def listing(url: str) -> dict[str, str]:
+    """The files of a Zenodo record, from its address below `/api/records`: name -> MD5.
+
+    Raises:
+        DownloadError: if the server does not answer, or with something else.
+    """
+    import requests
+
+    for failures in range(1, _ATTEMPTS + 1):
+        try:
+            with requests.get(url, timeout=_TIMEOUT) as response:
+                _require_success(url, response)
+                files = [(str(file["key"]), str(file["checksum"])) for file in response.json()["files"]]
+        except requests.JSONDecodeError as error:
+            raise DownloadError(f"{url} is no listing of a record ({error}); check the address") from error
+        except requests.RequestException as error:
+            if failures == _ATTEMPTS:
+                text = f"{url} could not be read ({error}). Check the connection and run the command again"
+                raise DownloadError(text) from error
+            time.sleep(_WAIT * 2 ** (failures - 1))
+        except (KeyError, TypeError) as error:
+            raise DownloadError(f"{url} lists no files with their checksums; check the address") from error
+        else:
+            return {name: checksum.removeprefix("md5:") for name, checksum in files}
+    raise AssertionError
+
+
 def _transfer(url: str, part: Path, *, progress: bool) -> None:
     """Complete a part, in as many requests as it takes."""
     import requests

@@ -9,6 +9,7 @@ from auscult.detector.alarms import AlarmSettings
 from auscult.detector.calibration.result import Calibration
 from auscult.detector.scorer import Scorer
 from auscult.members.part import Part
+from auscult.scores.ensemble.fusion import Fusion
 from auscult.sound.condition import Condition, Origin
 
 
@@ -53,6 +54,7 @@ class Contents:
         alarm: logic by which windows become alarms.
         provenance: what it was made of: JSON, for people to read.
         licence: of the training data, if it was given.
+        fusion: how the scores of the members become one.
     """
 
     parts: Sequence[Part]
@@ -62,11 +64,12 @@ class Contents:
     alarm: AlarmSettings = field(default_factory=AlarmSettings)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ""
+    fusion: Fusion = "mean"
 
     @cached_property
     def scorer(self) -> Scorer:
         """Of all parts."""
-        return Scorer(self.parts)
+        return Scorer(self.parts, self.fusion)
 
     @cached_property
     def sample_rate(self) -> int:

@@ -28,14 +28,19 @@ class Detector(Contents):
         """
         return cls(**read_detector(Path(path), device=device))
 
-    def save(self, path: Path | str) -> None:
+    def save(self, path: Path | str, *, carry: bool = True) -> None:
         """Write the detector's file by way of a temporary name; what was written is read, and must score the same.
+
+        Args:
+            path: of the file.
+            carry: whether the file holds the weights of YAMNet and of encoders in ONNX files, too, so that it scores
+                where they are not; otherwise it names them by their hash.
 
         Raises:
             DetectorError: if it does not; nothing is left under the name.
             RunError: if the disk is full or the folder cannot be written to.
         """
-        save_checked(self, Path(path))
+        save_checked(self, Path(path), carry=carry)
 
     def machine(self, name: str | None = None) -> Machine:
         """The machine of a name; the only one if none is given.

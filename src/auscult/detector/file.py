@@ -1,5 +1,6 @@
 """The detector's file: a zip of JSON and safetensors with everything that a detector needs; no pickle."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -21,6 +22,7 @@ from auscult.members.entries import Entry, FrontEndEntry, Name, PartEntry
 from auscult.members.part import Part, Scored
 from auscult.members.rebuilding import front_end_of, model_of
 from auscult.processes import single_thread
+from auscult.scores.ensemble.fusion import Fusion
 from auscult.scores.pooling import POOLINGS, REDEFINED, lasting_name, name_today
 from auscult.sound.condition import Condition, Origin
 
@@ -57,10 +59,16 @@ class Description(Entry):
     parts: Annotated[list[PartEntry], Field(min_length=1, max_length=256), FailFast()]
     provenance: dict[str, JsonValue]
     licence: str
+    fusion: Fusion = "mean"
 
 
-def save_checked(contents: Contents, path: Path) -> None:
+def save_checked(contents: Contents, path: Path, *, carry: bool = True) -> None:
     """Write a detector's file by way of a temporary name, read it, and let it score a window of noise.
+
+    Args:
+        contents: what to write.
+        path: of the file.
+        carry: whether the file holds the weights of encoders, too, where it can.
 
     Raises:
         DetectorError: if what was read does not score as what was written; nothing is left under the name.
@@ -69,10 +77,12 @@ def save_checked(contents: Contents, path: Path) -> None:
     from auscult.files import replacing
 
     with replacing(path) as temporary:
-        write_detector(contents, temporary)
+        write_detector(contents, temporary, carry=carry)
+        folders = [getattr(part.front_end.features, "weights", None) for part in contents.parts]
+        weights = next((Path(folder) for folder in folders if folder), None)
         device = str(contents.parts[0].model.device)
         with single_thread():
-            found = _score_of_noise(Contents(**read_detector(temporary, device=device)))
+            found = _score_of_noise(Contents(**read_detector(temporary, device=device, weights=weights)))
             expected = _score_of_noise(contents)
         if found != expected:
             raise DetectorError(
@@ -88,7 +98,7 @@ def _score_of_noise(contents: Contents) -> Scored:
     return contents.scorer.score(noise, machine.machine_id, sample_rate=contents.sample_rate)
 
 
-def write_detector(contents: Contents, path: Path) -> None:
+def write_detector(contents: Contents, path: Path, *, carry: bool = True) -> None:
     """Write a detector's file; the same detector gives the same bytes.
 
     Raises:
@@ -113,15 +123,16 @@ def write_detector(contents: Contents, path: Path) -> None:
             }
             for machine in contents.machines.values()
         ],
-        "front_ends": [_front_end_entry(front_end, blobs) for front_end in front_ends],
+        "front_ends": [_front_end_entry(front_end, blobs, carry=carry) for front_end in front_ends],
         "parts": [_part_entry(part, places[id(part.front_end)], blobs) for part in contents.parts],
         "provenance": dict(contents.provenance),
         "licence": contents.licence,
+        **({} if contents.fusion == "mean" else {"fusion": contents.fusion}),
     }
     write_archive(path, description, blobs)
 
 
-def _front_end_entry(front_end: FrontEnd, blobs: dict[str, bytes]) -> dict[str, Any]:
+def _front_end_entry(front_end: FrontEnd, blobs: dict[str, bytes], *, carry: bool) -> dict[str, Any]:
     denoiser, entry = front_end.denoiser, None
     if denoiser is not None:
         name = f"denoisers/{len(blobs)}.safetensors"
@@ -134,7 +145,15 @@ def _front_end_entry(front_end: FrontEnd, blobs: dict[str, bytes]) -> dict[str, 
             "sample_rate": denoiser.sample_rate,
             "tensors": name,
         }
-    return {"features": front_end.features.config(), "channel": front_end.channel, "denoiser": entry}
+    config, weights = front_end.features.carried() if carry else (front_end.features.config(), {})
+    files = {name: f"encoders/{hashlib.sha256(content).hexdigest()[:24]}" for name, content in weights.items()}
+    blobs.update((files[name], content) for name, content in weights.items())
+    return {
+        "features": config,
+        "channel": front_end.channel,
+        "denoiser": entry,
+        **({"files": files} if files else {}),
+    }
 
 
 def _part_entry(part: Part, front_end: int, blobs: dict[str, bytes]) -> dict[str, Any]:
@@ -151,6 +170,7 @@ def _part_entry(part: Part, front_end: int, blobs: dict[str, bytes]) -> dict[str
         "mean": part.mean,
         "sd": part.sd,
         "weight": part.weight,
+        **({} if part.curve == "line" else {"curve": part.curve}),
     }
 
 
@@ -160,8 +180,13 @@ def _bytes_of(tensors: Mapping[str, Any]) -> bytes:
     return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
 
 
-def read_detector(path: Path, *, device: str) -> dict[str, Any]:
+def read_detector(path: Path, *, device: str, weights: Path | None = None) -> dict[str, Any]:
     """The contents of a detector from its file, which need not be trusted.
+
+    Args:
+        path: of the file.
+        device: on which to score.
+        weights: folder of published weights; if none is given, the environment variable `AUSCULT_WEIGHTS` names it.
 
     Raises:
         DetectorError: for anything wrong in it.
@@ -169,7 +194,7 @@ def read_detector(path: Path, *, device: str) -> dict[str, Any]:
     text, blobs = read_archive(path)
     described, provenance = _described(path, text)
     try:
-        return {**_contents(described, blobs, device=device), "provenance": provenance}
+        return {**_contents(described, blobs, device=device, weights=weights), "provenance": provenance}
     except WeightsError as error:
         raise DetectorError(f"{path} needs published weights: {error}") from error
     except (
@@ -223,8 +248,10 @@ def _check_keys(content: Any) -> None:
             ahead += value
 
 
-def _contents(described: Description, blobs: Mapping[str, bytes], *, device: str) -> dict[str, Any]:
-    front_ends = [front_end_of(entry, blobs, device=device) for entry in described.front_ends]
+def _contents(
+    described: Description, blobs: Mapping[str, bytes], *, device: str, weights: Path | None
+) -> dict[str, Any]:
+    front_ends = [front_end_of(entry, blobs, device=device, weights=weights) for entry in described.front_ends]
     parts = _parts(described, front_ends, blobs, device=device)
     _check_window(described, parts)
     return {
@@ -234,6 +261,7 @@ def _contents(described: Description, blobs: Mapping[str, bytes], *, device: str
         "step_seconds": described.step_seconds,
         "alarm": described.alarm,
         "licence": described.licence,
+        "fusion": described.fusion,
     }
 
 
@@ -263,7 +291,8 @@ def _parts(
         pooling = name_today(entry.pooling)
         if entry.pooling is not None and pooling is None:
             raise DetectorError(f"the pooling {entry.pooling!r}; known are {', '.join(POOLINGS)}")
-        parts.append(Part(entry.name, entry.family, front_end, model, pooling, entry.mean, entry.sd, entry.weight))
+        scale = (entry.mean, entry.sd, entry.weight, entry.curve)
+        parts.append(Part(entry.name, entry.family, front_end, model, pooling, *scale))
     if len({part.name for part in parts}) < len(parts):
         raise DetectorError("two members of one name")
     return parts

@@ -106,11 +106,13 @@ def facts_of(detector: Detector) -> dict[str, Any]:
         "step_seconds": detector.step_seconds,
         "alarm": asdict(detector.alarm),
         "machines": [_machine_facts(machine) for machine in detector.machines.values()],
+        "fusion": detector.fusion,
         "members": [
             {
                 "name": part.name,
                 "family": part.family,
                 "weight": part.weight,
+                "curve": part.curve,
                 "parameters": part.model.n_parameters,
                 "features": part.front_end.features.config(),
                 "denoised": part.front_end.denoiser is not None,

@@ -1,7 +1,7 @@
 """From a finished run to a detector: the members of one of its systems, as they were trained."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from auscult import __version__
@@ -20,7 +20,8 @@ from auscult.runs.results import read_results, read_scores_of
 from auscult.runs.store import content_hash
 from auscult.scores.ensemble import PROTOCOLS, Choice, Scores
 from auscult.scores.ensemble.columns import PARTS
-from auscult.scores.ensemble.scales import Scale, member_scales
+from auscult.scores.ensemble.fusion import Curve
+from auscult.scores.ensemble.scales import Scale, fusion_of, member_scales
 from auscult.scores.pooling import REDEFINED, name_today
 from auscult.scores.table import ScoreTable
 
@@ -102,7 +103,7 @@ def pack(
     system, recipe = system or read_results(run).headline[0], _recipe_of(run)
     kind = _machine_type(run, machine_type)
     members = _members(run, kind, recipe)
-    scales, choices = _scales(run, kind, recipe, list(members), system=system, protocol=protocol)
+    scales, choices = _scales(run, kind, recipe, members, system=system, protocol=protocol)
     protocol = "none" if system in members else protocol
     provenance = {
         "made_by": "auscult pack",
@@ -117,12 +118,13 @@ def pack(
     ids = sorted({id_ for member in members.values() for id_ in member.part.ids})
     machines = {id_: Machine(id_, id_) for id_ in ids}
     detector = Detector(parts, machines, window_seconds, step_seconds, provenance=provenance, licence=licence)
+    detector = replace(detector, fusion=fusion_of(nodes_of(recipe), system))
     heard = frozenset(clip for name in scales for clip in members[name].heard)
     return Packed(detector, system, protocol, choices, _warnings(recipe, protocol, choices), heard)
 
 
 def _scales(
-    run: Path, machine_type: str, recipe: Recipe, members: Sequence[str], *, system: str, protocol: str
+    run: Path, machine_type: str, recipe: Recipe, members: Mapping[str, RunPart], *, system: str, protocol: str
 ) -> tuple[dict[str, Scale], list[Choice]]:
     """The members that a system is made of, with their scales, and what the protocol chose."""
     nodes = nodes_of(recipe)
@@ -131,7 +133,7 @@ def _scales(
         raise DetectorError(
             f"{run} has no system {system!r} for {machine_type}{nearest(system, known)}; it has {', '.join(known)}"
         )
-    leaves = {name: _scores_of(run, name, machine_type) for name in members}
+    leaves = {name: _scores_of(run, name, machine_type, part.part.curve) for name, part in members.items()}
     return member_scales(nodes, leaves, protocol, system=system)
 
 
@@ -179,7 +181,7 @@ def _members(run: Path, machine_type: str, recipe: Recipe) -> dict[str, RunPart]
     return {name: read_part(run, machine_type, name) for name in names}
 
 
-def _scores_of(run: Path, member: str, machine_type: str) -> Scores:
+def _scores_of(run: Path, member: str, machine_type: str, curve: Curve) -> Scores:
     """The score tables of a member; a part that has no file has no clip."""
     tables = {}
     for part in PARTS:
@@ -191,7 +193,7 @@ def _scores_of(run: Path, member: str, machine_type: str) -> Scores:
         raise RunError(
             f"{run} has no training scores of {member} for {machine_type}; the same `auscult run` command writes them"
         )
-    return Scores(tables["train"], tables["development"], tables["evaluation"])
+    return Scores(tables["train"], tables["development"], tables["evaluation"], curve)
 
 
 def _parts(
@@ -217,7 +219,7 @@ def _parts(
                 f"{run}: {name} was pooled by an older definition of {part.pooling!r}; the same `auscult run` command "
                 "scores it anew"
             )
-        scaled = (scale.mean, scale.sd, scale.weight)
+        scaled = (scale.mean, scale.sd, scale.weight, scale.curve)
         parts.append(Part(name, part.family, front_ends[said], model, name_today(part.pooling), *scaled))
     return parts
 

@@ -7,6 +7,7 @@ import numpy as np
 from auscult.features.bank import bank_of
 from auscult.features.heard import FrontEnds, Waveform
 from auscult.members.part import Part, Scored, check_parts
+from auscult.scores.ensemble.fusion import Fusion, fused
 
 
 class Scorer:
@@ -16,9 +17,11 @@ class Scorer:
 
     Args:
         parts: at least one.
+        fusion: how their scores become one.
 
     Attributes:
         parts: as given.
+        fusion: as given.
         weights: of the parts, scaled to the sum 1 `[M]`.
         front_ends: of the parts, by their names.
 
@@ -27,9 +30,9 @@ class Scorer:
             front end's, or means, deviations and weights are out of range.
     """
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[Part], fusion: Fusion = "mean") -> None:
         check_parts(parts)
-        self.parts = tuple(parts)
+        self.parts, self.fusion = tuple(parts), fusion
         self.front_ends = FrontEnds({part.name: part.front_end for part in parts})
         weights = np.array([part.weight for part in parts], dtype=np.float64)
         self.weights = weights / weights.sum()
@@ -49,5 +52,8 @@ class Scorer:
         for part in self.parts:
             bank = bank_of(frames[part.name][None], [machine_id], frame_rate=part.front_end.features.frame_rate)
             score = float(part.model.score_clips(bank, pooling=part.pooling)[0])
-            members[part.name] = (score - part.mean) / part.sd
-        return Scored(float(self.weights @ np.array(list(members.values()))), members)
+            members[part.name] = part.standardise(score)
+        every = np.array(list(members.values()))
+        if self.fusion == "mean":
+            return Scored(float(self.weights @ every), members)
+        return Scored(float(fused(every[:, None], self.weights, self.fusion)[0]), members)

@@ -42,7 +42,7 @@ def compare(part: Part, graph: Path, machine_ids: Sequence[str], *, window: int)
             raw = session.run(["score"], {"waveform": waveform, "machine": np.array(place)})[0]
             if len(waveform) == window:
                 seconds = min(seconds, time.perf_counter() - start)
-            found = (float(raw) - part.mean) / part.sd
+            found = part.standardise(float(raw))
             difference = max(difference, float(abs(found - expected) / max(1.0, abs(expected))))
             if not np.isfinite(found):
                 return float("inf"), seconds

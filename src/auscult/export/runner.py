@@ -82,14 +82,22 @@ def windows(path: Path) -> Iterator[NDArray[np.float32]]:
 
 
 def window_score(waveform: NDArray[np.float32], machine_id: str) -> float:
-    """Weighted mean of the members' standardised scores."""
-    total = 0.0
+    """The members' standardised scores as one: their weighted mean, their minimum, or the mean of their chances."""
+    scores: list[float] = []
+    weights: list[float] = []
     for member, session in zip(FACTS["members"], SESSIONS, strict=True):
         ids = member["ids"] or []
         place = ids.index(machine_id) if machine_id in ids else -1
         score = session.run(["score"], {"waveform": waveform, "machine": np.array(place, dtype=np.int64)})[0]
-        total += member["weight"] * (float(score) - member["mean"]) / member["sd"]
-    return total
+        z = (float(score) - member["mean"]) / member["sd"]
+        scores.append(float(np.arcsinh(z)) if member["curve"] == "asinh" else z)
+        weights.append(member["weight"])
+    if FACTS["fusion"] == "minimum":
+        return float(min(scores))
+    if FACTS["fusion"] == "tail":  # minus the logarithm of the mean chance of a normal sound to be as abnormal
+        chances = -np.logaddexp(0.0, np.pi / np.sqrt(3) * np.array(scores))
+        return -float(np.logaddexp.reduce(chances + np.log(weights)))
+    return float(sum(weight * score for weight, score in zip(weights, scores, strict=True)))
 
 
 def is_sound(waveform: NDArray[np.float32]) -> bool:

@@ -26,6 +26,8 @@ class Features(ABC):
     """Arguments that say where something lies: they change nothing in the result, and no file names them."""
     limits: ClassVar[Mapping[str, int]] = {}
     """Greatest arguments that a file from elsewhere may ask for."""
+    kept: "dict[str, bytes] | None" = None
+    """Files of weights that came with what these features were made from, a detector for instance, by name."""
     one_frame: ClassVar[bool] = False
     """Whether a clip of any length has one frame."""
     sample_rate: int
@@ -60,6 +62,10 @@ class Features(ABC):
     def arguments(self) -> dict[str, Any]:
         """What makes the same features again: the configuration and the places."""
         return {**self.config(), **{name: getattr(self, name) for name in sorted(self.places)}}
+
+    def carried(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """The configuration, and the files of weights by which it can be made elsewhere, by name; here none."""
+        return self.config(), self.kept or {}
 
     @property
     def bin_names(self) -> list[str] | None:

@@ -124,6 +124,16 @@ class OnnxEncoder(Features):
                 )
         self.n_bins = int(given.shape[2])
 
+    def carried(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """The graph's file, and those of the features that it is given."""
+        if self.kept is not None:
+            return self.config(), self.kept
+        config, files = self.config(), {self.file: self._graph.path.read_bytes()}
+        if self._before is not None:
+            config["front_end"], more = self._before.carried()
+            files |= more
+        return config, files
+
     @property
     def _what(self) -> str:
         return "samples" if self._before is None else "frames"

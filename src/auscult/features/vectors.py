@@ -57,6 +57,14 @@ class Statistics(Features):
         self.sample_rate = self._inner.sample_rate
         self.n_bins, self.frame_rate = self._inner.n_bins * len(self.statistics), 1.0
 
+    def carried(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Those of the other features."""
+        if self.kept is not None:
+            return self.config(), self.kept
+        of, files = self._inner.carried()
+        inner = {name: value for name, value in of.items() if name != "device"}
+        return {**self.config(), "of": inner}, files
+
     _outline = False
 
     @classmethod

@@ -1,5 +1,6 @@
 """YAMNet embeddings: what a small network that knows the sounds of AudioSet makes of each second."""
 
+import hashlib
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from auscult.denoising.sounds import AUDIOSET
 from auscult.errors import FeatureError, ModelError
 from auscult.features.base import Features
-from auscult.features.yamnet_weights import OFFICIAL, find_weights, read_state
+from auscult.features.yamnet_weights import OFFICIAL, TENSORS, find_weights, read_state
 from auscult.sound.audio import read_waveform
 from auscult.training.settings import choose_device
 
@@ -95,6 +96,13 @@ class Yamnet(Features):
     def outline(cls, **arguments: Any) -> "Yamnet":
         """With random weights."""
         return YamnetOutline(**arguments)
+
+    def carried(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """The network as safetensors, and the configuration with their hash."""
+        from safetensors.torch import save
+
+        content = save(self._state)
+        return {**self.config(), "sha256": hashlib.sha256(content).hexdigest()}, {TENSORS: content}
 
     def n_frames(self, n_samples: int) -> int:
         """Windows N of a clip of so many samples at 16 kHz."""

@@ -15,7 +15,8 @@ from auscult.features.yamnet_network import BLOCKS, N_CLASSES, N_VALUES
 if TYPE_CHECKING:
     from torch import Tensor
 
-KERAS, ONNX = "yamnet.h5", "yamnet.onnx"
+KERAS, ONNX, TENSORS = "yamnet.h5", "yamnet.onnx", "yamnet.safetensors"
+"""The official file; the same convolutions as a graph; the form in which a detector carries them."""
 
 PUBLISHED = "https://storage.googleapis.com/audioset"
 """Where the official file is: `yamnet.h5` below this address."""
@@ -36,7 +37,7 @@ def find_weights(folder: str | None, *, sha256: str | None) -> tuple[Path, str]:
     Args:
         folder: where to look; if none is given, the folder that `AUSCULT_WEIGHTS` names.
         sha256: that the file must have; if none is given, that of the official file for `yamnet.h5`, and any for
-            `yamnet.onnx`.
+            others.
 
     Returns:
         The file and its SHA-256.
@@ -44,7 +45,7 @@ def find_weights(folder: str | None, *, sha256: str | None) -> tuple[Path, str]:
     Raises:
         WeightsError: if there is no such file, or its hash is another.
     """
-    path = find_file(folder, (KERAS, ONNX), kind="yamnet", advice=_ADVICE)
+    path = find_file(folder, (KERAS, ONNX, TENSORS), kind="yamnet", advice=_ADVICE)
     found, expected = file_sha256(path), sha256 or (OFFICIAL if path.name == KERAS else None)
     if expected not in (None, found):
         whose = "the official one" if sha256 is None else "the one that was asked for"
@@ -71,7 +72,8 @@ def read_state(path: Path, _hash: str) -> "dict[str, Tensor]":
     """
     import torch
 
-    pairs = _from_onnx(path) if path.suffix == ".onnx" else _from_keras(path)
+    readers = {".onnx": _from_onnx, ".safetensors": _from_tensors}
+    pairs = readers.get(path.suffix, _from_keras)(path)
     names = [f"convolutions.{index}" for index in range(1 + 2 * len(BLOCKS))] + ["classifier"]
     shapes = [(kernel.shape, bias.shape) for kernel, bias in pairs]
     if shapes != _shapes():
@@ -115,6 +117,19 @@ def _folded(layer: Layer, norm: Layer) -> tuple[NDArray[np.float32], NDArray[np.
     scale = 1 / np.sqrt(norm["moving_variance"].astype(np.float64) + EPSILON)
     weight = kernel * scale[:, None, None, None]
     return weight.astype(np.float32), (norm["beta"] - norm["moving_mean"] * scale).astype(np.float32)
+
+
+def _from_tensors(path: Path) -> Pairs:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        arrays = load_file(path)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read as safetensors ({error}); {_ADVICE}") from error
+    names = [*(f"convolutions.{index}" for index in range(len(arrays) // 2 - 1)), "classifier"]
+    missing = np.empty(0, np.float32)
+    return [(arrays.get(f"{name}.weight", missing), arrays.get(f"{name}.bias", missing)) for name in names]
 
 
 def _from_onnx(path: Path) -> Pairs:

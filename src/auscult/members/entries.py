@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
 
+from auscult.scores.ensemble.fusion import Curve
+
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Rate = Annotated[int, Field(ge=250, le=768000)]
 
@@ -30,6 +32,8 @@ class FrontEndEntry(Entry):
     features: dict[str, JsonValue]
     channel: int = Field(ge=0, le=4096)
     denoiser: DenoiserEntry | None
+    files: dict[Name, Name] = Field(default_factory=dict, max_length=16)
+    """Name of a file of weights -> its entry, for features whose weights a detector carries."""
 
 
 class PartEntry(Entry):
@@ -45,3 +49,4 @@ class PartEntry(Entry):
     mean: FiniteFloat
     sd: FiniteFloat = Field(gt=0)
     weight: FiniteFloat = Field(gt=0)
+    curve: Curve = "line"

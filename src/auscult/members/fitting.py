@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auscult.errors import RecipeError
 from auscult.features.bank import Bank
@@ -13,6 +12,7 @@ from auscult.features.front_end import FrontEnd
 from auscult.members.ensembles import nodes_of
 from auscult.members.making import make_features, model_arguments, training_of
 from auscult.members.part import Part
+from auscult.members.scaling import normal_scores, scaling_of
 from auscult.models import MODELS, Model
 from auscult.recipe import Member, Recipe
 from auscult.scores.ensemble import Scores
@@ -22,17 +22,18 @@ from auscult.scores.table import ScoreRow, ScoreTable
 LEARNED = "machine"
 """Machine type where nobody names one."""
 
-FOLDS = 5
-"""Parts of the training windows of which `normal_scores` holds out one at a time."""
-
 
 def members_for(recipe: Recipe, machine_type: str | None) -> list[Member]:
-    """The members that can learn from a folder of recordings.
+    """The members of the recipe's result, without those that stand beside it, that can learn from recordings.
 
     Raises:
-        RecipeError: if there is none for the machine type, or one needs a denoiser.
+        RecipeError: if there is none for the machine type, or one that is not optional needs a denoiser.
     """
-    members = recipe.members_of(machine_type or LEARNED)
+    nodes, members = nodes_of(recipe), recipe.members_of(machine_type or LEARNED)
+    inside = {nodes[-1].name} if nodes else {member.name for member in members[-1:]}
+    for node in reversed(nodes):
+        inside |= set(node.members) if node.name in inside else set()
+    members = [member for member in members if member.name in inside and not (member.level and member.optional)]
     if not members:
         known = sorted({name for member in recipe.member for name in member.machine_types or ()})
         raise RecipeError(
@@ -69,7 +70,7 @@ def front_ends_of(members: Sequence[Member], recipe: Recipe, *, weights: Path | 
     }
 
 
-def require_members(
+def learnable(
     members: Sequence[Member],
     recipe: Recipe,
     front_ends: Mapping[str, FrontEnd],
@@ -77,8 +78,8 @@ def require_members(
     ids: Sequence[str],
     seconds: float,
     device: str,
-) -> None:
-    """Refuse, before anything is trained, members that could not learn.
+) -> tuple[list[Member], list[str]]:
+    """The members that can learn, known before anything is trained, and a sentence on each optional one that cannot.
 
     Args:
         members: of the recipe.
@@ -89,25 +90,33 @@ def require_members(
         device: on which to train.
 
     Raises:
-        AuscultError: for a member whose arguments do not fit, that learns from the differences of several machines
-            where there is one, or that needs longer windows.
+        AuscultError: for a member whose arguments do not fit, and for one that is not optional, or the last one, that
+            learns from the differences of several machines where there is one, or that needs longer windows.
     """
+    kept, left_out = list[Member](), list[str]()
     for member in members:
         features = front_ends[member.name].features
         training_of(member, recipe, device=device, seed=recipe.seed)
         model = MODELS[member.family](**model_arguments(member, features))
+        frames, reason = features.n_frames(round(seconds * features.sample_rate)), ""
         if model.lacks([(id_, None, ()) for id_ in ids]) is not None:
-            raise RecipeError(
+            reason = (
                 f"member {member.name!r} of {recipe.name!r}: {member.family} learns from the differences of at least "
                 f"two machines, and these recordings are of one, {ids[0]}. Give recordings of another machine, in a "
                 "folder for each, or take a recipe without this family, for instance practical"
             )
-        frames = features.n_frames(round(seconds * features.sample_rate))
-        if frames < model.frame_context:
-            raise RecipeError(
+        elif frames < model.frame_context:
+            reason = (
                 f"member {member.name!r} of {recipe.name!r} needs {model.frame_context} frames, and windows of "
                 f"{seconds:g} s have {frames}; give longer recordings, or longer windows with --window"
             )
+        if reason and not (member.optional and (kept or member is not members[-1])):
+            raise RecipeError(reason)
+        if reason:
+            left_out.append(f"Left out: {reason.split('. Give ')[0].split('; give ')[0]}.")
+        else:
+            kept.append(member)
+    return kept, left_out
 
 
 def fit_parts(
@@ -139,14 +148,16 @@ def fit_parts(
         bank, training = banks[member.name], training_of(member, recipe, device=device, seed=recipe.seed)
         model = MODELS[member.family](**model_arguments(member, front_ends[member.name].features))
         told = partial(_told, on_epoch, member.name, training.epochs)
-        model.fit(bank, training=training, member=member.name, on_epoch=told)
+        combined, unseen = member.name in recipe.standardised, recipe.scale == "unseen"
+        scaling = scaling_of(model, bank.known, unseen=unseen, combined=combined)
+        model.fit(scaling.kept(bank), training=training, member=member.name, on_epoch=told)
         models[member.name] = model
-        scores = normal_scores(model, bank, pooling=member.pooling)
-        rows = zip(bank.ids, scores.tolist(), strict=True)
+        scores = normal_scores(model, bank, scaling, pooling=member.pooling)
         table = ScoreTable(
-            ScoreRow(LEARNED, id_, f"{place:06d}", "normal", score) for place, (id_, score) in enumerate(rows)
+            ScoreRow(LEARNED, bank.ids[place], f"{place:06d}", "normal", float(scores[place]))
+            for place in np.flatnonzero(~np.isnan(scores)).tolist()
         )
-        leaves[member.name] = Scores(table, empty, empty)
+        leaves[member.name] = Scores(table, empty, empty, scaling.curve)
     nodes = nodes_of(recipe)
     system = nodes[-1].name if nodes else members[-1].name
     scales, _ = member_scales(nodes, leaves, "uniform", system=system)
@@ -161,29 +172,10 @@ def fit_parts(
             scale.mean,
             scale.sd,
             scale.weight,
+            scale.curve,
         )
         for name, scale in scales.items()
     ]
-
-
-def normal_scores(model: Model, bank: Bank, *, pooling: str | None) -> NDArray[np.float64]:
-    """Scores of a model's training windows `[C]`, by which all its scores are standardised.
-
-    A density of hundreds of values follows its training windows so closely that they score far below any others, and
-    to its own bank a window is its nearest neighbour: where a model learns in one pass, each contiguous fifth of each
-    machine's windows is scored by another one, which learned from the rest. `run` takes the scores of the training
-    clips themselves.
-    """
-    scores = model.score_clips(bank, pooling=pooling)
-    of_each = [np.flatnonzero(np.array(bank.ids) == id_) for id_ in model.ids]
-    if model.learns_in_epochs() or min(map(len, of_each)) < FOLDS * model.least_clips:
-        return scores
-    for fold in range(FOLDS):
-        held_out = np.concatenate([np.array_split(places, FOLDS)[fold] for places in of_each])
-        rest = np.setdiff1d(np.arange(bank.n_clips), held_out)
-        other = type(model)(**model.arguments).fit(bank.select(rest.tolist()))
-        scores[held_out] = other.score_clips(bank.select(held_out.tolist()), pooling=pooling)
-    return scores
 
 
 def _told(on_epoch: Callable[[str, int, int], None], name: str, total: int, done: int, _: dict[str, float]) -> None:

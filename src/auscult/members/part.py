@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
+import numpy as np
+
 from auscult.errors import ModelError
 from auscult.features.front_end import FrontEnd
 from auscult.models import Model
+from auscult.scores.ensemble.fusion import Curve, standardised
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class Part:
         mean: of the scores of normal clips, by which its scores are standardised.
         sd: their standard deviation.
         weight: of its standardised score, relative to those of the others.
+        curve: of its scale, see `standardise`.
     """
 
     name: str
@@ -32,6 +36,11 @@ class Part:
     mean: float
     sd: float
     weight: float
+    curve: Curve = "line"
+
+    def standardise(self, score: float) -> float:
+        """A score on the scale of normal ones."""
+        return float(standardised(np.array(score), self.mean, self.sd, self.curve))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +48,8 @@ class Scored:
     """What a system says of a sound; higher is more abnormal.
 
     Attributes:
-        score: weighted mean of the members' scores.
-        members: name of a part -> its score, in standard deviations above its mean.
+        score: of the members' scores, by the system's fusion.
+        members: name of a part -> its standardised score.
     """
 
     score: float

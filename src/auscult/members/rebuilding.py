@@ -4,6 +4,7 @@ import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,8 +34,29 @@ def front_end_of(
         AuscultError, or what constructors raise for arguments that do not fit.
     """
     denoiser = None if entry.denoiser is None else _denoiser(entry.denoiser, blobs, device=device)
+    if entry.files:
+        return FrontEnd(_unpacked(entry, blobs, device=device), channel=entry.channel, denoiser=denoiser)
     features = _features(entry.features, device=device, weights=weights)
     return FrontEnd(features, channel=entry.channel, denoiser=denoiser)
+
+
+def _unpacked(entry: FrontEndEntry, blobs: Mapping[str, bytes], *, device: str) -> Features:
+    """Features whose weights the file carries: they see them as a folder of weights, which is gone afterwards."""
+    files = {}
+    for name, blob in entry.files.items():
+        if Path(name).name != name or name.startswith(".") or "\\" in name:
+            raise DetectorError(f"a file of weights with the name {name!r}, which is a path")
+        if blob not in blobs:
+            raise DetectorError(f"no entry {blob!r}, which it names")
+        files[name] = blobs[blob]
+    with TemporaryDirectory(prefix="auscult-") as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        features = _features(entry.features, device=device, weights=Path(folder))
+    features.kept = files
+    for place in features.places:
+        setattr(features, place, None)
+    return features
 
 
 def _features(config: Mapping[str, Any], *, device: str, weights: Path | None) -> Features:

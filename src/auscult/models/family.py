@@ -259,8 +259,9 @@ class Family(nn.Module, ABC):
         Raises:
             ModelError: for tensors that do not fit the arguments.
         """
+        given = {**cls.later, **arguments}
         with torch.random.fork_rng(devices=[]):  # the weights that `build` draws are replaced
-            model = filled(lambda: cls._built(arguments, ids), tensors, what)
+            model = filled(lambda: cls._built(given, ids), tensors, what)
         model.fitted = True
         return model.to("cpu" if device.startswith("mps") else device).eval()
 

@@ -33,8 +33,8 @@ def mean_nearest(
             own = itself[begin : begin + rows]
             distances[(own >= 0).nonzero()[:, 0], own[own >= 0]] = torch.inf
         smallest = distances.topk(min(k, len(kept)), largest=False).values
-        known = smallest.isfinite()
-        found.append(torch.where(known, smallest, 0.0).sum(dim=1) / known.sum(dim=1))
+        finite = smallest.isfinite()
+        found.append(torch.where(finite, smallest, 0.0).sum(dim=1) / finite.sum(dim=1))
     return torch.cat(found)
 
 
@@ -70,3 +70,20 @@ def quotas(sizes: Sequence[int], most: int | None) -> list[int]:
         found[place] = max(1, min(sizes[place], left // (len(sizes) - done)))
         left -= found[place]
     return found
+
+
+def means(x: Tensor, machines: Tensor) -> Tensor:
+    """Mean of each machine's rows `[G, D]` of rows `[C, D]`."""
+    return torch.stack([x[machines == machine].mean(dim=0) for machine in range(int(machines.max()) + 1)])
+
+
+def usable(variances: Tensor) -> Tensor:
+    """Variances `[G, D]`; a value that never varied is given the mean variance, or 1."""
+    mean = float(variances.mean())
+    return torch.where(variances > 1e-20 * mean, variances, mean or 1.0)
+
+
+def known(x: Tensor) -> Tensor:
+    """Positive distances `[C]`: where there was none to measure, or it is 0, the median of the others, or 1."""
+    positive = x > 0  # NaN is not
+    return torch.where(positive, x, x[positive].median() if positive.any() else torch.ones_like(x[0]))

@@ -6,10 +6,10 @@ References:
     Active learning for convolutional neural networks: a core-set approach, ICLR 2018 (a k-centre subset).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from itertools import accumulate
-from typing import ClassVar, Literal, NamedTuple, Self, get_args
+from itertools import accumulate, pairwise
+from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from auscult.features.statistics import check_statistics, clip_vector
 from auscult.models.base import Model
 from auscult.models.density import GaussianMixture
 from auscult.models.layers import standardisation
-from auscult.models.nearness import k_centres, mean_nearest, mean_of_least, quotas
+from auscult.models.nearness import k_centres, known, mean_nearest, mean_of_least, means, quotas, usable
 from auscult.training import Training
 
 Space = Literal["standardised", "whitened", "cosine"]
@@ -84,7 +84,7 @@ class Neighbours(Model):
         space: Space = "whitened",
         per_id: bool = True,
         k: int = 4,
-        density: int = 8,
+        density: int = 4,
         domains: bool = True,
         bank: int | None = None,
         log: bool = True,
@@ -137,6 +137,32 @@ class Neighbours(Model):
     usual: Tensor
     """Median leave-one-out distance of each bank `[B]`."""
 
+    @classmethod
+    def rebuilt(
+        cls,
+        arguments: Mapping[str, Any],
+        ids: Sequence[str],
+        tensors: Mapping[str, Tensor],
+        *,
+        what: str,
+        device: str = "cpu",
+    ) -> Self:
+        """As of all families; what is said of kept clips, banks and machines must fit together."""
+        model = super().rebuilt(arguments, ids, tensors, what=what, device=device)
+        machines, owners, starts = len(model.ids) if model.per_id else 1, model.owners.tolist(), model.starts.tolist()
+        clips = {len(each) for each in (model.vectors, model.profiles, model.radii, model.places)}
+        fit = (
+            {len(model.centres), len(model.scales), len(model.levels)} == {machines}
+            and set(owners) == set(range(machines))
+            and len(starts) - 1 == len(owners) == len(model.usual)
+            and starts[0] == 0
+            and all(begin < end for begin, end in pairwise(starts))
+            and clips == {starts[-1]}
+        )
+        if not fit:
+            raise ModelError(f"{what} whose kept clips, banks and machine ids do not belong together")
+        return model
+
     def fit_statistics(self, frames: Tensor, bank: Bank) -> None:
         """All there is to learn: the space, which clips are kept, and how far they are from one another."""
         if bank.n_clips < self.least_clips:
@@ -153,7 +179,7 @@ class Neighbours(Model):
         of_each = [self.ids.index(id_) if self.per_id else 0 for id_ in bank.ids]
         machines = torch.tensor(of_each, device=device)
         self.deviation = standardisation(frames)[1].to(device)
-        self.levels = _means(profiles, machines)
+        self.levels = means(profiles, machines)
         self._learn_space(vectors, machines)
         domains = bank.domains if self.domains and bank.domains else [None] * bank.n_clips
         banks: dict[tuple[int, str], list[int]] = {}
@@ -166,12 +192,12 @@ class Neighbours(Model):
 
     def _learn_space(self, vectors: Tensor, machines: Tensor) -> None:
         """What takes the vectors `[C, D]` of machines `[C]` to where distances are measured."""
-        self.centres = _means(vectors, machines)
+        self.centres = means(vectors, machines)
         residuals = vectors - self.centres[machines]
         pooled = residuals.square().mean(dim=0)
         counts = torch.bincount(machines)[:, None]
-        own = (counts * _means(residuals.square(), machines) + PRIOR * pooled) / (counts + PRIOR)
-        self.scales = _usable(own if self.whitening is None else pooled.expand_as(own)).sqrt()
+        own = (counts * means(residuals.square(), machines) + PRIOR * pooled) / (counts + PRIOR)
+        self.scales = usable(own if self.whitening is None else pooled.expand_as(own)).sqrt()
         if self.whitening is not None:
             from sklearn.covariance import LedoitWolf
 
@@ -194,13 +220,13 @@ class Neighbours(Model):
         if self.density:
             radii = [mean_nearest(x, x, self.density, itself=i) for x, i in zip(each, itself, strict=True)]
             radii = [found.clamp(min=NEAR * float(found.mean())) for found in radii]
-        radii = list(torch.split(_known(torch.cat(radii)), [len(own) for own in each]))
+        radii = list(torch.split(known(torch.cat(radii)), [len(own) for own in each]))
         chosen = [k_centres(own, quota) for own, quota in zip(each, quotas([*map(len, each)], self.bank), strict=True)]
         usual = []
         for own, radius, places, some in zip(each, radii, itself, chosen, strict=True):
             kept = torch.full_like(places, -1).scatter(0, some, places[: len(some)])
             usual.append(mean_nearest(own, own[some], self.k, radii=radius[some], itself=kept).nanmedian())
-        self.usual = _known(torch.stack(usual))
+        self.usual = known(torch.stack(usual))
         self.places = torch.cat([places[some] for places, some in zip(banks, chosen, strict=True)])
         self.radii = torch.cat([radius[some] for radius, some in zip(radii, chosen, strict=True)])
         self.starts = torch.tensor([0, *accumulate(map(len, chosen))], device=vectors.device)
@@ -216,7 +242,7 @@ class Neighbours(Model):
     def _distances(self, vector: Tensor, span: KeptBank) -> Tensor:
         """Distances of a vector `[D]` to the kept clips of a bank, in units of what is usual there."""
         query = self._placed(vector[None], self.owners[span.number : span.number + 1])
-        found = (self.vectors[span.begin : span.end] - query).square().sum(dim=1).sqrt().double()
+        found: Tensor = torch.linalg.vector_norm(self.vectors[span.begin : span.end] - query, dim=1).double()
         return found / (self.radii[span.begin : span.end] * self.usual[span.number])
 
     def _least(self, means: Sequence[Tensor]) -> Tensor:
@@ -289,20 +315,3 @@ class Neighbours(Model):
             theirs = [(machine < 0) | (machine == span.machine) for span in self._spans]
             means = [torch.where(own, mean, torch.inf) for own, mean in zip(theirs, means, strict=True)]
         return self._least(means)
-
-
-def _means(x: Tensor, machines: Tensor) -> Tensor:
-    """Mean of each machine's rows `[G, D]` of rows `[C, D]`."""
-    return torch.stack([x[machines == machine].mean(dim=0) for machine in range(int(machines.max()) + 1)])
-
-
-def _usable(variances: Tensor) -> Tensor:
-    """Variances `[G, D]`; a value that never varied is given the mean variance, or 1."""
-    mean = float(variances.mean())
-    return torch.where(variances > 1e-20 * mean, variances, mean or 1.0)
-
-
-def _known(x: Tensor) -> Tensor:
-    """Positive distances `[C]`: where there was none to measure, or it is 0, the median of the others, or 1."""
-    known = x > 0  # NaN is not
-    return torch.where(known, x, x[known].median() if known.any() else torch.ones_like(x[0]))

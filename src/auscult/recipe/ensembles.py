@@ -46,6 +46,12 @@ def resolve_ensembles(listed: Sequence[Ensemble], members: Sequence[str]) -> lis
     for ensemble in listed:
         _visit(ensemble.name, expanded, (), ordered)
     for ensemble in expanded.values():
+        for part in (expanded[name] for name in ensemble.members if name in expanded):
+            if (ensemble.fusion, part.fusion) != ("mean", "mean"):
+                raise ValueError(
+                    f"ensemble {ensemble.name!r} (fusion {ensemble.fusion}) has the ensemble {part.name!r} (fusion "
+                    f"{part.fusion}) as a member; only means of means can be nested, so list members"
+                )
         if listed[-1].name in ensemble.members:
             raise ValueError(
                 f"the last ensemble listed, {listed[-1].name!r}, is the run's result and cannot be part of "

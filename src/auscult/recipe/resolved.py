@@ -29,6 +29,8 @@ class Recipe(RecipeTable):
         sample_rate: at which clips are read, in Hz; kinds of features with a rate of their own ignore it.
         channel: of multi-channel files, counted from 0.
         train_on: which training data: `"development"`, `"additional"`.
+        scale: by which normal clips members are standardised: `"unseen"` ones (`auscult.members.scaling`), or those of
+            the `"training"`, as in the report.
         ensemble: what is combined; the last one is the run's result. All members alike if none is given.
         training: for every member.
         denoiser: training of the denoisers, where a member has a `denoise_level`.
@@ -44,6 +46,7 @@ class Recipe(RecipeTable):
     sample_rate: Whole = Field(16000, ge=1, le=LIMITS["sample_rate"])
     channel: Whole = Field(0, ge=0, le=1_023)
     train_on: TrainOn = Field(["development", "additional"])
+    scale: Literal["unseen", "training"] = "unseen"
     training: TrainingTable = TrainingTable()
     denoiser: DenoiserTable = DenoiserTable()
     compare: dict[Literal["table3", "table4"], dict[str, str]] = Field(default_factory=dict)
@@ -103,6 +106,11 @@ class Recipe(RecipeTable):
         if self.ensemble is None:
             return [Ensemble(name=ENSEMBLE, members=self.names)] if len(self.names) > 1 else []
         return resolve_ensembles(self.ensemble, self.names)
+
+    @property
+    def standardised(self) -> frozenset[str]:
+        """What ensembles bring on one scale."""
+        return frozenset(name for ensemble in self.ensembles() if ensemble.standardise for name in ensemble.members)
 
     @property
     def chooses(self) -> bool:

@@ -132,6 +132,8 @@ class Ensemble(RecipeTable):
         select: how many to choose: those that are best on their own. All if none is given.
         weights: `"uniform"`, or `"search"` for the best ones on the simplex in steps of 0.01.
         standardise: each member's scores before they are combined.
+        fusion: how they become one (`auscult.scores.ensemble.fusion.fused`); all but the mean are of standardised
+            members alone, without any choice, and part of no other ensemble.
     """
 
     name: Name
@@ -139,3 +141,13 @@ class Ensemble(RecipeTable):
     select: Whole | None = Field(None, ge=1)
     weights: Literal["uniform", "search"] = "uniform"
     standardise: bool = True
+    fusion: Literal["mean", "minimum", "tail"] = "mean"
+
+    @model_validator(mode="after")
+    def _takes_all_alike(self) -> "Ensemble":
+        if self.fusion != "mean" and (self.select is not None or self.weights != "uniform" or not self.standardise):
+            raise ValueError(
+                f"the fusion {self.fusion!r} takes all members alike and on one scale; leave out select, weights and "
+                "standardise, or take the fusion mean"
+            )
+        return self

@@ -236,7 +236,7 @@ def _onto(values: NDArray[np.float32], own: BankJob, shown: BankJob, shape: tupl
 
 
 def _loudness(analysis: Analysis, row: ScoreRow) -> dict[str, float]:
-    """Member -> how abnormal it finds the clip, in standard deviations of its training clips."""
+    """Member -> how abnormal it finds the clip, in standard deviations of the normal clips of its scale."""
     found = {}
     for name, scores in analysis.leaves[analysis.seed][row.machine_type].items():
         own = next((r.score for r in (*scores.development, *scores.evaluation) if r.key == row.key), None)

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isnan
 from pathlib import Path
 
 from auscult.members.ensembles import nodes_of
+from auscult.members.scaling import scale_sentences
 from auscult.recipe import Recipe
 from auscult.runs.executors import Failure
 from auscult.runs.jobs import read_scores
@@ -105,6 +107,9 @@ def analyse(
     headline = headline_of(recipe, first)
     final = next(system for system in systems if system.key == headline)
     every = [*notes, *_notes_on_data(recipe, plan, final), *_dropped(recipe, plan, first), *_protocols(recipe, first)]
+    every += scale_sentences(
+        [(job.name, job.scaling.method) for job in plan.members if job.name in recipe.standardised]
+    )
     return Analysis(recipe, data, plan, store, leaves, systems, headline, choices, list(failures), every)
 
 
@@ -194,8 +199,10 @@ def leaves_of(jobs: Iterable[MemberJob], store: Store) -> Leaves:
             rows["train" if bank.split == "train" else bank.subset] += [
                 ScoreRow(clip.machine_type, clip.machine_id, clip.file, clip.label, score, clip.domain)
                 for clip, score in zip(bank.clips, scores[bank.key], strict=True)
+                if not isnan(score)
             ]
-        leaves.setdefault(job.machine_type, {})[job.name] = Scores(*(ScoreTable(rows[part]) for part in PARTS))
+        tables = {part: ScoreTable(rows[part]) for part in PARTS}
+        leaves.setdefault(job.machine_type, {})[job.name] = Scores(**tables, curve=job.scaling.curve)
     return leaves
 
 

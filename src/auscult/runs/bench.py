@@ -1,5 +1,6 @@
 """The speed of each step of the line on this machine, from the work in a made-up plan."""
 
+import inspect
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from auscult.features import FEATURES
+from auscult.features import FEATURES, Features
 from auscult.models import MODELS
 from auscult.processes import single_thread
 from auscult.recipe import Recipe, builtin_recipes
@@ -86,7 +87,8 @@ def _plan(folder: Path, device: str, sample_rate: int) -> Plan:
             members.append({**member.model_dump(exclude_none=True), "name": family, "training": training})
         if not alone:
             members.append({"name": family, "family": family, "training": {"epochs": 1}})
-    members += [{"name": kind, "family": "spectral", "features": {"kind": kind}} for kind in FEATURES]
+    kinds = [name for name, kind in FEATURES.items() if not _wanted(kind)]
+    members += [{"name": kind, "family": "spectral", "features": {"kind": kind}} for kind in kinds]
     members.append({"name": "denoised", "family": "spectral", "denoise_level": 1})
     for index in range(N_CLIPS):
         path = folder / MACHINE_TYPE / f"id_0{index % 2}" / "train" / f"{index}.wav"
@@ -94,6 +96,12 @@ def _plan(folder: Path, device: str, sample_rate: int) -> Plan:
         soundfile.write(path, noise(round(SECONDS * sample_rate)), sample_rate)
     recipe = Recipe.model_validate({"name": "bench", "sample_rate": sample_rate, "member": members})
     return make_plan(recipe, load_clips(folder, dataset="folder"), NoStore(), device=device, missing=[])
+
+
+def _wanted(kind: type[Features]) -> list[str]:
+    """What a recipe has to say of features of a kind."""
+    arguments = inspect.signature(kind).parameters.values()
+    return [one.name for one in arguments if one.default is one.empty and one.name != "sample_rate"]
 
 
 def machine(device: str) -> dict[str, str]:

@@ -39,6 +39,16 @@ def write_results(analysis: Analysis, folder: Path) -> None:
         "choices": [{**asdict(item.choice), "seed": item.seed} for item in analysis.choices],
         "failures": [asdict(failure) for failure in analysis.failures],
         "notes": analysis.notes,
+        "scales": [
+            {
+                "machine_type": job.machine_type,
+                "member": job.name,
+                "seed": job.seed,
+                "method": job.scaling.method,
+                "clips": len(analysis.leaves[job.seed][job.machine_type][job.name].train),
+            }
+            for job in analysis.plan.members
+        ],
     }
     with replacing(folder / RESULTS) as temporary:
         temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -50,9 +50,13 @@ def taken(out: Path, recipe: Recipe, identity: Identity) -> Iterator[None]:
         lock.release()
 
 
-def _without_optional(text: str) -> list[str]:
-    """The lines of a recipe but those on members that may be left out: what is trained is the same."""
-    return [line for line in text.splitlines() if not line.startswith("optional = ")]
+AS_BEFORE = ("optional = ", 'scale = "training"', 'fusion = "mean"')
+"""How lines begin that recipes once did not have, and that change nothing of a run without them."""
+
+
+def _telling(text: str) -> list[str]:
+    """The lines of a recipe that say what a run trains and combines."""
+    return [line for line in text.splitlines() if not line.startswith(AS_BEFORE)]
 
 
 def _require_free(out: Path, recipe: Recipe, identity: Identity) -> None:
@@ -70,8 +74,12 @@ def _require_free(out: Path, recipe: Recipe, identity: Identity) -> None:
         there = dict(json.loads((out / IDENTITY).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise RunError(f"the run {out} cannot be continued: {error}; give another --out") from error
-    if _without_optional(text) != _without_optional(recipe.to_toml()):
-        raise RunError(f"{out} belongs to another recipe (see {out / RECIPE}); give another --out, or remove it")
+    if (there_lines := _telling(text)) != (lines := _telling(recipe.to_toml())):
+        older = [line for line in lines if line != 'scale = "unseen"'] == there_lines
+        advice = ", or go on as an older auscult began, with --override 'scale=\"training\"'" if older else ""
+        raise RunError(
+            f"{out} belongs to another recipe (see {out / RECIPE}); give another --out, or remove it{advice}"
+        )
     for key, value in identity.items():
         if there.get(key) != value:
             name = key.replace("_", " ")

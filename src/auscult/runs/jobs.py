@@ -7,12 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from auscult.denoising.learn import learn_denoiser
 from auscult.denoising.streaming import Denoiser
 from auscult.errors import ModelError, RunError
 from auscult.features import features_of
 from auscult.features.bank import Bank, build_bank, concatenate
 from auscult.features.front_end import FrontEnd
+from auscult.members.scaling import normal_scores
 from auscult.models import MODELS, Model, load_model
 from auscult.processes import single_thread
 from auscult.runs.denoisers import DenoiserJob
@@ -145,13 +148,16 @@ def run_member(job: MemberJob, store: Store, on_progress: OnProgress) -> None:
     def score(folder: Path) -> None:
         model = load_model(model_file(store, job), device=job.training.device)
         scores = {
-            bank.key: model.score_clips(load_banks(store, [bank]), pooling=job.pooling).tolist()
-            for bank in (*job.train, *job.test)
+            bank.key: model.score_clips(load_banks(store, [bank]), pooling=job.pooling).tolist() for bank in job.test
         }
+        normal = normal_scores(model, load_banks(store, job.train), job.scaling, pooling=job.pooling)
+        for bank in job.train:
+            own, normal = np.split(normal, [len(bank.clips)])
+            scores[bank.key] = own.tolist()
         (folder / "scores.json").write_text(json.dumps(scores))
 
     if job.stack:
-        train_stack(job, store, lambda: load_banks(store, job.train), on_epoch)
+        train_stack(job, store, lambda: training_bank(store, job), on_epoch)
     store.make("model", job.key, job.facts, fit)
     store.make("scores", job.scores_key, job.scores_facts, score)
 
@@ -182,7 +188,7 @@ def training_bank(store: Store, job: MemberJob) -> Bank:
     for bank in job.others:
         by_type.setdefault(bank.machine_type, []).append(bank)
     others = tuple(load_banks(store, banks) for banks in by_type.values())
-    return replace(load_banks(store, job.train), others=others)
+    return replace(job.scaling.kept(load_banks(store, job.train)), others=others)
 
 
 def model_file(store: Store, job: MemberJob) -> Path:
@@ -191,7 +197,7 @@ def model_file(store: Store, job: MemberJob) -> Path:
 
 
 def read_scores(store: Store, job: MemberJob) -> dict[str, list[float]]:
-    """Key of a bank -> the scores of its clips, of a finished member.
+    """Key of a bank -> the scores of its clips, of a finished member; NaN for training clips that make no scale.
 
     Raises:
         RunError: if they are damaged.

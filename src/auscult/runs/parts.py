@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from auscult.denoising.levels import level_file, read_levels
 from auscult.errors import RunError
 from auscult.members.entries import Entry, FrontEndEntry, PartEntry
+from auscult.members.scaling import Method
 from auscult.runs.jobs import denoiser_folder, read_scores
 from auscult.runs.plan import BankJob, MemberJob
 from auscult.runs.store import Store
@@ -22,15 +23,17 @@ class RunPart(Entry):
 
     Attributes:
         format: version of the file.
-        part: its tensors lie beside this file; on the scale of its training scores, of weight 1.
+        part: its tensors lie beside this file; on its own scale, of weight 1.
         front_end: the tensors of a denoiser lie in the run's store.
-        heard: SHA-256 of each clip that it was trained on.
+        heard: SHA-256 of each clip that it was trained on, or standardised by.
+        scale: by what it is standardised; an older run's members by their training clips.
     """
 
     format: Literal[1]
     part: PartEntry
     front_end: FrontEndEntry
     heard: list[str]
+    scale: Method = "training"
 
 
 def part_of(job: MemberJob, store: Store, *, weights: str) -> RunPart:
@@ -45,7 +48,8 @@ def part_of(job: MemberJob, store: Store, *, weights: str) -> RunPart:
         ModelError, RunError: if its denoiser or its scores are damaged.
     """
     scores = read_scores(store, job)
-    mean, sd = mean_and_deviation(np.array([score for bank in job.train for score in scores[bank.key]]))
+    normal = np.array([score for bank in job.train for score in scores[bank.key]])
+    mean, sd = mean_and_deviation(normal[~np.isnan(normal)])
     bank = job.train[0]
     content = {
         "format": 1,
@@ -60,6 +64,7 @@ def part_of(job: MemberJob, store: Store, *, weights: str) -> RunPart:
             "mean": mean,
             "sd": sd,
             "weight": 1.0,
+            "curve": job.scaling.curve,
         },
         "front_end": {
             "features": bank.facts["features"],
@@ -67,6 +72,7 @@ def part_of(job: MemberJob, store: Store, *, weights: str) -> RunPart:
             "denoiser": _denoiser_of(bank, store),
         },
         "heard": sorted({str(content) for bank in (*job.train, *job.others) for content, *_ in bank.facts["clips"]}),
+        "scale": job.scaling.method,
     }
     return RunPart.model_validate_json(json.dumps(content))
 

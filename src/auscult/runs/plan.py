@@ -11,7 +11,8 @@ from auscult.clips import Clip, Split, Subset
 from auscult.errors import RecipeError
 from auscult.features import Features
 from auscult.members.making import make_features, model_arguments, training_of
-from auscult.models import MODELS
+from auscult.members.scaling import Scaling, scaling_of
+from auscult.models import MODELS, Model
 from auscult.recipe import Member, Recipe
 from auscult.runs.denoisers import DenoiserJob, plan_denoisers
 from auscult.runs.lacking import LeftOut, check_members_types, parts_of, planned_types, training_clips
@@ -46,6 +47,7 @@ class MemberJob:
     """Train one member for one machine type, then score its training and test clips.
 
     Attributes:
+        scaling: by which of its training clips it is standardised, and which it does not learn from.
         others: training clips of other machine types from which it also learns.
         stack: all that train as one with it, itself included; none if it trains alone.
     """
@@ -59,6 +61,7 @@ class MemberJob:
     train: tuple[BankJob, ...]
     test: tuple[BankJob, ...]
     facts: dict[str, Any]
+    scaling: Scaling
     others: tuple[BankJob, ...] = ()
     stack: tuple["MemberJob", ...] = ()
 
@@ -71,7 +74,8 @@ class MemberJob:
     def scores_facts(self) -> dict[str, Any]:
         """What its scores depend on."""
         banks = [job.key for job in (*self.train, *self.test)]
-        return {"model": self.key, "banks": banks, "pooling": lasting_name(self.pooling)}
+        scale = {"scale": self.scaling.facts} if self.scaling.facts else {}
+        return {"model": self.key, "banks": banks, "pooling": lasting_name(self.pooling), **scale}
 
     @cached_property
     def scores_key(self) -> str:
@@ -178,7 +182,7 @@ def make_plan(
                 continue
             jobs = banks.wanted(machine_type, member, train_on, features)
             members += _member_jobs(
-                recipe, member, machine_type, arguments, jobs, others=others, device=device, versions=versions
+                recipe, member, machine_type, model, jobs, others=others, device=device, versions=versions
             )
     if not members:
         raise RecipeError(f"the recipe {recipe.name!r} has nothing to train: {' '.join(left_out.sentences)}")
@@ -266,7 +270,7 @@ def _member_jobs(
     recipe: Recipe,
     member: Member,
     machine_type: str,
-    arguments: dict[str, Any],
+    model: Model,
     banks: Sequence[BankJob],
     *,
     others: tuple[BankJob, ...],
@@ -275,19 +279,24 @@ def _member_jobs(
 ) -> list[MemberJob]:
     """One job for each seed."""
     train, test = (tuple(job for job in banks if job.split == split) for split in ("train", "test"))
+    clips = [clip.known for bank in train for clip in bank.clips]
+    combined = member.name in recipe.standardised
+    scaling = scaling_of(model, clips, unseen=recipe.scale == "unseen", combined=combined)
     jobs = []
     for repeat in range(recipe.repeats):
         training = training_of(member, recipe, device=device, seed=recipe.seed + repeat)
         facts = {
             "member": f"{machine_type} {member.name}" + (f" seed {training.seed}" if repeat else ""),
             "family": member.family,
-            "arguments": MODELS[member.family].key_arguments(arguments),
+            "arguments": model.key_arguments(model.arguments),
             "training": asdict(training),
             "banks": [job.key for job in train],
             "threads": 1,
             "libraries": versions,
         }
+        if scaling.held_out:
+            facts["held_out"] = scaling.facts
         facts |= {"others": [job.key for job in others]} if others else {}
         named = (machine_type, member.name, member.family)
-        jobs.append(MemberJob(*named, arguments, training, member.pooling, train, test, facts, others))
+        jobs.append(MemberJob(*named, model.arguments, training, member.pooling, train, test, facts, scaling, others))
     return jobs

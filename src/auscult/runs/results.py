@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ PART_FILES = {"train": "train", "development": "test", "evaluation": "evaluation
 
 PROTOCOLS = {
     "none": "A single model, trained as the recipe says: auscult chose nothing on this data.",
-    "uniform": "Members are combined with equal weights, standardised by training clips: combining used no label.",
+    "uniform": "Members are combined alike, standardised by normal training clips: combining used no label.",
     "leave-one-id-out": (
         "Members and weights are chosen on the labels of the development test clips, for each machine on those of the "
         "other machines of its type alone: what a machine without any labelled anomaly can expect."
@@ -39,7 +39,7 @@ class System:
         name: for instance `"hvae"`.
         protocol: a key of `PROTOCOLS`.
         seed: of its members.
-        train: scores of the training clips.
+        train: scores of the training clips by which it is standardised, as `auscult.members.scaling` takes them.
         development: scores of the development test clips.
         evaluation: scores of the evaluation clips; empty where there are none.
     """
@@ -97,6 +97,7 @@ class Results:
         choices: what each protocol chose for each ensemble and seed.
         failures: label and reason of each job that is not finished.
         notes: what a reader must know, a sentence each.
+        scales: of each machine type, member and seed, by what it is standardised; empty in older runs.
     """
 
     headline: tuple[str, str]
@@ -105,6 +106,7 @@ class Results:
     choices: list[SeedChoice]
     failures: list[dict[str, str]]
     notes: list[str]
+    scales: list[dict[str, Any]] = field(default_factory=list)
 
 
 def only(table: ScoreTable, machine_type: str) -> ScoreTable:
@@ -141,7 +143,7 @@ def row_facts(row: ResultRow, subset: str) -> dict[str, Any]:
 
 
 def _row_of(facts: dict[str, Any]) -> ResultRow:
-    named = {field.name: facts.pop(field.name) for field in fields(ResultRow) if field.name in facts}
+    named = {one.name: facts.pop(one.name) for one in fields(ResultRow) if one.name in facts}
     figures = {name: float(facts.pop(name)) for name in OBJECTIVE}  # every machine with labels has these
     return ResultRow(**named, figures=figures | {name: float(value) for name, value in facts.items()})
 
@@ -166,6 +168,7 @@ def read_results(run: Path) -> Results:
             choices=[SeedChoice(item.pop("seed"), Choice(**item)) for item in content["choices"]],
             failures=content["failures"],
             notes=content["notes"],
+            scales=content.get("scales", []),
             **found,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

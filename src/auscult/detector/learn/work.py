@@ -1,7 +1,7 @@
 """The training of a detector: windows of some spans of the recordings become members without thresholds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auscult.detector import Detector, Machine
 from auscult.detector.calibration.folds import Span
@@ -10,7 +10,8 @@ from auscult.detector.learn.scores import OnProgress, Pieces
 from auscult.detector.learn.settings import LearnSettings
 from auscult.detector.learn.windows import Piece, expected_windows, require_windows, training_banks
 from auscult.features.front_end import FrontEnd
-from auscult.members.fitting import fit_parts, require_members
+from auscult.members.ensembles import nodes_of
+from auscult.members.fitting import fit_parts, learnable
 from auscult.recipe import Member, Recipe
 
 
@@ -41,8 +42,10 @@ class Learner:
         """At which sounds are read, in Hz."""
         return max(front_end.features.sample_rate for front_end in self.front_ends.values())
 
-    def require_possible(self, spans: Mapping[str, Sequence[Span]]) -> None:
-        """Refuse what training would refuse minutes later: too few windows, too few machines, too short windows.
+    def possible(self, spans: Mapping[str, Sequence[Span]]) -> "tuple[Learner, list[str]]":
+        """Without the optional members that cannot learn, and a sentence on each.
+
+        What training would refuse minutes later is refused: too few windows, too few machines, too short windows.
 
         Args:
             spans: machine -> what is to be trained on.
@@ -54,7 +57,11 @@ class Learner:
         pieces = [Piece(name, self.stretches[name][span.recording], span) for name in spans for span in spans[name]]
         require_windows(expected_windows(pieces, seconds), seconds)
         ids = tuple(sorted(spans))
-        require_members(self.members, self.recipe, self.front_ends, ids=ids, seconds=seconds, device=self.device)
+        members, left_out = learnable(
+            self.members, self.recipe, self.front_ends, ids=ids, seconds=seconds, device=self.device
+        )
+        front_ends = {member.name: self.front_ends[member.name] for member in members}
+        return replace(self, members=members, front_ends=front_ends), left_out
 
     def trained(self, pieces: Pieces, label: str) -> Detector:
         """A detector without thresholds that has heard these pieces, by machine.
@@ -79,4 +86,6 @@ class Learner:
         )
         settings = self.settings
         machines = {name: Machine(name, name) for name in self.stretches}
-        return Detector(parts, machines, settings.window_seconds, settings.step_seconds, settings.alarm)
+        nodes = nodes_of(self.recipe)
+        fusion = nodes[-1].fusion if nodes else "mean"
+        return Detector(parts, machines, settings.window_seconds, settings.step_seconds, settings.alarm, fusion=fusion)

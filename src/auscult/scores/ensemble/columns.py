@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.errors import ScoreError
+from auscult.scores.ensemble.fusion import Curve, standardised
 from auscult.scores.metrics import Domains, Labels, columns_of, incomplete_ids
 from auscult.scores.table import ScoreRow, ScoreTable
 
@@ -23,14 +24,16 @@ class Scores:
     """The scores of one system for one machine type.
 
     Attributes:
-        train: of the training clips.
+        train: of the normal clips that it is standardised by: training clips.
         development: of the development test clips.
         evaluation: of the evaluation clips.
+        curve: of the scale that these training clips make.
     """
 
     train: ScoreTable
     development: ScoreTable
     evaluation: ScoreTable
+    curve: Curve = "line"
 
     def part(self, part: Part) -> ScoreTable:
         """The table of one part."""
@@ -94,19 +97,22 @@ class Clips:
 
     def scores(self, columns: Columns) -> Scores:
         """Columns as score tables; what is NaN has no row."""
-        tables = [
+        train, development, evaluation = (
             ScoreTable(
                 replace(row, score=float(score))
                 for row, score in zip(self.rows[part], columns[part], strict=True)
                 if not np.isnan(score)
             )
             for part in PARTS
-        ]
-        return Scores(*tables)
+        )
+        return Scores(train, development, evaluation)
 
 
-def scaled(name: str, columns: Columns, by: Part) -> Columns:
+def scaled(name: str, columns: Columns, by: Part, curve: Curve = "line") -> Columns:
     """Scores in standard deviations above the mean of the scores of one part, of the training part if that has none.
+
+    The curve is that of the training part's scale: it stands in for normal clips that the system has not seen, which
+    the other parts are.
 
     Raises:
         ScoreError: if there is no score to standardise by.
@@ -115,7 +121,8 @@ def scaled(name: str, columns: Columns, by: Part) -> Columns:
         reference = columns[part][~np.isnan(columns[part])]
         if len(reference):
             mean, deviation = mean_and_deviation(reference)
-            return {part: (column - mean) / deviation for part, column in columns.items()}
+            curve = curve if part == "train" else "line"
+            return {where: standardised(column, mean, deviation, curve) for where, column in columns.items()}
     raise ScoreError(
         f"{name} has no {'training' if by == 'train' else f'{by} or training'} score to standardise by; give its "
         f"scores of the training clips, or leave it out"

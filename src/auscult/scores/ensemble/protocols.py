@@ -17,6 +17,7 @@ import numpy as np
 from auscult.errors import ScoreError, nearest
 from auscult.scores.areas import Floats
 from auscult.scores.ensemble.columns import PARTS, Clips, Columns, Part, Scores, scaled
+from auscult.scores.ensemble.fusion import FUSIONS, Fusion, fused
 from auscult.scores.ensemble.weights import DECIMALS, Counts, Objective, best, simplex, steps_of, uniform, weighted
 
 Weights = Literal["uniform", "search"]
@@ -35,6 +36,8 @@ class Node:
         select: how many members to keep, those that are best one by one; all if none is given.
         weights: equal, or searched on the simplex.
         standardise: bring the members on one scale first.
+        fusion: how their scores become one. All but the mean are of standardised leaves alone, without any choice, and
+            part of no other node.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Node:
     select: int | None = None
     weights: Weights = "uniform"
     standardise: bool = True
+    fusion: Fusion = "mean"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,7 @@ class Combiner:
         self.steps = steps_of(step)
         self.objective = Objective(self.clips.judges)
         columns = {name: self.clips.columns(scores) for name, scores in used.items()}
+        self.curves = {name: scores.curve for name, scores in used.items()}
         self.leaves = {
             name: own for name, own in columns.items() if not all(np.isnan(own[part]).all() for part in PARTS)
         }
@@ -157,18 +162,22 @@ class Combiner:
             stacked = {part: np.stack([column[part] for column in members.values()]) for part in PARTS}
             places, counts, mauc = self._choose(node, stacked["development"], judges)
             there[node.name] = {
-                part: weighted(scores[places], counts[None], uniform(scores))[0] for part, scores in stacked.items()
+                part: weighted(scores[places], counts[None], uniform(scores))[0]
+                if node.fusion == "mean"
+                else fused(scores, np.ones(len(scores)), node.fusion)
+                for part, scores in stacked.items()
             }
             names = list(members)
             weights = {names[place]: float(count / counts.sum()) for place, count in zip(places, counts, strict=True)}
             choices.append(Choice(self.clips.machine_type, node.name, protocol, held_out, weights, mauc))
         return {node.name: there[node.name] for node in nodes if node.name in there}, choices
 
-    @staticmethod
-    def members(node: Node, there: Mapping[str, Columns], by: Part) -> dict[str, Columns]:
+    def members(self, node: Node, there: Mapping[str, Columns], by: Part) -> dict[str, Columns]:
         """The scores of those of a node's members that are there, on the scale of the node."""
         found = {name: there[name] for name in node.members if name in there}
-        return {name: scaled(name, column, by) for name, column in found.items()} if node.standardise else found
+        if not node.standardise:
+            return found
+        return {name: scaled(name, column, by, self.curves.get(name, "line")) for name, column in found.items()}
 
     def _choose(self, node: Node, scores: Floats, judges: Iterable[str]) -> tuple[list[int], Counts, float | None]:
         """Places of the selected members, their weights in steps, and the objective that they reach.
@@ -216,8 +225,26 @@ def check_nodes(nodes: Sequence[Node], leaves: Mapping[str, Scores]) -> None:
             )
         if node.select is not None and node.select < 1:
             raise ScoreError(f"the ensemble {node.name!r} selects {node.select} members; it must keep 1 at least")
+        _check_fusion(node, {other.name: other for other in nodes})
         if node.weights not in get_args(Weights):
             raise ScoreError(
                 f"the ensemble {node.name!r} has the weights {node.weights!r}; they can be "
                 f"{', '.join(get_args(Weights))}"
+            )
+
+
+def _check_fusion(node: Node, nodes: Mapping[str, Node]) -> None:
+    """Refuse what only a weighted mean can be: one of raw scores, one with choices, one in another."""
+    if node.fusion not in FUSIONS:
+        raise ScoreError(f"the ensemble {node.name!r} has the fusion {node.fusion!r}; it can be {', '.join(FUSIONS)}")
+    if node.fusion != "mean" and (node.select is not None or node.weights != "uniform" or not node.standardise):
+        raise ScoreError(
+            f"the ensemble {node.name!r} fuses by {node.fusion}, which takes all members alike and on one scale; leave "
+            "out select, weights and standardise, or take the fusion mean"
+        )
+    for other in (nodes[name] for name in node.members if name in nodes):
+        if (node.fusion, other.fusion) != ("mean", "mean"):
+            raise ScoreError(
+                f"the ensemble {node.name!r} (fusion {node.fusion}) has the ensemble {other.name!r} (fusion "
+                f"{other.fusion}) as a member; only means of means can be nested, so list members"
             )

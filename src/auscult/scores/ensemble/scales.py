@@ -6,23 +6,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from auscult.errors import ScoreError
 from auscult.scores.ensemble import Choice, Node, Scores
 from auscult.scores.ensemble.columns import mean_and_deviation
+from auscult.scores.ensemble.fusion import Curve, Fusion
 from auscult.scores.ensemble.protocols import Combiner
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What a member's score s counts: `weight * (s - mean) / sd`; the weights of a system have the sum 1."""
+    """What a member's score s counts: `weight * curve((s - mean) / sd)`; the weights of a system have the sum 1."""
 
     mean: float
     sd: float
     weight: float
+    curve: Curve = "line"
 
 
 @dataclass(frozen=True, slots=True)
 class _Sum:
-    """A system as a sum of members' scores: each times its factor, and an offset."""
+    """A system as a sum of members' scores, standardised ones where the curve is none: factors, and an offset."""
 
     factors: dict[str, float]
     offset: float
@@ -34,8 +37,9 @@ def member_scales(
     """The members that a system is made of, with their scales, and what the protocol chose.
 
     An ensemble of ensembles is a weighted sum of its members' scores and a constant; the scales give it divided by the
-    sum of the weights, which is a positive number. Means and deviations are those of the training clips; members of
-    zero weight are left out.
+    sum of the weights, which is a positive number, and without the constant where every member is curved. Means and
+    deviations are those of the training clips; members of zero weight are left out. How the members of a system that is
+    no mean become one says `fusion_of`.
 
     Args:
         nodes: ensembles, children before parents.
@@ -49,7 +53,7 @@ def member_scales(
     """
     trained = {name: mean_and_deviation(scores.train.scores) for name, scores in leaves.items() if len(scores.train)}
     if system in leaves:
-        return {system: Scale(*trained[system], 1.0)}, []
+        return {system: Scale(*trained[system], 1.0)}, []  # alone, its score is what it is
     combiner = Combiner(nodes, leaves)
     columns, choices = combiner.combine(nodes, protocol)
     own = {**combiner.leaves, **columns}
@@ -58,12 +62,33 @@ def member_scales(
         for name, column in own.items()
     }
     by_name = {node.name: node for node in nodes}
-    sums = {name: _Sum({name: 1.0}, 0.0) for name in combiner.leaves}
+    curved = {
+        name: curve
+        for name, curve in combiner.curves.items()
+        if name in own and curve != "line" and (protocol != "paper" or np.isnan(own[name]["development"]).all())
+    }
     chosen = [choice for choice in choices if choice.held_out is None]
+    if fusion_of(nodes, system) != "mean":
+        weights = next(choice.weights for choice in chosen if choice.ensemble == system)
+        return {
+            name: Scale(*statistics[name], weight, curved.get(name, "line")) for name, weight in weights.items()
+        }, chosen
+    statistics |= dict.fromkeys(curved, (0.0, 1.0))
+    sums = {name: _Sum({name: 1.0}, 0.0) for name in combiner.leaves}
     for choice in chosen:
         standard = by_name[choice.ensemble].standardise
+        if not standard and (raw := curved.keys() & choice.weights.keys()):
+            raise ScoreError(
+                f"the ensemble {choice.ensemble!r} takes the raw scores of {min(raw)!r}, and another one those on a "
+                "curved scale; pack another system"
+            )
         sums[choice.ensemble] = _summed(choice.weights, sums, statistics if standard else None)
-    return _scales(sums[system], trained), chosen
+    return _scales(sums[system], trained, curved), chosen
+
+
+def fusion_of(nodes: Sequence[Node], system: str) -> Fusion:
+    """How the members of a system become one."""
+    return next((node.fusion for node in nodes if node.name == system), "mean")
 
 
 def _statistics(column: NDArray[np.float64], otherwise: NDArray[np.float64]) -> tuple[float, float]:
@@ -88,11 +113,14 @@ def _summed(
     return _Sum(factors, offset)
 
 
-def _scales(total: _Sum, trained: Mapping[str, tuple[float, float]]) -> dict[str, Scale]:
+def _scales(total: _Sum, trained: Mapping[str, tuple[float, float]], curved: Mapping[str, Curve]) -> dict[str, Scale]:
     """A sum as scales about the members' means; what is left over of the offset is shared out among the means."""
-    rest = total.offset + sum(factor * trained[leaf][0] for leaf, factor in total.factors.items())
-    count, weight = len(total.factors), sum(factor * trained[leaf][1] for leaf, factor in total.factors.items())
+    lines = {leaf: factor for leaf, factor in total.factors.items() if leaf not in curved}
+    rest = total.offset + sum(factor * trained[leaf][0] for leaf, factor in lines.items())
+    shares = {leaf: factor * (trained[leaf][1] if leaf in lines else 1.0) for leaf, factor in total.factors.items()}
+    weight = sum(shares.values())
+    means = {leaf: trained[leaf][0] - rest / len(lines) / factor for leaf, factor in lines.items()}
     return {
-        leaf: Scale(trained[leaf][0] - rest / count / factor, trained[leaf][1], factor * trained[leaf][1] / weight)
-        for leaf, factor in total.factors.items()
+        leaf: Scale(means.get(leaf, trained[leaf][0]), trained[leaf][1], share / weight, curved.get(leaf, "line"))
+        for leaf, share in shares.items()
     }

@@ -1,0 +1,111 @@
+"""What encoders know of machines, and what they cost: classes of mechanical sounds by the nearest clip, time of a clip.
+
+`python -m benchmarks.encoders` looks for `../shared/data` beside the project, prints a table and writes
+`benchmarks/results/encoders.json`. A sound is given the class of the nearest clip of another recording, by the mean
+over time of what the features make of it, each value standardised over all clips.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auscult.features import features_of
+from auscult.sound.audio import read_waveform
+from benchmarks.timing import in_turns
+
+PROJECT = Path(__file__).resolve().parents[1]
+DATA = PROJECT.parent / "shared" / "data"
+RESULTS = PROJECT / "benchmarks" / "results" / "encoders.json"
+RATE = 16000
+
+MEL: dict[str, Any] = {
+    "kind": "onnx", "file": "melspectrogram.onnx", "window": 0.032, "hop": 0.01, "sees": "clip", "scale": 32767.0
+}  # fmt: skip
+KINDS: dict[str, dict[str, Any]] = {
+    "log-mel": {"kind": "log_mel"},
+    "modulation": {"kind": "modulation"},
+    "YAMNet": {"kind": "yamnet"},
+    "speech embedding": {
+        "kind": "onnx", "file": "speech_embedding.onnx", "window": 0.76, "hop": 0.08, "scale": 0.1, "offset": 2.0,
+        "front_end": MEL,
+    },
+}  # fmt: skip
+
+
+def main() -> int:
+    import torch
+
+    torch.set_num_threads(1)
+    clips = sorted((DATA / "mechanical").glob("*/*.flac"))
+    if not clips:
+        print(f"the sounds are not there: {DATA / 'mechanical'}; put them there and run again", file=sys.stderr)
+        return 2
+    encoders = {name: made(config) for name, config in KINDS.items()}
+    waveforms = [read_waveform(clip, sample_rate=RATE, channel=0) for clip in clips]
+    classes = np.array([clip.parent.name for clip in clips])
+    recordings = np.array([clip.stem.split("-")[1] for clip in clips])
+    results: dict[str, Any] = {"clips": len(clips), "classes": len(set(classes)), "encoders": {}}
+    sound = np.random.default_rng(0).normal(0, 0.1, 10 * RATE).astype(np.float32)
+    times = in_turns({name: partial(encode, sound) for name, encode in encoders.items()}, repeats=5)
+    for name, encode in encoders.items():
+        vectors = np.stack([encode(waveform).mean(axis=0) for waveform in waveforms])
+        accuracy = class_accuracy(vectors, classes, recordings)
+        results["encoders"][name] = {
+            "class_accuracy": accuracy,
+            "values": vectors.shape[1],
+            "clip_ms": 1000 * times[name],
+        }
+    results["yamnet_vs_onnxruntime"] = against_onnxruntime(sound, times["YAMNet"])
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    for name, row in results["encoders"].items():
+        print(f"{name:18} {row['class_accuracy']:.3f}  {row['values']:5} values  {row['clip_ms']:6.1f} ms for 10 s")
+    print(f"YAMNet against onnxruntime, a window at a time: {results['yamnet_vs_onnxruntime']:.2f} times as fast")
+    print(f"written to {RESULTS}")
+    return 0
+
+
+def made(config: dict[str, Any]) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """The features, their weights from the folder of encoders."""
+    weights = {"weights": str(DATA / "encoders")} if config["kind"] in ("yamnet", "onnx") else {}
+    rate = {} if config["kind"] == "yamnet" else {"sample_rate": RATE}
+    return features_of({**config, **rate, **weights})
+
+
+def class_accuracy(vectors: NDArray[np.float32], classes: NDArray[Any], recordings: NDArray[Any]) -> float:
+    """Share of the clips whose nearest clip of another recording is of their class."""
+    x = vectors.astype(np.float64)
+    x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-12)
+    distances = ((x[:, None] - x[None]) ** 2).sum(axis=2)
+    distances[recordings[:, None] == recordings] = np.inf
+    return float((classes[distances.argmin(axis=1)] == classes).mean())
+
+
+def against_onnxruntime(sound: NDArray[np.float32], ours: float) -> float:
+    """Time of onnxruntime on the same windows, one at a time, over ours."""
+    import onnxruntime
+    import torch
+
+    from auscult.features.yamnet_network import LogMelPatches
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 4
+    session = onnxruntime.InferenceSession(DATA / "encoders" / "yamnet.onnx", options)
+    front_end = LogMelPatches()
+
+    def one_by_one() -> None:
+        with torch.inference_mode():
+            spectrogram = front_end(torch.from_numpy(sound)).numpy()
+        for start in range(0, len(spectrogram) - 95, 48):
+            session.run(None, {"audio": spectrogram[None, None, start : start + 96]})
+
+    return in_turns({"onnxruntime": one_by_one}, repeats=5)["onnxruntime"] / ours
+
+
+if __name__ == "__main__":
+    sys.exit(main())

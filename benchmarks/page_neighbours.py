@@ -1,0 +1,80 @@
+"""Tables of docs/benchmarks.md: neighbours at full size, and what each piece of them gains."""
+
+from benchmarks.page_tables import Results, absent, read, table
+
+SYSTEMS = {
+    "gaussian": "Gaussian (Spectral, `per_id = false`)",
+    "gaussian_per_id": "Spectral: own mean of each id",
+    "neighbours": "neighbours",
+    "classifier": "classifier, of three quarters of the clips",
+    "with_classifier": "neighbours + classifier, mean on the scale of held-out normals",
+    "mahalanobis": "Mahalanobis distance (Spectral)",
+}
+SETS = {
+    "modulation": "DCASE 2020, modulation spectra (AUC / pAUC)",
+    "toycar": "toy cars, log-mels (AUC / pAUC)",
+    "dcase2025": "DCASE 2025, weak descriptors (official score)",
+}
+COMMAND = "python -m benchmarks.full_size"
+
+
+def full_size() -> str:
+    """What systems reach on the features of every development clip, and the speed of neighbours."""
+    from benchmarks.full_size import TARGETS, missed_targets
+
+    results = read("full_size.json")
+    if results is None:
+        return absent("full_size.json", COMMAND)
+    parts = []
+    for name in ("modulation", "dcase2025"):
+        systems = results[name]
+        kinds = list(next(iter(systems.values()))["types"])
+        rows = [
+            [
+                SYSTEMS[system],
+                _figures(found),
+                *(_figures(found["types"][kind]) for kind in kinds),
+                " / ".join(f"{100 * target:.0f}" for target in TARGETS.get((name, system), {}).values()),
+            ]
+            for system, found in systems.items()
+        ]
+        parts.append(table([SETS[name], "mean", *kinds, "target"], rows))
+    speed, missed = results["speed"], missed_targets(results)
+    parts.append(f"Below target: {'; '.join(missed)}." if missed else "Every target is met.")
+    parts.append(
+        f"10,000 kept clips of 2 x 128 values: learnt in {speed['learning_s']:.0f} s, a clip of 10 s is scored in "
+        f"{speed['score_ms']:.1f} ms (one core), {speed['state_mb']:.0f} MB."
+    )
+    return "\n\n".join(parts)
+
+
+def pieces() -> str:
+    """One piece changed at a time: what is reached, and what was lost or gained by the change."""
+    results = read("full_size.json")
+    if results is None or "pieces" not in results:
+        return absent("full_size.json", COMMAND)
+    rows: dict[str, dict[str, Results]] = {}
+    for row in results["pieces"]:
+        rows.setdefault(row["changed"], {})[row["set"]] = row
+    whole = next(iter(rows.values()))
+    cells = [
+        [changed, *(_changed(found[name], whole[name]) if name in found else "" for name in SETS)]
+        for changed, found in rows.items()
+    ]
+    return table(["changed", *SETS.values()], cells)
+
+
+def _values(found: Results) -> list[float]:
+    names = ("official",) if "official" in found else ("auc", "pauc")
+    return [100 * found[name] for name in names]
+
+
+def _figures(found: Results) -> str:
+    return " / ".join(f"{value:.1f}" for value in _values(found))
+
+
+def _changed(found: Results, whole: Results) -> str:
+    if found is whole:
+        return _figures(found)
+    steps = [value - before for value, before in zip(_values(found), _values(whole), strict=True)]
+    return f"{_figures(found)} ({' / '.join(f'{step:+.1f}' for step in steps)})"
