@@ -68,6 +68,7 @@ class Classifier(Model):
 
     family: ClassVar[str] = "classifier"
     knows_ids: ClassVar[bool] = True
+    keeps_clips: ClassVar[bool] = True
     default_training: ClassVar[Training] = Training(epochs=30, batch_size=64)
     free_arguments: ClassVar[frozenset[str]] = frozenset({"classes", "mixup", "others", "k"})
 
@@ -122,9 +123,8 @@ class Classifier(Model):
     deviation: Tensor
     scale: Tensor
     embeddings: Tensor
-    """Of the training clips `[C, D]`, of length 1."""
+    """Of the training clips `[C, D]`, of length 1; `places` are those of their machines among the ids `[C]`."""
     places: Tensor
-    """Of their machine ids among the model's `[C]`."""
     centres: Tensor
     """Of the sub-clusters `[K * sub_clusters, D]`, of length 1, class by class; while it trains."""
 
