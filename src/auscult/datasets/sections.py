@@ -17,7 +17,7 @@ from auscult.datasets.names import (
     stem_of,
 )
 from auscult.datasets.tree import Dataset, Problem, SoundFile, parsed, refuse_duplicates
-from auscult.datasets.truth import TruthList
+from auscult.datasets.truth import TruthList, find_truth, read_list
 from auscult.datasets.which_year import found_years
 from auscult.datasets.years import YEARS, Year
 from auscult.errors import DatasetError
@@ -35,7 +35,7 @@ Tables = Mapping[Path, Mapping[str, Attributes]]
 """Folder of a machine type -> stem of a file -> attributes that its tables say."""
 
 
-def read(root: Path, *, years: Iterable[int], truth: TruthList | None = None) -> Dataset:
+def read(root: Path, *, years: Iterable[int], truth: Path | None = None) -> Dataset:
     """List the clips of a tree whose files are named by sections.
 
     Clips of the evaluation are those below `eval_data` and, elsewhere, those whose names hide the label, with the
@@ -45,23 +45,25 @@ def read(root: Path, *, years: Iterable[int], truth: TruthList | None = None) ->
     Args:
         root: the folder of the data set, or of a part of it.
         years: those that it may be; which one, names, machine types and folders say.
-        truth: labels, domains and attributes of the evaluation test.
+        truth: list of labels, domains and attributes of the evaluation test; by default the one beside the data.
 
     Raises:
-        DatasetError: if the list is of another year.
+        DatasetError: if the list cannot be read or is of another year.
     """
     found, problems = parsed(root, _parse)
     known, mixed = found_years(found, [YEARS[year] for year in years if year > 2020])
     problems += mixed
-    if truth is not None:
-        truth.require_year((facts.year for facts in known), root)
+    listed = None
+    if truth := truth or find_truth(root, (facts.year for facts in known)):
+        listed = read_list(truth)
+        listed.require_year((facts.year for facts in known), root)
     extra = [one for one in found if one.folder == SUPPLEMENTAL]
     found = [one for one in found if one.folder != SUPPLEMENTAL]
-    tables = {home: _table(home, problems) for home in dict.fromkeys(one.home for one in found)}
-    problems += _lacking(found, tables)
-    clips = refuse_duplicates(_clips(found, known, tables, truth), problems)
-    if truth is not None:
-        missing = f"is not in the ground-truth list {truth.path}; complete the list, or remove the one or the other"
+    tables, lacking = _read_tables(found)
+    problems += lacking
+    clips = refuse_duplicates(_clips(found, known, tables, listed), problems)
+    if listed is not None:
+        missing = f"is not in the ground-truth list {listed.path}; complete the list, or remove the one or the other"
         problems += [Problem(clip.path, missing) for clip in clips if clip.label is None]
     clean, noise, notes = _supplements(extra)
     if len(known) > 1:
@@ -87,7 +89,9 @@ def _parse(file: SoundFile) -> Found | Problem:
     if folder != SUPPLEMENTAL and (trouble := _trouble(stem, folder, named)):
         return Problem(file.path, trouble)
     texts = tuple(text.lower() for text in (*below, stem))
-    return Found(file, file.path.absolute().parents[n_below], machine_type, folder, named, texts)
+    path = file.path.parent if file.depth >= n_below else file.path.parent.resolve()  # the data folder may be `train`
+    home = (path, *path.parents)[n_below]
+    return Found(file, home, machine_type, folder, named, texts)
 
 
 def _trouble(stem: str, folder: str, named: Named | None) -> str | None:
@@ -132,40 +136,38 @@ def _clips(found: Sequence[Found], known: Sequence[Year], tables: Tables, truth:
         yield Clip(path, kind, named.machine_id, one.split, label, subset, path.name, domain, attributes)
 
 
-def _table(home: Path, problems: list[Problem]) -> dict[str, Attributes]:
-    """What all tables of attributes in the folder of a machine type say."""
-    table: dict[str, Attributes] = {}
-    for path in sorted(home.glob("attributes_*.csv")):
-        try:
-            table |= read_attributes(path)
-        except DatasetError as error:
-            problems.append(Problem(path, str(error).removeprefix(str(path)).lstrip(",: ")))
-    return table
-
-
-def _lacking(found: Sequence[Found], tables: Tables) -> Iterator[Problem]:
-    """Attributes without a file, and files without attributes beside others that have some."""
-    homes: dict[Path, list[Found]] = {home: [] for home in tables}
+def _read_tables(found: Sequence[Found]) -> tuple[Tables, list[Problem]]:
+    """What the tables of attributes in the folder of each machine type say, and what they lack or have too much."""
+    tables: dict[Path, dict[str, Attributes]] = {}
+    problems: list[Problem] = []
+    homes: dict[Path, dict[str, Found]] = {}
     for one in found:
-        homes[one.home].append(one)
+        homes.setdefault(one.home, {})[stem_of(one.file.path.name)] = one
     for home, mine in homes.items():
-        stems = {stem_of(one.file.path.name) for one in mine}
+        tables[home] = {}
         # Tables of the evaluation may list its tests under the names that tell their labels.
-        hidden = any(one.named and one.named.label is None for one in mine)
-        if gone := [stem for stem in tables[home] if stem not in stems and not (hidden and "_test_" in stem)]:
-            what = f"lists {len(gone)} clips that are not there ({gone[0]}, for instance)"
-            yield Problem(home / "attributes_00.csv", f"{what}; copy them again, or remove their lines")
-        trained = [one for one in mine if one.folder == "train" and one.named]
-        bare = [
-            one
-            for one in trained
-            if not (tables[home].get(stem_of(one.file.path.name)) or (one.named and one.named.attributes))
-        ]
-        if 0 < len(bare) < len(trained):
-            what = (
-                f"has no attributes in its name or in attributes_00.csv, like {len(bare)} of {len(trained)} clips here"
-            )
-            yield Problem(bare[0].file.path, f"{what}; complete the table, or remove the clips")
+        hidden = any(one.named and one.named.label is None for one in mine.values())
+        for path in sorted(home.glob("attributes_*.csv")):
+            try:
+                table = read_attributes(path)
+            except DatasetError as error:
+                problems.append(Problem(path, str(error).removeprefix(str(path)).lstrip(",: ")))
+                continue
+            tables[home] |= table
+            if gone := [stem for stem in table if stem not in mine and not (hidden and "_test_" in stem)]:
+                what = f"lists {len(gone)} clips that are not there ({gone[0]}, for instance)"
+                problems.append(Problem(path, f"{what}; copy them again, or remove their lines"))
+        problems += _without_attributes(mine, tables[home])
+    return tables, problems
+
+
+def _without_attributes(found: Mapping[str, Found], table: Mapping[str, Attributes]) -> Iterator[Problem]:
+    """Training clips without attributes beside others of the machine type that have some."""
+    trained = {stem: one for stem, one in found.items() if one.folder == "train" and one.named}
+    bare = [one for stem, one in trained.items() if not (table.get(stem) or (one.named and one.named.attributes))]
+    if 0 < len(bare) < len(trained):
+        what = f"has no attributes in its name or in attributes_00.csv, like {len(bare)} of {len(trained)} clips here"
+        yield Problem(bare[0].file.path, f"{what}; complete the table, or remove the clips")
 
 
 def _supplements(found: Sequence[Found]) -> tuple[tuple[Clip, ...], tuple[Clip, ...], list[str]]:
@@ -201,5 +203,4 @@ def _one_domain(clips: Sequence[Clip]) -> Iterator[str]:
             domains.setdefault((clip.machine_type, clip.machine_id), set()).add(clip.domain)
     for (kind, machine_id), there in domains.items():
         for name in sorted({"source", "target"} - there):
-            yield f"{kind} {machine_id} has no {name} clips to train with; "
-            "the other domain is all that judges its tests"
+            yield f"{kind} {machine_id} has no {name} clips to train with: its {name} tests are judged by the others"
