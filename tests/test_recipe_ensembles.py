@@ -205,7 +205,7 @@ def test_a_recipe_of_which_nothing_is_left_is_refused() -> None:
     with pytest.raises(RecipeError, match="every member of the recipe 'mine' needs openl3 or denoiser"):
         leave_out(parse_recipe(text, "x"), ["openl3", "denoiser"])
     with pytest.raises(
-        RecipeError, match=r"cannot leave out 'openl' \(did you mean 'openl3'\?\); choose openl3 or denoiser"
+        RecipeError, match=r"cannot leave out 'openl' \(did you mean 'openl3'\?\); choose openl3 or yamnet or denoiser"
     ):
         leave_out(load_recipe("quick"), ["openl"])  # type: ignore[list-item]  # as a user may write it
 

@@ -23,6 +23,24 @@ def score_of(freak: Member) -> tuple[str, str, str]:
     return freak.model["norm"], freak.model["score"], covariance.replace("shrunk", "full")
 
 
+def networks(recipe: Recipe) -> list[Member]:
+    """The members that are the report's own."""
+    return [member for member in recipe.member if member.family not in ("autoencoder", "spectral")]
+
+
+@pytest.mark.parametrize("name", [*SUBMISSIONS, "hvae", "idcae", "freak"])
+def test_baseline_and_yardstick_stand_beside_every_network_and_in_no_ensemble(name: str) -> None:
+    recipe = load_recipe(name)
+    for machine_type in (*MACHINE_TYPES, "mill"):
+        assert {"baseline", "spectral"} <= {member.name for member in recipe.members_of(machine_type)}
+    assert not {"baseline-eval", "baseline", "spectral"} & {one for e in recipe.ensembles() for one in e.members}
+    if name != "srpol-small":
+        own, published = (one.member[1] for one in (recipe, load_recipe("baseline")))
+        assert (own.train_on or recipe.train_on) == ["development"]
+        assert recipe.training_of(own) == load_recipe("baseline").training_of(published)
+    assert (recipe.scale == "training") == (name in SUBMISSIONS)
+
+
 def test_the_30_hvaes_are_those_of_table_1_cell_by_cell() -> None:
     recipe = load_recipe("daniluk-1")
     found = [
@@ -37,31 +55,31 @@ def test_the_30_hvaes_are_those_of_table_1_cell_by_cell() -> None:
             "epochs": str(member.training.epochs),
             "averaging": member.pooling,
         }
-        for member in recipe.member
+        for member in networks(recipe)
     ]
     assert found == [{**row, "hidden": json.loads(row["hidden"])} for row in printed_rows("table1")]
 
 
 def test_the_30_hvaes_read_what_the_report_says() -> None:
     recipe = load_recipe("daniluk-1")
-    assert len(recipe.member) == 30
-    assert sum(member.features["kind"] == "openl3" for member in recipe.member) == 15
-    assert sum(member.level > 0 for member in recipe.member) == 21
+    assert len(networks(recipe)) == 30
+    assert sum(member.features["kind"] == "openl3" for member in networks(recipe)) == 15
+    assert sum(member.level > 0 for member in networks(recipe)) == 21
     openl3 = {"kind": "openl3", "content": "env", "input": "mel256", "embedding_size": 512, "generation": "0.2"}
     log_mel = {"kind": "log_mel", "n_fft": 1024, "hop_length": 512, "n_mels": 128}
-    for member in recipe.member:
+    for member in networks(recipe):
         on_openl3 = member.features["kind"] == "openl3"
         assert member.features == (openl3 if on_openl3 else log_mel)
         assert member.model["context"] == (1 if on_openl3 else 5)
         assert (member.family, member.train_on or recipe.train_on) == ("hvae", BOTH)
-    assert recipe.ensembles()[-1].members == [member.name for member in recipe.member]
+    assert recipe.ensembles()[-1].members == [member.name for member in networks(recipe)]
     assert not recipe.chooses
 
 
 def test_table_1_can_be_trained_in_part() -> None:
     recipe = load_recipe("daniluk-1")
-    assert len(leave_out(recipe, ["openl3"]).member) == 15
-    assert len(leave_out(recipe, ["denoiser"]).member) == 9
+    assert len(networks(leave_out(recipe, ["openl3"]))) == 15
+    assert len(networks(leave_out(recipe, ["denoiser"]))) == 9
     assert "pump without openl3: no hvae member is left, ensemble 'hvae' drops out." in what_is_left_out(
         recipe, ["openl3"], MACHINE_TYPES
     )
@@ -73,13 +91,14 @@ def test_the_unified_idcae_is_trained_in_both_set_ups_of_table_3() -> None:
     assert {name: one.train_on or recipe.train_on for name, one in members.items()} == {
         "baseline-eval": ["additional"],
         "baseline": ["development"],
+        "spectral": BOTH,
         "kapka-dev": ["development"],
         "kapka-dev-add": BOTH,
     }
     assert recipe.compare == {"table3": {"baseline": "baseline", "dev": "kapka-dev", "dev+add": "kapka-dev-add"}}
     dev, both = members["kapka-dev"], members["kapka-dev-add"]
     assert both == dev.model_copy(update={"name": "kapka-dev-add", "train_on": BOTH})
-    (unified,) = load_recipe("idcae").member
+    (unified,) = networks(load_recipe("idcae"))
     assert (dev.features, dev.model) == (unified.features, unified.model)
     assert recipe.training_of(dev) == load_recipe("idcae").training_of(unified)
     _, baseline = load_recipe("baseline").member
@@ -90,8 +109,8 @@ def test_the_unified_idcae_is_trained_in_both_set_ups_of_table_3() -> None:
 @pytest.mark.parametrize("machine_type", MACHINE_TYPES)
 def test_freak_has_four_to_fourteen_networks_and_the_score_of_its_type(machine_type: str) -> None:
     recipe = load_recipe("kosmider-3")
-    (alone,) = load_recipe("freak").members_of(machine_type)
-    members = recipe.members_of(machine_type)
+    (alone,) = family(load_recipe("freak"), machine_type, "freak")
+    members = family(recipe, machine_type, "freak")
     assert 4 <= len(members) <= 14
     for member in members:
         assert (member.features["n_fft"], member.features["hop_length"]) == (2048, 512)
@@ -117,7 +136,7 @@ def test_the_grid_has_48_idcaes_for_each_type(name: str, machine_type: str) -> N
         for one in grid
     ]
     assert points == list(product((0.9, 0.75, 0.5), (0.0, 2.5, 5.0, 10.0), (128, 256), ("l1", "l2"), (10,)))
-    (unified,) = load_recipe("idcae").member
+    (unified,) = networks(load_recipe("idcae"))
     assert all(recipe.training_of(one) == load_recipe("idcae").training_of(unified) for one in grid)
     assert all(one.train_on == BOTH for one in grid)
 
@@ -135,7 +154,7 @@ def test_the_final_ensemble_combines_the_families_of_the_other_submissions() -> 
 
 def test_srpol_is_all_submissions_the_baseline_and_the_yardstick() -> None:
     recipe = load_recipe("srpol")
-    parts = [member for name in ("kapka-2", "spectral", "daniluk-4") for member in load_recipe(name).member]
+    parts = [*load_recipe("kapka-2").member, *networks(load_recipe("daniluk-4"))]
     assert [one.name for one in recipe.member] == [one.name for one in parts]
     assert [(one.family, one.features, one.model, one.level, one.pooling) for one in recipe.member] == [
         (one.family, one.features, one.model, one.level, one.pooling) for one in parts
