@@ -224,7 +224,10 @@ def test_a_pattern_changes_all_inherited_members_that_it_fits() -> None:
     assert len(changed) == 24 + 8
     assert {one.training.epochs for one in changed if one.family == "idcae"} == {3}
     assert {one.pooling for one in changed if one.machine_types == ["valve"]} == {"x"}
-    with pytest.raises(RecipeError, match=r"member 'idcea-\*' fits no inherited member; inherited: baseline-eval, baseline, spectral, hvae"):
+    with pytest.raises(
+        RecipeError,
+        match=r"member 'idcea-\*' fits no inherited member; inherited: baseline-eval, baseline, spectral, hvae",
+    ):
         parse('name = "mine"\nextends = "daniluk-4"\n' + member("idcea-*", "denoise_level = 1"))
 
 
