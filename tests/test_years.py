@@ -196,6 +196,41 @@ def test_what_is_wrong_with_a_tree_is_one_line(tmp_path, files, table, message):
         load_clips(tmp_path)
 
 
+def test_every_folder_may_be_pointed_at_and_other_machine_types_do_not_hold_up(tmp_path, monkeypatch):
+    whole = load_clips(year_tree(tmp_path, 2025))
+    monkeypatch.chdir(tmp_path / "eval_data" / "raw" / "AutoTrash" / "train")
+    assert {clip.subset for clip in load_clips(Path("../.."))} == {"additional", "evaluation"}
+    (clips, *_) = load_dataset(Path())
+    assert [clip.file for clip in clips] == [
+        clip.file for clip in whole if (clip.machine_type, clip.split) == ("AutoTrash", "train")
+    ]
+    (tmp_path / "eval_data" / "raw" / "BandSealer" / "attributes_00.csv").write_text("file_name,d1p,d1v\ngone,n,A\n")
+    monkeypatch.chdir(tmp_path)
+    assert load_clips(Path(), machine_types=["AutoTrash"])
+    with pytest.raises(
+        DatasetError, match=r"BandSealer.attributes_00\.csv: lists 1 clips that are not there \(gone, for"
+    ):
+        load_clips(Path())
+
+
+def test_tables_of_the_evaluation_may_list_tests_by_names_that_are_hidden(tmp_path):
+    root = year_tree(tmp_path, 2024)
+    names = [path.stem for path in sorted((root / "eval_data/raw/3DPrinter/train").iterdir())]
+    rows = [f"{name},mdl,A" for name in [*names, "section_00_source_test_normal_0000_mdl_A"]]
+    table = "\n".join(["file_name,d1p,d1v", *rows, "section_00_target_test_normal_0001_noAttribute,noAttribute"])
+    (root / "eval_data/raw/3DPrinter/attributes_00.csv").write_text(table)
+    printers = [clip for clip in load_clips(root, machine_types=["3DPrinter"]) if clip.split == "train"]
+    assert {clip.attributes for clip in printers} == {(("mdl", "A"),)}
+
+
+def test_names_without_attributes_are_a_hint_of_the_year_and_no_more(tmp_path):
+    names = [f"{n}/section_00_source_{n}_normal_0000.wav" for n in ("train", "test")]
+    touch(tmp_path, *(f"dev_data/bearing/{name}" for name in names))
+    data = load_dataset(tmp_path)
+    assert 2021 not in data.years
+    assert {2023, 2024, 2025} == set(data.years)
+
+
 def test_supplemental_clips_are_clean_or_noise_by_folder_and_word(tmp_path):
     names = [
         "section_00_source_machine_0000_noise_1",

@@ -119,11 +119,11 @@ def read_attributes(path: Path) -> dict[str, Attributes]:
         raise DatasetError(f"{path} has the header {','.join(header)!r}; it must be file_name,d1p,d1v,...")
     found: dict[str, Attributes] = {}
     for number, row in enumerate(rows, start=2):
-        if len(row) > len(header) or len(row) % 2 == 0:
+        if len(row) > len(header) or (len(row) % 2 == 0 and row[-1] not in ("", NO_ATTRIBUTE)):
             raise DatasetError(
                 f"{path}, line {number}: has {len(row)} fields; a line is file_name,d1p,d1v,... as the header"
             )
-        told = zip(row[1::2], row[2::2], strict=True)
+        told = zip(row[1::2], row[2::2], strict=False)  # a last name without value is `noAttribute`
         found[stem_of(row[0])] = tuple((name, value) for name, value in told if name not in ("", NO_ATTRIBUTE))
     return found if len(header) > 1 else {}
 

@@ -57,8 +57,8 @@ def read(root: Path, *, years: Iterable[int], truth: TruthList | None = None) ->
         truth.require_year((facts.year for facts in known), root)
     extra = [one for one in found if one.folder == SUPPLEMENTAL]
     found = [one for one in found if one.folder != SUPPLEMENTAL]
-    tables = {home: _table(home, problems) for home in dict.fromkeys(one.home for one in found)}
-    problems += _lacking(found, tables)
+    tables, lacking = _read_tables(found)
+    problems += lacking
     clips = refuse_duplicates(_clips(found, known, tables, truth), problems)
     if truth is not None:
         missing = f"is not in the ground-truth list {truth.path}; complete the list, or remove the one or the other"
@@ -87,7 +87,9 @@ def _parse(file: SoundFile) -> Found | Problem:
     if folder != SUPPLEMENTAL and (trouble := _trouble(stem, folder, named)):
         return Problem(file.path, trouble)
     texts = tuple(text.lower() for text in (*below, stem))
-    return Found(file, file.path.absolute().parents[n_below], machine_type, folder, named, texts)
+    path = file.path.parent if file.depth >= n_below else file.path.parent.resolve()  # the data folder may be `train`
+    home = (path, *path.parents)[n_below]
+    return Found(file, home, machine_type, folder, named, texts)
 
 
 def _trouble(stem: str, folder: str, named: Named | None) -> str | None:
@@ -132,40 +134,38 @@ def _clips(found: Sequence[Found], known: Sequence[Year], tables: Tables, truth:
         yield Clip(path, kind, named.machine_id, one.split, label, subset, path.name, domain, attributes)
 
 
-def _table(home: Path, problems: list[Problem]) -> dict[str, Attributes]:
-    """What all tables of attributes in the folder of a machine type say."""
-    table: dict[str, Attributes] = {}
-    for path in sorted(home.glob("attributes_*.csv")):
-        try:
-            table |= read_attributes(path)
-        except DatasetError as error:
-            problems.append(Problem(path, str(error).removeprefix(str(path)).lstrip(",: ")))
-    return table
-
-
-def _lacking(found: Sequence[Found], tables: Tables) -> Iterator[Problem]:
-    """Attributes without a file, and files without attributes beside others that have some."""
-    homes: dict[Path, list[Found]] = {home: [] for home in tables}
+def _read_tables(found: Sequence[Found]) -> tuple[Tables, list[Problem]]:
+    """What the tables of attributes in the folder of each machine type say, and what they lack or have too much."""
+    tables: dict[Path, dict[str, Attributes]] = {}
+    problems: list[Problem] = []
+    homes: dict[Path, dict[str, Found]] = {}
     for one in found:
-        homes[one.home].append(one)
+        homes.setdefault(one.home, {})[stem_of(one.file.path.name)] = one
     for home, mine in homes.items():
-        stems = {stem_of(one.file.path.name) for one in mine}
+        tables[home] = {}
         # Tables of the evaluation may list its tests under the names that tell their labels.
-        hidden = any(one.named and one.named.label is None for one in mine)
-        if gone := [stem for stem in tables[home] if stem not in stems and not (hidden and "_test_" in stem)]:
-            what = f"lists {len(gone)} clips that are not there ({gone[0]}, for instance)"
-            yield Problem(home / "attributes_00.csv", f"{what}; copy them again, or remove their lines")
-        trained = [one for one in mine if one.folder == "train" and one.named]
-        bare = [
-            one
-            for one in trained
-            if not (tables[home].get(stem_of(one.file.path.name)) or (one.named and one.named.attributes))
-        ]
-        if 0 < len(bare) < len(trained):
-            what = (
-                f"has no attributes in its name or in attributes_00.csv, like {len(bare)} of {len(trained)} clips here"
-            )
-            yield Problem(bare[0].file.path, f"{what}; complete the table, or remove the clips")
+        hidden = any(one.named and one.named.label is None for one in mine.values())
+        for path in sorted(home.glob("attributes_*.csv")):
+            try:
+                table = read_attributes(path)
+            except DatasetError as error:
+                problems.append(Problem(path, str(error).removeprefix(str(path)).lstrip(",: ")))
+                continue
+            tables[home] |= table
+            if gone := [stem for stem in table if stem not in mine and not (hidden and "_test_" in stem)]:
+                what = f"lists {len(gone)} clips that are not there ({gone[0]}, for instance)"
+                problems.append(Problem(path, f"{what}; copy them again, or remove their lines"))
+        problems += _without_attributes(mine, tables[home])
+    return tables, problems
+
+
+def _without_attributes(found: Mapping[str, Found], table: Mapping[str, Attributes]) -> Iterator[Problem]:
+    """Training clips without attributes beside others of the machine type that have some."""
+    trained = {stem: one for stem, one in found.items() if one.folder == "train" and one.named}
+    bare = [one for stem, one in trained.items() if not (table.get(stem) or (one.named and one.named.attributes))]
+    if 0 < len(bare) < len(trained):
+        what = f"has no attributes in its name or in attributes_00.csv, like {len(bare)} of {len(trained)} clips here"
+        yield Problem(bare[0].file.path, f"{what}; complete the table, or remove the clips")
 
 
 def _supplements(found: Sequence[Found]) -> tuple[tuple[Clip, ...], tuple[Clip, ...], list[str]]:

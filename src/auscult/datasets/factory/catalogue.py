@@ -8,22 +8,12 @@ import numpy as np
 
 from auscult.clips import Label, Split
 from auscult.datasets.factory.clean_sounds import CLEAN_SOUNDS
+from auscult.datasets.years import YEARS
 
 Size = Literal["tiny", "demo", "full"]
 
-DEVELOPMENT_IDS = {
-    "ToyCar": ("id_01", "id_02", "id_03", "id_04"),
-    "ToyConveyor": ("id_01", "id_02", "id_03"),
-    **dict.fromkeys(("fan", "pump", "slider", "valve"), ("id_00", "id_02", "id_04", "id_06")),
-}
-"""Machine ids of the official development set."""
-
-EVALUATION_IDS = {
-    "ToyCar": ("id_05", "id_06", "id_07"),
-    "ToyConveyor": ("id_04", "id_05", "id_06"),
-    **dict.fromkeys(("fan", "pump", "slider", "valve"), ("id_01", "id_03", "id_05")),
-}
-"""Machine ids of the official additional training and evaluation sets."""
+DEVELOPMENT_IDS, EVALUATION_IDS = YEARS[2020].development, YEARS[2020].evaluation
+"""Machine ids of the official development set, and of the additional training and evaluation sets."""
 
 
 @dataclass(frozen=True, slots=True)
