@@ -73,9 +73,10 @@ def all_seeds(tables: Tables, seeds: Sequence[int]) -> list[dict[str, Any]]:
 def scores(tables: Tables, family: str, seed: int) -> Any:
     from auscult.scores.ensemble import Scores
     from auscult.scores.table import ScoreTable
+    from benchmarks.real import curve_of
 
     test, training = tables[family, seed]
-    return Scores(training, test, ScoreTable([]))
+    return Scores(training, test, ScoreTable([]), curve_of(family))
 
 
 def mean_figures(table: Any) -> dict[str, float]:
