@@ -22,7 +22,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks.real_protocols import FAMILIES, MACHINE_TYPE, write_protocols
+from benchmarks.real_protocols import FAMILIES, MACHINE_TYPE, curve_of, write_protocols
 
 PROJECT = Path(__file__).resolve().parents[1]
 SOUNDS = PROJECT.parent / "shared" / "data" / "toycar_logmel.npz"
@@ -207,15 +207,6 @@ def run_recipe(name: str, seed: int) -> Scores:
     return combined[nodes[-1].name].development, combined[nodes[-1].name].train
 
 
-def curve_of(family: str) -> Any:
-    """Of the scale on which a family's scores are combined, as `run_member` made it."""
-    from auscult.members.scaling import scaling_of
-    from auscult.models import MODELS
-
-    train = sounds()[1]["train"]
-    return scaling_of(MODELS[family](n_bins=train.n_bins), train.known, unseen=True, combined=True).curve
-
-
 def keep_scores(folder: Path, seed: int, scores: dict[str, Scores]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for row, tables in scores.items():
@@ -255,7 +246,7 @@ def uniform_ensemble(members: Mapping[str, Scores]) -> Scores:
     from auscult.scores.table import ScoreTable
 
     leaves = {
-        family: ensemble.Scores(train, test, ScoreTable(()), curve_of(family))
+        family: ensemble.Scores(train, test, ScoreTable(()), curve_of(family, train))
         for family, (test, train) in members.items()
     }
     combined, _ = ensemble.combine([ensemble.Node("all", tuple(leaves))], leaves, "uniform")
