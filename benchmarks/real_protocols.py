@@ -84,7 +84,7 @@ def curve_of(family: str, training: Any) -> Any:
     from auscult.models import MODELS
 
     clips = [(row.machine_id, None, ()) for row in training]
-    return scaling_of(MODELS[family](), clips, unseen=True, combined=True).curve
+    return scaling_of(MODELS[family](n_bins=128), clips, unseen=True, combined=True).curve
 
 
 def mean_figures(table: Any) -> dict[str, float]:
