@@ -15,6 +15,7 @@ from auscult.models.adacos import adapted_scale, cross_entropy
 from auscult.training import Training
 
 N_BINS = 12
+CONVOLUTIONS = {"network": "spectrogram", "channels": [8], "crop": 4}
 BRIEF = Training(epochs=20, batch_size=16, learning_rate=1e-2)
 
 
@@ -32,9 +33,10 @@ def model(**arguments: object) -> Classifier:
     return Classifier(N_BINS, **{"hidden": (16,), "n_embedding": 8, "sub_clusters": 2, **arguments})
 
 
-def test_a_clip_like_another_machine_scores_above_its_own() -> None:
+@pytest.mark.parametrize("arguments", [{}, CONVOLUTIONS])
+def test_a_clip_like_another_machine_scores_above_its_own(arguments: dict[str, object]) -> None:
     train, ids = blobs(60, kinds=3, seed=0), ["a", "b", "c"] * 20
-    fitted = model(k=2).fit(train, ids, training=BRIEF)
+    fitted = model(k=2, **arguments).fit(train, ids, training=BRIEF)
     test = blobs(12, kinds=3, seed=1)
     own = fitted.score_clips(test, ["a", "b", "c"] * 4)
     other = fitted.score_clips(test, ["b", "c", "a"] * 4)
@@ -109,13 +111,14 @@ def test_mixup_mixes_vectors_and_classes_alike(mixup: float) -> None:
     assert pure == pytest.approx(1 - mixup / 2, abs=0.06)  # half of the pairs are of one class
 
 
-@pytest.mark.parametrize("statistics", [["mean"], ["mean", "flux", "deviation"]])
-def test_the_map_adds_up_to_what_the_clip_scores_above_the_mean_of_its_machine(statistics: list[str]) -> None:
+@pytest.mark.parametrize("arguments", [{}, {"statistics": ["mean", "flux", "deviation"]}, CONVOLUTIONS])
+def test_the_map_adds_up_to_what_the_clip_scores_above_the_mean_of_its_machine(arguments: dict[str, object]) -> None:
     train, ids = blobs(60, kinds=3, seed=0), ["a", "b", "c"] * 20
-    fitted = model(statistics=statistics).fit(train, ids, training=BRIEF)
+    fitted = model(**arguments).fit(train, ids, training=BRIEF)
     clip = blobs(2, kinds=2, seed=3)[1]
     with torch.no_grad():
-        start = float(fitted._scores(fitted.id_means[:1], torch.tensor(0)))
+        mean = fitted.id_means[0] if not fitted.crops else fitted.id_means[0].expand(6, -1)
+        start = float(fitted._scores(mean[None], torch.tensor(0)))
     score = fitted.score_clips(clip[None], ["a"])[0]
     assert fitted.error_map(clip[None], ["a"]).sum() == pytest.approx(score - start, rel=0.1)
     assert score > start + 0.1
@@ -130,7 +133,17 @@ def test_kept_clips_that_do_not_belong_to_the_machines_are_refused(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"classes": ["machine"]}, {"classes": []}, {"k": 0}, {"sub_clusters": 0}, {"mixup": 1.5}]
+    "arguments",
+    [
+        {"classes": ["machine"]},
+        {"classes": []},
+        {"k": 0},
+        {"sub_clusters": 0},
+        {"mixup": 1.5},
+        {"network": "wave"},
+        {"channels": []},
+        {"crop": 0},
+    ],
 )
 def test_arguments_out_of_range_are_refused_by_name(arguments: dict[str, object]) -> None:
     with pytest.raises(ModelError, match=f"classifier: {next(iter(arguments))} is"):

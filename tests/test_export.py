@@ -63,6 +63,10 @@ VARIANTS: dict[str, Callable[[], tuple[Model, str | None]]] = {
     ),
     "freak, percentile": lambda: (Freak(16, score="percentile", **FREAK), None),
     "classifier": lambda: (Classifier(16, hidden=(8,), n_embedding=4, k=4), None),
+    "classifier of spectrograms": lambda: (
+        Classifier(16, network="spectrogram", channels=(2, 3), n_embedding=4, crop=16),
+        None,
+    ),
     "classifier of all statistics": lambda: (
         Classifier(16, hidden=(8,), n_embedding=4, statistics=["mean", "deviation", "flux"], ratio=0.9),
         None,

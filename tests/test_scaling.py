@@ -17,7 +17,7 @@ from auscult.features.front_end import FrontEnd
 from auscult.features.log_mel import LogMel
 from auscult.members.fitting import fit_parts, learnable
 from auscult.members.scaling import Scaling, normal_scores, scaling_of
-from auscult.models import HVAE, Spectral
+from auscult.models import HVAE, Classifier, Spectral
 from auscult.recipe import parse_recipe
 from auscult.runs.parts import RunPart, read_part
 from auscult.runs.results import read_results, read_scores_of
@@ -36,6 +36,15 @@ def known(n_source: int, n_target: int = 0, ids: str = "ab") -> list[tuple[str, 
     return [
         (id_, domain, ()) for id_ in ids for domain, n in (("source", n_source), ("target", n_target)) for _ in [0] * n
     ]
+
+
+def test_a_network_that_compares_with_its_own_clips_always_holds_out_a_tenth() -> None:
+    classifier = Classifier(4, hidden=(4,), n_embedding=2)
+    for combined in (False, True):
+        assert scaling_of(classifier, known(20), unseen=True, combined=combined) == Scaling(
+            "held-out", (18, 19, 38, 39)
+        )
+    assert scaling_of(classifier, known(5), unseen=True, combined=True).method == "asinh"
 
 
 @pytest.mark.parametrize(

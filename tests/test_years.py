@@ -133,6 +133,7 @@ def test_a_list_labels_its_own_year_only(tmp_path, shared_data):
     ):
         load_clips(root, truth=shared_data / "ground_truth" / "eval_data_list_2024.csv")
     names = [f"section_00_{n:04}.wav,section_00_target_test_anomaly_0007_vel_{n}.wav" for n in range(8)]
+    (root / "eval_data_list.csv").write_text("fan\r\nid_01_00000000.wav,normal_id_01_00000000.wav,0")
     (root / "eval_data_list_2023.csv").write_text("\r\n".join(["bandsaw", *names, "grinder", *names]), newline="")
     tests = [clip for clip in load_clips(root) if clip.subset == "evaluation"]
     assert {(clip.label, clip.domain) for clip in tests} == {("anomaly", "target")}
@@ -145,6 +146,9 @@ def test_a_list_labels_its_own_year_only(tmp_path, shared_data):
         ("car_A2_spd_28V", (("car", "A2"), ("spd", "28V"))),
         ("noAttribute", ()),
         ("", ()),
+        ("weight15_BckgF", (("weight", "15"), ("Bckg", "F"))),
+        ("v1pat_00_v2pat_05", (("v1pat", "00"), ("v2pat", "05"))),
+        ("mic_imp_mic_pos_A", (("mic", "imp"), ("mic_pos", "A"))),
         ("strength_1_ambient", (("strength", "1"), ("", "ambient"))),
     ],
 )
@@ -246,7 +250,7 @@ def test_supplemental_clips_are_clean_or_noise_by_folder_and_word(tmp_path):
     assert [clip.path.stem for clip in data.noise] == ["machine", "section_00_target_noise_0003"]
     assert len(data.clips) == 1
     assert any("2 supplemental clips are left out" in note for note in data.notes)
-    assert any("fan section_00 has no target clips to train with" in note for note in data.notes)
+    assert any("fan section_00 has no target clips to train with: its target tests" in note for note in data.notes)
 
 
 @pytest.mark.parametrize("year", SINCE_2021)

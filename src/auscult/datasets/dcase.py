@@ -70,10 +70,10 @@ def read(root: Path, *, truth: Path | None = None, year: int | None = None) -> D
     Raises:
         DatasetError: if the ground-truth list cannot be read, or is of another year.
     """
-    truth = truth or find_truth(root)
-    listed = read_list(truth) if truth else None
     if year != 2020 and (year or any(map(sections.fits, sound_files(root)))):
-        return sections.read(root, years=[year] if year else YEARS, truth=listed)
+        return sections.read(root, years=[year] if year else YEARS, truth=truth)
+    truth = truth or find_truth(root, [2020])
+    listed = read_list(truth) if truth else None
     if listed:
         listed.require_year([2020], root)
     labels = (

@@ -20,6 +20,8 @@ _NAME = re.compile(
     r"(?P<id>section_\d\d)(?:_(?P<domain>source|target))?(?:_(?P<split>train|test))?(?:_(?P<label>normal|anomaly))?"
     r"_(?P<number>\d{4,})(?:_(?P<rest>.*))?"
 )
+_WITH_VALUE = re.compile(r"[A-Za-z]{2,}\d+")
+_NAME_VALUE = re.compile(r"([A-Za-z]+?)(\d+|[A-Z])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +93,24 @@ def parse_name(stem: str) -> Named | None:
 
 
 def pairs(text: str) -> Attributes:
-    """Attributes of a name's last fields: pairs joined by `_`. A field that is left over is a value without a name."""
+    """Attributes of a name's last fields: names and values in turn, joined by `_`, or names that end in their values.
+
+    A field that is left over is a value without a name.
+
+    >>> pairs("spd_28V_mic_pos_A"), pairs("spd1000_BckgC")
+    ((('spd', '28V'), ('mic_pos', 'A')), (('spd', '1000'), ('Bckg', 'C')))
+    """
     if text in ("", NO_ATTRIBUTE):
         return ()
-    fields = text.split("_")
-    names, values = (
-        (fields[::2], fields[1::2]) if len(fields) % 2 == 0 else ([*fields[:-1:2], ""], [*fields[1:-1:2], fields[-1]])
+    fields = text.replace("mic_pos_", "mic-pos_").split("_")
+    if _WITH_VALUE.fullmatch(fields[0]):
+        found = [match.groups("") if (match := _NAME_VALUE.fullmatch(field)) else ("", field) for field in fields]
+        return tuple((name, value) for name, value in found)
+    if len(fields) % 2:
+        fields.insert(-1, "")
+    return tuple(
+        (name.replace("mic-pos", "mic_pos"), value) for name, value in zip(fields[::2], fields[1::2], strict=True)
     )
-    return tuple(zip(names, values, strict=True))
 
 
 def read_attributes(path: Path) -> dict[str, Attributes]:

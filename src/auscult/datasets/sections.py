@@ -17,7 +17,7 @@ from auscult.datasets.names import (
     stem_of,
 )
 from auscult.datasets.tree import Dataset, Problem, SoundFile, parsed, refuse_duplicates
-from auscult.datasets.truth import TruthList
+from auscult.datasets.truth import TruthList, find_truth, read_list
 from auscult.datasets.which_year import found_years
 from auscult.datasets.years import YEARS, Year
 from auscult.errors import DatasetError
@@ -35,7 +35,7 @@ Tables = Mapping[Path, Mapping[str, Attributes]]
 """Folder of a machine type -> stem of a file -> attributes that its tables say."""
 
 
-def read(root: Path, *, years: Iterable[int], truth: TruthList | None = None) -> Dataset:
+def read(root: Path, *, years: Iterable[int], truth: Path | None = None) -> Dataset:
     """List the clips of a tree whose files are named by sections.
 
     Clips of the evaluation are those below `eval_data` and, elsewhere, those whose names hide the label, with the
@@ -45,23 +45,25 @@ def read(root: Path, *, years: Iterable[int], truth: TruthList | None = None) ->
     Args:
         root: the folder of the data set, or of a part of it.
         years: those that it may be; which one, names, machine types and folders say.
-        truth: labels, domains and attributes of the evaluation test.
+        truth: list of labels, domains and attributes of the evaluation test; by default the one beside the data.
 
     Raises:
-        DatasetError: if the list is of another year.
+        DatasetError: if the list cannot be read or is of another year.
     """
     found, problems = parsed(root, _parse)
     known, mixed = found_years(found, [YEARS[year] for year in years if year > 2020])
     problems += mixed
-    if truth is not None:
-        truth.require_year((facts.year for facts in known), root)
+    listed = None
+    if truth := truth or find_truth(root, (facts.year for facts in known)):
+        listed = read_list(truth)
+        listed.require_year((facts.year for facts in known), root)
     extra = [one for one in found if one.folder == SUPPLEMENTAL]
     found = [one for one in found if one.folder != SUPPLEMENTAL]
     tables, lacking = _read_tables(found)
     problems += lacking
-    clips = refuse_duplicates(_clips(found, known, tables, truth), problems)
-    if truth is not None:
-        missing = f"is not in the ground-truth list {truth.path}; complete the list, or remove the one or the other"
+    clips = refuse_duplicates(_clips(found, known, tables, listed), problems)
+    if listed is not None:
+        missing = f"is not in the ground-truth list {listed.path}; complete the list, or remove the one or the other"
         problems += [Problem(clip.path, missing) for clip in clips if clip.label is None]
     clean, noise, notes = _supplements(extra)
     if len(known) > 1:
@@ -201,5 +203,4 @@ def _one_domain(clips: Sequence[Clip]) -> Iterator[str]:
             domains.setdefault((clip.machine_type, clip.machine_id), set()).add(clip.domain)
     for (kind, machine_id), there in domains.items():
         for name in sorted({"source", "target"} - there):
-            yield f"{kind} {machine_id} has no {name} clips to train with; "
-            "the other domain is all that judges its tests"
+            yield f"{kind} {machine_id} has no {name} clips to train with: its {name} tests are judged by the others"

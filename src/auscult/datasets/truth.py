@@ -55,14 +55,21 @@ class TruthList:
             )
 
 
-def find_truth(root: Path) -> Path | None:
-    """The ground-truth list beside the data: in the folder of the data set or in `eval_data`."""
+def find_truth(root: Path, years: Iterable[int] = ()) -> Path | None:
+    """The ground-truth list in the folder of the data set or in its `eval_data`; of several, that of a year.
+
+    Raises:
+        DatasetError: if there are several, and one cannot be read.
+    """
     folders = [root, root / EVALUATION_FOLDER]
     resolved = root.resolve()
     for folder in (resolved, resolved.parent):  # `root` may be `eval_data` or one machine type in it
         if folder.name == EVALUATION_FOLDER:
             folders += [folder, folder.parent]
-    return next((path for folder in folders for path in (folder / name for name in _NAMES) if path.is_file()), None)
+    paths = [path for folder in folders for path in (folder / name for name in _NAMES) if path.is_file()]
+    if len(paths) > 1 and (wanted := frozenset(years)):
+        paths.sort(key=lambda path: not read_list(path).years & wanted)
+    return paths[0] if paths else None
 
 
 def read_truth(path: Path) -> dict[str, dict[str, Label]]:

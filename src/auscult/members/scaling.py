@@ -68,7 +68,8 @@ def scaling_of(model: Model, clips: Sequence[Known], *, unseen: bool, combined: 
     """How a member is to be standardised, from what is known of its training clips: no score, no test clip.
 
     What learns in one pass is cross-fitted. What learns in epochs, and is combined with others, holds out a tenth of
-    each machine's clips of each domain where there are `ENOUGH`, or else keeps all and has the curve asinh.
+    each machine's clips of each domain where there are `ENOUGH`, or else keeps all and has the curve asinh. A network
+    that compares with the clips it was trained on always holds out a tenth: to itself a clip is no distance away.
 
     Args:
         model: of the member; it need not be fitted.
@@ -81,9 +82,11 @@ def scaling_of(model: Model, clips: Sequence[Known], *, unseen: bool, combined: 
         return Scaling()
     if not model.learns_in_epochs() and min(counts.values()) >= FOLDS * model.least_clips:
         return Scaling("cross-fitted")
+    held_out = [place for places in _strata(clips) for place in places[len(places) - len(places) // HELD_OUT :]]
+    if model.keeps_clips and held_out:
+        return Scaling("held-out", tuple(sorted(int(place) for place in held_out)))
     if not combined:
         return Scaling()
-    held_out = [place for places in _strata(clips) for place in places[len(places) - len(places) // HELD_OUT :]]
     if len(clips) < ENOUGH or len(held_out) < FEWEST_HELD_OUT:
         return Scaling("asinh")
     return Scaling("held-out", tuple(sorted(int(place) for place in held_out)))

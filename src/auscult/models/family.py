@@ -41,6 +41,8 @@ class Family(nn.Module, ABC):
     """Pooling of frame scores if none is named; none for families that define their score on the clip."""
     knows_ids: ClassVar[bool] = False
     """Whether only clips of ids that were trained can be scored."""
+    keeps_clips: ClassVar[bool] = False
+    """Whether it compares with the clips that it was trained on, so that its scores of these say nothing."""
     limits: ClassVar[Mapping[str, int]] = {}
     """Greatest arguments that a file from elsewhere may ask for, where a million is too many."""
     later: ClassVar[Mapping[str, Any]] = {}
