@@ -114,22 +114,17 @@ def modulation_figures(types: Sequence[Machines]) -> dict[str, Any]:
 
 
 def with_classifier(machines: Machines, seed: int) -> tuple[Scores, Scores]:
-    """Scores `[C]` of the classifier, and the mean of it and neighbours, each on the scale of normals it has not seen.
+    """Scores `[C]` of the classifier, and the mean of it and neighbours, each on the scale of unseen normals."""
+    from auscult.members.scaling import normal_scores, scaling_of
+    from auscult.models import MODELS
 
-    The classifier learns without every fourth clip of an id, which gives its scale; neighbours are cross-fitted.
-    """
-    from auscult.members.fitting import normal_scores
-
-    bank, ids = machines.train, np.array(machines.train.ids)
-    held = np.concatenate([np.flatnonzero(ids == id_)[3::4] for id_ in sorted(set(bank.ids))])
-    rest = np.setdiff1d(np.arange(bank.n_clips), held)
-    classifier = fitted(bank.select(rest.tolist()), "classifier", {}, seed=seed)
-    neighbours = fitted(bank, "neighbours", WIDE)
-    members = (
-        (classifier, classifier.score_clips(bank.select(held.tolist()))),
-        (neighbours, normal_scores(neighbours, bank, pooling=None)),
-    )
-    on_scale = [(model.score_clips(machines.test) - seen.mean()) / seen.std() for model, seen in members]
+    on_scale = []
+    for family, arguments in (("classifier", {}), ("neighbours", WIDE)):
+        bank = machines.train
+        scaling = scaling_of(MODELS[family](n_bins=bank.n_bins, **arguments), bank.known, unseen=True, combined=True)
+        model = fitted(scaling.kept(bank), family, arguments, seed=seed)
+        seen = normal_scores(model, bank, scaling, pooling=None)
+        on_scale.append((model.score_clips(machines.test) - np.nanmean(seen)) / np.nanstd(seen))
     return on_scale[0], np.mean(on_scale, axis=0)
 
 

@@ -6,7 +6,7 @@ SYSTEMS = {
     "gaussian": "Gaussian (Spectral, `per_id = false`)",
     "gaussian_per_id": "Spectral: own mean of each id",
     "neighbours": "neighbours",
-    "classifier": "classifier, of three quarters of the clips",
+    "classifier": "classifier, of nine tenths of the clips",
     "with_classifier": "neighbours + classifier, mean on the scale of held-out normals",
     "mahalanobis": "Mahalanobis distance (Spectral)",
 }

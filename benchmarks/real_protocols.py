@@ -75,7 +75,16 @@ def scores(tables: Tables, family: str, seed: int) -> Any:
     from auscult.scores.table import ScoreTable
 
     test, training = tables[family, seed]
-    return Scores(training, test, ScoreTable([]))
+    return Scores(training, test, ScoreTable([]), curve_of(family, training))
+
+
+def curve_of(family: str, training: Any) -> Any:
+    """Of the scale on which a family's scores are combined, as a run has it of so many training clips."""
+    from auscult.members.scaling import scaling_of
+    from auscult.models import MODELS
+
+    clips = [(row.machine_id, None, ()) for row in training]
+    return scaling_of(MODELS[family](n_bins=128), clips, unseen=True, combined=True).curve
 
 
 def mean_figures(table: Any) -> dict[str, float]:

@@ -1,5 +1,7 @@
 """Neighbours: distances by brute force, density, domains, ids, few clips, clips that repeat."""
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,14 @@ import torch
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 
+from auscult.datasets import DATASETS
+from auscult.detector import Detector
 from auscult.errors import ModelError
 from auscult.features.bank import Bank, bank_of
 from auscult.models import Neighbours, load_model
 from auscult.models.nearness import k_centres, mean_nearest
+from auscult.runs.results import read_scores_of
+from toys import layout
 
 F, IDS = 5, ["a", "b"] * 12
 
@@ -175,3 +181,40 @@ def test_a_file_whose_parts_do_not_fit_together_is_refused(name: str) -> None:
     tensors = model.state_dict()
     with pytest.raises(ModelError, match="it is a model whose kept clips, banks and machine ids do not belong"):
         Neighbours.rebuilt(model.arguments, model.ids, tensors | {name: tensors[name][:-1]}, what="it is a model")
+
+
+RECIPE = """
+name = "near"
+sample_rate = 16000
+[[member]]
+name = "near"
+family = "neighbours"
+features = { kind = "log_mel", n_fft = 512, hop_length = 256, n_mels = 16 }
+model = { statistics = ["mean", "flux"], k = 2 }
+"""
+
+
+@pytest.mark.slow
+def test_a_run_shows_the_nearest_normal_clip_and_its_detector_scores_the_same(
+    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DATASETS, "toy", layout)
+    data, recipe = layout.write(tmp_path / "data"), tmp_path / "near.toml"
+    recipe.write_text(RECIPE)
+    outcome = command("run", recipe, "--data", data, "--out", tmp_path / "run")
+    assert outcome.code == 0, outcome.err
+    rows = list(read_scores_of(tmp_path / "run", "near"))
+    normal, faulty = ([row.score for row in rows if row.label == label] for label in ("normal", "anomaly"))
+    assert min(faulty) > max(normal)
+    page = (tmp_path / "run" / "report.html").read_text()
+    shown = re.findall(r'data-beside aria-label="the nearest normal clip, (sounds/\S+?)[;"]', page)
+    assert len(shown) == 3
+    assert all("train_normal" in file for file in shown)
+    assert page.count("The nearest normal clip</text>") + page.count("Spectrogram of the nearest normal clip") >= 3
+    outcome = command("pack", tmp_path / "run", "--out", tmp_path / "fan.auscult", "--window", "1")
+    assert outcome.code == 0, outcome.err
+    detector = Detector.load(tmp_path / "fan.auscult")
+    (part,) = detector.parts
+    for row in rows:
+        score = detector.score(data / row.file, machine_id=row.machine_id, evidence=False).score
+        assert score == pytest.approx((row.score - part.mean) / part.sd, abs=1e-6)

@@ -148,12 +148,8 @@ def _front_end_entry(front_end: FrontEnd, blobs: dict[str, bytes], *, carry: boo
     config, weights = front_end.features.carried() if carry else (front_end.features.config(), {})
     files = {name: f"encoders/{hashlib.sha256(content).hexdigest()[:24]}" for name, content in weights.items()}
     blobs.update((files[name], content) for name, content in weights.items())
-    return {
-        "features": config,
-        "channel": front_end.channel,
-        "denoiser": entry,
-        **({"files": files} if files else {}),
-    }
+    named = {"files": files} if files else {}
+    return {"features": config, "channel": front_end.channel, "denoiser": entry, **named}
 
 
 def _part_entry(part: Part, front_end: int, blobs: dict[str, bytes]) -> dict[str, Any]:

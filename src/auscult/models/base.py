@@ -148,6 +148,12 @@ class Model(Family):
             clip, id_ = next(iter(self._clips(bank)))
             return {name: _array(values) for name, values in self.clip_maps(clip, id_).items()}
 
+    def nearest_clip(self, frames: ArrayLike, machine_id: str) -> int | None:
+        """Place, among the clips that it was fitted to, of the one most like a clip `[N, F]`; none if it keeps none."""
+        bank = self.checked([frames], [machine_id], fitted=True)
+        with torch.inference_mode():
+            return self.nearest(*next(iter(self._clips(bank))))
+
     def save(self, path: Path) -> None:
         """Write family, arguments, ids, history and tensors to one safetensors file, by way of a temporary name."""
         self._require_fitted()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auscult import __version__
 from auscult.features import features_of
 from auscult.models import Model, load_model
-from auscult.report.data import Cell, DataRow, Evidence, ReportData, Section, Table
+from auscult.report.data import Beside, Cell, DataRow, Evidence, ReportData, Section, Table
 from auscult.report.denoisers import denoiser_sections
 from auscult.report.ensembles import ensemble_sections, intervals_of, spreads_of
 from auscult.report.summary import protocol_tables
@@ -174,6 +174,11 @@ def _evidence(analysis: Analysis, jobs: Sequence[MemberJob], row: ScoreRow, rank
     own, place = found[judge.name]
     frames = load_banks(store, [own]).clip(place)
     recipe = analysis.recipe
+    nearest = (
+        (job, model.nearest_clip(load_banks(store, [found[job.name][0]]).clip(found[job.name][1]), row.machine_id))
+        for job, model in sorted(members, key=lambda pair: -loudness[pair[0].name])
+    )
+    teller, nearby = next((pair for pair in nearest if pair[1] is not None), (judge, None))
     return Evidence(
         system=analysis.final.name,
         machine_type=row.machine_type,
@@ -193,7 +198,31 @@ def _evidence(analysis: Analysis, jobs: Sequence[MemberJob], row: ScoreRow, rank
         map_groups=groups,
         waveform=read_waveform(bank.clips[index].path, sample_rate=recipe.sample_rate, channel=recipe.channel),
         sample_rate=recipe.sample_rate,
+        beside=_beside(analysis, teller, nearby, bank),
     )
+
+
+def _beside(analysis: Analysis, job: MemberJob, place: int | None, shown: BankJob) -> Beside | None:
+    """A training clip of a member, by its place, as the bank that is shown would have it; none without a place."""
+    if place is not None and job.scaling.held_out:  # it counts those alone that the member learned from
+        kept = np.setdiff1d(np.arange(sum(len(bank.clips) for bank in job.train)), job.scaling.held_out)
+        place = int(kept[place])
+    for bank in job.train:
+        if place is None or place < len(bank.clips):
+            break
+        place -= len(bank.clips)
+    else:
+        return None
+    if place is None:
+        return None
+    clip, frames = bank.clips[place], load_banks(analysis.store, [bank]).clip(place)
+    rates = [features_of(one.features).frame_rate for one in (shown, bank)]
+    shape = round(len(frames) * rates[0] / rates[1]), features_of(shown.features).n_bins
+    waveform = None
+    if clip.path.is_file():
+        recipe = analysis.recipe
+        waveform = read_waveform(clip.path, sample_rate=recipe.sample_rate, channel=recipe.channel)
+    return Beside(clip.file, _onto(frames, bank, shown, shape), waveform)
 
 
 def _telling(jobs: Sequence[MemberJob], loudness: Mapping[str, float]) -> list[MemberJob]:

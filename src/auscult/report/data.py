@@ -26,6 +26,21 @@ class DataRow:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Beside:
+    """The normal clip of the training that is most like an abnormal one, to compare.
+
+    Attributes:
+        file: its name.
+        spectrogram: as that of the evidence `[N, F]`.
+        waveform: `[T]`, at its rate; none where the file is not there.
+    """
+
+    file: str
+    spectrogram: NDArray[np.float32]
+    waveform: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """Why a system gave a clip its score.
 
@@ -52,6 +67,7 @@ class Evidence:
             unit, with its namesakes.
         waveform: `[T]` to listen to, full scale 1; `None` for no player.
         sample_rate: of the waveform, in Hz.
+        beside: the nearest normal clip, where a member knows it.
     """
 
     system: str
@@ -73,6 +89,7 @@ class Evidence:
     frame_scores_of: str = ""
     waveform: NDArray[np.float32] | None = None
     sample_rate: int | None = None
+    beside: Beside | None = None
 
 
 System = tuple[str, str]

@@ -21,11 +21,16 @@ MAX_GAIN = 5
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What the page shows of one clip: a figure per system, and the sound as a data URI, empty for none."""
+    """What the page shows of one clip: a figure per system, and the sound as a data URI, empty for none.
+
+    So that of the normal clip beside it, with its name in the note.
+    """
 
     views: Sequence[tuple[Evidence, Plot]]
     audio: str
     audio_note: str
+    normal_audio: str = ""
+    normal_note: str = ""
 
     @property
     def first(self) -> Evidence:
@@ -76,6 +81,14 @@ def flac(waveform: NDArray[np.float32], sample_rate: int) -> tuple[str, str]:
     return f"data:audio/flac;base64,{base64.b64encode(file.getvalue()).decode('ascii')}", "; ".join(notes)
 
 
+def _normal(clip: Evidence) -> tuple[str, str]:
+    """The sound of the normal clip beside one, and which it is."""
+    if clip.beside is None or clip.beside.waveform is None or clip.sample_rate is None:
+        return "", ""
+    audio, note = flac(clip.beside.waveform, clip.sample_rate)
+    return audio, "; ".join(filter(None, (f"the nearest normal clip, {clip.beside.file}", note)))
+
+
 def _card(clips: Sequence[Evidence], scales: Limits) -> Card:
     """Views in the given order; a spectrogram that an earlier view shows is not repeated."""
     views: list[tuple[Evidence, Plot]] = []
@@ -84,5 +97,5 @@ def _card(clips: Sequence[Evidence], scales: Limits) -> Card:
         views.append((clip, clip_view(clip, scales, spectrogram=not shown)))
     for clip in clips:
         if clip.waveform is not None and clip.sample_rate:
-            return Card(views, *flac(clip.waveform, clip.sample_rate))
+            return Card(views, *flac(clip.waveform, clip.sample_rate), *_normal(clip))
     return Card(views, "", "")

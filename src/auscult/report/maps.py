@@ -45,6 +45,9 @@ FEW_MEMBERS = 14
 MANY_MEMBERS = 30
 """With more than this, only every fifth column of the heat map is numbered."""
 
+BESIDE = "The nearest normal clip"
+"""Title of its spectrogram."""
+
 Limits = Mapping[tuple[str, str, str], tuple[float, float]]
 """(system, machine type, group of maps) -> lowest and highest value of its colour scale."""
 
@@ -52,7 +55,8 @@ Limits = Mapping[tuple[str, str, str], tuple[float, float]]
 @styled
 def clip_view(clip: Evidence, scales: Limits, *, spectrogram: bool = True) -> Plot:
     """A clip as one system sees it: spectrogram, error maps and frame scores above each other, on one time axis."""
-    names = [*([""] if spectrogram else []), *clip.maps]
+    beside = [BESIDE] if spectrogram and clip.beside is not None else []
+    names = [*([""] if spectrogram else []), *beside, *clip.maps]
     heads = [HEAD + 14 * (len(name) > MAX_TITLE) for name in names]
     trace = HEAD + TRACE if len(clip.frame_scores) else 0
     height = y = FOOT + trace + sum(heads) + MAP * len(names)
@@ -61,7 +65,12 @@ def clip_view(clip: Evidence, scales: Limits, *, spectrogram: bool = True) -> Pl
     for name, head in zip(names, heads, strict=True):
         y -= head + MAP
         boxes.append((100 * (height - y - MAP) / height, 100 * MAP / height))
-        if name:
+        if name == BESIDE and clip.beside is not None:
+            norm = _of_sound(clip.spectrogram)
+            _picture(axes, y, _as_long(clip.beside.spectrogram, len(clip.spectrogram)), norm, SOUND)
+            _words(axes, y, norm, SOUND, title=BESIDE, unit=clip.spectrogram_unit)
+            words.append(f"Spectrogram of the nearest normal clip, {clip.beside.file}.")
+        elif name:
             low, high = scales[scale_of(clip, name)]
             norm, colours = (Normalize(low, high), SIGNED) if low < 0 else (PowerNorm(0.5, 0, high), ERROR)
             _picture(axes, y, clip.maps[name], norm, colours)
@@ -154,6 +163,12 @@ def shorten(values: NDArray[np.float32]) -> NDArray[np.float32]:
     blocks = padded.reshape(-1, size, values.shape[1])
     present = np.isfinite(blocks).sum(axis=1)
     return np.where(present > 0, np.nansum(blocks, axis=1) / np.maximum(present, 1), np.nan).astype(np.float32)
+
+
+def _as_long(values: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+    """Values `[N, F]` cut to so many frames, or with NaN behind them."""
+    lacking = max(0, frames - len(values))
+    return np.pad(values[:frames], ((0, lacking), (0, 0)), constant_values=np.nan)
 
 
 def _room(height: float, ends: tuple[float, float]) -> tuple[Figure, Axes]:

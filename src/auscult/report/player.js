@@ -18,6 +18,7 @@ for (const player of players) {
     draw();
   });
   player.addEventListener("seeked", draw);
+  if ("beside" in player.dataset) continue; // a click plays the clip itself
   for (const { view, start, span } of views) {
     for (const canvas of view.querySelectorAll(".canvas")) {
       canvas.classList.add("playable");
