@@ -21,11 +21,12 @@ from auscult.detector.calibration.fit import calibrate
 from auscult.detector.scorer import Scorer
 from auscult.errors import ExportError
 from auscult.export import export_detector, writing
-from auscult.export.graph import LogMelGraph, PartGraph, least_samples
+from auscult.export.graph import LogMelGraph, ModulationGraph, PartGraph, least_samples
 from auscult.export.parity import sounds
 from auscult.features.bank import bank_of
 from auscult.features.front_end import FrontEnd
 from auscult.features.log_mel import LogMel
+from auscult.features.modulation import Modulation
 from auscult.models import HVAE, IDCAE, Autoencoder, Classifier, Freak, Model, Neighbours, Spectral
 from auscult.sound.audio import read_waveform
 from auscult.training import Training
@@ -330,3 +331,20 @@ def test_the_runner_fuses_and_curves_as_the_detector(tmp_path: Path) -> None:
         found[fusion] = replace(detector, fusion=fusion).score(tmp_path / "a.wav", machine_id="left").score
         assert row["score"] == pytest.approx(found[fusion], rel=1e-4)
     assert len(set(found.values())) == 3
+
+
+@pytest.mark.parametrize("seconds", [2.0, 0.9])
+def test_the_graph_of_modulations_is_the_features(seconds: float) -> None:
+    features = Modulation(RATE, n_bands=6, n_modulations=5)
+    waveform = sound(1, seconds)
+    with torch.no_grad():
+        found = ModulationGraph(features)(torch.from_numpy(waveform)).numpy()
+    np.testing.assert_allclose(found, features(waveform), atol=2e-3)  # decibels
+
+
+@pytest.mark.slow
+def test_members_on_modulations_are_exported(tmp_path: Path) -> None:
+    front_end = FrontEnd(Modulation(RATE, n_bands=6, n_modulations=5))
+    models = {"near": (Neighbours(30, k=2), None)}
+    (member,) = export_detector(fitted(models, front_end, [sound(seed, 2.0) for seed in range(6)]), tmp_path / "onnx")
+    assert member.difference < writing.TOLERANCE

@@ -3,7 +3,7 @@
 import logging
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from auscult.errors import ExportError
+from auscult.features.base import Features
 from auscult.features.log_mel import EPS, LogMel
+from auscult.features.modulation import EPS as MODULATION_EPS
+from auscult.features.modulation import Modulation
 from auscult.members.part import Part
 from auscult.models.layers import quantile
 from auscult.models.window import WindowModel
@@ -58,6 +61,42 @@ class LogMelGraph(nn.Module):
         return mel.sqrt() if self.scale == "sqrt" else mel
 
 
+class ModulationGraph(nn.Module):
+    """What `Modulation` computes, in float64; `[T]` -> `[1, F]`."""
+
+    window: Tensor
+    bands: Tensor
+    octaves: Tensor
+
+    def __init__(self, features: Modulation) -> None:
+        super().__init__()
+        self.n_fft, self.hop_length = features.n_fft, features.hop_length
+        self.step = features.hop_length / features.sample_rate
+        self.register_buffer("window", torch.hann_window(features.n_fft).double())
+        self.register_buffer("bands", features._bands.double())
+        self.register_buffer("octaves", torch.tensor(features.modulation_frequencies))
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """The vector of a waveform of at least `least_samples`."""
+        n_frames = 1 + (waveform.shape[0] - self.n_fft) // self.hop_length
+        places = torch.arange(n_frames)[:, None] * self.hop_length + torch.arange(self.n_fft)
+        envelopes = (_power(waveform.double()[places] * self.window, 1) @ self.bands).sqrt()  # [N, n_bands]
+        energies = _power(envelopes - envelopes.mean(dim=0), 0)  # [L, n_bands]
+        frequencies = torch.arange(n_frames // 2 + 1) / (n_frames * self.step)
+        ratios = frequencies / self.octaves[:, None]
+        within = ((ratios >= 2**-0.5) & (ratios < 2**0.5)).double()
+        means = energies.T @ within.T / (n_frames * n_frames)
+        decibels = 10 * (means / MODULATION_EPS + 1).log10() + 10 * math.log10(MODULATION_EPS)
+        return decibels.flatten()[None].float()
+
+
+def _power(x: Tensor, dim: int) -> Tensor:
+    """Of the Fourier transform over an axis."""
+    spectrum = torch.fft.rfft(x, dim=dim)
+    power: Tensor = spectrum.real.square() + spectrum.imag.square()
+    return power
+
+
 class PartGraph(nn.Module):
     """A member with its front end and its pooling.
 
@@ -77,8 +116,8 @@ class PartGraph(nn.Module):
         if (reason := obstacle(part)) is not None:
             raise ExportError(f"{part.name} cannot be exported: {reason}")
         features = part.front_end.features
-        assert isinstance(features, LogMel)
-        self.front_end, self.model = LogMelGraph(features), part.model.plain()
+        self.front_end: nn.Module = GRAPHS[type(features)](features)
+        self.model = part.model.plain()
         self.pooling = part.pooling or part.model.default_pooling
         self.window = max(1, round(WINDOW_SECONDS * features.frame_rate))
 
@@ -102,6 +141,10 @@ class PartGraph(nn.Module):
         return windowed_median(scores, self.window, sliding=self.pooling == "winmed-sliding")
 
 
+GRAPHS: dict[type[Features], Callable[..., nn.Module]] = {LogMel: LogMelGraph, Modulation: ModulationGraph}
+"""Features -> what computes them in a graph."""
+
+
 def obstacle(part: Part) -> str | None:
     """Why a member cannot be exported; none if it can."""
     features, pooling = part.front_end.features, part.pooling or part.model.default_pooling
@@ -111,8 +154,11 @@ def obstacle(part: Part) -> str | None:
         return str(error)
     if part.front_end.denoiser is not None:
         return "its sound passes through a denoiser, which is not exported; leave such members out of the detector"
-    if not isinstance(features, LogMel):
-        return f"its features are {features.kind}, and only log_mel is exported; leave such members out of the detector"
+    if type(features) not in GRAPHS:
+        kinds = " and ".join(kind.kind for kind in GRAPHS)
+        return (
+            f"its features are {features.kind}, and only {kinds} are exported; leave such members out of the detector"
+        )
     if pooling not in (None, "mean", "median", "winmed", "winmed-sliding", "meancap"):
         return f"the pooling {pooling!r} is not exported; choose mean, median, winmed, winmed-sliding or meancap"
     return None
@@ -121,6 +167,8 @@ def obstacle(part: Part) -> str | None:
 def least_samples(part: Part) -> int:
     """The shortest waveform that a member scores, in samples."""
     features = part.front_end.features
+    if isinstance(features, Modulation):
+        return features.least_samples
     assert isinstance(features, LogMel)
     return max(features.n_fft, (part.model.frame_context - 1) * features.hop_length + features.n_fft % 2)
 
@@ -149,14 +197,21 @@ def write_graph(part: Part, path: Path) -> None:
         ExportError: as `PartGraph`.
     """
     features = part.front_end.features
-    assert isinstance(features, LogMel)
     graph = PartGraph(part).eval()
-    # The exporter takes a size that can be 1 for a constant; the graph is right for a single window all the same.
-    least = max(features.n_fft, features.hop_length * part.model.frame_context) + features.n_fft % 2
-    example = torch.zeros(2 * least + features.hop_length * 10), torch.tensor(0)
+    if isinstance(features, LogMel):
+        # The exporter takes a size that can be 1 for a constant; the graph is right for a single window all the same.
+        least = max(features.n_fft, features.hop_length * part.model.frame_context) + features.n_fft % 2
+    else:
+        least = least_samples(part)
+    example = torch.zeros(2 * least + 5000), torch.tensor(0)
     length = torch.export.Dim("samples", min=least)
     with _quiet(), torch.no_grad():
-        program = torch.export.export(graph, example, dynamic_shapes={"waveform": {0: length}, "machine": None})
+        program = torch.export.export(
+            graph,
+            example,
+            dynamic_shapes={"waveform": {0: length}, "machine": None},
+            prefer_deferred_runtime_asserts_over_guards=True,
+        )
         onnx = torch.onnx.export(program, input_names=["waveform", "machine"], output_names=["score"], verbose=False)
     assert onnx is not None
     onnx.save(path, external_data=False)
