@@ -93,7 +93,8 @@ class ModulationGraph(nn.Module):
 def _power(x: Tensor, dim: int) -> Tensor:
     """Of the Fourier transform over an axis."""
     spectrum = torch.fft.rfft(x, dim=dim)
-    return spectrum.real.square() + spectrum.imag.square()
+    power: Tensor = spectrum.real.square() + spectrum.imag.square()
+    return power
 
 
 class PartGraph(nn.Module):
