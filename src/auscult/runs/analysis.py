@@ -148,6 +148,14 @@ def _missing_training(recipe: Recipe, plan: Plan) -> list[str]:
             notes.append(f"No {subset} training data of {', '.join(missing)}, on which the recipe would train too.")
     heard = {(clip.machine_type, clip.machine_id) for bank in banks if bank.split == "train" for clip in bank.clips}
     tested = {(clip.machine_type, clip.machine_id) for bank in banks if bank.split == "test" for clip in bank.clips}
+    for domain, other in (("source", "target"), ("target", "source")):
+        heard_in = {
+            (c.machine_type, c.machine_id, c.domain) for bank in banks if bank.split == "train" for c in bank.clips
+        }
+        if lacking := sorted(
+            " ".join(one) for one in heard if (*one, domain) not in heard_in and (*one, other) in heard_in
+        ):
+            notes.append(f"Trained without a clip of the {domain} domain: {', '.join(lacking)}.")
     if unheard := sorted(" ".join(machine) for machine in tested - heard):
         notes.append(f"Tested without a training clip of the same machine: {', '.join(unheard)}.")
     return notes
