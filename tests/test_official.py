@@ -143,8 +143,8 @@ def test_there_is_no_score_of_other_machines_or_lacking_domains() -> None:
     without_target = ScoreTable(row for row in small(2023) if row.domain == "source")
     assert official(without_target) is None
     with pytest.raises(ScoreError, match="no official score of 2019; choose one of 2020, 2021"):
-        official(small(2023), year=2019)
-    asked = official(small(2022), year=2021)
+        official(small(2023), years=[2019])
+    asked = official(small(2022), years=[2021])
     assert asked is not None
     assert asked.rule == 2021
 

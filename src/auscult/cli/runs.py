@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from auscult.cli.display.messages import print_notes
 from auscult.cli.options import Output, RunOptions
 
 if TYPE_CHECKING:
@@ -157,13 +158,15 @@ def evaluate(
     from auscult.cli.display.tables import figures_table, official_line
     from auscult.datasets.truth import read_list
     from auscult.scores.metrics import evaluate as figures_of
-    from auscult.scores.official import official, official_facts
+    from auscult.scores.official import official, official_facts, years_of
     from auscult.submission import read_submission
 
-    table, ignored = read_submission(folder, truth=read_list(truth).clips if truth else None)
+    listed = read_list(truth) if truth else None
+    table, ignored = read_submission(folder, truth=listed.clips if listed else None)
     for path in ignored:
         Console(stderr=True, soft_wrap=True).print(f"ignored: {path}", markup=False)
-    figures, found = figures_of(table), official(table, year=year, replicates=1000)
+    figures, years = figures_of(table), [year] if year else sorted(listed.years) if listed else years_of(table)
+    found = official(table, years=years, replicates=1000)
     if as_json:
         if found:
             figures["official"] = official_facts(found)
@@ -172,3 +175,7 @@ def evaluate(
     Console().print(figures_table(figures, str(folder)))
     if found:
         Console().print(official_line(found), markup=False, highlight=False, soft_wrap=True)
+    elif len(years) > 1:
+        print_notes(
+            [f"these may be machines of {' or '.join(map(str, years))}: say which year's official score with --year"]
+        )

@@ -10,7 +10,7 @@ A figure of 0 counts as the least positive number of the evaluators, 2.2e-16, in
 """
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,42 +76,45 @@ def years_of(table: ScoreTable) -> list[int]:
     ]
 
 
-def rule_of(table: ScoreTable, year: int | None = None) -> int | None:
-    """The year of the rule by which a table is judged: as asked, or of the newest year that it may be of.
+def rule_of(table: ScoreTable, years: Collection[int] = ()) -> int | None:
+    """The year of the rule by which a table is judged.
+
+    Args:
+        table: scores of clips.
+        years: of the challenge that it may be of; found from machines and domains if none are given.
 
     Returns:
-        A key of `FIGURES`; none if the machines are those of no year, or it has no clip.
+        A key of `FIGURES`; none if the machines are those of no year, or of years whose rules differ.
 
     Raises:
-        ScoreError: if there was no challenge in the year that was asked for.
+        ScoreError: if there was no challenge in a year that was given.
     """
-    if year is not None:
-        if year not in YEARS:
-            raise ScoreError(f"there is no official score of {year}; choose one of {', '.join(map(str, YEARS))}")
-        return YEARS[year].scoring
-    years = years_of(table) if len(table) else []
-    return YEARS[years[-1]].scoring if years else None
+    if unknown := [year for year in years if year not in YEARS]:
+        raise ScoreError(f"there is no official score of {unknown[0]}; choose one of {', '.join(map(str, YEARS))}")
+    rules = {YEARS[year].scoring for year in (years or (years_of(table) if len(table) else ()))}
+    return rules.pop() if len(rules) == 1 else None
 
 
 def official(
-    table: ScoreTable, *, year: int | None = None, replicates: int = 0, seed: int = 0, level: float = 0.95
+    table: ScoreTable, *, years: Collection[int] = (), replicates: int = 0, seed: int = 0, level: float = 0.95
 ) -> Official | None:
     """The official score of a system.
 
     Args:
         table: scores of labelled clips; machines without both labels are left out.
-        year: of the challenge; found from machines and domains by default.
+        years: of the challenge that it may be of; found from machines and domains if none are given.
         replicates: draws of test clips for an interval, see `auscult.scores.intervals.bootstrap`; 0 for none.
         seed: of the draws.
         level: the share of replicates between the bounds.
 
     Returns:
-        The score; none if the machines are those of no year, or a figure is not defined for a machine.
+        The score; none if the machines are those of no year or of years whose rules differ, or a figure is not defined
+        for a machine.
 
     Raises:
-        ScoreError: if the year is none of the challenge's.
+        ScoreError: if a year is none of the challenge's.
     """
-    if (rule := rule_of(table, year)) is None:
+    if (rule := rule_of(table, years)) is None:
         return None
     names, metrics = FIGURES[rule], {**METRICS, **OWN}
     missing, groups = incomplete_ids(table), table.groups()
