@@ -49,7 +49,7 @@ def _one_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MODELS, "nearest", Nearest)
     monkeypatch.setitem(FEATURES, "bands", Bands)
     monkeypatch.setitem(DATASETS, "toy", layout)
-    monkeypatch.setitem(METRICS, "auc_source", METRIC)
+    monkeypatch.setitem(METRICS, "toy_auc", METRIC)
 
 
 @pytest.fixture
@@ -102,9 +102,9 @@ def test_a_run_goes_on_where_it_was_killed_and_its_system_is_packed(
     assert {row.domain for row in near} == {"source", "target"}
     report = (out / "report.html").read_text()
     assert ">near</th>" in report
-    assert "AUC source" in report
+    assert "Toy AUC" in report
     figures = json.loads((out / "results.json").read_text())
-    assert '"auc_source": 1.0' in json.dumps(figures)
+    assert '"toy_auc": 1.0' in json.dumps(figures)
 
     outcome = command("pack", out, "--out", tmp_path / "fan.auscult", "--system", "near", "--window", "1")
     assert outcome.code == 0, outcome.err

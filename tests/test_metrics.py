@@ -11,7 +11,6 @@ from auscult.errors import ScoreError
 from auscult.scores.intervals import bootstrap
 from auscult.scores.metrics import METRICS, auc, evaluate, incomplete_ids, many, pauc, roc, sort_machine_types
 from auscult.scores.table import ScoreRow, ScoreTable
-from toys.metric import METRIC
 
 LABELS = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
 SCORES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 0.25, 0.65, 0.95, 0.95, 1.1, 1.2]
@@ -139,16 +138,15 @@ def test_an_id_without_auc_is_refused_or_left_out_by_name(clips: list[tuple[str 
     assert evaluate(scores, incomplete="skip") == complete
 
 
-def test_a_metric_of_the_list_is_in_the_figures_where_it_is_defined(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(METRICS, "auc_source", METRIC)
+def test_a_metric_of_the_list_is_in_the_figures_where_it_is_defined() -> None:
     rows = [replace(row, domain="source" if row.score == 0 else "target") for row in table(fan={"id_00": GOOD})]
     targets = [replace(row, domain="target", machine_id="id_02") for row in rows]
     scores = ScoreTable([*rows, *targets])
     figures, intervals = evaluate(scores), bootstrap({"a": scores}, replicates=20)["a"]
     assert [list(figures["fan"][name]) for name in ("id_02", "id_00", "mean")] == [
-        ["auc", "pauc"],
-        ["auc", "pauc", "auc_source"],
-        ["auc", "pauc", "auc_source"],
+        ["auc", "pauc", "auc_target"],
+        ["auc", "pauc", "auc_source", "auc_target"],
+        ["auc", "pauc", "auc_source", "auc_target"],
     ]
     assert figures["mean"]["auc_source"] == 1.0
     assert intervals["fan"]["mean"]["auc_source"] == (1.0, 1.0)
@@ -158,13 +156,16 @@ def test_a_metric_of_the_list_is_in_the_figures_where_it_is_defined(monkeypatch:
 def test_one_by_one_is_the_same_as_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     labels, scores = np.arange(40) % 3 == 0, rng.standard_normal((5, 40)).round(1)
+    domains = np.where(np.arange(40) % 2 == 0, "source", "target")
     counts = np.empty((40, 4))
-    for kind, n in ((labels, 14), (~labels, 26)):
-        counts[kind] = rng.multinomial(n, [1 / n] * n, size=4).T
-    fast = many(METRICS, labels, None, scores), many(METRICS, labels, None, scores[:1], counts=counts)
+    for kind in (labels, ~labels):
+        for some in (kind & (domains == "source"), kind & (domains == "target")):
+            n = int(some.sum())
+            counts[some] = rng.multinomial(n, [1 / n] * n, size=4).T
+    fast = many(METRICS, labels, domains, scores), many(METRICS, labels, domains, scores[:1], counts=counts)
     for name, metric in list(METRICS.items()):
         monkeypatch.setitem(METRICS, name, replace(metric, fast=None))
-    slow = many(METRICS, labels, None, scores), many(METRICS, labels, None, scores[:1], counts=counts)
+    slow = many(METRICS, labels, domains, scores), many(METRICS, labels, domains, scores[:1], counts=counts)
     for one, other in zip(fast, slow, strict=True):
         assert {name: values.tolist() for name, values in one.items()} == {
             name: pytest.approx(values.tolist(), abs=1e-12) for name, values in other.items()

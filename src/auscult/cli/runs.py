@@ -138,27 +138,44 @@ def recipes() -> None:
 
 
 def evaluate(
-    folder: Path, *, truth: Path | None = None, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False
+    folder: Path,
+    *,
+    truth: Path | None = None,
+    year: int | None = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> None:
-    """Print every metric of a folder of challenge score files, anomaly_score_TYPE_id_NN.csv.
+    """Print every metric of a folder of challenge score files, and the official score of a year with domains.
 
     Args:
-        folder: Folder of score files; other files are named on standard error and ignored.
+        folder: Folder of score files, anomaly_score_TYPE_id_NN.csv or anomaly_score_TYPE_section_NN_test.csv; other
+            files are named on standard error and ignored.
         truth: The challenge's ground-truth list, for clips whose names do not tell their label.
+        year: Of the challenge; found from the list, or from the machines, by default.
         as_json: Print JSON, fractions of 1.
     """
     from rich.console import Console
 
     from auscult.cli.display.tables import figures_table
-    from auscult.datasets.truth import read_truth
+    from auscult.datasets.truth import read_list, read_truth
     from auscult.scores.metrics import evaluate as figures_of
     from auscult.submission import read_submission
+    from auscult.submission.official import official_of
 
-    table, ignored = read_submission(folder, truth=read_truth(truth) if truth else None)
+    listed = read_list(truth) if truth else None
+    domains = (
+        {kind: {file: one.domain for file, one in files.items()} for kind, files in listed.clips.items()}
+        if listed
+        else None
+    )
+    table, ignored = read_submission(folder, truth=read_truth(truth) if truth else None, domains=domains)
     for path in ignored:
         Console(stderr=True, soft_wrap=True).print(f"ignored: {path}", markup=False)
     figures = figures_of(table)
+    official = official_of(table, year=year, listed=listed.years if listed else ())
     if as_json:
-        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
-    else:
-        Console().print(figures_table(figures, str(folder)))
+        sys.stdout.write(json.dumps(figures | ({"official": official} if official else {}), indent=1) + "\n")
+        return
+    Console().print(figures_table(figures, str(folder)))
+    if official:
+        text = "official score, DCASE {years}: {harmonic:.2%} (harmonic mean; arithmetic {arithmetic:.2%})"
+        Console(soft_wrap=True).print(text.format(**official), markup=False, highlight=False)

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from auscult.clips import MACHINE_TYPES
 from auscult.errors import ScoreError
-from auscult.scores.areas import MAX_FPR, Floats, areas, resampled
+from auscult.scores.areas import MAX_FPR, Floats, areas, both_kinds, resampled
 from auscult.scores.table import ScoreTable
 
 MEAN = "mean"
@@ -95,6 +95,31 @@ def _areas(labels: Labels, _: Domains, scores: Floats, counts: Floats | None) ->
     return dict(zip(("auc", "pauc"), both, strict=True))
 
 
+def _domain_auc(domain: str, labels: Labels, domains: Domains, scores: Floats, counts: Floats | None = None) -> Floats:
+    """AUC of the normal clips of one domain against all anomalies; see `Metric.fast`. NaN where there is none."""
+    kept = np.zeros_like(labels) if domains is None else labels | (domains == domain)
+    if not both_kinds(labels[kept]):
+        return np.full(len(scores) if counts is None else counts.shape[1], np.nan)
+    if counts is None:
+        return areas(scores[:, kept], labels[kept])[0]
+    return resampled(scores[0][kept], labels[kept], counts[kept])[0]
+
+
+def _of_domain(domain: str) -> "Metric":
+    """The AUC of a domain as a metric."""
+
+    def one(labels: Labels, domains: Domains, scores: Floats) -> float | None:
+        value = float(_domain_auc(domain, labels, domains, scores[None])[0])
+        return None if np.isnan(value) else value
+
+    return Metric(
+        f"AUC {domain}",
+        f"normal clips of the {domain} domain against the anomalies of both",
+        one,
+        lambda *columns: {f"auc_{domain}": _domain_auc(domain, *columns)},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """How well the scores of one machine tell its anomalies from its normal clips; higher is better.
@@ -122,6 +147,8 @@ METRICS: dict[str, Metric] = {
         lambda labels, _, scores: pauc(labels, scores),
         _areas,
     ),
+    "auc_source": _of_domain("source"),
+    "auc_target": _of_domain("target"),
 }
 """Metrics by name, in the order of their columns: all that tables, results, intervals and effects show."""
 

@@ -1,4 +1,8 @@
-"""The challenge's score files, `anomaly_score_<machine type>_id_<nn>.csv`, as a score table with labels."""
+"""The challenge's score files as a score table with labels, and with domains since 2021.
+
+They are called `anomaly_score_<machine type>_id_<nn>.csv` in 2020, `anomaly_score_<machine type>_section_<nn>_test.csv`
+since 2022; in 2021 `_test` may be missing, or stand behind the domain.
+"""
 
 import csv
 import math
@@ -7,28 +11,34 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from auscult.clips import Label
+from auscult.datasets.names import parse_name, stem_of
 from auscult.errors import ScoreError
 from auscult.scores.table import ScoreRow, ScoreTable
 
 Truth = Mapping[str, Mapping[str, Label]]
 """Machine type -> file name of the clip -> label."""
 
-SCORE_FILE = re.compile(r"anomaly_score_(?P<machine_type>.+)_(?P<machine_id>id_\d+)\.csv")
+SCORE_FILE = re.compile(
+    r"anomaly_score_(?P<machine_type>.+)_(?P<machine_id>id_\d+|section_\d+)(?:_(?:source_|target_)?test)?\.csv"
+)
 """Names of score files."""
 
-CLIP = re.compile(r"(?:(?P<label>normal|anomaly)_)?(?P<machine_id>id_\d+)_.+")
+CLIP = re.compile(r"(?:(?P<label>normal|anomaly)_)?(?P<machine_id>id_\d+|section_\d+)_.+")
 """Names of clips, which tell the machine and, in the development set, the label."""
 
 _PATH = re.compile(r"[/\\]")  # some programs write a clip's path, of their own system
 
 
-def read_submission(folder: Path, *, truth: Truth | None = None) -> tuple[ScoreTable, list[Path]]:
+def read_submission(
+    folder: Path, *, truth: Truth | None = None, domains: Mapping[str, Mapping[str, str | None]] | None = None
+) -> tuple[ScoreTable, list[Path]]:
     """Read a folder of the challenge's score files: rows of `file,score` without a header.
 
     Args:
         folder: holds the score files of one system, one per machine id.
         truth: labels of the evaluation set, whose file names do not tell them. Where it knows a machine id, every clip
             of that id must have a score.
+        domains: machine type -> file name -> domain, where names do not tell it.
 
     Returns:
         The score table, every clip labelled, and the other entries of the folder, which were ignored.
@@ -49,7 +59,8 @@ def read_submission(folder: Path, *, truth: Truth | None = None) -> tuple[ScoreT
             ignored.append(path)
             continue
         labels = None if truth is None else truth.get(match["machine_type"], {})
-        found = list(_rows(path, match["machine_type"], match["machine_id"], labels))
+        known = (domains or {}).get(match["machine_type"], {})
+        found = list(_rows(path, match["machine_type"], match["machine_id"], labels, known))
         if labels is not None:
             _check_complete(path, found, labels)
         rows += found
@@ -61,7 +72,13 @@ def read_submission(folder: Path, *, truth: Truth | None = None) -> tuple[ScoreT
     return ScoreTable(rows), ignored
 
 
-def _rows(path: Path, machine_type: str, machine_id: str, labels: Mapping[str, Label] | None) -> Iterator[ScoreRow]:
+def _rows(
+    path: Path,
+    machine_type: str,
+    machine_id: str,
+    labels: Mapping[str, Label] | None,
+    domains: Mapping[str, str | None],
+) -> Iterator[ScoreRow]:
     first: dict[str, int] = {}
     for number, fields in _lines(path):
         where = f"{path}, line {number}"
@@ -71,7 +88,9 @@ def _rows(path: Path, machine_type: str, machine_id: str, labels: Mapping[str, L
         if file in first:
             raise ScoreError(f"{where}: {file} has a score in line {first[file]} already; give each clip one")
         first[file] = number
-        yield ScoreRow(machine_type, machine_id, file, _label(where, file, machine_id, labels), score)
+        named = parse_name(stem_of(file))
+        domain = domains.get(file) or (named.domain if named else None)
+        yield ScoreRow(machine_type, machine_id, file, _label(where, file, machine_id, labels), score, domain)
     if not first:
         raise ScoreError(f"{path} holds no scores; write a line per clip, or remove the file")
 
@@ -106,6 +125,8 @@ def _label(where: str, file: str, machine_id: str, labels: Mapping[str, Label] |
         raise ScoreError(f"{where}: {file} is a clip of {match['machine_id']}, but the file is for {machine_id}")
     if labels is not None and file in labels:
         return labels[file]
+    if (named := parse_name(stem_of(file))) and named.label:
+        return named.label
     if match and match["label"]:
         return "normal" if match["label"] == "normal" else "anomaly"
     if labels is not None:
