@@ -121,7 +121,7 @@ class Modulation(Features):
         return torch.from_numpy(weights.astype(np.float32))
 
     def _octaves(self, length: int, whole: int) -> "torch.Tensor":
-        """Weights `[n, L]` in each octave of the Fourier transform of so many values of an envelope, filled up to whole."""
+        """Weights `[n, L]` in each octave of the transform of an envelope that was filled up to so many values."""
         import torch
 
         frequencies = np.fft.rfftfreq(whole, self.hop_length / self.sample_rate)
