@@ -15,7 +15,7 @@ from auscult.errors import ExportError
 from auscult.features.base import Features
 from auscult.features.log_mel import EPS, LogMel
 from auscult.features.modulation import EPS as MODULATION_EPS
-from auscult.features.modulation import Modulation
+from auscult.features.modulation import WHOLE, Modulation
 from auscult.members.part import Part
 from auscult.models.layers import quantile
 from auscult.models.window import WindowModel
@@ -81,11 +81,12 @@ class ModulationGraph(nn.Module):
         n_frames = 1 + (waveform.shape[0] - self.n_fft) // self.hop_length
         places = torch.arange(n_frames)[:, None] * self.hop_length + torch.arange(self.n_fft)
         envelopes = (_power(waveform.double()[places] * self.window, 1) @ self.bands).sqrt()  # [N, n_bands]
-        energies = _power(envelopes - envelopes.mean(dim=0), 0)  # [L, n_bands]
-        frequencies = torch.arange(n_frames // 2 + 1) / (n_frames * self.step)
+        whole = (n_frames + WHOLE - 1) // WHOLE * WHOLE
+        energies = _power(F.pad(envelopes - envelopes.mean(dim=0), (0, 0, 0, whole - n_frames)), 0)  # [L, n_bands]
+        frequencies = torch.arange(whole // 2 + 1) / (whole * self.step)
         ratios = frequencies / self.octaves[:, None]
         within = ((ratios >= 2**-0.5) & (ratios < 2**0.5)).double()
-        means = energies.T @ within.T / (n_frames * n_frames)
+        means = energies.T @ within.T / (n_frames * whole)
         decibels = 10 * (means / MODULATION_EPS + 1).log10() + 10 * math.log10(MODULATION_EPS)
         return decibels.flatten()[None].float()
 

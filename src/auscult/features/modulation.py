@@ -20,6 +20,9 @@ WINDOW_SECONDS, HOP_SECONDS = 0.008, 0.002
 WIDTH = 0.6
 """Standard deviation of a band's bell, in its own equivalent rectangular bandwidths."""
 
+WHOLE = 100
+"""Envelopes are filled up with zeros to a multiple of so many values: lengths with large factors transform slowly."""
+
 EPS = 1e-12
 """Added to energies, which are of sound whose full scale is 1."""
 
@@ -117,14 +120,14 @@ class Modulation(Features):
         weights = np.exp(-0.5 * away**2) / self.n_fft**2
         return torch.from_numpy(weights.astype(np.float32))
 
-    def _octaves(self, length: int) -> "torch.Tensor":
-        """Which values of the Fourier transform of so many values of an envelope are in each octave `[n, L]`."""
+    def _octaves(self, length: int, whole: int) -> "torch.Tensor":
+        """Weights `[n, L]` in each octave of the transform of an envelope that was filled up to so many values."""
         import torch
 
-        frequencies = np.fft.rfftfreq(length, self.hop_length / self.sample_rate)
+        frequencies = np.fft.rfftfreq(whole, self.hop_length / self.sample_rate)
         ratios = frequencies / self.modulation_frequencies[:, None]
         within = (ratios >= 2**-0.5) & (ratios < 2**0.5)
-        return torch.from_numpy(within.astype(np.float32) / length**2)
+        return torch.from_numpy(within.astype(np.float32) / (length * whole))
 
     def __call__(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute the modulation spectrum of one waveform `[T]` -> `[1, n_bands * n_modulations]`."""
@@ -142,8 +145,10 @@ class Modulation(Features):
             spectrum = torch.fft.rfft(frames * torch.hann_window(self.n_fft))
             power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
             envelopes = (power @ self._bands).sqrt_().T  # [n_bands, N]
-            changes = torch.fft.rfft(envelopes - envelopes.mean(dim=1, keepdim=True))
+            length = envelopes.shape[1]
+            whole = -(-length // WHOLE) * WHOLE
+            changes = torch.fft.rfft(envelopes - envelopes.mean(dim=1, keepdim=True), n=whole)
             energies = changes.real.square().addcmul_(changes.imag, changes.imag)
-            octaves = energies @ self._octaves(envelopes.shape[1]).T
+            octaves = energies @ self._octaves(length, whole).T
             values: NDArray[np.float32] = octaves.add_(EPS).log10_().mul_(10).reshape(1, -1).numpy()
         return values

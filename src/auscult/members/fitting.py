@@ -105,6 +105,12 @@ def learnable(
                 f"two machines, and these recordings are of one, {ids[0]}. Give recordings of another machine, in a "
                 "folder for each, or take a recipe without this family, for instance practical"
             )
+        elif seconds * features.sample_rate < (least := getattr(features, "least_samples", 0)):
+            reason = (
+                f"member {member.name!r} of {recipe.name!r}: {features.kind} needs windows of "
+                f"{least / features.sample_rate:g} s, and these have {seconds:g} s; give longer recordings, or longer "
+                "windows with --window"
+            )
         elif frames < model.frame_context:
             reason = (
                 f"member {member.name!r} of {recipe.name!r} needs {model.frame_context} frames, and windows of "
