@@ -69,13 +69,28 @@ def lacking(
 
 
 def planned_types(recipe: Recipe, clips: Sequence[Clip], missing: list[str] | None) -> list[str]:
-    """The machine types of the clips; those without a member are an error, or are taken down if any has one."""
+    """The machine types of the clips; those without a member are an error, or are taken down if any has one.
+
+    Members for every type that stand beside the result of a recipe for certain types are none by themselves.
+    """
     types = list(dict.fromkeys(clip.machine_type for clip in clips))
-    there = [machine_type for machine_type in types if recipe.members_of(machine_type)]
+    there = [machine_type for machine_type in types if _has_part_in_result(recipe, machine_type)]
     with noting(missing if there else None):
         if len(there) < len(types):
             raise RecipeError(_no_member(recipe, [machine_type for machine_type in types if machine_type not in there]))
     return there
+
+
+def _has_part_in_result(recipe: Recipe, machine_type: str) -> bool:
+    members = recipe.members_of(machine_type)
+    if recipe.ensemble is None or any(member.machine_types for member in members):
+        return bool(members)
+    ensembles = {one.name: one.members for one in recipe.ensemble}
+    ahead, found = [list(ensembles)[-1] if ensembles else recipe.member[-1].name], set()
+    while ahead:
+        found.add(name := ahead.pop())
+        ahead += ensembles.get(name, ())
+    return any(member.name in found for member in members)
 
 
 def _no_member(recipe: Recipe, types: Sequence[str]) -> str:
