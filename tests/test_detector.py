@@ -18,7 +18,7 @@ from auscult.errors import AuscultError, DetectorError
 from auscult.features.bank import bank_of
 from auscult.features.front_end import FrontEnd
 from auscult.features.log_mel import LogMel
-from auscult.models import HVAE, IDCAE, MODELS, Autoencoder, Classifier, Freak, Model, Spectral
+from auscult.models import HVAE, IDCAE, MODELS, Autoencoder, Classifier, Freak, Model, Neighbours, Spectral
 from auscult.sound.condition import band_levels, learn_condition
 from auscult.sound.windows import windows_of
 from auscult.training import Training
@@ -33,6 +33,7 @@ MEMBERS: dict[str, Model] = {
     "hvae": HVAE(32, hidden=(16,), n_latent=2),
     "idcae": IDCAE(32, context=3, windows_per_clip=10),
     "freak": Freak(32, m=1, n_layers=2, crop=20, covariance="diagonal"),
+    "neighbours": Neighbours(32),
     "classifier": Classifier(32, hidden=(16,), n_embedding=6),
 }
 

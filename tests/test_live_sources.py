@@ -1,6 +1,6 @@
 """Sources: raw samples, watched folders, files, a microphone; cut, stalled, half-written, gone, at another rate."""
 
-import contextlib
+import io
 import itertools
 import os
 import struct
@@ -26,6 +26,8 @@ from auscult.live.pcm import PcmDecoder, PcmSource, WavDecoder
 from auscult.live.sound import End, FileKey, FileSource, Item, Samples, Solved, SourceProblem, Start, Waiting
 from auscult.live.sources import SourceOptions, open_source
 from live_fakes import faulty, noise, write
+
+Pipe = tuple[int, io.FileIO]
 
 
 def sound_of(items: list[Item]) -> np.ndarray[Any, Any]:
@@ -74,13 +76,13 @@ def test_a_wav_stream_says_what_it_is_wherever_its_bytes_are_cut(kind: str, said
     assert np.array_equal(found, frames[:, 1] * np.float32(1.0 if kind == "float" else 2**-15))
 
 
-def heard(pipe: tuple[int, int], data: bytes) -> list[Item]:
-    os.write(pipe[1], data)
-    os.close(pipe[1])
+def heard(pipe: Pipe, data: bytes) -> list[Item]:
+    pipe[1].write(data)
+    pipe[1].close()
     return list(opened("-", sample_format="wav", descriptor=pipe[0]))
 
 
-def test_a_wav_stream_is_heard_at_the_rate_that_it_says(pipe: tuple[int, int]) -> None:
+def test_a_wav_stream_is_heard_at_the_rate_that_it_says(pipe: Pipe) -> None:
     items = heard(pipe, wav_stream(struct.pack("<HHIIHH", 1, 1, 4000, 8000, 2, 16), bytes(2000)))
     assert [item for item in items if isinstance(item, Start)] == [Start(4000)]
     assert len(sound_of(items)) == 1000
@@ -97,7 +99,7 @@ def test_a_wav_stream_is_heard_at_the_rate_that_it_says(pipe: tuple[int, int]) -
         (wav_stream(struct.pack("<HHIIHH", 1, 0, 8000, 1600, 2, 16), b""), "--channels 0 does not exist"),
     ],
 )
-def test_what_is_no_wav_stream_is_named(pipe: tuple[int, int], data: bytes, message: str) -> None:
+def test_what_is_no_wav_stream_is_named(pipe: Pipe, data: bytes, message: str) -> None:
     with pytest.raises(MonitorError, match=message):
         heard(pipe, data)
 
@@ -116,12 +118,12 @@ def test_impossible_formats_are_refused(arguments: dict[str, Any], message: str)
 
 
 @pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
+def pipe() -> Iterator[Pipe]:
+    """Where to read, and a file to write to; a number that was closed already may be another file's by now."""
     read, write_end = os.pipe()
-    yield read, write_end
-    for descriptor in (read, write_end):
-        with contextlib.suppress(OSError):  # the test has closed it
-            os.close(descriptor)
+    with os.fdopen(write_end, "wb", buffering=0) as file:
+        yield read, file
+    os.close(read)
 
 
 def piped(read: int, *, stall_seconds: float = 0.3) -> PcmSource:
@@ -131,14 +133,14 @@ def piped(read: int, *, stall_seconds: float = 0.3) -> PcmSource:
     )
 
 
-def test_a_pipe_gives_all_its_samples_and_says_that_it_has_ended(pipe: tuple[int, int]) -> None:
+def test_a_pipe_gives_all_its_samples_and_says_that_it_has_ended(pipe: Pipe) -> None:
     sound = noise(300.0)
 
     def feed() -> None:
         data = sound.tobytes() + b"xyz"
         for start in range(0, len(data), 65_537):
-            os.write(pipe[1], data[start : start + 65_537])
-        os.close(pipe[1])
+            pipe[1].write(data[start : start + 65_537])
+        pipe[1].close()
 
     threading.Thread(target=feed, daemon=True).start()
     items = list(piped(pipe[0], stall_seconds=10))
@@ -154,13 +156,13 @@ def test_numbers_that_are_none_are_decoded_without_a_word() -> None:
     assert np.isnan(found[0]) and found[1] == 1.0
 
 
-def test_a_pipe_that_stalls_is_a_new_recording_afterwards(pipe: tuple[int, int]) -> None:
-    os.write(pipe[1], noise(1.0).tobytes())
+def test_a_pipe_that_stalls_is_a_new_recording_afterwards(pipe: Pipe) -> None:
+    pipe[1].write(noise(1.0).tobytes())
     items, source = [], piped(pipe[0])
     for item in source:
         items.append(item)
         if isinstance(item, Waiting) and item.seconds >= 0.3 and len(sound_of(items)) == 1000:
-            os.write(pipe[1], noise(1.0).tobytes())
+            pipe[1].write(noise(1.0).tobytes())
         if len(sound_of(items)) == 2000:
             source.stop.set()
     starts = [item for item in items if isinstance(item, Start)]
@@ -168,7 +170,7 @@ def test_a_pipe_that_stalls_is_a_new_recording_afterwards(pipe: tuple[int, int])
     assert 0.3 <= starts[1].lost_seconds < 5
 
 
-def test_a_pipe_at_a_lower_rate_is_refused(pipe: tuple[int, int]) -> None:
+def test_a_pipe_at_a_lower_rate_is_refused(pipe: Pipe) -> None:
     decoder = PcmDecoder("f32le", channels=1, channel=0)
     with pytest.raises(MonitorError, match="standard input has 800 Hz"):
         PcmSource(pipe[0], decoder, source_rate=800, sample_rate=1000, stop=threading.Event(), stall_seconds=1)

@@ -27,6 +27,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "hvae": {"hidden": [16], "n_latent": 4, "big_precision": True},
     "idcae": {"windows_per_clip": 20},
     "freak": {"m": 2, "crop": 40, "covariance": "diagonal"},
+    "neighbours": {},
     "classifier": {"hidden": [16], "n_embedding": 6},
 }
 LEVELS = [pytest.param(False, id="plain"), pytest.param(True, id="denoised")]

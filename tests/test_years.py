@@ -273,7 +273,7 @@ def test_a_tiny_tree_of_each_year_is_inspected_and_run(tmp_path, year):
     shown = io.StringIO()
     Console(file=shown, width=200).print(format_inspection(inspection))
     kind = next(kind for kind in YEARS[year].development if kind not in (YEARS[year].without_attributes or ()))
-    assert f"DCASE {year}" in shown.getvalue()
+    assert f"DCASE {year}" in " ".join(shown.getvalue().split())  # the title is as long as the folder's name
     assert f"{kind}, attribute spd: 28V " in shown.getvalue()
     if year == 2025:
         for path in root.rglob("section_00_target_train*.wav"):

@@ -72,6 +72,10 @@ def measure_steps(
     return [StepSpeed(name, seconds) for name, seconds in steps.items()], rates
 
 
+BESIDE = ("autoencoder", "spectral")
+"""Families that stand beside the others in recipes."""
+
+
 def _plan(folder: Path, device: str, sample_rate: int) -> Plan:
     """A member of each family, as a built-in recipe has it, and one of each kind of features, for clips of noise."""
     import soundfile
@@ -80,9 +84,15 @@ def _plan(folder: Path, device: str, sample_rate: int) -> Plan:
 
     members: list[dict[str, Any]] = []
     for family in MODELS:
-        alone = [recipe for recipe in builtin_recipes().values() if {one.family for one in recipe.member} == {family}]
-        for recipe in sorted(alone, key=lambda recipe: len(recipe.member))[:1]:
-            member = recipe.members_of(MACHINE_TYPE)[-1]
+        alone = [
+            (recipe, member)
+            for recipe in builtin_recipes().values()
+            for member in recipe.members_of(MACHINE_TYPE)[::-1]
+            if {one.family for one in recipe.member} <= {family, *BESIDE}
+            and member.family == family
+            and member.features.get("kind", "log_mel") == "log_mel"
+        ]
+        for recipe, member in sorted(alone, key=lambda pair: len(pair[0].member))[:1]:
             training = {**recipe.training_of(member), "epochs": 1}
             members.append({**member.model_dump(exclude_none=True), "name": family, "training": training})
         if not alone:
