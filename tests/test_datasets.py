@@ -15,7 +15,7 @@ from auscult.datasets import (
     require_training_clips,
 )
 from auscult.datasets.dcase import EVALUATION_IDS
-from auscult.datasets.truth import read_truth
+from auscult.datasets.truth import read_list
 from auscult.errors import DatasetError
 
 TRUTH = "fan\r\nid_01_00000000.wav,anomaly_id_01_00000003.wav,1\r\nid_01_00000001.wav,normal_id_01_00000000.wav,0\r\n"
@@ -141,11 +141,11 @@ def test_converted_evaluation_clips_keep_their_labels(tmp_path):
 
 
 def test_the_official_list_has_the_official_ids(shared_data):
-    truth = read_truth(shared_data / "ground_truth_2020" / "eval_data_list.csv")
+    truth = read_list(shared_data / "ground_truth_2020" / "eval_data_list.csv").clips
     assert sorted(truth) == sorted(MACHINE_TYPES)
     for machine_type, files in truth.items():
         assert {name[:5] for name in files} == set(EVALUATION_IDS[machine_type])
-    counts = Counter(label for files in truth.values() for label in files.values())
+    counts = Counter(listed.label for files in truth.values() for listed in files.values())
     assert counts == {"normal": 2559, "anomaly": 4544}
 
 
@@ -162,7 +162,7 @@ def test_the_official_list_has_the_official_ids(shared_data):
 def test_a_damaged_ground_truth_list_is_refused_with_the_line(tmp_path, text, message):
     (tmp_path / "list.csv").write_text(text)
     with pytest.raises(DatasetError, match=message):
-        read_truth(tmp_path / "list.csv")
+        read_list(tmp_path / "list.csv")
 
 
 def test_a_missing_or_binary_ground_truth_list_is_refused(tmp_path):

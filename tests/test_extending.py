@@ -49,7 +49,7 @@ def _one_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MODELS, "nearest", Nearest)
     monkeypatch.setitem(FEATURES, "bands", Bands)
     monkeypatch.setitem(DATASETS, "toy", layout)
-    monkeypatch.setitem(METRICS, "auc_source", METRIC)
+    monkeypatch.setitem(METRICS, "auc_near", METRIC)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_run_goes_on_where_it_was_killed_and_its_system_is_packed(
     assert ">near</th>" in report
     assert "AUC source" in report
     figures = json.loads((out / "results.json").read_text())
-    assert '"auc_source": 1.0' in json.dumps(figures)
+    assert '"auc_near": 1.0' in json.dumps(figures)
 
     outcome = command("pack", out, "--out", tmp_path / "fan.auscult", "--system", "near", "--window", "1")
     assert outcome.code == 0, outcome.err

@@ -12,7 +12,7 @@ import pytest
 import auscult.runs.plan
 from auscult.clips import MACHINE_TYPES, Clip, Label, Split, Subset
 from auscult.errors import AudioError, AuscultError, RecipeError
-from auscult.features import openl3, openl3_weights
+from auscult.features import openl3, openl3_weights, yamnet
 from auscult.members.making import make_features
 from auscult.recipe import builtin_recipes, load_recipe, parse_recipe
 from auscult.runs.jobs import needs
@@ -391,6 +391,8 @@ def test_every_recipe_that_comes_along_can_be_planned(
     """All that constructors would refuse is found by the plan. Nobody opens weights or clean sounds."""
     monkeypatch.setattr(openl3_weights, "OFFICIAL", {})
     monkeypatch.setattr(openl3, "read_state", lambda path: {})
+    monkeypatch.setattr(yamnet, "find_weights", lambda folder, sha256: (Path(folder), "0" * 64))
+    monkeypatch.setattr(yamnet, "read_state", lambda path, sha256: {})
     (tmp_path / "clean").mkdir()
     for file in ("1.wav", "2.wav", "3.wav", openl3_weights.file_name("env", "mel256", "0.2")):
         (tmp_path / "clean" / file).write_text(file)

@@ -3,15 +3,20 @@
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from auscult.clips import Label
 from auscult.datasets import load_clips
-from auscult.datasets.truth import read_truth
+from auscult.datasets.truth import Listed, read_list
 from auscult.errors import ScoreError
 from auscult.scores.metrics import evaluate
-from auscult.submission import Expected, check_submission, read_submission
+from auscult.scores.official import official
+from auscult.scores.table import ScoreRow, ScoreTable
+from auscult.submission import Expected, check_submission, read_submission, write_submission
+from auscult.submission.write import decisions_of
 
 FIGURES_2020 = {  # published AUC and pAUC of the submission in the shared data
     "ToyCar": (0.8136, 0.6671),
@@ -23,7 +28,7 @@ FIGURES_2020 = {  # published AUC and pAUC of the submission in the shared data
 }
 DEVELOPMENT = "normal_id_00_00000000.wav,0.5\nanomaly_id_00_00000000.wav,1.5\n"
 EVALUATION = "id_01_00000000.wav,0.5\nid_01_00000001.wav,1.5\n"
-TRUTH: dict[str, dict[str, Label]] = {"fan": {"id_01_00000000.wav": "normal", "id_01_00000001.wav": "anomaly"}}
+TRUTH = {"fan": {"id_01_00000000.wav": Listed("normal"), "id_01_00000001.wav": Listed("anomaly")}}
 
 
 def write(folder: Path, text: str, name: str = "anomaly_score_fan_id_00.csv") -> Path:
@@ -32,16 +37,16 @@ def write(folder: Path, text: str, name: str = "anomaly_score_fan_id_00.csv") ->
     return path
 
 
-def official_truth(path: Path) -> dict[str, dict[str, Label]]:
+def official_truth(path: Path) -> dict[str, dict[str, Listed]]:
     """The list of labels as published: a line with the machine type, then lines of file, original name, label."""
-    truth: dict[str, dict[str, Label]] = {}
+    truth: dict[str, dict[str, Listed]] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.reader(file):
             if len(row) == 1:
                 machine_type = row[0]
                 truth[machine_type] = {}
             else:
-                truth[machine_type][row[0]] = "anomaly" if row[2] == "1" else "normal"
+                truth[machine_type][row[0]] = Listed("anomaly" if row[2] == "1" else "normal")
     return truth
 
 
@@ -71,7 +76,9 @@ def test_labels_come_from_the_ground_truth(tmp_path: Path) -> None:
     write(tmp_path, EVALUATION, "anomaly_score_fan_id_01.csv")
     write(tmp_path, DEVELOPMENT)  # its names tell the labels, the list need not
     table, _ = read_submission(tmp_path, truth=TRUTH)
-    assert {row.file: row.label for row in table if row.machine_id == "id_01"} == TRUTH["fan"]
+    assert {row.file: row.label for row in table if row.machine_id == "id_01"} == {
+        file: listed.label for file, listed in TRUTH["fan"].items()
+    }
     assert len(table) == 4
 
 
@@ -192,7 +199,7 @@ def found(folder: Path, expected: Expected | None = None) -> list[str]:
 @pytest.mark.parametrize("name", SUBMISSIONS)
 def test_real_submissions_are_valid(shared_data: Path, name: str) -> None:
     path = shared_data / "ground_truth_2020" / "eval_data_list.csv"
-    for expected in (Expected.from_truth(read_truth(path), path), Expected.of_the_challenge()):
+    for expected in (Expected.from_truth(read_list(path).clips, path), Expected.of_the_challenge()):
         checked = check_submission(shared_data / "submissions_2020" / name, expected)
         assert (checked.problems, checked.ignored, checked.to_fill) == ([], [], [])
         assert (checked.machines, checked.clips) == (18, 7103)
@@ -200,7 +207,7 @@ def test_real_submissions_are_valid(shared_data: Path, name: str) -> None:
 
 def test_the_ground_truth_has_the_machines_of_the_challenge(shared_data: Path) -> None:
     path = shared_data / "ground_truth_2020" / "eval_data_list.csv"
-    known = {kind: sorted(ids) for kind, ids in Expected.from_truth(read_truth(path), path).clips.items()}
+    known = {kind: sorted(ids) for kind, ids in Expected.from_truth(read_list(path).clips, path).clips.items()}
     assert known == {kind: sorted(ids) for kind, ids in Expected.of_the_challenge().clips.items()}
 
 
@@ -226,7 +233,7 @@ def test_every_problem_of_a_mutilated_submission_is_listed(shared_data: Path, tm
         path.unlink()
     (folder / f"{SUBMISSIONS[0]}.meta.yaml").unlink()
     path = shared_data / "ground_truth_2020" / "eval_data_list.csv"
-    assert found(folder, Expected.from_truth(read_truth(path), path)) == [
+    assert found(folder, Expected.from_truth(read_list(path).clips, path)) == [
         "anomaly_score_fan_id_01.csv, line 1: 'file,score' is a header; the challenge's files have none",
         "anomaly_score_fan_id_03.csv, line 2: id_03_00000000.wav has a score in line 1 already",
         "anomaly_score_fan_id_05.csv: id_05_00000000.wav has no score",
@@ -236,7 +243,8 @@ def test_every_problem_of_a_mutilated_submission_is_listed(shared_data: Path, tm
         "anomaly_score_pump_id_03.csv, line 1: the score is nan; it must be a finite number",
         "anomaly_score_pump_id_03.csv, line 2: the score is 'high'; it must be a number",
         "anomaly_score_pump_id_05.csv: is empty; write a line per clip",
-        "anomaly_score_slider_01.csv: is no name of a score file; it must be anomaly_score_<machine type>_id_<nn>.csv",
+        "anomaly_score_slider_01.csv: is no name of a score file; it must be anomaly_score_<machine type>_id_<nn>.csv, "
+        "or since 2021 ..._section_<nn>_test.csv",
         "anomaly_score_slider_id_99.csv: slider has no evaluation machine id_99, only id_01, id_03, id_05",
         "anomaly_score_slider_id_01.csv: is missing",
         "anomaly_score_slider_id_03.csv: is missing",
@@ -328,8 +336,89 @@ def test_evaluation_clips_of_a_data_folder_are_expected(factory: Path) -> None:
     expected = Expected.from_clips(clips, factory)
     assert {kind: list(ids) for kind, ids in expected.clips.items()} == {"fan": ["id_01"], "valve": ["id_01"]}
     files = {path.name for path in (factory / "eval_data" / "fan" / "test").iterdir()}
-    assert expected.clips["fan"]["id_01"] == files
+    assert set(expected.clips["fan"]["id_01"] or ()) == files
     with pytest.raises(ScoreError, match="has no evaluation clips"):
         Expected.from_clips([clip for clip in clips if clip.subset != "evaluation"], factory)
     with pytest.raises(ScoreError, match="tells no machine id"):
-        Expected.from_truth({"fan": {"a.wav": "normal"}}, factory)
+        Expected.from_truth({"fan": {"a.wav": Listed("normal")}}, factory)
+
+
+# Since 2021: sections, domains, decisions
+
+DECIDED, SCORED = (f"{what}_bandsaw_section_00_test.csv" for what in ("decision_result", "anomaly_score"))
+
+
+def sections(tmp_path: Path) -> tuple[ScoreTable, ScoreTable, dict[str, dict[str, Listed]]]:
+    """Scores of the evaluation clips of two machine types, of their training clips, and the list."""
+    rng = np.random.default_rng(0)
+    rows, normals, truth = [], [], {}
+    labels: tuple[Label, Label] = "normal", "anomaly"
+    for kind in ("bandsaw", "grinder"):
+        listed = {}
+        for n in range(20):
+            label, domain = labels[n % 2], ("source", "target")[n // 10]
+            file = f"section_00_{n:04d}.wav"
+            listed[file] = Listed(label, domain)
+            rows.append(ScoreRow(kind, "section_00", file, None, float(rng.normal(n % 2))))
+            normals.append(ScoreRow(kind, "section_00", f"t{n}", "normal", float(rng.normal())))
+        truth[kind] = listed
+    return ScoreTable(rows), ScoreTable(normals), truth
+
+
+def test_a_submission_of_sections_is_written_checked_and_evaluated(tmp_path: Path) -> None:
+    table, normals, truth = sections(tmp_path)
+    metadata = 'submission:\n  label: "A_B_task2_1"\n'
+    decisions = decisions_of(table, normals, share=0.2)
+    files = write_submission(table, metadata, label="A_B_task2_1", out=tmp_path / "out", decisions=decisions)
+    assert sorted(path.name for path in files) == [
+        "A_B_task2_1.meta.yaml",
+        "anomaly_score_bandsaw_section_00_test.csv",
+        "anomaly_score_grinder_section_00_test.csv",
+        "decision_result_bandsaw_section_00_test.csv",
+        "decision_result_grinder_section_00_test.csv",
+    ]
+    expected = Expected.from_truth(truth, tmp_path / "list.csv")
+    assert not check_submission(tmp_path / "out", expected).problems
+    found, _ = read_submission(tmp_path / "out", truth=truth)
+    assert {(row.file, row.label, row.domain) for row in found} == {
+        (file, listed.label, listed.domain) for files in truth.values() for file, listed in files.items()
+    }
+    score = official(found)
+    assert score is not None
+    assert score.rule == 2022
+    first = (tmp_path / "out" / "decision_result_bandsaw_section_00_test.csv").read_text().splitlines()
+    threshold = np.quantile([row.score for row in normals if row.machine_type == "bandsaw"], 0.8)
+    mine = [row for row in table if row.machine_type == "bandsaw"]
+    assert first == [f"{row.file},{int(row.score > threshold)}" for row in mine]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda out: (out / DECIDED).unlink(), "is missing"),
+        (lambda out: edit(out / DECIDED, ",1", ",2"), "the decision is 2; it must be 0, normal, or 1"),
+        (lambda out: edit(out / DECIDED, ",1", ",yes"), "the score is 'yes'"),
+        (lambda out: edit(out / SCORED, "section_00_0003", "section_01_0003"), "is a clip of section_01"),
+    ],
+)
+def test_problems_of_decisions_are_named(tmp_path: Path, change: Any, message: str) -> None:
+    table, normals, truth = sections(tmp_path)
+    out = tmp_path / "out"
+    metadata = 'submission:\n  label: "A_B_task2_1"\n'
+    write_submission(table, metadata, label="A_B_task2_1", out=out, decisions=decisions_of(table, normals))
+    change(out)
+    problems = check_submission(out, Expected.from_truth(truth, tmp_path / "list.csv")).problems
+    assert problems
+    assert message in str(problems[0])
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    path.write_text(path.read_text().replace(old, new, 1))
+
+
+def test_decisions_need_training_clips_and_a_share(tmp_path: Path) -> None:
+    table, normals, _ = sections(tmp_path)
+    with pytest.raises(ScoreError, match=r"the share of false alarms is 1\.0; give a number between"):
+        decisions_of(table, normals, share=1.0)
+    with pytest.raises(ScoreError, match="bandsaw section_00 has no training clips"):
+        decisions_of(table, ScoreTable([]))

@@ -411,11 +411,11 @@ def test_the_run_s_own_layout_and_ground_truth_list_are_used(
 
 
 def test_scores_of_a_submission_are_those_of_the_run(real: Path, tmp_path: Path, factory: Path) -> None:
-    from auscult.datasets.truth import read_truth
+    from auscult.datasets.truth import read_list
 
     run = read_run(real)
     write_submission(choose(run).table, "", label="A_B_task2_1", out=tmp_path / "out")
-    table, _ = read_submission(tmp_path / "out", truth=read_truth(factory / "eval_data_list.csv"))
+    table, _ = read_submission(tmp_path / "out", truth=read_list(factory / "eval_data_list.csv").clips)
     tables = [ScoreTable.read(real / "scores" / kind / "ensemble.uniform.evaluation.csv") for kind in ("fan", "valve")]
     assert table == ScoreTable(row for one in tables for row in one)
 

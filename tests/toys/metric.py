@@ -1,4 +1,4 @@
-"""A toy metric: normal clips of one domain against all anomalies. Add it: `METRICS["auc_source"] = METRIC`."""
+"""A toy metric: normal clips of one domain against all anomalies. Add it: `METRICS["auc_near"] = METRIC`."""
 
 import numpy as np
 
@@ -10,4 +10,4 @@ def source_auc(labels: Labels, domains: Domains, scores: np.ndarray) -> float | 
     return auc(labels[wanted], scores[wanted]) if not labels[wanted].all() else None
 
 
-METRIC = Metric("AUC source", "AUC of the normal clips of the domain source", source_auc)
+METRIC = Metric("AUC near", "AUC of the normal clips of the domain source", source_auc)

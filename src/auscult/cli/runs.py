@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from auscult.cli.display.messages import print_notes
 from auscult.cli.options import Output, RunOptions
 
 if TYPE_CHECKING:
@@ -138,27 +139,43 @@ def recipes() -> None:
 
 
 def evaluate(
-    folder: Path, *, truth: Path | None = None, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False
+    folder: Path,
+    *,
+    truth: Path | None = None,
+    year: int | None = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> None:
-    """Print every metric of a folder of challenge score files, anomaly_score_TYPE_id_NN.csv.
+    """Print every metric of a folder of challenge score files, anomaly_score_TYPE_..., and the official score.
 
     Args:
         folder: Folder of score files; other files are named on standard error and ignored.
         truth: The challenge's ground-truth list, for clips whose names do not tell their label.
+        year: Of the challenge, whose official score is wanted; found from machines and domains by default.
         as_json: Print JSON, fractions of 1.
     """
     from rich.console import Console
 
-    from auscult.cli.display.tables import figures_table
-    from auscult.datasets.truth import read_truth
+    from auscult.cli.display.tables import figures_table, official_line
+    from auscult.datasets.truth import read_list
     from auscult.scores.metrics import evaluate as figures_of
+    from auscult.scores.official import official, official_facts, years_of
     from auscult.submission import read_submission
 
-    table, ignored = read_submission(folder, truth=read_truth(truth) if truth else None)
+    listed = read_list(truth) if truth else None
+    table, ignored = read_submission(folder, truth=listed.clips if listed else None)
     for path in ignored:
         Console(stderr=True, soft_wrap=True).print(f"ignored: {path}", markup=False)
-    figures = figures_of(table)
+    figures, years = figures_of(table), [year] if year else sorted(listed.years) if listed else years_of(table)
+    found = official(table, years=years, replicates=1000)
     if as_json:
+        if found:
+            figures["official"] = official_facts(found)
         sys.stdout.write(json.dumps(figures, indent=1) + "\n")
-    else:
-        Console().print(figures_table(figures, str(folder)))
+        return
+    Console().print(figures_table(figures, str(folder)))
+    if found:
+        Console().print(official_line(found), markup=False, highlight=False, soft_wrap=True)
+    elif len(years) > 1:
+        print_notes(
+            [f"these may be machines of {' or '.join(map(str, years))}: say which year's official score with --year"]
+        )

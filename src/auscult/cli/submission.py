@@ -23,6 +23,7 @@ def submit(
     name: str | None = None,
     abbreviation: str | None = None,
     author: Annotated[list[str] | None, Parameter(negative=())] = None,
+    false_alarm_share: float = 0.1,
     force: Annotated[bool, Parameter(negative=())] = False,
     check: Path | None = None,
     data: Path | None = None,
@@ -39,10 +40,11 @@ def submit(
         name: Of the submission, for the challenge's tables.
         abbreviation: Of the name, at most 10 characters.
         author: "Lastname; Firstname; email; institution; location"; may be repeated.
+        false_alarm_share: Since 2021: share of normal training clips above the thresholds of the decisions.
         force: Replace the submission that is there, its metadata included.
         check: Only check this folder.
         data: Data folder, whose evaluation clips need a score; the run's own by default.
-        truth: Ground-truth list: names the clips, too, and gives AUC and pAUC.
+        truth: Ground-truth list: names the clips, too, and gives all metrics and the official score.
     """
     if check is not None:
         given: dict[str, object] = {
@@ -64,7 +66,7 @@ def submit(
     identity = _identity(label, name, abbreviation, author)
     require_free(out, force=force)  # before the data are read
     expected, truth = _expected(data, truth, run)
-    _write(run, out, identity, system=system, protocol=protocol, force=force)
+    _write(run, out, identity, system=system, protocol=protocol, share=false_alarm_share, force=force)
     return _check(out, expected, truth)
 
 
@@ -80,16 +82,21 @@ def _identity(label: str | None, name: str | None, abbreviation: str | None, aut
 
 
 def _write(
-    run: Path, out: Path, identity: "Identity", *, system: str | None, protocol: str | None, force: bool
+    run: Path, out: Path, identity: "Identity", *, system: str | None, protocol: str | None, share: float, force: bool
 ) -> None:
     from auscult.submission import write_submission
     from auscult.submission.metadata import metadata_text
     from auscult.submission.run_folder import MEANINGS, choose, read_run
+    from auscult.submission.write import decisions_of
 
     finished = read_run(run)
     choice = choose(finished, system=system, protocol=protocol)
     text, notes = metadata_text(finished, choice, identity)
-    files = write_submission(choice.table, text, label=identity.label, out=out, force=force)
+    decisions = None
+    if any(row.machine_id.startswith("section_") for row in choice.table):
+        decisions = decisions_of(choice.table, choice.normals, share=share)
+        _say(f"decisions: above the threshold that {share:.0%} of the training clips' scores exceed")
+    files = write_submission(choice.table, text, label=identity.label, out=out, decisions=decisions, force=force)
     _say(f"system: {choice.system}, protocol {choice.protocol}: {MEANINGS[choice.protocol]}")
     if choice.others:
         _say(f"its other protocols: {', '.join(choice.others)}; choose with --protocol")
@@ -101,7 +108,7 @@ def _write(
 def _expected(data: Path | None, truth: Path | None, run: Path | None = None) -> "tuple[Expected, Path | None]":
     """The clips that need a score, and the ground-truth list: given, or beside the data."""
     from auscult.datasets import load_clips
-    from auscult.datasets.truth import find_truth, read_truth
+    from auscult.datasets.truth import find_truth, read_list
     from auscult.submission import Expected
     from auscult.submission.run_folder import data_of
 
@@ -109,7 +116,7 @@ def _expected(data: Path | None, truth: Path | None, run: Path | None = None) ->
         truth = truth or (find_truth(data) if data.is_dir() else None)
         return Expected.from_clips(load_clips(data, truth=truth), data), truth
     if truth is not None:
-        return Expected.from_truth(read_truth(truth), truth), truth
+        return Expected.from_truth(read_list(truth).clips, truth), truth
     if run is not None and (own := data_of(run)) is not None:
         try:
             clips = load_clips(own.folder, dataset=own.dataset, truth=own.truth)
@@ -142,17 +149,20 @@ def _check(folder: Path, expected: "Expected", truth: Path | None) -> int:
 def _evaluate(folder: Path, truth: Path) -> None:
     from rich.console import Console
 
-    from auscult.cli.display.tables import figures_table
-    from auscult.datasets.truth import read_truth
+    from auscult.cli.display.tables import figures_table, official_line
+    from auscult.datasets.truth import read_list
     from auscult.scores import metrics
+    from auscult.scores.official import official
     from auscult.submission import read_submission
 
-    table, _ = read_submission(folder, truth=read_truth(truth))
+    table, _ = read_submission(folder, truth=read_list(truth).clips)
     for (machine_type, machine_id), reason in metrics.incomplete_ids(table).items():
         _say(f"note: {machine_type} {machine_id} has {reason}: it has no AUC and is left out of all means")
     if figures := metrics.evaluate(table, incomplete="skip"):
         _say(f"evaluated with {truth}:")
         Console().print(figures_table(figures, str(folder)))
+        if score := official(table, replicates=1000):
+            _say(official_line(score))
 
 
 def _say(text: str) -> None:

@@ -72,15 +72,6 @@ def find_truth(root: Path, years: Iterable[int] = ()) -> Path | None:
     return paths[0] if paths else None
 
 
-def read_truth(path: Path) -> dict[str, dict[str, Label]]:
-    """The labels of a ground-truth list: machine type -> file name -> label.
-
-    Raises:
-        DatasetError: see `read_list`.
-    """
-    return {kind: {file: one.label for file, one in files.items()} for kind, files in read_list(path).clips.items()}
-
-
 def read_list(path: Path) -> TruthList:
     """Read a ground-truth list: a line with a machine type, then lines `file,original name[,label]`.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from auscult.errors import ScoreError
 from auscult.scores.areas import Floats
-from auscult.scores.metrics import MEAN, METRICS, columns_of, incomplete_ids, many, sort_machine_types
+from auscult.scores.metrics import MEAN, METRICS, Metric, columns_of, incomplete_ids, many, sort_machine_types
 from auscult.scores.table import ScoreTable
 
 Interval = Mapping[str, tuple[float, float]]
@@ -45,12 +45,12 @@ def bootstrap(
     """
     if replicates < 1 or not 0 < level < 1:
         raise ScoreError(f"{replicates} replicates at the level {level}; draw 1 at least, and a level between 0 and 1")
-    draws = _Draws(replicates, seed)
+    draws = Draws(replicates, seed)
     tails = [(1 - level) / 2, (1 + level) / 2]
     return {system: _intervals(table, draws, tails) for system, table in tables.items()}
 
 
-def _intervals(table: ScoreTable, draws: "_Draws", tails: Sequence[float]) -> dict[str, Any]:
+def _intervals(table: ScoreTable, draws: "Draws", tails: Sequence[float]) -> dict[str, Any]:
     """Intervals of one system, machine by machine and of all means."""
     missing, groups = incomplete_ids(table), table.groups()
     result: dict[str, Any] = {}
@@ -83,7 +83,7 @@ def _interval(figures: Mapping[str, Floats], tails: Sequence[float]) -> dict[str
     return {name: (low, high) for name, (low, high) in bounds.items()}
 
 
-class _Draws:
+class Draws:
     """How often each clip is drawn in each replicate; the same for all systems.
 
     Args:
@@ -96,10 +96,19 @@ class _Draws:
         self.seed = seed
         self._kept: dict[tuple[str, str], tuple[tuple[tuple[str, str], ...], Floats]] = {}
 
-    def figures(self, machine_type: str, machine_id: str, table: ScoreTable) -> dict[str, Floats]:
+    def figures(
+        self,
+        machine_type: str,
+        machine_id: str,
+        table: ScoreTable,
+        *,
+        names: Iterable[str] = METRICS,
+        metrics: Mapping[str, Metric] = METRICS,
+    ) -> dict[str, Floats]:
         """Metric -> values `[R]` for the clips of one machine; a metric that any replicate leaves open is left out."""
         labels, domains, scores = columns_of(table)
-        found = many(METRICS, labels, domains, scores[None], counts=self._counts(machine_type, machine_id, table))
+        counts = self._counts(machine_type, machine_id, table)
+        found = many(names, labels, domains, scores[None], counts=counts, metrics=metrics)
         return {name: values for name, values in found.items() if np.isfinite(values).all()}
 
     def _counts(self, machine_type: str, machine_id: str, table: ScoreTable) -> Floats:

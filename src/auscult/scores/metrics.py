@@ -15,23 +15,17 @@ from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from auscult.clips import MACHINE_TYPES
 from auscult.errors import ScoreError
-from auscult.scores.areas import MAX_FPR, Floats, areas, resampled
+from auscult.scores.areas import MAX_FPR, Domains, Floats, Labels, areas, areas_by_name, domain_areas
 from auscult.scores.table import ScoreTable
 
 MEAN = "mean"
 
 Figures = Mapping[str, float]
 """Metric, a key of `METRICS` -> its value, a fraction of 1; a metric that is not defined there is missing."""
-
-Labels = NDArray[np.bool_]
-"""Which clips are anomalies `[C]`; there are clips of both kinds."""
-
-Domains = NDArray[np.str_] | None
-"""Domain of each clip `[C]`, empty where it has none; `None` where no clip has one."""
 
 
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
@@ -89,12 +83,6 @@ def roc(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
     return false[kept] / false[-1], true[kept] / true[-1]
 
 
-def _areas(labels: Labels, _: Domains, scores: Floats, counts: Floats | None) -> dict[str, Floats]:
-    """AUC and pAUC in one go; see `Metric.fast`."""
-    both = areas(scores, labels) if counts is None else resampled(scores[0], labels, counts)
-    return dict(zip(("auc", "pauc"), both, strict=True))
-
-
 @dataclass(frozen=True, slots=True)
 class Metric:
     """How well the scores of one machine tell its anomalies from its normal clips; higher is better.
@@ -115,12 +103,18 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {
-    "auc": Metric("AUC", "area under the ROC curve", lambda labels, _, scores: auc(labels, scores), _areas),
+    "auc": Metric("AUC", "area under the ROC curve", lambda labels, _, scores: auc(labels, scores), areas_by_name),
     "pauc": Metric(
         "pAUC",
         "the part of it below a false positive rate of 0.1, rescaled by McClish",
         lambda labels, _, scores: pauc(labels, scores),
-        _areas,
+        areas_by_name,
+    ),
+    "auc_source": Metric(
+        "AUC source", "AUC of the source domain's normal clips against all anomalies", *domain_areas("source", "auc")
+    ),
+    "auc_target": Metric(
+        "AUC target", "AUC of the target domain's normal clips against all anomalies", *domain_areas("target", "auc")
     ),
 }
 """Metrics by name, in the order of their columns: all that tables, results, intervals and effects show."""
@@ -130,7 +124,13 @@ OBJECTIVE = ("auc", "pauc")
 
 
 def many(
-    names: Iterable[str], labels: Labels, domains: Domains, scores: Floats, *, counts: Floats | None = None
+    names: Iterable[str],
+    labels: Labels,
+    domains: Domains,
+    scores: Floats,
+    *,
+    counts: Floats | None = None,
+    metrics: Mapping[str, Metric] = METRICS,
 ) -> dict[str, Floats]:
     """Some metrics of many score vectors at once, or of one with clips that count several times.
 
@@ -140,6 +140,7 @@ def many(
         domains: `[C]`, or `None`.
         scores: `[W, C]`, finite; one row where counts are given.
         counts: how often each clip counts in each replicate `[C, R]`, whole numbers.
+        metrics: those that have the names.
 
     Returns:
         Name -> values `[W]`, or `[R]`; NaN where the metric is not defined.
@@ -147,7 +148,7 @@ def many(
     found: dict[str, Floats] = {}
     wanted = list(names)
     for name in wanted:
-        metric = METRICS[name]
+        metric = metrics[name]
         if name not in found and metric.fast is not None:
             found.update(metric.fast(labels, domains, scores, counts))
         elif name not in found:

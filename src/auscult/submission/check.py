@@ -12,7 +12,7 @@ from auscult.clips import Clip
 from auscult.datasets.dcase import EVALUATION_IDS
 from auscult.errors import ScoreError, nearest
 from auscult.submission.metadata import METADATA_SUFFIX, unfilled
-from auscult.submission.read import CLIP, SCORE_FILE, Truth
+from auscult.submission.read import DECISION_FILE, SCORE_FILE, Truth, clip_name, file_of
 
 _EVALUATION_CLIP = re.compile(r"id_\d\d_\d{8}\.wav")
 
@@ -65,10 +65,12 @@ class Expected:
         names = []
         for machine_type, labels in truth.items():
             for file in labels:
-                match = CLIP.fullmatch(file)
-                if match is None:
-                    raise ScoreError(f"{source}: the name {file} tells no machine id; it must start with id_<nn>_")
-                names.append((machine_type, match["machine_id"], file))
+                named = clip_name(file)
+                if named is None:
+                    raise ScoreError(
+                        f"{source}: the name {file} tells no machine id; it must start with id_<nn>_ or section_<nn>_"
+                    )
+                names.append((machine_type, named.machine_id, file))
         return cls(f"the ground-truth list {source}", _grouped(names))
 
     @classmethod
@@ -115,6 +117,7 @@ def check_submission(folder: Path, expected: Expected) -> Checked:
     ignored: list[Path] = []
     metadata: list[Path] = []
     seen: set[tuple[str, str]] = set()
+    decided: set[tuple[str, str]] = set()
     n_clips = 0
     for path in entries:
         match = SCORE_FILE.fullmatch(path.name)
@@ -125,14 +128,22 @@ def check_submission(folder: Path, expected: Expected) -> Checked:
             found, n = _check_file(path, match["machine_type"], match["machine_id"], expected)
             problems += found
             n_clips += n
+        elif match := DECISION_FILE.fullmatch(path.name):
+            decided.add((match["machine_type"], match["machine_id"]))
+            found, _ = _check_file(path, match["machine_type"], match["machine_id"], expected, decisions=True)
+            problems += found
         elif path.name.endswith(METADATA_SUFFIX):
             metadata.append(path)
         elif path.suffix == ".csv" or path.name.startswith("anomaly_score"):
-            shape = "anomaly_score_<machine type>_id_<nn>.csv"
+            shape = "anomaly_score_<machine type>_id_<nn>.csv, or since 2021 ..._section_<nn>_test.csv"
             problems.append(SubmissionProblem(path, None, f"is no name of a score file; it must be {shape}"))
         else:
             ignored.append(path)
     problems += _missing_machines(folder, seen, expected)
+    undecided = sorted(machine for machine in seen - decided if machine[1].startswith("section_"))
+    problems += [
+        SubmissionProblem(folder / file_of(*machine, "decision_result"), None, "is missing") for machine in undecided
+    ]
     to_fill, found = _check_metadata(folder, metadata)
     return Checked(problems + found, ignored, to_fill, len(seen), n_clips)
 
@@ -145,9 +156,9 @@ def _grouped(names: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, froze
 
 
 def _check_file(
-    path: Path, machine_type: str, machine_id: str, expected: Expected
+    path: Path, machine_type: str, machine_id: str, expected: Expected, *, decisions: bool = False
 ) -> tuple[list[SubmissionProblem], int]:
-    """The problems of a score file, and the number of its clips."""
+    """The problems of a file of scores or of decisions, and the number of its clips."""
     ids = expected.clips.get(machine_type)
     if ids is None:
         known = list(expected.clips)
@@ -169,6 +180,9 @@ def _check_file(
     first: dict[str, int] = {}
     for number, fields in lines:
         for text in _check_line(number, fields, machine_id, ids[machine_id], first):
+            problems.append(SubmissionProblem(path, number, text))
+        if decisions and len(fields) == 2 and _number(fields[1]) not in (None, 0.0, 1.0):
+            text = f"the decision is {fields[1].strip()}; it must be 0, normal, or 1, anomalous"
             problems.append(SubmissionProblem(path, number, text))
     missing = sorted((ids[machine_id] or frozenset()) - set(first))
     problems += [SubmissionProblem(path, None, f"{file} has no score") for file in missing]
@@ -193,8 +207,8 @@ def _check_line(
         return
     file, text = fields
     score = _number(text)
-    match = CLIP.fullmatch(file.strip())
-    if score is None and number == 1 and match is None:
+    named = clip_name(file.strip())
+    if score is None and number == 1 and named is None:
         yield f"{','.join(fields)!r} is a header; the challenge's files have none"
         return
     if score is None:
@@ -205,13 +219,13 @@ def _check_line(
         yield f"{file} has a score in line {first[file]} already"
         return
     first[file] = number
-    if match and match["machine_id"] != machine_id:
-        yield f"{file} is a clip of {match['machine_id']}, but the file is for {machine_id}"
+    if named and named.machine_id != machine_id:
+        yield f"{file} is a clip of {named.machine_id}, but the file is for {machine_id}"
     elif known is None:
         if not _EVALUATION_CLIP.fullmatch(file):
             yield f"{file!r} is no name of an evaluation clip, such as {machine_id}_00000000.wav"
     elif file not in known:
-        yield f"{file!r} is no evaluation clip of this machine{nearest(file, known) if match is None else ''}"
+        yield f"{file!r} is no evaluation clip of this machine{nearest(file, known) if named is None else ''}"
 
 
 def _number(text: str) -> float | None:
@@ -229,7 +243,7 @@ def _missing_machines(folder: Path, seen: set[tuple[str, str]], expected: Expect
             yield SubmissionProblem(folder, None, text)
             continue
         for machine_id in lacking:
-            yield SubmissionProblem(folder / f"anomaly_score_{machine_type}_{machine_id}.csv", None, "is missing")
+            yield SubmissionProblem(folder / file_of(machine_type, machine_id), None, "is missing")
 
 
 def _check_metadata(folder: Path, found: list[Path]) -> tuple[list[str], list[SubmissionProblem]]:

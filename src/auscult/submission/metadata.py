@@ -1,4 +1,4 @@
-"""The metadata file of a submission to DCASE 2020 Task 2: what the run knows, and what its author fills in.
+"""The metadata file of a submission to DCASE Task 2: what the run knows, and what its author fills in.
 
 The field names are those of the challenge's template, as published submissions have them. What a run cannot know
 (authors, affiliations, external data sets) is `PLACEHOLDER`, never a guess; what does not apply is `!!null`.
@@ -223,10 +223,7 @@ def _external_datasets(members: dict[str, list[Member]]) -> dict[str, Any]:
 
 def _results(choice: SubmittedSystem) -> dict[str, Any] | None:
     return {
-        machine_type: {
-            "averaged_auc": 100 * choice.figures[machine_type]["auc"],
-            "averaged_pauc": 100 * choice.figures[machine_type]["pauc"],
-        }
+        machine_type: {f"averaged_{name}": 100 * value for name, value in choice.figures[machine_type].items()}
         for machine_type in sort_machine_types(choice.figures)
     } or None
 

@@ -1,25 +1,57 @@
-"""The challenge's score files, `anomaly_score_<machine type>_id_<nn>.csv`, as a score table with labels."""
+"""The challenge's score files as a score table with labels and domains, and how files and clips are named."""
 
 import csv
 import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-from auscult.clips import Label
+from auscult.clips import LABELS, Label
+from auscult.datasets.names import parse_name, stem_of
+from auscult.datasets.truth import Listed
 from auscult.errors import ScoreError
 from auscult.scores.table import ScoreRow, ScoreTable
 
-Truth = Mapping[str, Mapping[str, Label]]
-"""Machine type -> file name of the clip -> label."""
+Truth = Mapping[str, Mapping[str, Listed]]
+"""Machine type -> file name of the clip -> what it is."""
 
-SCORE_FILE = re.compile(r"anomaly_score_(?P<machine_type>.+)_(?P<machine_id>id_\d+)\.csv")
-"""Names of score files."""
+_MACHINE = r"_(?P<machine_type>.+?)_(?P<machine_id>id_\d+|section_\d\d(?=_))(?:_(?:(?:source|target)_)?test)?\.csv"
 
-CLIP = re.compile(r"(?:(?P<label>normal|anomaly)_)?(?P<machine_id>id_\d+)_.+")
-"""Names of clips, which tell the machine and, in the development set, the label."""
+SCORE_FILE = re.compile(f"anomaly_score{_MACHINE}")
+"""Names of score files: `anomaly_score_<machine type>_id_<nn>.csv`, since 2021 `..._section_<nn>_test.csv`."""
+
+DECISION_FILE = re.compile(f"decision_result{_MACHINE}")
+"""Names of the files of decisions, since 2021."""
+
+_CLIP = re.compile(r"(?:(?P<label>normal|anomaly)_)?(?P<machine_id>id_\d+)_.+")
 
 _PATH = re.compile(r"[/\\]")  # some programs write a clip's path, of their own system
+
+
+class ClipName(NamedTuple):
+    """What the name of a clip tells; `None` where it does not."""
+
+    machine_id: str
+    label: Label | None
+    domain: str | None
+
+
+def clip_name(file: str) -> ClipName | None:
+    """What the name of a clip tells; none if it is no name of the challenge.
+
+    >>> clip_name("section_00_source_test_anomaly_0001_car_A1.wav")
+    ClipName(machine_id='section_00', label='anomaly', domain='source')
+    """
+    if match := _CLIP.fullmatch(file):
+        return ClipName(match["machine_id"], next((one for one in LABELS if one == match["label"]), None), None)
+    named = parse_name(stem_of(file))
+    return None if named is None else ClipName(named.machine_id, named.label, named.domain)
+
+
+def file_of(machine_type: str, machine_id: str, what: str = "anomaly_score") -> str:
+    """Name of a machine's score file, or that of its decisions, `"decision_result"`."""
+    return f"{what}_{machine_type}_{machine_id}{'_test' if machine_id.startswith('section_') else ''}.csv"
 
 
 def read_submission(folder: Path, *, truth: Truth | None = None) -> tuple[ScoreTable, list[Path]]:
@@ -49,19 +81,20 @@ def read_submission(folder: Path, *, truth: Truth | None = None) -> tuple[ScoreT
             ignored.append(path)
             continue
         labels = None if truth is None else truth.get(match["machine_type"], {})
-        found = list(_rows(path, match["machine_type"], match["machine_id"], labels))
-        if labels is not None:
-            _check_complete(path, found, labels)
-        rows += found
+        rows += _rows(path, match["machine_type"], match["machine_id"], labels)
     if not rows:
         raise ScoreError(
-            f"{folder} holds no score file; they are called anomaly_score_<machine type>_id_<nn>.csv, "
-            f"for instance anomaly_score_fan_id_00.csv"
+            f"{folder} holds no score file; they are called anomaly_score_<machine type>_id_<nn>.csv, for instance "
+            "anomaly_score_fan_id_00.csv, or since 2021 anomaly_score_fan_section_00_test.csv"
         )
-    return ScoreTable(rows), ignored
+    table = ScoreTable(rows)
+    for machine_type, ids in table.groups().items() if truth else ():
+        for machine_id, found in ids.items():
+            _check_complete(folder / file_of(machine_type, machine_id), found, (truth or {}).get(machine_type, {}))
+    return table, ignored
 
 
-def _rows(path: Path, machine_type: str, machine_id: str, labels: Mapping[str, Label] | None) -> Iterator[ScoreRow]:
+def _rows(path: Path, machine_type: str, machine_id: str, labels: Mapping[str, Listed] | None) -> Iterator[ScoreRow]:
     first: dict[str, int] = {}
     for number, fields in _lines(path):
         where = f"{path}, line {number}"
@@ -71,7 +104,8 @@ def _rows(path: Path, machine_type: str, machine_id: str, labels: Mapping[str, L
         if file in first:
             raise ScoreError(f"{where}: {file} has a score in line {first[file]} already; give each clip one")
         first[file] = number
-        yield ScoreRow(machine_type, machine_id, file, _label(where, file, machine_id, labels), score)
+        listed = _listed(where, file, machine_id, labels)
+        yield ScoreRow(machine_type, machine_id, file, listed.label, score, listed.domain)
     if not first:
         raise ScoreError(f"{path} holds no scores; write a line per clip, or remove the file")
 
@@ -100,22 +134,22 @@ def _score(where: str, text: str) -> float:
     return score
 
 
-def _label(where: str, file: str, machine_id: str, labels: Mapping[str, Label] | None) -> Label:
-    match = CLIP.fullmatch(file)
-    if match and match["machine_id"] != machine_id:
-        raise ScoreError(f"{where}: {file} is a clip of {match['machine_id']}, but the file is for {machine_id}")
+def _listed(where: str, file: str, machine_id: str, labels: Mapping[str, Listed] | None) -> Listed:
+    named = clip_name(file)
+    if named and named.machine_id != machine_id:
+        raise ScoreError(f"{where}: {file} is a clip of {named.machine_id}, but the file is for {machine_id}")
     if labels is not None and file in labels:
         return labels[file]
-    if match and match["label"]:
-        return "normal" if match["label"] == "normal" else "anomaly"
+    if named and named.label:
+        return Listed(named.label, named.domain)
     if labels is not None:
         raise ScoreError(f"{where}: the ground truth has no label for {file}; check that it lists these clips")
     raise ScoreError(f"{where}: the name {file} tells no label; give the ground truth (--truth)")
 
 
-def _check_complete(path: Path, rows: list[ScoreRow], labels: Mapping[str, Label]) -> None:
-    machine_id, scored = rows[0].machine_id, {row.file for row in rows}
-    known = [file for file in labels if (match := CLIP.fullmatch(file)) and match["machine_id"] == machine_id]
+def _check_complete(path: Path, table: ScoreTable, labels: Mapping[str, Listed]) -> None:
+    machine_id, scored = table.rows[0].machine_id, {row.file for row in table}
+    known = [file for file in labels if (named := clip_name(file)) and named.machine_id == machine_id]
     missing = sorted(set(known) - scored)
     if missing:
         raise ScoreError(

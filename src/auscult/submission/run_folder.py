@@ -57,6 +57,7 @@ class SubmittedSystem:
         others: protocols that it has besides.
         table: scores of the evaluation clips.
         figures: machine type -> means over the ids of the development test clips, where there are any.
+        normals: scores of the normal clips by which the system is standardised.
     """
 
     system: str
@@ -64,6 +65,7 @@ class SubmittedSystem:
     others: list[str]
     table: ScoreTable
     figures: dict[str, Figures]
+    normals: ScoreTable
 
 
 def read_run(folder: Path) -> FinishedRun:
@@ -113,16 +115,19 @@ def choose(run: FinishedRun, *, system: str | None = None, protocol: str | None 
             has = f"has no evaluation scores under {protocol!r}{nearest(protocol, there)}; choose {', '.join(there)}"
         raise RunError(f"the system {name!r} {has}")
     rows: list[Any] = []
+    normals: list[Any] = []
     figures: dict[str, Figures] = {}
     for machine_type, files in by_type.items():
         of_type = protocol if protocol in files else PLAIN
         if of_type not in files:
             continue
         rows += ScoreTable.read(files[of_type]).rows
+        heard = files[of_type].with_name(files[of_type].name.replace(_SUFFIX, ".train.csv"))
+        normals += ScoreTable.read(heard).rows if heard.is_file() else ()
         if mean := _development_mean(run.results, machine_type, name, of_type):
             figures[machine_type] = mean
     others = [one for one in there if one not in (protocol, PLAIN)]
-    return SubmittedSystem(name, protocol, others, ScoreTable(rows), figures)
+    return SubmittedSystem(name, protocol, others, ScoreTable(rows), figures, ScoreTable(normals))
 
 
 def members_of(run: FinishedRun, choice: SubmittedSystem, machine_type: str) -> list[Member]:

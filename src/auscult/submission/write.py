@@ -1,22 +1,69 @@
 """Writing a submission folder: whole or not at all, and never over anything but a submission."""
 
 import csv
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from auscult.errors import RunError, ScoreError
 from auscult.files import require_writable, saving, whole_folder
 from auscult.scores.table import ScoreTable
 from auscult.submission.metadata import METADATA_SUFFIX
-from auscult.submission.read import SCORE_FILE
+from auscult.submission.read import DECISION_FILE, SCORE_FILE, file_of
 
 _DESKTOP_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
-def write_submission(table: ScoreTable, metadata: str, *, label: str, out: Path, force: bool = False) -> list[Path]:
+FALSE_ALARM_SHARE = 0.1
+"""Share of normal clips that the decisions of a submission may take for anomalous."""
+
+
+def decisions_of(table: ScoreTable, normals: ScoreTable, *, share: float = FALSE_ALARM_SHARE) -> dict[str, ScoreTable]:
+    """Decisions about clips, by thresholds from normal clips of the same machine; no test clip is looked at.
+
+    Args:
+        table: scores to decide about.
+        normals: scores of training clips, as a run standardises by: by default of clips that members had not seen.
+        share: of the normal clips that may lie above the threshold, between 0 and 1.
+
+    Returns:
+        Name of a file of decisions -> table whose scores are 0 or 1.
+
+    Raises:
+        ScoreError: for a share out of range, or a machine without normal clips.
+    """
+    if not 0 < share < 1:
+        raise ScoreError(f"the share of false alarms is {share}; give a number between 0 and 1")
+    found, known = {}, normals.groups()
+    for machine_type, ids in table.groups().items():
+        for machine_id, rows in ids.items():
+            own = known.get(machine_type, {}).get(machine_id)
+            if own is None:
+                raise ScoreError(
+                    f"{machine_type} {machine_id} has no training clips, so no threshold for decisions; train on them"
+                )
+            threshold = float(np.quantile(own.scores, 1 - share))
+            decided = ScoreTable(replace(row, score=float(row.score > threshold)) for row in rows)
+            found[file_of(machine_type, machine_id, "decision_result")] = decided
+    return found
+
+
+def write_submission(
+    table: ScoreTable,
+    metadata: str,
+    *,
+    label: str,
+    out: Path,
+    decisions: Mapping[str, ScoreTable] | None = None,
+    force: bool = False,
+) -> list[Path]:
     """Write a score file per machine, `file,score` without a header and sorted by file, and the metadata file.
 
     Args:
         table: scores of the evaluation clips.
+        decisions: name of a file -> 0 or 1 for each clip, since 2021.
         metadata: text of the metadata file.
         label: of the submission; names the metadata file.
         out: the folder to make.
@@ -32,23 +79,32 @@ def write_submission(table: ScoreTable, metadata: str, *, label: str, out: Path,
     names = {}
     for machine_type, ids in table.groups().items():
         for machine_id, rows in ids.items():
-            name = f"anomaly_score_{machine_type}_{machine_id}.csv"
+            name = file_of(machine_type, machine_id)
             if not SCORE_FILE.fullmatch(name):
-                raise ScoreError(f"{machine_type} {machine_id} has no name in the challenge, where ids are id_<nn>")
+                raise ScoreError(
+                    f"{machine_type} {machine_id} has no name in the challenge, where ids are id_<nn> or section_<nn>"
+                )
             names[name] = rows
     with saving(out):
         require_free(out, force=force)
         with whole_folder(out) as fresh:
             for name, rows in names.items():
                 _write_scores(fresh / name, rows)
+            for name, rows in (decisions or {}).items():
+                _write_decisions(fresh / name, rows)
             (fresh / f"{label}{METADATA_SUFFIX}").write_text(metadata, encoding="utf-8")
             require_free(out, force=force)
-    return [out / name for name in (*names, f"{label}{METADATA_SUFFIX}")]
+    return [out / name for name in (*names, *(decisions or {}), f"{label}{METADATA_SUFFIX}")]
 
 
 def _write_scores(path: Path, rows: ScoreTable) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([row.file, repr(row.score)] for row in rows)
+
+
+def _write_decisions(path: Path, rows: ScoreTable) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([row.file, int(row.score)] for row in rows)
 
 
 def require_free(out: Path, *, force: bool) -> None:
@@ -71,5 +127,6 @@ def require_free(out: Path, *, force: bool) -> None:
 
 
 def _of_a_submission(path: Path) -> bool:
-    named = SCORE_FILE.fullmatch(path.name) is not None or path.name.endswith(METADATA_SUFFIX)
+    shapes = SCORE_FILE, DECISION_FILE
+    named = any(shape.fullmatch(path.name) for shape in shapes) or path.name.endswith(METADATA_SUFFIX)
     return named and path.is_file() and not path.is_symlink()

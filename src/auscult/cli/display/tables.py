@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from auscult.recipe import Recipe
     from auscult.runs.results import ResultRow
     from auscult.scores.metrics import Figures
+    from auscult.scores.official import Official
 
 FIGURES = 12
 """More figures than this do not fit 80 characters: six systems of two metrics."""
@@ -109,6 +110,15 @@ def figures_table(figures: dict[str, Any], title: str) -> "Table":
             names = Text(machine_type), Text(machine_id)
             table.add_row(*names, _exact(values, metrics), style="bold" if last else None, end_section=last)
     return table
+
+
+def official_line(found: "Official", what: str = "") -> str:
+    """An official score, what it is made of, and its interval."""
+    means = ", ".join(f"{name} {100 * value:.2f}" for name, value in found.harmonic.items())
+    interval = "" if found.interval is None else " ({:.2f} to {:.2f}, 95 %)".format(*(100 * v for v in found.interval))
+    kind = "means" if found.rule == 2020 else "harmonic means"
+    rule = f"{found.rule}" if found.rule < 2022 else "2022 to 2026"
+    return f"official score of {rule}{what}: {100 * found.score:.2f}{interval}; {kind} {means}"
 
 
 def recipes_table(recipes: "dict[str, Recipe]") -> "Table":

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.errors import ScoreError
+from auscult.scores.areas import Domains, Labels
 from auscult.scores.ensemble.fusion import Curve, standardised
-from auscult.scores.metrics import Domains, Labels, columns_of, incomplete_ids
+from auscult.scores.metrics import columns_of, incomplete_ids
 from auscult.scores.table import ScoreRow, ScoreTable
 
 Part = Literal["train", "development", "evaluation"]

@@ -1,0 +1,206 @@
+"""The official scores of DCASE Task 2, year by year, as the challenge's own evaluators compute them.
+
+    2020: the mean of AUC and pAUC, over machine ids, then machine types.
+    2021: the harmonic mean of AUC and pAUC over machine types, sections and domains; a domain is judged with its own
+        normal and its own anomalous clips.
+    2022 and later: the harmonic mean over machine types and sections of three figures: the AUC of the normal clips of
+        the source domain against all anomalies, that of the target domain, and the pAUC of all clips.
+
+A figure of 0 counts as the least positive number of the evaluators, 2.2e-16, in a harmonic mean.
+"""
+
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from auscult.datasets.years import YEARS
+from auscult.errors import ScoreError
+from auscult.scores.areas import Floats, domain_areas
+from auscult.scores.intervals import Draws
+from auscult.scores.metrics import METRICS, Metric, columns_of, incomplete_ids, many, sort_machine_types
+from auscult.scores.table import ScoreTable
+
+DOMAINS = ("source", "target")
+
+OWN: dict[str, Metric] = {
+    f"own_{name}_{domain}": Metric(
+        f"{title} {domain}", f"the {title} of the {domain} domain's own clips", *domain_areas(domain, name, own=True)
+    )
+    for domain in DOMAINS
+    for name, title in (("auc", "AUC"), ("pauc", "pAUC"))
+}
+"""The figures of 2021."""
+
+FIGURES: dict[int, tuple[str, ...]] = {
+    2020: ("auc", "pauc"),
+    2021: tuple(OWN),
+    2022: ("auc_source", "auc_target", "pauc"),
+}
+"""Year of a rule -> the figures of a machine that its score is made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Official:
+    """An official score.
+
+    Attributes:
+        rule: the year whose rule it follows, a key of `FIGURES`.
+        score: a fraction of 1.
+        machine_types: the same of each machine type alone.
+        harmonic: figure -> its harmonic mean over all machines, as the evaluators publish beside the score.
+        arithmetic: figure -> its plain mean over all machines.
+        interval: bounds of the score with other test clips of the same machines, where it was asked for.
+    """
+
+    rule: int
+    score: float
+    machine_types: dict[str, float]
+    harmonic: dict[str, float]
+    arithmetic: dict[str, float]
+    interval: tuple[float, float] | None = None
+
+
+def years_of(table: ScoreTable) -> list[int]:
+    """The years of the challenge that have these machines, and domains where these clips have one."""
+    machines = {(row.machine_type, row.machine_id) for row in table}
+    domains = any(row.domain for row in table)
+    return [
+        year
+        for year, facts in YEARS.items()
+        if domains == (year > 2020)
+        and all(id_ in (*facts.development.get(kind, ()), *facts.evaluation.get(kind, ())) for kind, id_ in machines)
+    ]
+
+
+def rule_of(table: ScoreTable, years: Collection[int] = ()) -> int | None:
+    """The year of the rule by which a table is judged.
+
+    Args:
+        table: scores of clips.
+        years: of the challenge that it may be of; found from machines and domains if none are given.
+
+    Returns:
+        A key of `FIGURES`; none if the machines are those of no year, or of years whose rules differ.
+
+    Raises:
+        ScoreError: if there was no challenge in a year that was given.
+    """
+    if unknown := [year for year in years if year not in YEARS]:
+        raise ScoreError(f"there is no official score of {unknown[0]}; choose one of {', '.join(map(str, YEARS))}")
+    rules = {YEARS[year].scoring for year in (years or (years_of(table) if len(table) else ()))}
+    return rules.pop() if len(rules) == 1 else None
+
+
+def official(
+    table: ScoreTable, *, years: Collection[int] = (), replicates: int = 0, seed: int = 0, level: float = 0.95
+) -> Official | None:
+    """The official score of a system.
+
+    Args:
+        table: scores of labelled clips; machines without both labels are left out.
+        years: of the challenge that it may be of; found from machines and domains if none are given.
+        replicates: draws of test clips for an interval, see `auscult.scores.intervals.bootstrap`; 0 for none.
+        seed: of the draws.
+        level: the share of replicates between the bounds.
+
+    Returns:
+        The score; none if the machines are those of no year or of years whose rules differ, or a figure is not defined
+        for a machine.
+
+    Raises:
+        ScoreError: if a year is none of the challenge's.
+    """
+    if (rule := rule_of(table, years)) is None:
+        return None
+    names, metrics = FIGURES[rule], {**METRICS, **OWN}
+    missing, groups = incomplete_ids(table), table.groups()
+    judged = {
+        kind: {id_: rows for id_, rows in groups[kind].items() if (kind, id_) not in missing}
+        for kind in sort_machine_types(groups)
+    }
+    judged = {kind: ids for kind, ids in judged.items() if ids}
+    figures = {kind: [_figures(rows, names, metrics) for rows in ids.values()] for kind, ids in judged.items()}
+    rows = [row for some in figures.values() for row in some]
+    if not rows or not all(np.isfinite(row[name]).all() for row in rows for name in names):
+        return None
+    interval = None
+    if replicates:
+        draws = Draws(replicates, seed)
+        drawn = {
+            kind: [draws.figures(kind, id_, rows, names=names, metrics=metrics) for id_, rows in ids.items()]
+            for kind, ids in judged.items()
+        }
+        if all(set(names) <= set(row) for some in drawn.values() for row in some):
+            low, high = np.quantile(_score(rule, drawn), [(1 - level) / 2, (1 + level) / 2]).tolist()
+            interval = low, high
+    return Official(
+        rule,
+        float(_score(rule, figures)[0]),
+        {kind: float(_score(rule, {kind: some})[0]) for kind, some in figures.items()},
+        {name: float(harmonic_mean([row[name][0] for row in rows])) for name in names},
+        {name: float(np.mean([row[name][0] for row in rows])) for name in names},
+        interval,
+    )
+
+
+def harmonic_mean(values: ArrayLike) -> Floats:
+    """Harmonic mean over the first axis; 0 counts as the least positive number of the evaluators.
+
+    >>> float(harmonic_mean([0.5, 1.0]))
+    0.6666666666666666
+    """
+    x = np.maximum(np.asarray(values, dtype=np.float64), sys.float_info.epsilon)
+    return np.asarray(len(x) / (1 / x).sum(axis=0))
+
+
+def decision_figures(table: ScoreTable, decisions: Mapping[tuple[str, str, str], int]) -> dict[str, dict[str, float]]:
+    """Precision, recall and F1 of decisions, of each domain's own clips.
+
+    Args:
+        table: labelled clips of one machine.
+        decisions: a clip's key -> 1 where it was taken for an anomaly.
+
+    Returns:
+        Domain -> figure -> value, a fraction of 1; 0 where nothing was found.
+    """
+    found = {}
+    for domain in sorted({row.domain or "" for row in table}):
+        own = [row for row in table if (row.domain or "") == domain]
+        raised = sum(decisions[row.key] for row in own)
+        true = sum(decisions[row.key] for row in own if row.label == "anomaly")
+        anomalies = sum(row.label == "anomaly" for row in own)
+        precision, recall = true / raised if raised else 0.0, true / anomalies if anomalies else 0.0
+        f1 = 2 * precision * recall / (precision + recall) if true else 0.0
+        found[domain] = {"precision": precision, "recall": recall, "f1": f1}
+    return found
+
+
+def official_facts(found: Official) -> dict[str, Any]:
+    """As JSON has it."""
+    return {
+        "rule": found.rule,
+        "score": found.score,
+        **({"interval": list(found.interval)} if found.interval else {}),
+        "machine_types": found.machine_types,
+        "harmonic": found.harmonic,
+        "arithmetic": found.arithmetic,
+    }
+
+
+def _figures(table: ScoreTable, names: Iterable[str], metrics: Mapping[str, Metric]) -> dict[str, Floats]:
+    labels, domains, scores = columns_of(table)
+    return many(names, labels, domains, scores[None], metrics=metrics)
+
+
+def _score(rule: int, figures: Mapping[str, Sequence[Mapping[str, Floats]]]) -> Floats:
+    """The score `[R]` of the figures `[R]` of each machine of each type."""
+    if rule == 2020:
+        each = [
+            np.mean([[row[name] for name in FIGURES[rule]] for row in rows], axis=(0, 1)) for rows in figures.values()
+        ]
+        return np.asarray(np.mean(each, axis=0))
+    return harmonic_mean([row[name] for rows in figures.values() for row in rows for name in FIGURES[rule]])
