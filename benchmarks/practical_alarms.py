@@ -58,19 +58,16 @@ MEMBERS = {
 
 DENSITIES = ("r0.98", "mean-deviation", "mean-flux")
 NEAR = ("near-r0.98", "near-mean-deviation", "near-mean-flux")
+WHITE = "near-modulation-white"
 SYSTEMS = [
     *((name,) for name in MEMBERS),
     DENSITIES,
-    NEAR,
     ("near-mean", "near-mean-flux"),
-    ("near-mean-deviation", "near-mean-flux"),
-    (*DENSITIES, *NEAR),
-    (*DENSITIES, "near-modulation"),
-    (*NEAR, "near-modulation"),
-    ("near-mean-deviation", "near-mean-flux", "near-modulation"),
+    ("near-mean-flux", WHITE),
+    ("near-mean", "near-mean-flux", WHITE),
+    (*NEAR, WHITE),
+    (*DENSITIES, WHITE),
     ("near-mean", "near-mean-flux", "near-modulation"),
-    (*DENSITIES, *NEAR, "near-modulation"),
-    (*DENSITIES, "near-mean-deviation", "near-mean-flux", "near-modulation"),
 ]
 
 PLAN = replace(FULL_PLAN, seed=1, calibration_hours=10.0, rate=1.0, repeats=6)
