@@ -160,15 +160,12 @@ def official_figures(types: Sequence[Machines], family: str, arguments: Argument
 
 
 def official_parts(machines: Machines, scores: Scores) -> dict[str, float]:
-    """Normals of each domain against all anomalies, and the pAUC of all."""
-    from auscult.scores.metrics import auc, pauc
+    """The figures that the official score is made of."""
+    from auscult.scores.metrics import many
+    from auscult.scores.official import FIGURES
 
-    anomaly = machines.labels
-    found = {"pauc": pauc(anomaly, scores)}
-    for domain in ("source", "target"):
-        some = anomaly | (machines.domains == domain)
-        found[f"auc_{domain}"] = auc(anomaly[some], scores[some])
-    return found
+    found = many(FIGURES[2022], machines.labels, machines.domains, scores[None])
+    return {name: float(values[0]) for name, values in found.items()}
 
 
 PIECES: tuple[tuple[str, Arguments], ...] = (
