@@ -19,7 +19,7 @@ from auscult.errors import AuscultError, DetectorError, WeightsError
 from auscult.features.front_end import FrontEnd
 from auscult.members.entries import Entry, FrontEndEntry, Name, PartEntry
 from auscult.members.part import Part, Scored
-from auscult.members.rebuilding import front_end_of, model_of
+from auscult.members.rebuilding import front_end_of, model_of, tensors_of
 from auscult.processes import single_thread
 from auscult.scores.pooling import POOLINGS, REDEFINED, lasting_name, name_today
 from auscult.sound.condition import Condition, Origin
@@ -42,6 +42,7 @@ class MachineEntry(Entry):
     calibration: Calibration | None
     condition: Condition | None
     origin: Origin | None = None
+    normal: Name | None = None
 
 
 class Description(Entry):
@@ -110,6 +111,7 @@ def write_detector(contents: Contents, path: Path) -> None:
                 "calibration": None if machine.calibration is None else asdict(machine.calibration),
                 "condition": None if machine.condition is None else asdict(machine.condition),
                 "origin": None if machine.origin is None else asdict(machine.origin),
+                "normal": _normal_entry(machine, blobs),
             }
             for machine in contents.machines.values()
         ],
@@ -135,6 +137,16 @@ def _front_end_entry(front_end: FrontEnd, blobs: dict[str, bytes]) -> dict[str, 
             "tensors": name,
         }
     return {"features": front_end.features.config(), "channel": front_end.channel, "denoiser": entry}
+
+
+def _normal_entry(machine: Machine, blobs: dict[str, bytes]) -> str | None:
+    if machine.normal is None:
+        return None
+    import torch
+
+    name = f"normal/{len(blobs)}.safetensors"
+    blobs[name] = _bytes_of({key: torch.from_numpy(values) for key, values in machine.normal.items()})
+    return name
 
 
 def _part_entry(part: Part, front_end: int, blobs: dict[str, bytes]) -> dict[str, Any]:
@@ -229,7 +241,7 @@ def _contents(described: Description, blobs: Mapping[str, bytes], *, device: str
     _check_window(described, parts)
     return {
         "parts": parts,
-        "machines": _machines(described.machines, parts),
+        "machines": _machines(described.machines, parts, blobs),
         "window_seconds": described.window_seconds,
         "step_seconds": described.step_seconds,
         "alarm": described.alarm,
@@ -269,7 +281,7 @@ def _parts(
     return parts
 
 
-def _machines(entries: Sequence[MachineEntry], parts: Sequence[Part]) -> dict[str, Machine]:
+def _machines(entries: Sequence[MachineEntry], parts: Sequence[Part], blobs: Mapping[str, bytes]) -> dict[str, Machine]:
     machines = {}
     for entry in entries:
         if entry.name in machines:
@@ -277,7 +289,11 @@ def _machines(entries: Sequence[MachineEntry], parts: Sequence[Part]) -> dict[st
         for part in parts:
             if part.model.knows_ids and entry.machine_id not in part.model.ids:
                 raise DetectorError(f"the machine {entry.name!r}, which the member {part.name!r} does not know")
-        machines[entry.name] = Machine(entry.name, entry.machine_id, entry.calibration, entry.condition, entry.origin)
+        normal = None
+        if entry.normal is not None:
+            normal = {name: tensor.double().numpy() for name, tensor in tensors_of(blobs, entry.normal).items()}
+        judged = entry.calibration, entry.condition, entry.origin
+        machines[entry.name] = Machine(entry.name, entry.machine_id, *judged, normal)
     return machines
 
 

@@ -50,6 +50,7 @@ class Evidence:
         map_groups: name of an error map -> name of its group. The maps of a group share one colour scale, over all
             clips of the machine type and system. A map without a group shares it with the maps of its unit; without a
             unit, with its namesakes.
+        words: in what the clip differs from normal ones; empty where nothing is known.
         waveform: `[T]` to listen to, full scale 1; `None` for no player.
         sample_rate: of the waveform, in Hz.
     """
@@ -73,6 +74,7 @@ class Evidence:
     frame_scores_of: str = ""
     waveform: NDArray[np.float32] | None = None
     sample_rate: int | None = None
+    words: str = ""
 
 
 System = tuple[str, str]
