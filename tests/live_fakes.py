@@ -29,6 +29,9 @@ class Loudness:
         ramp = 1 + 0.1 * np.sin(np.arange(len(window)))
         return float(np.sqrt(np.mean(ramp * window.astype(np.float64) ** 2)))
 
+    def words(self, window: NDArray[np.float32]) -> dict[str, object]:
+        return {"words": f"{len(window)} samples"}
+
 
 def offline(waveform: NDArray[np.float32], scorer: Loudness) -> NDArray[np.float64]:
     """Scores of all windows of a whole recording."""

@@ -322,7 +322,11 @@ def test_the_commands_learn_score_and_info(normals: Path, tmp_path: Path, comman
     lines = [json.loads(line) for line in found.out.splitlines()]
     assert [line["file"] for line in lines] == [str(good), str(bad)]
     keys = ["file", "machine_id", "score", "threshold", "p_value", "decision", "reason", "warning", "caveat"]
-    assert list(lines[0]) == keys
+    assert list(lines[0]) == [*keys, "words", "differences"]
+    assert lines[0]["words"] == "" and lines[0]["differences"] == []
+    (whistle,) = (one for one in lines[1]["differences"] if one["kind"] == "tone")
+    assert whistle["low_hz"] < 2500 < whistle["high_hz"]
+    assert whistle["sentence"] in lines[1]["words"]
     assert lines[0]["warning"] < lines[0]["threshold"]
     assert "more hours of normal sound would support 60/hour" in lines[0]["caveat"]
     assert lines[0]["machine_id"] == "left"

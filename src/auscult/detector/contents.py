@@ -5,12 +5,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from auscult.detector.alarms import AlarmSettings
 from auscult.detector.calibration.result import Calibration
 from auscult.detector.scorer import Scorer
 from auscult.members.part import Part
 from auscult.scores.ensemble.fusion import Fusion
 from auscult.sound.condition import Condition, Origin
+
+NEARLY = 0.99
+"""Share of a window's length from which on a sound counts as a window: recorders stop a little early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,7 @@ class Machine:
         calibration: its threshold and what is known about it; none if nothing was calibrated.
         condition: how its normal sound came; none if it is not known.
         origin: of what kind its recordings were; none if it is not known.
+        normal: what its normal sounds have in common, as arrays (see `auscult.detector.words.Normal`); none if unknown.
     """
 
     name: str
@@ -30,6 +37,7 @@ class Machine:
     calibration: Calibration | None = None
     condition: Condition | None = None
     origin: Origin | None = None
+    normal: Mapping[str, NDArray[np.float64]] | None = field(default=None, compare=False)
 
     @property
     def threshold(self) -> float | None:

@@ -20,7 +20,7 @@ from auscult.errors import AuscultError, DetectorError, WeightsError
 from auscult.features.front_end import FrontEnd
 from auscult.members.entries import Entry, FrontEndEntry, Name, PartEntry
 from auscult.members.part import Part, Scored
-from auscult.members.rebuilding import front_end_of, model_of
+from auscult.members.rebuilding import front_end_of, model_of, tensors_of
 from auscult.processes import single_thread
 from auscult.scores.ensemble.fusion import Fusion
 from auscult.scores.pooling import POOLINGS, REDEFINED, lasting_name, name_today
@@ -44,6 +44,7 @@ class MachineEntry(Entry):
     calibration: Calibration | None
     condition: Condition | None
     origin: Origin | None = None
+    normal: Name | None = None
 
 
 class Description(Entry):
@@ -120,6 +121,7 @@ def write_detector(contents: Contents, path: Path, *, carry: bool = True) -> Non
                 "calibration": None if machine.calibration is None else asdict(machine.calibration),
                 "condition": None if machine.condition is None else asdict(machine.condition),
                 "origin": None if machine.origin is None else asdict(machine.origin),
+                "normal": _normal_entry(machine, blobs),
             }
             for machine in contents.machines.values()
         ],
@@ -150,6 +152,16 @@ def _front_end_entry(front_end: FrontEnd, blobs: dict[str, bytes], *, carry: boo
     blobs.update((files[name], content) for name, content in weights.items())
     named = {"files": files} if files else {}
     return {"features": config, "channel": front_end.channel, "denoiser": entry, **named}
+
+
+def _normal_entry(machine: Machine, blobs: dict[str, bytes]) -> str | None:
+    if machine.normal is None:
+        return None
+    import torch
+
+    name = f"normal/{len(blobs)}.safetensors"
+    blobs[name] = _bytes_of({key: torch.from_numpy(values) for key, values in machine.normal.items()})
+    return name
 
 
 def _part_entry(part: Part, front_end: int, blobs: dict[str, bytes]) -> dict[str, Any]:
@@ -252,7 +264,7 @@ def _contents(
     _check_window(described, parts)
     return {
         "parts": parts,
-        "machines": _machines(described.machines, parts),
+        "machines": _machines(described.machines, parts, blobs),
         "window_seconds": described.window_seconds,
         "step_seconds": described.step_seconds,
         "alarm": described.alarm,
@@ -294,7 +306,7 @@ def _parts(
     return parts
 
 
-def _machines(entries: Sequence[MachineEntry], parts: Sequence[Part]) -> dict[str, Machine]:
+def _machines(entries: Sequence[MachineEntry], parts: Sequence[Part], blobs: Mapping[str, bytes]) -> dict[str, Machine]:
     machines = {}
     for entry in entries:
         if entry.name in machines:
@@ -302,7 +314,11 @@ def _machines(entries: Sequence[MachineEntry], parts: Sequence[Part]) -> dict[st
         for part in parts:
             if part.model.knows_ids and entry.machine_id not in part.model.ids:
                 raise DetectorError(f"the machine {entry.name!r}, which the member {part.name!r} does not know")
-        machines[entry.name] = Machine(entry.name, entry.machine_id, entry.calibration, entry.condition, entry.origin)
+        normal = None
+        if entry.normal is not None:
+            normal = {name: tensor.double().numpy() for name, tensor in tensors_of(blobs, entry.normal).items()}
+        judged = entry.calibration, entry.condition, entry.origin
+        machines[entry.name] = Machine(entry.name, entry.machine_id, *judged, normal)
     return machines
 
 

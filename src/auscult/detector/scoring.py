@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auscult.detector.alarms import AlarmSettings
 from auscult.detector.alarms.series import largest
-from auscult.detector.contents import Contents, Machine
+from auscult.detector.contents import NEARLY, Contents, Machine
 from auscult.errors import AudioError
 from auscult.features.heard import FrontEnds
 from auscult.members.part import Part, Scored
@@ -18,10 +18,13 @@ from auscult.sound.condition import extent_of
 from auscult.sound.defects import is_sound, problems_of
 from auscult.sound.windows import Waveform, Window
 
+if TYPE_CHECKING:
+    from auscult.detector.difference import Difference
+
 Decision = Literal["normal", "warning", "anomalous", "unknown"]
 
-NEARLY = 0.99
-"""Share of a window's length from which on a sound counts as a window: recorders stop a little early."""
+SPOKEN_OF = ("warning", "anomalous")
+"""Decisions of which is said in what the sound differs from normal ones."""
 
 
 UNSOUND = "the sound says nothing about the machine"
@@ -52,6 +55,8 @@ class Score:
         seconds_per_frame: distance of frames.
         warning: threshold of warnings; none where there is no such level.
         caveat: what must be known of an extrapolated threshold; else empty.
+        differences: in what that window differs from normal sound, where the decision is a warning or worse, or frame
+            scores were asked for; empty where nothing stands out.
     """
 
     machine: str
@@ -70,6 +75,7 @@ class Score:
     seconds_per_frame: float
     warning: float | None
     caveat: str
+    differences: "tuple[Difference, ...]" = ()
 
 
 def score_sound(
@@ -125,6 +131,7 @@ def score_sound(
         seconds_per_frame=1 / leading.front_end.features.frame_rate,
         warning=machine.warning,
         caveat="" if machine.calibration is None else machine.calibration.caveat,
+        differences=_differences(detector, machine, waveform) if evidence or decision in SPOKEN_OF else (),
     )
 
 
@@ -195,6 +202,12 @@ def _judge(machine: Machine, score: float, share: float, flaw: str) -> tuple[flo
         return None, "unknown", flaw
     p_value = min(1.0, share * calibration.p_value(score))
     return p_value, calibration.decide(score), ""
+
+
+def _differences(detector: Contents, machine: Machine, waveform: Waveform) -> "tuple[Difference, ...]":
+    from auscult.detector.words import differences_of  # most sounds are normal, and nothing is said of them
+
+    return tuple(differences_of(detector, machine, waveform))
 
 
 def _evidence(

@@ -13,8 +13,8 @@ from typing import Any
 
 from auscult import __version__
 from auscult.detector import Detector
+from auscult.detector.contents import NEARLY
 from auscult.detector.listing import facts_of
-from auscult.detector.scoring import NEARLY
 from auscult.errors import ExportError
 from auscult.files import require_new_folder, saving, whole_folder
 from auscult.members.part import Part

@@ -214,7 +214,8 @@ class Monitor:
         events = [self._event_of(change, self._heard + end, where) for change in changes]
         for kind, state in (("warning", self.warning), ("alarm", self.alarm)):
             if state is not None and (alarm := state.update(self._heard + end, score)) is not None:
-                details = {**where, "score": alarm.score, "threshold": state.threshold}
+                said = self.scorer.words(window.samples) if alarm.kind == "raised" else {}
+                details = {**where, "score": alarm.score, "threshold": state.threshold, **said}
                 events.append(self._event(kind, alarm.alarm_id, alarm.kind, alarm.time, details))
         if events:
             self._record(events)

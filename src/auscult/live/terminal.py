@@ -154,7 +154,8 @@ def describe(event: Mapping[str, Any]) -> str:
     where = f" in {event['file']} at {event['file_seconds']:g} s" if "file" in event else ""
     head = f"{event['time']}  {event['type'].upper()} {event['event']}{where}"
     if event["type"] in ("alarm", "warning"):
-        return f"{head}: score {event['score']:.3f}, threshold {event['threshold']:.3f} ({event['id']})"
+        words = f": {event['words']}" if event.get("words") else ""
+        return f"{head}: score {event['score']:.3f}, threshold {event['threshold']:.3f} ({event['id']}){words}"
     over = "no more: " if event["event"] == "cleared" else ""
     return f"{head}: {event['kind']}: {over}{event['message']}"
 

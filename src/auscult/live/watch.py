@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from auscult.detector import Detector
 from auscult.detector.alarms import AlarmSettings
 from auscult.detector.calibration.result import format_rate
-from auscult.errors import MonitorError
+from auscult.errors import AuscultError, MonitorError
 from auscult.sound.condition import Condition
 
 
@@ -29,6 +29,10 @@ class WindowScorer(Protocol):
 
     def score(self, window: NDArray[np.float32]) -> float:
         """The score of one window `[T]`; higher is more abnormal."""
+        ...
+
+    def words(self, window: NDArray[np.float32]) -> dict[str, Any]:
+        """What an alarm that a window `[T]` raises says besides: `words` and `differences`; may be empty."""
         ...
 
 
@@ -66,13 +70,25 @@ class DetectorScorer:
     """
 
     def __init__(self, detector: Detector, machine: str | None) -> None:
-        self._scorer, self._machine_id = detector.scorer, detector.machine(machine).machine_id
+        self._detector, self._machine = detector, detector.machine(machine)
+        self._scorer, self._machine_id = detector.scorer, self._machine.machine_id
         self.sample_rate = detector.sample_rate
         self.window_seconds, self.step_seconds = detector.window_seconds, detector.step_seconds
 
     def score(self, window: NDArray[np.float32]) -> float:
         """The score of one window `[T]`."""
         return self._scorer.score(window, self._machine_id, sample_rate=self.sample_rate).score
+
+    def words(self, window: NDArray[np.float32]) -> dict[str, Any]:
+        """In what one window `[T]` differs from normal sound: a sentence, and its parts as JSON."""
+        from auscult.detector.difference import sentence
+        from auscult.detector.words import differences_of
+
+        try:
+            found = differences_of(self._detector, self._machine, window)
+        except AuscultError:  # an alarm is raised, whatever becomes of its words
+            return {}
+        return {"words": sentence(found), "differences": [one.to_json() for one in found]}
 
 
 def watch_machine(

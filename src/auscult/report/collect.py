@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult import __version__
+from auscult.detector.difference import sentence
+from auscult.detector.normal import Normal
+from auscult.detector.words import of_map
 from auscult.features import features_of
 from auscult.models import Model, load_model
 from auscult.report.data import Beside, Cell, DataRow, Evidence, ReportData, Section, Table
@@ -33,6 +36,9 @@ SYSTEMS = 8
 
 MAPS = 4
 """With more members than this, a clip's evidence shows one of each family."""
+
+COMPARED = 200
+"""Training clips, about, with which a clip is compared to say in what it differs."""
 
 EVALUATION = (
     "What leave-one-id-out and paper chose here, they chose on the labels of all development test clips; no label of "
@@ -173,12 +179,15 @@ def _evidence(analysis: Analysis, jobs: Sequence[MemberJob], row: ScoreRow, rank
     judge, model = max(members, key=lambda pair: loudness[pair[0].name])
     own, place = found[judge.name]
     frames = load_banks(store, [own]).clip(place)
-    recipe = analysis.recipe
     nearest = (
         (job, model.nearest_clip(load_banks(store, [found[job.name][0]]).clip(found[job.name][1]), row.machine_id))
         for job, model in sorted(members, key=lambda pair: -loudness[pair[0].name])
     )
     teller, nearby = next((pair for pair in nearest if pair[1] is not None), (judge, None))
+    recipe, normal = analysis.recipe, _normal(analysis, bank, row.machine_id)
+    theirs, values = features_of(own.features), model.error_map([frames], [row.machine_id])[0]
+    alone = of_map(values, theirs.bin_frequencies, theirs.frame_rate)
+    found_in = alone if normal is None else normal.differences(spectrogram)
     return Evidence(
         system=analysis.final.name,
         machine_type=row.machine_type,
@@ -196,6 +205,7 @@ def _evidence(analysis: Analysis, jobs: Sequence[MemberJob], row: ScoreRow, rank
         bin_frequencies=features.bin_frequencies,
         spectrogram_unit="dB" if bank.features.get("scale") == "log" else "",
         map_groups=groups,
+        words=sentence(found_in),
         waveform=read_waveform(bank.clips[index].path, sample_rate=recipe.sample_rate, channel=recipe.channel),
         sample_rate=recipe.sample_rate,
         beside=_beside(analysis, teller, nearby, bank),
@@ -223,6 +233,23 @@ def _beside(analysis: Analysis, job: MemberJob, place: int | None, shown: BankJo
         recipe = analysis.recipe
         waveform = read_waveform(clip.path, sample_rate=recipe.sample_rate, channel=recipe.channel)
     return Beside(clip.file, _onto(frames, bank, shown, shape), waveform)
+
+
+def _normal(analysis: Analysis, bank: BankJob, machine_id: str) -> Normal | None:
+    """What the training clips of a machine id have in common, or of all ids where it has none, as a bank shows them.
+
+    None where its frames are no levels in decibels.
+    """
+    features, jobs = features_of(bank.features), analysis.plan.members
+    same = [job.train for job in jobs if job.train[0].machine_type == bank.machine_type]
+    like = (train for train in same if (train[0].features, train[0].level) == (bank.features, bank.level))
+    train = next(like, None)
+    if features.config().get("scale") != "log" or features.bin_frequencies is None or train is None:
+        return None
+    heard = load_banks(analysis.store, list(train))
+    places = [place for place, id_ in enumerate(heard.ids) if id_ == machine_id] or [*range(heard.n_clips)]
+    some = places[:: max(1, len(places) // COMPARED)]
+    return Normal.learned((heard.clip(place) for place in some), features.bin_frequencies, features.frame_rate)
 
 
 def _telling(jobs: Sequence[MemberJob], loudness: Mapping[str, float]) -> list[MemberJob]:

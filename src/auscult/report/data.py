@@ -65,6 +65,7 @@ class Evidence:
         map_groups: name of an error map -> name of its group. The maps of a group share one colour scale, over all
             clips of the machine type and system. A map without a group shares it with the maps of its unit; without a
             unit, with its namesakes.
+        words: in what the clip differs from normal ones; empty where nothing is known.
         waveform: `[T]` to listen to, full scale 1; `None` for no player.
         sample_rate: of the waveform, in Hz.
         beside: the nearest normal clip, where a member knows it.
@@ -90,6 +91,7 @@ class Evidence:
     waveform: NDArray[np.float32] | None = None
     sample_rate: int | None = None
     beside: Beside | None = None
+    words: str = ""
 
 
 System = tuple[str, str]

@@ -8,7 +8,9 @@ import numpy as np
 
 from auscult.detector import Detector, Machine
 from auscult.detector.alarms import WindowScores
+from auscult.detector.difference import sentence
 from auscult.detector.learn.windows import Piece
+from auscult.detector.words import differences_of
 from auscult.features.heard import FrontEnds
 from auscult.report.data import Evidence
 from auscult.report.evidence import Card, cards
@@ -88,6 +90,7 @@ def evidence_cards(detector: Detector, machine: Machine, moments: Sequence[Momen
                 seconds_per_frame=1 / features.frame_rate,
                 bin_frequencies=features.bin_frequencies,
                 spectrogram_unit="dB" if features.config().get("scale") == "log" else "",
+                words=sentence(differences_of(detector, machine, waveform)),
                 waveform=waveform,
                 sample_rate=detector.sample_rate,
             )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from auscult.detector import Detector, Score
 
-COLUMNS = ("file", "machine_id", "score", "threshold", "p_value", "decision", "reason", "warning", "caveat")
+COLUMNS = ("file", "machine_id", "score", "threshold", "p_value", "decision", "reason", "warning", "caveat", "words")
 
 SLOW_SECONDS = 1.0
 """After which people want to know what is going on."""
@@ -68,7 +68,9 @@ def writer_of(form: str) -> Iterator[Write]:
     """Gives `write(file, score)`, which prints to standard output as `"json"` lines, `"csv"`, or a `"table"`."""
     match form:
         case "json":
-            yield lambda file, score: _line(json.dumps(_fields(file, score)))
+            yield lambda file, score: _line(
+                json.dumps({**_fields(file, score), "differences": [one.to_json() for one in score.differences]})
+            )
         case "csv":
             writer = csv.writer(sys.stdout, lineterminator="\n")
             writer.writerow(COLUMNS)
@@ -82,8 +84,19 @@ def writer_of(form: str) -> Iterator[Write]:
 
 def _fields(file: Path, score: "Score") -> dict[str, Any]:
     decided = (score.threshold, score.p_value, score.decision, score.reason, score.warning, score.caveat)
-    values = (str(file), score.machine, score.score, *decided)
+    values = (str(file), score.machine, score.score, *decided, _words(score))
     return dict(zip(COLUMNS, values, strict=True))
+
+
+def _words(score: "Score") -> str:
+    """What differs; empty where nothing is said of a sound."""
+    from auscult.detector.scoring import SPOKEN_OF
+
+    if score.decision not in SPOKEN_OF:
+        return ""
+    from auscult.detector.difference import sentence
+
+    return sentence(score.differences)
 
 
 def _line(text: str) -> None:
@@ -106,6 +119,8 @@ class _Lines:
         p_value = "" if score.p_value is None else f"{score.p_value:8.2g}"
         line = f"{score.score:9.4g} {thresholds:>19} {p_value:>8}  {score.decision:<9}  {score.machine}  {file}"
         _line(line)
+        if words := _words(score):
+            _line(f"{'':>40}{words}")
         self._note(score.reason and f"unknown: {score.reason}")
         self._note(score.caveat and f"{score.machine}: {score.caveat}")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from auscult.detector.learn.recordings import Recording
 from auscult.detector.learn.scores import OnProgress, Pieces
 from auscult.detector.learn.settings import LearnSettings
 from auscult.detector.learn.windows import Judgements, Piece, PieceLevels, flawed, levels_of
+from auscult.detector.words import normal_of, statistics_heard
 from auscult.errors import CalibrationError
 from auscult.sound.audio import head
 from auscult.sound.condition import (
@@ -71,7 +73,9 @@ def judge(
         later = _levels(detector, pieces[name], heard)
         condition, more = _condition(name, earlier, later)
         origin = _origin(detector, learned, [*earlier.extents, *later.extents])
-        machines[name] = Machine(name, machines[name].machine_id, calibration, condition, origin)
+        normal = normal_of([*earlier.sounds, *later.sounds], detector.sample_rate, detector.window_seconds)
+        judged = calibration, condition, origin, None if normal is None else normal.arrays()
+        machines[name] = Machine(name, machines[name].machine_id, *judged)
         scored = [
             Judgements(piece, detector.window_seconds, part.times - detector.window_seconds, part.scored)
             for piece, part in zip(pieces[name], series[name], strict=True)
@@ -114,7 +118,8 @@ def _calibration(
 
 def _levels(detector: Detector, pieces: Sequence[Piece], heard: Callable[[float], None]) -> PieceLevels:
     rate, channel, seconds = detector.sample_rate, detector.channel, detector.window_seconds
-    return levels_of(pieces, sample_rate=rate, channel=channel, window_seconds=seconds, on_seconds=heard)
+    hear = partial(statistics_heard, sample_rate=rate, seconds=seconds)
+    return levels_of(pieces, sample_rate=rate, channel=channel, window_seconds=seconds, on_seconds=heard, hear=hear)
 
 
 def _condition(name: str, earlier: PieceLevels, later: PieceLevels) -> tuple[Condition | None, list[str]]:

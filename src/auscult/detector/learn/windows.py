@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -182,11 +182,13 @@ class PieceLevels:
         blocks: levels of disjoint blocks, of a minute each where there is enough, `[N, F]`.
         extents: of windows, see `extent_of`.
         windows: all that were looked at.
+        sounds: those that are sound, as `hear` gave them.
     """
 
     blocks: list[np.ndarray]
     extents: list[tuple[float, float]]
     windows: list[Judgements]
+    sounds: list[dict[str, np.ndarray]] = field(default_factory=list)
 
 
 def levels_of(
@@ -196,6 +198,7 @@ def levels_of(
     channel: int,
     window_seconds: float,
     on_seconds: Callable[[float], None],
+    hear: Callable[[Waveform], dict[str, np.ndarray]] = lambda _: {},
 ) -> PieceLevels:
     """How the sound of pieces came.
 
@@ -211,6 +214,7 @@ def levels_of(
         for start, waveform in piece.windows(sample_rate=sample_rate, channel=channel, length=length, step=length):
             places[start] = is_sound(waveform, sample_rate=sample_rate)
             if places[start]:
+                found.sounds.append(hear(waveform))
                 held.append(band_levels(waveform, sample_rate=sample_rate))
                 found.extents.append(extent_of(waveform, sample_rate=sample_rate))
             if sum(map(len, held)) * FRAME_SECONDS >= seconds:
