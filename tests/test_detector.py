@@ -163,11 +163,11 @@ def test_a_file_that_would_score_otherwise_is_not_left_behind(
     detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of a disk that does not keep what it was given."""
-    from auscult.detector import file
+    from auscult.detector import writing
 
     parts = [replace(part, mean=part.mean + 1e-9) for part in detector.parts]
     monkeypatch.setattr(
-        file,
+        writing,
         "read_detector",
         lambda *_, **__: {"parts": parts, "machines": detector.machines, "window_seconds": 2.0, "step_seconds": 1.0},
     )

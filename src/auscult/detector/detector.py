@@ -7,8 +7,9 @@ from typing import Self
 from numpy.typing import ArrayLike
 
 from auscult.detector.contents import Contents, Machine
-from auscult.detector.file import read_detector, save_checked
+from auscult.detector.file import read_detector
 from auscult.detector.scoring import UNSOUND, Score, score_sound
+from auscult.detector.writing import save_checked
 from auscult.errors import DetectorError, nearest
 from auscult.sound.audio import head, probe
 from auscult.sound.condition import EXTENT_SECONDS, extent_of

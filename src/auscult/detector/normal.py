@@ -104,7 +104,7 @@ class Normal:
         claims, rest, taken = self._steady(levels, found["steady"])
         claims += self._moments(rest, "loud", taken)
         claims += self._moments(rest, "peak", taken)
-        noises = [one for one in claims if one.kind in ("band", "tone")]
+        noises = [one for one in claims if one.kind in ("band", "tone") and one.start is None]  # all the time
         claims += [one for one in self._rhythms(levels, found["swing"]) if one.kind != "missing" or not noises]
         return sorted(claims, key=lambda claim: -claim.strength)[:MOST]
 

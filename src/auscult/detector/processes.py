@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from auscult.detector.detector import Detector
-from auscult.detector.file import write_detector
+from auscult.detector.writing import write_detector
 from auscult.processes import in_order, single_thread
 
 Item = TypeVar("Item")
