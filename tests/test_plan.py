@@ -531,6 +531,11 @@ def test_the_recipes_own_settings_change_what_they_touch(
     assert changes(keys(planned(member())), keys(planned(member(), top=top))) == expected
 
 
+def test_a_far_microphone_is_part_of_the_keys(planned: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auscult.runs.plan, "require_far", lambda paths, channel: None)
+    assert changes(keys(planned(member())), keys(planned(member(), top="reference_channel = 1"))) == ALL
+
+
 def test_the_device_and_the_libraries_versions_are_part_of_the_keys(
     planned: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from auscult.errors import FeatureError
 from auscult.features.base import Features
 from auscult.sound.audio import read_waveform, resample
+from auscult.sound.far import without_far
 
 if TYPE_CHECKING:
     from auscult.denoising.streaming import Denoiser
@@ -20,15 +21,23 @@ class FrontEnd:
     Args:
         features: what to compute.
         channel: which channel of a multi-channel file, counted from 0.
-        denoiser: what a sound passes through first, at the denoiser's rate.
+        reference_channel: of the far microphone, whose prediction is subtracted first; none for one microphone.
+        denoiser: what a sound passes through then, at the denoiser's rate.
 
     Shape:
         path -> `[N, F]`.
     """
 
-    def __init__(self, features: Features, *, channel: int = 0, denoiser: "Denoiser | None" = None) -> None:
+    def __init__(
+        self,
+        features: Features,
+        *,
+        channel: int = 0,
+        reference_channel: int | None = None,
+        denoiser: "Denoiser | None" = None,
+    ) -> None:
         self.features = features
-        self.channel = channel
+        self.channel, self.reference_channel = channel, reference_channel
         self.denoiser = denoiser
 
     @property
@@ -43,10 +52,11 @@ class FrontEnd:
             AudioError: if the file cannot be read as it should be.
         """
         rate = self.features.sample_rate
-        if self.denoiser is None:
-            return read_waveform(path, sample_rate=rate, channel=self.channel)
-        noisy = read_waveform(path, sample_rate=self.denoiser.sample_rate, channel=self.channel)
-        return resample(self.denoiser(noisy), self.denoiser.sample_rate, rate)
+        heard = read_waveform(path, sample_rate=self.sample_rate, channel=self.channel)
+        if self.reference_channel is not None:
+            far = read_waveform(path, sample_rate=self.sample_rate, channel=self.reference_channel)
+            heard = without_far(heard, far)
+        return heard if self.denoiser is None else resample(self.denoiser(heard), self.denoiser.sample_rate, rate)
 
     def __call__(self, path: Path) -> NDArray[np.float32]:
         """Compute the frames of one file.

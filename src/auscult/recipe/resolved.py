@@ -28,6 +28,7 @@ class Recipe(RecipeTable):
         repeats: how often each member is trained: with the seeds `seed`, `seed + 1`, ...
         sample_rate: at which clips are read, in Hz; kinds of features with a rate of their own ignore it.
         channel: of multi-channel files, counted from 0.
+        reference_channel: of a far microphone; what it predicts of the channel is subtracted (`auscult.sound.far`).
         train_on: which training data: `"development"`, `"additional"`.
         scale: by which normal clips members are standardised: `"unseen"` ones (`auscult.members.scaling`), or those of
             the `"training"`, as in the report.
@@ -45,6 +46,7 @@ class Recipe(RecipeTable):
     repeats: Whole = Field(1, ge=1, le=1_000)
     sample_rate: Whole = Field(16000, ge=1, le=LIMITS["sample_rate"])
     channel: Whole = Field(0, ge=0, le=1_023)
+    reference_channel: Whole | None = Field(None, ge=0, le=1_023)
     train_on: TrainOn = Field(["development", "additional"])
     scale: Literal["unseen", "training"] = "unseen"
     training: TrainingTable = TrainingTable()
@@ -55,6 +57,10 @@ class Recipe(RecipeTable):
 
     @model_validator(mode="after")
     def _names_are_right(self) -> "Recipe":
+        if self.reference_channel == self.channel:
+            raise ValueError(
+                f"reference_channel and channel are both {self.channel}; the far microphone has a channel of its own"
+            )
         self._check_members()
         self._check_compared([*self.names, *(ensemble.name for ensemble in self.ensembles())])
         return self

@@ -18,6 +18,7 @@ from auscult.runs.denoisers import DenoiserJob, plan_denoisers
 from auscult.runs.lacking import LeftOut, check_members_types, parts_of, planned_types, training_clips
 from auscult.runs.store import Store, environment, key_of
 from auscult.scores.pooling import lasting_name
+from auscult.sound.far import require_far
 from auscult.training import Training
 
 
@@ -33,6 +34,7 @@ class BankJob:
     channel: int
     denoiser: DenoiserJob | None
     level: int
+    reference_channel: int | None
     facts: dict[str, Any]
     key: str
 
@@ -159,7 +161,7 @@ def make_plan(
         recipe, types, clean=clean, clips=all_clips or clips, store=store, device=device, missing=missing
     )
     versions = environment()
-    banks = _Banks(clips, all_clips or clips, store, channel=recipe.channel, denoisers=denoisers, versions=versions)
+    banks = _Banks(clips, all_clips or clips, store, recipe=recipe, denoisers=denoisers, versions=versions)
     members, left_out = list[MemberJob](), LeftOut()
     for machine_type in types:
         for member in recipe.members_of(machine_type):
@@ -200,11 +202,12 @@ class _Banks:
         all_clips: Sequence[Clip],
         store: Store,
         *,
-        channel: int,
+        recipe: Recipe,
         denoisers: Mapping[str, DenoiserJob],
         versions: dict[str, str],
     ) -> None:
-        self._channel, self._denoisers, self._versions = channel, denoisers, versions
+        self._channel, self._far = recipe.channel, recipe.reference_channel
+        self._denoisers, self._versions = denoisers, versions
         self._all_clips, self._store = all_clips, store
         self._parts: dict[tuple[str, Split, Subset], list[tuple[Clip, str]]] = {}
         self._take(clips)
@@ -259,10 +262,13 @@ class _Banks:
                 "clips": [[content, *clip.facts] for clip, content in zip(clips, hashes, strict=True)],
                 "libraries": self._versions,
             }
+            if self._far is not None:
+                require_far([clips[0].path], self._far)
+                facts["reference_channel"] = self._far
             if denoiser is not None:
                 facts["denoiser"] = [denoiser.key, level]
             named = (machine_type, split, subset, clips, features.arguments(), self._channel, denoiser, level)
-            self._made[place] = BankJob(*named, facts, key_of("bank", facts))
+            self._made[place] = BankJob(*named, self._far, facts, key_of("bank", facts))
         return self._made[place]
 
 

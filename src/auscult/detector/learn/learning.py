@@ -17,7 +17,7 @@ from auscult.detector.learn.settings import LearnSettings
 from auscult.detector.learn.windows import Piece
 from auscult.detector.learn.work import Learner
 from auscult.errors import CalibrationError, DatasetError, DetectorError, nearest
-from auscult.members.fitting import front_ends_of, members_for
+from auscult.members.fitting import front_ends_of, members_for, require_one_microphone
 from auscult.processes import require_workers, single_thread
 from auscult.recipe import Recipe
 from auscult.runs.store import environment
@@ -88,6 +88,7 @@ def learn(
         AuscultError: for recordings that cannot be read or are too little, and recipes that cannot be learned so.
     """
     require_workers(workers)
+    require_one_microphone(recipe)
     members = members_for(recipe, machine_type)
     front_ends = front_ends_of(members, recipe, weights=weights)
     advance = on_progress or _silent
