@@ -72,7 +72,9 @@ def judged(case: Case) -> Outcome:
     start = time.process_time()  # others may be at work on this computer
     code, words = call(case.command)
     seconds = time.process_time() - start
-    named = case.path.name in words.replace("\n", "") or (case.what == "recipes" and "error: " in words)
+    named = case.path.name in words.replace("\n", "") or (
+        case.what == "recipes" and ("error: " in words or "missing: " in words)
+    )
     result = "used" if code == 0 else "traceback" if code not in (1, 2, 3) else "refused" if named else "unnamed"
     status = Path("/proc/self/status").read_text().split("VmHWM:")[-1].split()[0]
     return Outcome(case, result, seconds, float(status) * 1024, words[-2000:] if result != "used" else "")

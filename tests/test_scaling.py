@@ -23,8 +23,8 @@ from auscult.runs.parts import RunPart, read_part
 from auscult.runs.results import read_results, read_scores_of
 from auscult.runs.run import run
 from auscult.scores.ensemble import Node, Scores, combine
-from auscult.scores.ensemble.fusion import LOGISTIC, fused
 from auscult.scores.ensemble.scales import fusion_of, member_scales
+from auscult.scores.fusion import LOGISTIC, fused
 from auscult.scores.table import ScoreRow, ScoreTable
 
 NAN = float("nan")

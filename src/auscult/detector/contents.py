@@ -12,7 +12,7 @@ from auscult.detector.alarms import AlarmSettings
 from auscult.detector.calibration.result import Calibration
 from auscult.detector.scorer import Scorer
 from auscult.members.part import Part
-from auscult.scores.ensemble.fusion import Fusion
+from auscult.scores.fusion import Fusion
 from auscult.sound.condition import Condition, Origin
 
 NEARLY = 0.99

@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike
 from auscult.detector.contents import Contents, Machine
 from auscult.detector.file import read_detector
 from auscult.detector.scoring import UNSOUND, Score, score_sound
-from auscult.detector.writing import save_checked
 from auscult.errors import DetectorError, nearest
 from auscult.sound.audio import head, probe
 from auscult.sound.condition import EXTENT_SECONDS, extent_of
@@ -41,6 +40,8 @@ class Detector(Contents):
             DetectorError: if it does not; nothing is left under the name.
             RunError: if the disk is full or the folder cannot be written to.
         """
+        from auscult.detector.writing import save_checked
+
         save_checked(self, Path(path), carry=carry)
 
     def machine(self, name: str | None = None) -> Machine:

@@ -18,7 +18,7 @@ from auscult.features.front_end import FrontEnd
 from auscult.members.entries import Entry, FrontEndEntry, Name, PartEntry
 from auscult.members.part import Part
 from auscult.members.rebuilding import front_end_of, model_of, tensors_of
-from auscult.scores.ensemble.fusion import Fusion
+from auscult.scores.fusion import Fusion
 from auscult.scores.pooling import POOLINGS, REDEFINED, name_today
 from auscult.sound.condition import Condition, Origin
 

@@ -21,8 +21,8 @@ from auscult.runs.results import read_results, read_scores_of
 from auscult.runs.store import content_hash
 from auscult.scores.ensemble import PROTOCOLS, Choice, Scores
 from auscult.scores.ensemble.columns import PARTS
-from auscult.scores.ensemble.fusion import Curve
 from auscult.scores.ensemble.scales import Scale, fusion_of, member_scales
+from auscult.scores.fusion import Curve
 from auscult.scores.pooling import REDEFINED, name_today
 from auscult.scores.table import ScoreTable
 

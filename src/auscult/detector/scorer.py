@@ -7,7 +7,7 @@ import numpy as np
 from auscult.features.bank import bank_of
 from auscult.features.heard import FrontEnds, Waveform
 from auscult.members.part import Part, Scored, check_parts
-from auscult.scores.ensemble.fusion import Fusion, fused
+from auscult.scores.fusion import Fusion, fused
 
 
 class Scorer:

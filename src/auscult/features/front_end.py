@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from auscult.errors import FeatureError
 from auscult.features.base import Features
 from auscult.sound.audio import read_waveform, resample
-from auscult.sound.far import without_far
 
 if TYPE_CHECKING:
     from auscult.denoising.streaming import Denoiser
@@ -54,6 +53,8 @@ class FrontEnd:
         rate = self.features.sample_rate
         heard = read_waveform(path, sample_rate=self.sample_rate, channel=self.channel)
         if self.reference_channel is not None:
+            from auscult.sound.far import without_far
+
             far = read_waveform(path, sample_rate=self.sample_rate, channel=self.reference_channel)
             heard = without_far(heard, far)
         return heard if self.denoiser is None else resample(self.denoiser(heard), self.denoiser.sample_rate, rate)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
 
-from auscult.scores.ensemble.fusion import Curve
+from auscult.scores.fusion import Curve
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Rate = Annotated[int, Field(ge=250, le=768000)]

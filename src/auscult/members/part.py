@@ -9,7 +9,7 @@ import numpy as np
 from auscult.errors import ModelError
 from auscult.features.front_end import FrontEnd
 from auscult.models import Model
-from auscult.scores.ensemble.fusion import Curve, standardised
+from auscult.scores.fusion import Curve, standardised
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auscult.clips import Known
 from auscult.features.bank import Bank
 from auscult.models import Model
-from auscult.scores.ensemble.fusion import Curve
+from auscult.scores.fusion import Curve
 
 Method = Literal["training", "cross-fitted", "held-out", "asinh"]
 METHODS: dict[Method, str] = {

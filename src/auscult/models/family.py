@@ -4,16 +4,18 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from auscult.clips import Known
 from auscult.errors import ExportError, ModelError
 from auscult.features.bank import Bank
 from auscult.models.saved import filled
 from auscult.training import History, Training
+
+if TYPE_CHECKING:
+    from auscult.clips import Known
 
 
 class Family(nn.Module, ABC):
@@ -103,7 +105,7 @@ class Family(nn.Module, ABC):
         """Whether there are training clips with which `wants_others` is true."""
         return cls.wants_others is not Family.wants_others
 
-    def wants_others(self, clips: Sequence[Known]) -> bool:
+    def wants_others(self, clips: "Sequence[Known]") -> bool:
         """Whether the model would learn from clips of other machine types, too, if the training clips are these."""
         return False
 
@@ -111,7 +113,7 @@ class Family(nn.Module, ABC):
         """Place, among the clips that it learned from, of the one most like a clip `[N, F]`; none if unknown."""
         return None
 
-    def lacks(self, clips: Sequence[Known], *, others: bool = False) -> str | None:
+    def lacks(self, clips: "Sequence[Known]", *, others: bool = False) -> str | None:
         """What training clips lack for the model to learn from them; none if they suffice.
 
         Args:

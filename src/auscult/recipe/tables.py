@@ -132,7 +132,7 @@ class Ensemble(RecipeTable):
         select: how many to choose: those that are best on their own. All if none is given.
         weights: `"uniform"`, or `"search"` for the best ones on the simplex in steps of 0.01.
         standardise: each member's scores before they are combined.
-        fusion: how they become one (`auscult.scores.ensemble.fusion.fused`); all but the mean are of standardised
+        fusion: how they become one (`auscult.scores.fusion.fused`); all but the mean are of standardised
             members alone, without any choice, and part of no other ensemble.
     """
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from auscult.errors import ScoreError
 from auscult.scores.areas import Domains, Labels
-from auscult.scores.ensemble.fusion import Curve, standardised
+from auscult.scores.fusion import Curve, standardised
 from auscult.scores.metrics import columns_of, incomplete_ids
 from auscult.scores.table import ScoreRow, ScoreTable
 

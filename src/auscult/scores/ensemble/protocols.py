@@ -17,8 +17,8 @@ import numpy as np
 from auscult.errors import ScoreError, nearest
 from auscult.scores.areas import Floats
 from auscult.scores.ensemble.columns import PARTS, Clips, Columns, Part, Scores, scaled
-from auscult.scores.ensemble.fusion import FUSIONS, Fusion, fused
 from auscult.scores.ensemble.weights import DECIMALS, Counts, Objective, best, simplex, steps_of, uniform, weighted
+from auscult.scores.fusion import FUSIONS, Fusion, fused
 
 Weights = Literal["uniform", "search"]
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from auscult.errors import ScoreError
 from auscult.scores.ensemble import Choice, Node, Scores
 from auscult.scores.ensemble.columns import mean_and_deviation
-from auscult.scores.ensemble.fusion import Curve, Fusion
 from auscult.scores.ensemble.protocols import Combiner
+from auscult.scores.fusion import Curve, Fusion
 
 
 @dataclass(frozen=True, slots=True)
