@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, harmonic_mean, stdev
+from statistics import fmean, stdev
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
@@ -154,9 +154,12 @@ def over_seeds(runs: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, A
 
 def official_figures(types: Sequence[Machines], family: str, arguments: Arguments) -> dict[str, Any]:
     """The official score of 2025: harmonic mean of both domains' AUC and of the pAUC of all types."""
+    from auscult.scores.official import harmonic_mean
+
     each = {one.name: official_parts(one, scored(one, family, arguments)) for one in types}
-    whole = harmonic_mean([value for parts in each.values() for value in parts.values()])
-    return {"official": whole, "types": {n: {"official": harmonic_mean(p.values()), **p} for n, p in each.items()}}
+    whole = float(harmonic_mean([value for parts in each.values() for value in parts.values()]))
+    alone = {name: float(harmonic_mean(list(parts.values()))) for name, parts in each.items()}
+    return {"official": whole, "types": {name: {"official": alone[name], **parts} for name, parts in each.items()}}
 
 
 def official_parts(machines: Machines, scores: Scores) -> dict[str, float]:

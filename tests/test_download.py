@@ -21,6 +21,7 @@ from auscult.datasets.download import ARCHIVES, ARCHIVES_FOLDER, PARTS, download
 from auscult.datasets.unpacking import unpack
 from auscult.datasets.years import YEARS
 from auscult.errors import DownloadError
+from auscult.features import yamnet_weights
 from auscult.features.openl3_weights import OFFICIAL, download_openl3
 
 CLIPS = {
@@ -389,6 +390,8 @@ def models(server, monkeypatch):
         server.files[name] = WEIGHTS + name.encode()
         content = server.files[name]
         monkeypatch.setitem(OFFICIAL, name, hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest())
+    server.files["yamnet.h5"] = WEIGHTS + b"yamnet"
+    monkeypatch.setattr(yamnet_weights, "OFFICIAL", hashlib.sha256(WEIGHTS + b"yamnet").hexdigest())
     return server
 
 
@@ -419,7 +422,16 @@ BOTH = [
         ".lock",
     ),
 ]
-of_both = pytest.mark.parametrize("official", BOTH, ids=["archive", "weights"])
+BOTH.append(
+    Official(
+        "yamnet.h5",
+        "SHA-256",
+        lambda server, to: yamnet_weights.download_yamnet(to, base_url=server.url, progress=False),
+        lambda server, to: (to / "yamnet.h5").read_bytes() == server.files["yamnet.h5"],
+        ".lock",
+    )
+)
+of_both = pytest.mark.parametrize("official", BOTH, ids=["archive", "weights", "yamnet"])
 
 
 @of_both
@@ -491,11 +503,19 @@ def test_the_command_fetches_weights(models, tmp_path, command):
     assert Path(done.out.strip()).read_bytes() == models.files["openl3_audio_mel256_env-v0_4_0.h5.gz"]
 
 
+def test_the_command_fetches_yamnet(models, tmp_path, command):
+    done = command("download", "yamnet", "--to", tmp_path, "--base-url", models.url)
+    assert done.code == 0, done.err
+    assert Path(done.out.strip()).read_bytes() == models.files["yamnet.h5"]
+
+
 def test_options_of_the_other_download_are_refused(models, tmp_path, command):
     for arguments in (
         ("openl3", "--part", "development"),
         ("openl3", "--machine-type", "fan"),
         ("openl3", "--keep-archives"),
+        ("yamnet", "--part", "development"),
+        ("yamnet", "--generation", "0.2"),
         ("dcase2020", "--generation", "0.2"),
     ):
         done = command("download", *arguments, "--to", tmp_path, "--base-url", models.url)

@@ -85,12 +85,13 @@ def download(
     """Fetch and check official files; a transfer that broke off continues.
 
     Args:
-        what: dcase2020 to dcase2026, the challenge's archives, which are unpacked; or openl3, the embeddings' weights.
+        what: dcase2020 to dcase2026, the challenge's archives, which are unpacked; or openl3 or yamnet, the weights of
+            embeddings.
         to: Data folder, or folder of weights.
         generation: Of OpenL3's weights; 0.2, the report's, by default.
         part: Of dcase20XX: development, additional or evaluation; may be repeated. All by default.
         machine_type: Of dcase20XX: only this one; may be repeated.
-        base_url: A mirror with the paths of zenodo.org, or with the names of OpenL3's branch `models`.
+        base_url: A mirror with the paths of zenodo.org, or with the names of the weights.
         keep_archives: Of dcase20XX: keep the archives after unpacking.
     """
     from rich.console import Console
@@ -99,19 +100,24 @@ def download(
     from auscult.datasets.download import PARTS, ZENODO, download_dcase
     from auscult.errors import nearest
     from auscult.features.openl3_weights import MODELS_BRANCH, download_openl3
+    from auscult.features.yamnet_weights import PUBLISHED, download_yamnet
 
-    known = [*YEAR_NAMES, "openl3"]
+    known = [*YEAR_NAMES, "openl3", "yamnet"]
     if what not in known:
         raise DownloadError(
             f"{what!r} cannot be downloaded{nearest(what, known)}; there are {', '.join(known)}; see --help"
         )
-    foreign: dict[str, Any] = {"--generation": generation}
-    if what == "openl3":
-        foreign = {"--part": part, "--machine-type": machine_type, "--keep-archives": keep_archives}
+    of_data = {"--part": part, "--machine-type": machine_type, "--keep-archives": keep_archives}
+    foreign: dict[str, Any] = {} if what == "openl3" else {"--generation": generation}
+    if what not in YEAR_NAMES:
+        foreign |= of_data
     for option in (name for name, value in foreign.items() if value):
         raise DownloadError(f"{what} has no {option}; remove it, see `auscult download --help`")
-    if what == "openl3":
-        path = download_openl3(to, generation=generation or "0.2", base_url=base_url or MODELS_BRANCH)
+    if what not in YEAR_NAMES:
+        if what == "openl3":
+            path = download_openl3(to, generation=generation or "0.2", base_url=base_url or MODELS_BRANCH)
+        else:
+            path = download_yamnet(to, base_url=base_url or PUBLISHED)
         Console().print(str(path), markup=False, soft_wrap=True)
         return
     folders = download_dcase(

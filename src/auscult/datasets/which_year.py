@@ -43,7 +43,7 @@ def _evidence(one: Found) -> Iterator[Evidence]:
     kind, named = one.machine_type, one.named
     for name in one.file.folders[-one.file.depth - 2 :]:
         if (match := _FOLDER.fullmatch(name)) and (year := int(match[1])) in YEARS:
-            yield f"lies in a folder {name}", lambda facts, year=year: facts.year == year, True  # type: ignore[misc]
+            yield f"lies in a folder {name}", lambda facts, year=year: facts.year == year, True  # type: ignore[misc]  # of a default
     if any(kind in facts.machine_types for facts in YEARS.values()):
         if one.subset == "development":
             yield f"is a {kind} of the development data", lambda facts: kind in facts.development, True

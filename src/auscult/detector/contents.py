@@ -29,7 +29,7 @@ class Machine:
         calibration: its threshold and what is known about it; none if nothing was calibrated.
         condition: how its normal sound came; none if it is not known.
         origin: of what kind its recordings were; none if it is not known.
-        normal: what its normal sounds have in common, as arrays (see `auscult.detector.words.Normal`); none if unknown.
+        normal: what its normal sounds have in common, as arrays of `auscult.detector.normal.Normal`; none if unknown.
     """
 
     name: str

@@ -38,7 +38,7 @@ def save_checked(contents: Contents, path: Path, *, carry: bool = True) -> None:
 
     with replacing(path) as temporary:
         write_detector(contents, temporary, carry=carry)
-        folders = [getattr(part.front_end.features, "weights", None) for part in contents.parts]
+        folders = [part.front_end.features.arguments().get("weights") for part in contents.parts]
         weights = next((Path(folder) for folder in folders if folder), None)
         device = str(contents.parts[0].model.device)
         with single_thread():

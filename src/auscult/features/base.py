@@ -68,9 +68,9 @@ class Features(ABC):
         return self.config(), self.kept or {}
 
     @property
-    def bin_names(self) -> list[str] | None:
-        """What each bin is, in words `[F]`, or none where a frequency says it or nothing does, as here."""
-        return None
+    def least_samples(self) -> int:
+        """The shortest sound of which they say anything, in samples; 0 where any will do or frames tell it, as here."""
+        return 0
 
     @property
     def bin_frequencies(self) -> NDArray[np.float64] | None:

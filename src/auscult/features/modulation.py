@@ -103,12 +103,6 @@ class Modulation(Features):
         """One, of a clip of any length."""
         return 1
 
-    @property
-    def bin_names(self) -> list[str]:
-        """What each value is, such as `"3.2 kHz at 16 Hz"` `[F]`."""
-        bands = [f"{band / 1000:.1f} kHz" if band >= 1000 else f"{band:.0f} Hz" for band in self.band_frequencies]
-        return [f"{band} at {octave:.3g} Hz" for band in bands for octave in self.modulation_frequencies]
-
     @cached_property
     def _bands(self) -> "torch.Tensor":
         """Weights of the Fourier transform's power in each band `[n_fft // 2 + 1, n_bands]`."""

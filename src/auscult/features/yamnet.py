@@ -110,10 +110,19 @@ class Yamnet(Features):
 
     def __call__(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute the embeddings of one waveform at 16 kHz, `[T]` -> `[N, 1024]`."""
-        return self.heard(waveform)[0]
+        embeddings: NDArray[np.float32] = self._embeddings(waveform).cpu().numpy()
+        return embeddings
 
     def heard(self, waveform: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Embeddings `[N, 1024]`, and how likely each class of AudioSet is in each window `[N, 521]`."""
+        import torch
+
+        with torch.inference_mode():
+            embeddings = self._embeddings(waveform)
+            likely = torch.sigmoid(self._network.scores(embeddings))
+        return embeddings.cpu().numpy(), likely.cpu().numpy()
+
+    def _embeddings(self, waveform: NDArray[np.float32]) -> "torch.Tensor":
         import torch
 
         if waveform.ndim != 1 or not len(waveform):
@@ -124,9 +133,7 @@ class Yamnet(Features):
         with torch.inference_mode():
             patches = self._front_end(padded.to(self.device)).unfold(0, PATCH, self._hop)  # [N, 64, 96], a view
             batch = BATCH if self.device == "cpu" else BATCH_ON_GPU
-            embeddings = torch.cat([self._embed(patches[at : at + batch]) for at in range(0, n_windows, batch)])
-            likely = torch.sigmoid(self._network.scores(embeddings))
-        return embeddings.cpu().numpy(), likely.cpu().numpy()
+            return torch.cat([self._embed(patches[at : at + batch]) for at in range(0, n_windows, batch)])
 
     def mechanical(self, path: Path) -> str | None:
         """The mechanical class of AudioSet that a file sounds most like; none if it sounds like none of them.
@@ -168,6 +175,9 @@ class YamnetOutline(Yamnet):
 
     def _open(self) -> None:
         """Look for no file."""
+        import torch
+
         from auscult.features.yamnet_network import MobileNet
 
-        self.sha256, self._state = self.sha256 or OFFICIAL, MobileNet().state_dict()
+        with torch.random.fork_rng(devices=[]):
+            self.sha256, self._state = self.sha256 or OFFICIAL, MobileNet().state_dict()

@@ -9,7 +9,7 @@ import numpy as np
 from auscult.errors import RecipeError
 from auscult.features.bank import Bank
 from auscult.features.front_end import FrontEnd
-from auscult.members.ensembles import nodes_of
+from auscult.members.ensembles import in_result, nodes_of
 from auscult.members.making import make_features, model_arguments, training_of
 from auscult.members.part import Part
 from auscult.members.scaling import normal_scores, scaling_of
@@ -29,10 +29,8 @@ def members_for(recipe: Recipe, machine_type: str | None) -> list[Member]:
     Raises:
         RecipeError: if there is none for the machine type, or one that is not optional needs a denoiser.
     """
-    nodes, members = nodes_of(recipe), recipe.members_of(machine_type or LEARNED)
-    inside = {nodes[-1].name} if nodes else {member.name for member in members[-1:]}
-    for node in reversed(nodes):
-        inside |= set(node.members) if node.name in inside else set()
+    members = recipe.members_of(machine_type or LEARNED)
+    inside = in_result(recipe, members)
     members = [member for member in members if member.name in inside and not (member.level and member.optional)]
     if not members:
         known = sorted({name for member in recipe.member for name in member.machine_types or ()})
@@ -118,7 +116,7 @@ def learnable(
                 f"two machines, and these recordings are of one, {ids[0]}. Give recordings of another machine, in a "
                 "folder for each, or take a recipe without this family, for instance practical"
             )
-        elif seconds * features.sample_rate < (least := getattr(features, "least_samples", 0)):
+        elif seconds * features.sample_rate < (least := features.least_samples):
             reason = (
                 f"member {member.name!r} of {recipe.name!r}: {features.kind} needs windows of "
                 f"{least / features.sample_rate:g} s, and these have {seconds:g} s; give longer recordings, or longer "

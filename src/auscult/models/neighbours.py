@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from auscult.errors import ModelError
@@ -255,24 +254,6 @@ class Neighbours(Model):
         vector = clip_vector(frames.double(), self.statistics, self.ratio)
         spans = self.spans(machine_id)
         return float(self._least([mean_of_least(self._distances(vector, span), self.k) for span in spans]))
-
-    def leave_one_out(self, bank: Bank) -> NDArray[np.float64]:
-        """Scores `[C]` of the clips that it was fitted to, in their order, each as if it were not kept.
-
-        The space still knows them: a model that was fitted to the others scores them higher. NaN where nothing is left.
-        """
-        self._require_fitted()
-        scores = np.full(bank.n_clips, np.nan)
-        with torch.inference_mode():
-            for place, (frames, id_) in enumerate(self._clips(bank)):
-                vector = clip_vector(frames.double(), self.statistics, self.ratio)
-                found = [
-                    (self._distances(vector, span), self.places[span.begin : span.end]) for span in self.spans(id_)
-                ]
-                others = [distances[places != place] for distances, places in found]
-                if means := [mean_of_least(some, self.k) for some in others if len(some)]:
-                    scores[place] = float(self._least(means))
-        return scores
 
     def nearest(self, frames: Tensor, machine_id: str) -> int:
         """Which training clip is nearest, by the distances that the score is made of."""

@@ -146,12 +146,11 @@ def _missing_training(recipe: Recipe, plan: Plan) -> list[str]:
         there = {bank.machine_type for bank in banks if (bank.split, bank.subset) == ("train", subset)}
         if missing := [kind for kind in plan.machine_types if kind not in there]:
             notes.append(f"No {subset} training data of {', '.join(missing)}, on which the recipe would train too.")
-    heard = {(clip.machine_type, clip.machine_id) for bank in banks if bank.split == "train" for clip in bank.clips}
     tested = {(clip.machine_type, clip.machine_id) for bank in banks if bank.split == "test" for clip in bank.clips}
+    train = [clip for bank in banks if bank.split == "train" for clip in bank.clips]
+    heard = {(clip.machine_type, clip.machine_id) for clip in train}
+    heard_in = {(clip.machine_type, clip.machine_id, clip.domain) for clip in train}
     for domain, other in (("source", "target"), ("target", "source")):
-        heard_in = {
-            (c.machine_type, c.machine_id, c.domain) for bank in banks if bank.split == "train" for c in bank.clips
-        }
         if lacking := sorted(
             " ".join(one) for one in heard if (*one, domain) not in heard_in and (*one, other) in heard_in
         ):

@@ -1,10 +1,10 @@
 """What data lack for a member: without it the member is an error, or is left out with a sentence where it may be."""
 
 from collections.abc import Collection, Mapping, Sequence
-from fnmatch import fnmatchcase
 
 from auscult.clips import MACHINE_TYPES, Clip, Split, Subset
 from auscult.errors import RecipeError, nearest, noting
+from auscult.members.ensembles import in_result
 from auscult.models import Model
 from auscult.recipe import Member, Recipe, builtin_recipes
 
@@ -87,12 +87,7 @@ def _has_part_in_result(recipe: Recipe, machine_type: str) -> bool:
     for_all = not any(member.machine_types for member in recipe.member)
     if for_all or recipe.ensemble is None or any(member.machine_types for member in members):
         return bool(members)
-    ensembles = {one.name: one.members for one in recipe.ensemble}
-    ahead, found = [list(ensembles)[-1] if ensembles else recipe.member[-1].name], set()
-    while ahead:
-        found.add(name := ahead.pop())
-        ahead += ensembles.get(name, ())
-    return any(fnmatchcase(member.name, name) for member in members for name in found)
+    return not in_result(recipe, recipe.member).isdisjoint(member.name for member in members)
 
 
 def _no_member(recipe: Recipe, types: Sequence[str]) -> str:

@@ -157,28 +157,6 @@ def harmonic_mean(values: ArrayLike) -> Floats:
     return np.asarray(len(x) / (1 / x).sum(axis=0))
 
 
-def decision_figures(table: ScoreTable, decisions: Mapping[tuple[str, str, str], int]) -> dict[str, dict[str, float]]:
-    """Precision, recall and F1 of decisions, of each domain's own clips.
-
-    Args:
-        table: labelled clips of one machine.
-        decisions: a clip's key -> 1 where it was taken for an anomaly.
-
-    Returns:
-        Domain -> figure -> value, a fraction of 1; 0 where nothing was found.
-    """
-    found = {}
-    for domain in sorted({row.domain or "" for row in table}):
-        own = [row for row in table if (row.domain or "") == domain]
-        raised = sum(decisions[row.key] for row in own)
-        true = sum(decisions[row.key] for row in own if row.label == "anomaly")
-        anomalies = sum(row.label == "anomaly" for row in own)
-        precision, recall = true / raised if raised else 0.0, true / anomalies if anomalies else 0.0
-        f1 = 2 * precision * recall / (precision + recall) if true else 0.0
-        found[domain] = {"precision": precision, "recall": recall, "f1": f1}
-    return found
-
-
 def official_facts(found: Official) -> dict[str, Any]:
     """As JSON has it."""
     return {

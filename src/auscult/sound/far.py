@@ -52,20 +52,6 @@ def without_far(near: ArrayLike, far: ArrayLike, *, guard: bool = True) -> NDArr
     return np.ascontiguousarray(waveform[: len(one)] * peak, dtype=np.float32)
 
 
-def coherence(near: ArrayLike, far: ArrayLike) -> float:
-    """How much of the near channel's power `[T]` one complex factor per frequency predicts from the far one: 0 to 1.
-
-    Raises:
-        AudioError: as `without_far`.
-    """
-    one, other = np.asarray(near, dtype=np.float32), np.asarray(far, dtype=np.float32)
-    peak = _peak(one, other)
-    near_bins, far_bins = _spectra(one / peak, other / peak)
-    power = np.sum(np.abs(far_bins) ** 2, axis=1) + 1e-12
-    explained = np.abs(np.sum(near_bins * far_bins.conj(), axis=1)) ** 2 / power
-    return float(explained.sum() / (np.sum(np.abs(near_bins) ** 2) + 1e-12))
-
-
 def require_far(paths: Iterable[Path], channel: int) -> None:
     """Refuse recordings that lack the far microphone's channel, counted from 0.
 
