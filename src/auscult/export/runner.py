@@ -17,14 +17,46 @@ from numpy.typing import NDArray
 
 FOLDER = Path(__file__).parent
 WANTED = "give a wav file of whole numbers"
-FACTS = json.loads((FOLDER / "detector.json").read_text(encoding="utf-8"))
-MACHINES: dict[str, dict[str, Any]] = {machine["name"]: machine for machine in FACTS["machines"]}
-OPTIONS = onnxruntime.SessionOptions()
-OPTIONS.intra_op_num_threads = 1
-SESSIONS = [
-    onnxruntime.InferenceSession(str(FOLDER / member["file"]), OPTIONS, providers=["CPUExecutionProvider"])
-    for member in FACTS["members"]
-]
+FACTS: dict[str, Any] = {}
+MACHINES: dict[str, dict[str, Any]] = {}
+Made = dict[str, NDArray[np.float32]]
+
+
+class Steps:
+    """Runs graphs one after another, each given what the one before it made; members may share the first ones."""
+
+    def __init__(self, folder: Path, chains: list[list[dict[str, Any]]]) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.sessions = {
+            step["file"]: onnxruntime.InferenceSession(
+                str(folder / step["file"]), options, providers=["CPUExecutionProvider"]
+            )
+            for steps in chains
+            for step in steps
+        }
+
+    def score(self, steps: list[dict[str, Any]], waveform: NDArray[np.float32], place: int, made: Made) -> float:
+        """The score of a member, of the machine at that place among its ids; `made` keeps what others want, too."""
+        values = waveform
+        for step in steps[:-1]:
+            if step["file"] not in made:
+                made[step["file"]] = self._made(step, values)
+            values = made[step["file"]]
+        feeds = {steps[-1]["input"]: values, "machine": np.array(place, dtype=np.int64)}
+        return float(self.sessions[steps[-1]["file"]].run(["score"], feeds)[0])
+
+    def _made(self, step: dict[str, Any], values: NDArray[np.float32]) -> NDArray[np.float32]:
+        session = self.sessions[step["file"]]
+        if "shape" not in step:
+            found: NDArray[np.float32] = session.run([step["output"]], {step["input"]: values})[0]
+            return found
+        parts = []
+        for start in range(0, len(values), step["together"]):
+            some = values[start : start + step["together"]].reshape(step["shape"])
+            parts.append(session.run([step["output"]], {step["input"]: some})[0].reshape(-1, step["values"]))
+        return np.concatenate(parts)
+
 
 
 def samples_of(path: Path) -> tuple[int, NDArray[Any]]:
@@ -81,15 +113,16 @@ def windows(path: Path) -> Iterator[NDArray[np.float32]]:
         yield (samples[start : start + length, FACTS["channel"]] / scale).astype(np.float32)
 
 
-def window_score(waveform: NDArray[np.float32], machine_id: str) -> float:
+def window_score(graphs: Steps, waveform: NDArray[np.float32], machine_id: str) -> float:
     """The members' standardised scores as one: their weighted mean, their minimum, or the mean of their chances."""
     scores: list[float] = []
     weights: list[float] = []
-    for member, session in zip(FACTS["members"], SESSIONS, strict=True):
+    made: Made = {}
+    for member in FACTS["members"]:
         ids = member["ids"] or []
         place = ids.index(machine_id) if machine_id in ids else -1
-        score = session.run(["score"], {"waveform": waveform, "machine": np.array(place, dtype=np.int64)})[0]
-        z = (float(score) - member["mean"]) / member["sd"]
+        score = graphs.score(member["steps"], waveform, place, made)
+        z = (score - member["mean"]) / member["sd"]
         scores.append(float(np.arcsinh(z)) if member["curve"] == "asinh" else z)
         weights.append(member["weight"])
     if FACTS["fusion"] == "minimum":
@@ -112,12 +145,12 @@ def is_sound(waveform: NDArray[np.float32]) -> bool:
     return not (silent or clipped > limits["clipped_share"] or still >= limits["dropout_seconds"])
 
 
-def judged(path: Path, machine: dict[str, Any]) -> dict[str, Any]:
+def judged(graphs: Steps, path: Path, machine: dict[str, Any]) -> dict[str, Any]:
     """What the detector says of a file: the k-th largest score of n windows on end, at the worst moment."""
     heard: dict[bool, list[float]] = {True: [], False: []}
     whole = True
     for waveform in windows(path):
-        heard[is_sound(waveform)].append(window_score(waveform, machine["machine_id"]))
+        heard[is_sound(waveform)].append(window_score(graphs, waveform, machine["machine_id"]))
         whole = len(waveform) >= FACTS["judged_samples"]
     scores = heard[True] or heard[False]
     k, n = (min(FACTS["alarm"][name], len(scores)) for name in ("k", "n"))
@@ -147,13 +180,16 @@ def machine_of(path: Path) -> str:
 
 
 if __name__ == "__main__":
+    FACTS.update(json.loads((FOLDER / "detector.json").read_text(encoding="utf-8")))
+    MACHINES.update({machine["name"]: machine for machine in FACTS["machines"]})
+    graphs = Steps(FOLDER, [member["steps"] for member in FACTS["members"]])
     parser = argparse.ArgumentParser(description="Score recordings (wav) with the detector beside this file.")
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--machine", choices=MACHINES, help="which machine made them")
     arguments, failed = parser.parse_args(), False
     for path in arguments.files:
         try:
-            print(json.dumps(judged(path, MACHINES[arguments.machine or machine_of(path)])), flush=True)
+            print(json.dumps(judged(graphs, path, MACHINES[arguments.machine or machine_of(path)])), flush=True)
         except (OSError, ValueError, MemoryError) as error:
             failed = True
             print(f"error: {path}: {str(error) or 'there is not enough memory; cut the file'}", file=sys.stderr)

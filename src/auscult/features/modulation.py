@@ -133,7 +133,7 @@ class Modulation(Features):
             length = envelopes.shape[1]
             whole = -(-length // WHOLE) * WHOLE
             octaves = _octaves(length, whole, self.hop_length / self.sample_rate, tuple(self.modulation_frequencies))
-            energies = [_power(torch.fft.rfft(some, n=whole)) @ octaves for some in envelopes.split(BANDS)]
+            energies = [_power(torch.fft.rfft(some, n=whole)) @ octaves for some in torch.split(envelopes, BANDS)]
             values: NDArray[np.float32] = torch.cat(energies).add_(EPS).log10_().mul_(10).reshape(1, -1).numpy()
         return values
 

@@ -83,7 +83,7 @@ class Yamnet(Features):
         except ModelError as error:
             raise FeatureError(f"yamnet: {error}") from error
         self.hop, self.weights, self.sha256 = float(hop), weights, sha256
-        self._hop = frames
+        self.hop_frames = frames
         self.sample_rate, self.n_bins, self.frame_rate = SAMPLE_RATE, 1024, SAMPLE_RATE / (STEP * frames)
         self._open()
 
@@ -106,7 +106,7 @@ class Yamnet(Features):
 
     def n_frames(self, n_samples: int) -> int:
         """Windows N of a clip of so many samples at 16 kHz."""
-        return 1 + max(0, -(-(n_samples - LENGTH) // (self._hop * STEP)))
+        return 1 + max(0, -(-(n_samples - LENGTH) // (self.hop_frames * STEP)))
 
     def __call__(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute the embeddings of one waveform at 16 kHz, `[T]` -> `[N, 1024]`."""
@@ -128,10 +128,10 @@ class Yamnet(Features):
         if waveform.ndim != 1 or not len(waveform):
             raise FeatureError(f"yamnet: the waveform has the shape {waveform.shape}; give one channel, [T], not empty")
         n_windows = self.n_frames(len(waveform))
-        padded = torch.zeros((n_windows - 1) * self._hop * STEP + LENGTH)
+        padded = torch.zeros((n_windows - 1) * self.hop_frames * STEP + LENGTH)
         padded[: len(waveform)] = torch.from_numpy(waveform)[: len(padded)]
         with torch.inference_mode():
-            patches = self._front_end(padded.to(self.device)).unfold(0, PATCH, self._hop)  # [N, 64, 96], a view
+            patches = self._front_end(padded.to(self.device)).unfold(0, PATCH, self.hop_frames)  # [N, 64, 96], a view
             batch = BATCH if self.device == "cpu" else BATCH_ON_GPU
             return torch.cat([self._embed(patches[at : at + batch]) for at in range(0, n_windows, batch)])
 
@@ -153,6 +153,10 @@ class Yamnet(Features):
 
     @cached_property
     def _network(self) -> "MobileNet":
+        return self.network()
+
+    def network(self) -> "MobileNet":
+        """A copy of the network."""
         import torch
 
         from auscult.features.yamnet_network import MobileNet
