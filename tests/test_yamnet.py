@@ -16,7 +16,7 @@ from auscult.errors import FeatureError, RecipeError
 from auscult.features import yamnet_weights as weights
 from auscult.features.weights import file_sha256
 from auscult.features.yamnet import LENGTH, MECHANICAL, Yamnet
-from auscult.features.yamnet_network import BLOCKS, LogMelPatches
+from auscult.features.yamnet_network import BLOCKS, LogMelPatches, MobileNet
 from auscult.features.yamnet_weights import OFFICIAL
 from auscult.members.making import make_features
 
@@ -128,6 +128,23 @@ def test_embeddings_and_classes_are_those_of_the_onnx_graph(real: Path, shared_d
         embedding, logits = session.run(None, {"audio": patch})
         assert np.allclose(embeddings[window], embedding.ravel(), atol=1e-4)
         assert np.allclose(likely[window], 1 / (1 + np.exp(-logits[0])), atol=1e-4)
+
+
+def test_what_was_heard_before_is_not_embedded_again(keras: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waveform, embedded, forward = hum(14), [], MobileNet.forward
+
+    def counted(network: MobileNet, patches: torch.Tensor) -> torch.Tensor:
+        embedded.append(len(patches))
+        return forward(network, patches)
+
+    monkeypatch.setattr(MobileNet, "forward", counted)
+    features = Yamnet(hop=0.5, weights=str(keras.parent))
+    for start in range(5):
+        window = waveform[start * RATE : (start + 10) * RATE]
+        expected = Yamnet(hop=0.5, weights=str(keras.parent))(window)
+        embedded.clear()
+        assert np.array_equal(features(window), expected)
+        assert sum(embedded) == (3 if start else 20)  # what came in a second, and the last one, which ends in silence
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,6 @@ class Steps:
         return np.concatenate(parts)
 
 
-
 def samples_of(path: Path) -> tuple[int, NDArray[Any]]:
     """Sample rate in Hz and samples `[T, channels]` of a wav file of whole numbers."""
     if path.exists() and not path.is_file():

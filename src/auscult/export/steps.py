@@ -95,8 +95,7 @@ class Steps:
         with saving(self.folder / f"{name}.onnx"):
             (self.folder / f"{name}.onnx").write_bytes(features.carried()[1][features.file])
         graph = {"file": f"{name}.onnx", "input": features.graph.input, "output": features.graph.output}
-        together = features.batch if features.sees == "window" and features.takes_many else 1
-        held = {"shape": features.open_shape, "together": together, "values": features.n_bins}
+        held = {"shape": features.open_shape, "together": features.together, "values": features.n_bins}
         return [*front.steps, given, graph | held]
 
     def _write(self, graph: nn.Module, front: Front, name: str, *, least: int, output: str) -> Step:

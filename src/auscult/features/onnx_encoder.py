@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from auscult.errors import FeatureError, WeightsError
 from auscult.features.base import Features
 from auscult.features.onnx_graph import Graph
+from auscult.features.remembered import Remembered
 from auscult.features.weights import VARIABLE, file_sha256, find_file
 
 Array = NDArray[np.float32]
@@ -36,7 +37,7 @@ class OnnxEncoder(Features):
         sees: `"window"`, one embedding of each window, or `"clip"`, as many frames as a clip has.
         front_end: features that the graph is given instead of samples: their kind and arguments.
         scale, offset: of what the graph is given.
-        batch: windows at once, where the graph takes more than one.
+        batch: windows at once, where the graph takes more; only of those embedded alone the last are remembered.
         input, output: names, where the graph has several.
         device: on which to compute, `"cpu"` or `"cuda"`.
         weights: folder of the graphs; if none is given, the environment variable `AUSCULT_WEIGHTS` names it.
@@ -64,7 +65,7 @@ class OnnxEncoder(Features):
         front_end: dict[str, Any] | None = None,
         scale: float = 1.0,
         offset: float = 0.0,
-        batch: int = 8,
+        batch: int = 1,
         input: str | None = None,
         output: str | None = None,
         device: str = "cpu",
@@ -89,7 +90,7 @@ class OnnxEncoder(Features):
         self._unit = sample_rate if self.before is None else self.before.frame_rate
         self._window, self._hop = max(1, round(window * self._unit)), max(1, round(hop * self._unit))
         self.frame_rate = self._unit / self._hop
-        self.sha256 = sha256
+        self.sha256, self._remembered = sha256, Remembered()
         self._open()
 
     def _features_before(self) -> Features | None:
@@ -164,16 +165,26 @@ class OnnxEncoder(Features):
             frames: Array = self._run(values[None])[0]
             return frames
         places = np.arange(0, len(values) - self._window + 1, self._hop)
-        size = self.batch if self.takes_many else 1
-        parts = [
-            self._run(np.stack([values[place : place + self._window] for place in places[start : start + size]]))
-            for start in range(0, len(places), size)
-        ]
-        return np.concatenate(parts)[:, 0]
+        windows = np.lib.stride_tricks.sliding_window_view(values, self._window, axis=0)[places]
+        windows = np.moveaxis(windows, -1, 1)  # [N, T] or [N, T, F]
+        if self.together == 1:
+            return self._remembered(windows, self._embedded)
+        return self._embedded(windows)
+
+    def _embedded(self, windows: Array) -> Array:
+        size = self.together
+        return np.concatenate([self._run(windows[at : at + size]) for at in range(0, len(windows), size)])[:, 0]
 
     @cached_property
-    def takes_many(self) -> bool:
+    def together(self) -> int:
+        """Windows that the graph is given at once."""
+        return self.batch if self._takes_many else 1
+
+    @cached_property
+    def _takes_many(self) -> bool:
         """Whether the graph takes several windows at once."""
+        if self.sees == "clip":
+            return False
         content = [self._window] if self.before is None else [self._window, self.before.n_bins]
         return any(_placed(self.graph.shape, [2, *order]) for order in (content, content[::-1]))
 
@@ -202,7 +213,7 @@ class OnnxEncoder(Features):
     def open_shape(self) -> list[int]:
         """Lengths of the graph's axes for several windows, or for a clip of any length; -1 where they differ."""
         rest = [] if self.before is None else [self.before.n_bins]
-        several = (2, 3) if self.sees == "window" and self.takes_many else (1, 1)
+        several = (2, 3) if self.together > 1 else (1, 1)
         lengths = (self._window, self._window + (self.sees == "clip") * self._hop)
         one, other = (self.arrangement([n, length, *rest])[1] for n, length in zip(several, lengths, strict=True))
         return [a if a == b else -1 for a, b in zip(one, other, strict=True)]

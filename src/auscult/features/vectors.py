@@ -50,9 +50,7 @@ class Statistics(Features):
         except ModelError as error:
             raise FeatureError(str(error)) from error
         self.weights, self.device = weights, device
-        self.inner = features_within(
-            of, sample_rate=sample_rate, weights=weights, device=device, outline=self._outline
-        )
+        self.inner = features_within(of, sample_rate=sample_rate, weights=weights, device=device, outline=self._outline)
         self.of = {name: value for name, value in self.inner.config().items() if name != "device"}
         self.sample_rate = self.inner.sample_rate
         self.n_bins, self.frame_rate = self.inner.n_bins * len(self.statistics), 1.0
