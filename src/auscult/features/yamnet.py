@@ -115,6 +115,14 @@ class Yamnet(Features):
         embeddings: NDArray[np.float32] = self._embeddings(waveform).cpu().numpy()
         return embeddings
 
+    def spectrogram(self, waveform: NDArray[np.float32]) -> "torch.Tensor":
+        """What the network sees of a waveform of at least 400 samples, 96 frames at once: log-mel `[N, 64]`."""
+        import torch
+
+        with torch.inference_mode():
+            found: torch.Tensor = self._front_end(torch.from_numpy(waveform).to(self.device))
+        return found
+
     def heard(self, waveform: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Embeddings `[N, 1024]`, and how likely each class of AudioSet is in each window `[N, 521]`."""
         import torch
