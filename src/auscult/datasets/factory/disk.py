@@ -136,8 +136,9 @@ def _check_free(out: Path, *, force: bool) -> None:
         raise DatasetError(f"{out} is not empty; name another folder, or replace a factory that is there with --force")
     try:
         marker = json.loads((out / MARKER).read_text(encoding="utf-8"))
+        extent = Extent(**marker["extent"])
         facts = YEARS[marker.get("layout", 2020)]
-        written = set(_files(Extent(**marker["extent"]), facts, marker["machine_types"], seed=marker["seed"]))
+        written = set(_files(extent, facts, marker["machine_types"], seed=marker["seed"]))
     except (OSError, ValueError, KeyError, TypeError):
         raise DatasetError(f"{out} was not written by a factory and is not replaced; name another folder") from None
     paths = (path for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
