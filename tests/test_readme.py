@@ -174,11 +174,12 @@ def test_every_pooling_is_described() -> None:
 
 def test_faults_and_sizes_of_the_factory_are_its_own() -> None:
     from auscult.datasets.factory.catalogue import EXTENTS
-    from auscult.datasets.factory.machine_types import TYPES
+    from auscult.datasets.factory.machine_types import KINDS, TYPES
 
     page = (PROJECT / "docs" / "data.md").read_text(encoding="utf-8")
     for name, kind in TYPES.items():
         assert f"| {name} | {', '.join(kind.faults)} |" in page
+        assert f"| {name} | {' '.join(other for other, like in KINDS.items() if like == name != other)} |" in page
     sizes = {row[0].strip("`"): row[1:] for row in table("docs/data.md", "## The synthetic factory")}
     assert list(sizes) == list(EXTENTS)
     for size, extent in EXTENTS.items():

@@ -13,33 +13,46 @@ from auscult.errors import DownloadError
 def synth(
     out: Path,
     *,
+    layout: Annotated[str, Parameter(name=["--layout", "--dataset"])] = "dcase2020",
     size: Literal["tiny", "demo", "full"] = "demo",
     seed: int = 0,
     snr: float = 6.0,
+    leakage: float | None = None,
     machine_type: Types = None,
     force: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Write a synthetic factory: six machine types, their faults and factory noise, in the challenge's layout.
+    """Write a synthetic factory: machines, their faults and factory noise, in the layout of a year of the challenge.
 
     Args:
         out: Folder to make.
-        size: tiny for tests, demo for minutes of training, full for the challenge's machines and clip length.
+        layout: dcase2020 to dcase2026: machine types, names, domains, attributes, supplemental clips, channels of that
+            year.
+        size: tiny for tests, demo for minutes of training, full for the challenge's machines and clip length, and since
+            2021 its number of clips.
         seed: Another seed is another factory.
-        snr: Power of a healthy machine over that of the background, in dB.
+        snr: Power of a healthy machine over that of the background, in dB; near the machine.
+        leakage: Of 2026, which has a far microphone: amplitude of the machine there over that near it; 0.1 by default.
         machine_type: Only this machine type; may be repeated.
         force: Replace the factory that is there.
     """
     from rich.console import Console
 
     from auscult.cli.display.progress import counting
+    from auscult.datasets import YEAR_NAMES
     from auscult.datasets.factory import write_factory
+    from auscult.errors import DatasetError, nearest
 
+    if layout not in YEAR_NAMES:
+        known = ", ".join(YEAR_NAMES)
+        raise DatasetError(f"the factory has no layout {layout!r}{nearest(layout, YEAR_NAMES)}; choose {known}")
     with counting(f"writing {out}") as show:
         write_factory(
             out,
             size=size,
+            layout=YEAR_NAMES[layout],
             seed=seed,
             snr_db=snr,
+            leakage=leakage,
             force=force,
             machine_types=machine_type,
             progress=show,

@@ -11,6 +11,7 @@ from auscult.detector.scorer import Scorer
 from auscult.export.front_ends import least_samples
 from auscult.export.steps import Step
 from auscult.members.part import Part
+from auscult.sound.audio import heard_of
 
 SEED = 0
 
@@ -37,12 +38,15 @@ def compare(
     graphs, features = Steps(folder, [chain]), part.front_end.features
     scorer, rate = Scorer([part]), features.sample_rate
     difference, seconds = 0.0, float("inf")
-    for waveform in sounds(window, least_samples(features, part.model.frame_context), sample_rate=rate):
+    made = sounds(window, least_samples(features, part.model.frame_context), sample_rate=rate)
+    if isinstance(part.front_end.channel, tuple):
+        made = [np.stack([near, near[::-1]], axis=1) for near in made]
+    for waveform in made:
         for machine_id in machine_ids:
             expected = scorer.score(waveform, machine_id, sample_rate=rate).score
             place = part.model.ids.index(machine_id) if machine_id in part.model.ids else -1
-            start = time.perf_counter()
-            raw = graphs.score(chain, waveform, place, {})
+            heard, start = heard_of(waveform), time.perf_counter()
+            raw = graphs.score(chain, heard, place, {})
             if len(waveform) == window:
                 seconds = min(seconds, time.perf_counter() - start)
             found = part.standardise(raw)

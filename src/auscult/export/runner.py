@@ -1,4 +1,4 @@
-"""Score recordings with the detector beside this file; it needs numpy and onnxruntime only.
+"""Score recordings with the detector beside this file; it needs numpy and onnxruntime, and far.py if that lies here.
 
 python run.py [--machine NAME] FILE.wav ...     prints a JSON object in each line; exit code 3 if a file has no score
 """
@@ -7,8 +7,10 @@ import argparse
 import json
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import numpy as np
@@ -97,22 +99,40 @@ def head_size(head: bytes) -> int:
 
 
 def windows(path: Path) -> Iterator[NDArray[np.float32]]:
-    """The windows of a file: float32 `[T]`, full scale is 1; of a short file, all of it."""
+    """The windows of a file: float32 `[T, channels]`, full scale is 1; of a short file, all of it."""
     rate, samples = samples_of(path)
     total, channels = samples.shape
     if rate != FACTS["sample_rate"]:
         raise ValueError(f"its rate is {rate} Hz, the detector's {FACTS['sample_rate']} Hz; record at that")
-    if channels <= FACTS["channel"]:
-        raise ValueError(f"it has {channels} channels, the detector hears channel {FACTS['channel']}, from 0")
+    wanted = channels_of()
+    if channels <= max(wanted):
+        raise ValueError(f"it has {channels} channels, the detector hears {' and '.join(map(str, wanted))}, from 0")
     if total < FACTS["shortest_samples"]:
         raise ValueError(f"it has {total} samples; the detector needs {FACTS['shortest_samples']}")
     length = min(FACTS["window_samples"], total)
     scale = 2 ** (8 * samples.itemsize - 1)
     for start in range(0, total - length + 1, FACTS["step_samples"]):
-        yield (samples[start : start + length, FACTS["channel"]] / scale).astype(np.float32)
+        yield (samples[start : start + length, wanted] / scale).astype(np.float32)
 
 
-def window_score(graphs: Steps, waveform: NDArray[np.float32], machine_id: str) -> float:
+def channels_of() -> list[int]:
+    """Of the microphone, and of the far one if there are two."""
+    return [FACTS[name] for name in ("channel", "reference_channel") if FACTS[name] is not None]
+
+
+def heard_of(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What is scored `[T]` of one microphone `[T, 1]`; of two `[T, 2]`, the near one less what the far one predicts."""
+    return waveform[:, 0] if waveform.shape[1] == 1 else without_far()(waveform)
+
+
+@cache
+def without_far() -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """The function, from the file beside this one."""
+    found: Callable[[NDArray[np.float32]], NDArray[np.float32]] = run_path(str(FOLDER / "far.py"))["without_far"]
+    return found
+
+
+def window_score(graphs: Steps, heard: NDArray[np.float32], machine_id: str) -> float:
     """The members' standardised scores as one: their weighted mean, their minimum, or the mean of their chances."""
     scores: list[float] = []
     weights: list[float] = []
@@ -120,7 +140,7 @@ def window_score(graphs: Steps, waveform: NDArray[np.float32], machine_id: str) 
     for member in FACTS["members"]:
         ids = member["ids"] or []
         place = ids.index(machine_id) if machine_id in ids else -1
-        score = graphs.score(member["steps"], waveform, place, made)
+        score = graphs.score(member["steps"], heard, place, made)
         z = (score - member["mean"]) / member["sd"]
         scores.append(float(np.arcsinh(z)) if member["curve"] == "asinh" else z)
         weights.append(member["weight"])
@@ -133,7 +153,7 @@ def window_score(graphs: Steps, waveform: NDArray[np.float32], machine_id: str) 
 
 
 def is_sound(waveform: NDArray[np.float32]) -> bool:
-    """Whether a window says anything about a machine: no silence, not clipped, without a drop-out."""
+    """Whether a channel `[T]` says anything about a machine: no silence, not clipped, without a drop-out."""
     limits = FACTS["sound"]
     size = max(1, round(limits["bucket_seconds"] * FACTS["sample_rate"]))
     buckets = waveform[: len(waveform) // size * size].reshape(-1, size).astype(np.float64)
@@ -149,7 +169,7 @@ def judged(graphs: Steps, path: Path, machine: dict[str, Any]) -> dict[str, Any]
     heard: dict[bool, list[float]] = {True: [], False: []}
     whole = True
     for waveform in windows(path):
-        heard[is_sound(waveform)].append(window_score(graphs, waveform, machine["machine_id"]))
+        heard[all(map(is_sound, waveform.T))].append(window_score(graphs, heard_of(waveform), machine["machine_id"]))
         whole = len(waveform) >= FACTS["judged_samples"]
     scores = heard[True] or heard[False]
     k, n = (min(FACTS["alarm"][name], len(scores)) for name in ("k", "n"))

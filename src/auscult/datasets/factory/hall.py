@@ -1,14 +1,29 @@
 """The synthetic factory's hall: its machines, recorded in the noise that they all stand in."""
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from auscult.clips import Label, Split
-from auscult.datasets.factory.machine_types import TYPES, build_machine
+from auscult.datasets.factory.conditions import USUAL, USUAL_NOISE, Conditions, conditions_of
+from auscult.datasets.factory.far import heard_far
+from auscult.datasets.factory.machine_types import TYPES, build_machine, kind_of
 from auscult.datasets.factory.machines import FactoryMachine, Take
-from auscult.datasets.factory.sounds import SAMPLE_RATE, Band, Mode, Signal, blows, harmonics, noise, ring, rms, turns
+from auscult.datasets.factory.sounds import (
+    SAMPLE_RATE,
+    Band,
+    Mode,
+    Signal,
+    blows,
+    body,
+    harmonics,
+    noise,
+    ring,
+    rms,
+    turns,
+)
 
 LEVEL = 0.02
 """Root mean square of a healthy machine at the microphone; full scale is 1."""
@@ -19,11 +34,11 @@ REFERENCES = 40
 
 @dataclass(frozen=True, slots=True)
 class HallRecording:
-    """What the microphone hears, in its two parts.
+    """What the microphones hear, in its two parts: `[T]`, or `[T, 2]` of a near and a far one.
 
     Attributes:
-        machine: the machine itself `[T]`.
-        background: everything else in the hall `[T]`.
+        machine: the machine itself.
+        background: everything else in the hall.
     """
 
     machine: Signal
@@ -31,7 +46,7 @@ class HallRecording:
 
     @property
     def mix(self) -> Signal:
-        """Both together `[T]`, within full scale."""
+        """Both together, within full scale."""
         return np.asarray(np.clip(self.machine + self.background, -1.0, 1.0))
 
 
@@ -40,39 +55,52 @@ class Hall:
 
     Args:
         seed: of the factory, 0 or more.
-        snr_db: mean power of a healthy machine over that of the background, in dB.
+        snr_db: mean power of a healthy machine over that of the background, in dB; at the near microphone.
+        leakage: amplitude of the machine at a far microphone over that at the near one, 0 to 1; none without a far one.
     """
 
-    def __init__(self, *, seed: int, snr_db: float) -> None:
+    def __init__(self, *, seed: int, snr_db: float, leakage: float | None = None) -> None:
         self.seed = seed
         self.snr_db = snr_db
+        self.leakage = leakage
         self.machine = functools.cache(functools.partial(build_machine, seed=seed))
         self._level = functools.cache(self._measure_level)
         self._neighbour = functools.cache(self._record_neighbour)
 
     def anomaly(self, machine_type: str, machine_id: str, index: int) -> tuple[str, float]:
         """Fault and strength (0.3 to 1) of an anomalous test clip: each fault in turn, the strengths spread evenly."""
-        faults = TYPES[machine_type].faults
+        faults = TYPES[kind_of(machine_type)].faults
         first = self._rng("strength", machine_type, machine_id).random()
         turn = index // len(faults) + index % len(faults) / len(faults)
         return faults[index % len(faults)], float(0.3 + 0.7 * ((first + 0.618034 * turn) % 1.0))
 
     def record(
-        self, machine_type: str, machine_id: str, split: Split, label: Label, index: int, *, n_samples: int
+        self,
+        machine_type: str,
+        machine_id: str,
+        split: Split,
+        label: Label,
+        index: int,
+        *,
+        n_samples: int,
+        domain: str | None = None,
     ) -> HallRecording:
         """One clip, decided by the seed and these arguments alone.
 
         Args:
-            machine_type: a key of `TYPES`.
+            machine_type: of any year.
             machine_id: for instance `"id_00"`.
             split: `"train"` or `"test"`.
             label: anomalies get the fault and the strength that `anomaly` tells.
-            index: counts the clips of this machine, split and label.
+            index: counts the clips of this machine, split, label and domain.
             n_samples: its length.
+            domain: `"source"`, `"target"`, or none where none are told apart.
         """
-        rng = self._rng("clip", machine_type, machine_id, split, label, str(index))
+        rng = self._rng("clip", machine_type, machine_id, split, label, str(index), *([domain] if domain else []))
         fault, strength = self.anomaly(machine_type, machine_id, index) if label == "anomaly" else (None, 0.0)
-        return self.hear(rng, machine_type, machine_id, n_samples=n_samples, fault=fault, strength=strength)
+        conditions = conditions_of(machine_type, machine_id, domain, index, seed=self.seed)
+        who = machine_type, machine_id
+        return self.hear(rng, *who, n_samples=n_samples, fault=fault, strength=strength, conditions=conditions)
 
     def hear(
         self,
@@ -83,21 +111,46 @@ class Hall:
         n_samples: int,
         fault: str | None = None,
         strength: float = 0.0,
+        conditions: Conditions = USUAL,
     ) -> HallRecording:
         """A recording that the random numbers decide, with a fault of a chosen strength (0 to 1) if one is named."""
-        machine = self.machine(machine_type, machine_id)
+        machine, kind = self.machine(machine_type, machine_id), kind_of(machine_type)
+        faster = conditions.speed
+        running = replace(machine, rotation_hz=machine.rotation_hz * faster, cycle_hz=machine.cycle_hz * faster)
         run = Take(rng.spawn(1)[0], n_samples, fault=fault, strength=strength)
+        run.load += conditions.load
         gain = LEVEL * 10 ** (rng.normal(0.0, 0.5) / 20)
-        sound = TYPES[machine_type].sound(machine, run) * np.float32(gain / self._level(machine))
-        background = self.background(rng, n_samples, without=machine_type)
+        sound = TYPES[kind].sound(running, run) * np.float32(gain / self._level(machine))
+        background = self.background(rng, n_samples, without=kind, bands=conditions.noise)
         noise_gain = gain * 10 ** ((rng.normal(0.0, 1.0) - self.snr_db) / 20)
-        return HallRecording(sound, background * np.float32(noise_gain))
+        heard = sound, background * np.float32(noise_gain)
+        if conditions.microphone:
+            heard = body(heard[0], conditions.microphone), body(heard[1], conditions.microphone)
+        if self.leakage is None:
+            return HallRecording(*heard)
+        place = self._rng("far", machine_type, machine_id)
+        far = heard_far(*heard, rng=rng.spawn(1)[0], place=place, leakage=self.leakage)
+        return HallRecording(*(np.stack(both, axis=1) for both in zip(heard, far, strict=True)))
 
-    def background(self, rng: np.random.Generator, n_samples: int, *, without: str) -> Signal:
-        """The hall's noise `[T]`, root mean square 1: broadband and mains hum, distant blows, other machines."""
-        levels = np.array([0.8, 0.4, 0.25, 0.12]) * rng.lognormal(0.0, 0.45, 4)
-        bands = zip((120, 500, 1500, 4500), levels, strict=True)
-        sound = noise(rng, n_samples, *(Band(hz, 1.0, level) for hz, level in bands))
+    def supplement(self, machine_type: str, machine_id: str, index: int, *, n_samples: int) -> HallRecording:
+        """A recording of which the machine alone, or the noise alone, is a supplemental clip."""
+        rng = self._rng("supplemental", machine_type, machine_id, str(index))
+        return self.hear(rng, machine_type, machine_id, n_samples=n_samples)
+
+    def background(
+        self, rng: np.random.Generator, n_samples: int, *, without: str, bands: Sequence[float] = USUAL_NOISE
+    ) -> Signal:
+        """The hall's noise `[T]`, root mean square 1: broadband and mains hum, distant blows, other machines.
+
+        Args:
+            rng: decides about it.
+            n_samples: its length.
+            without: a key of `TYPES`, of which no machine is among the others.
+            bands: levels of its four bands.
+        """
+        levels = np.array(bands) * rng.lognormal(0.0, 0.45, 4)
+        centres = zip((120, 500, 1500, 4500), levels, strict=True)
+        sound = noise(rng, n_samples, *(Band(hz, 1.0, level) for hz, level in centres))
         mains = 50.0 * (1 + 0.0004 * rng.normal())
         sound += harmonics(turns(mains, n_samples, rng), [0.25, 0.3, 0.08, 0.12, 0.0, 0.06], rng)
         count = rng.poisson(0.5 * n_samples / SAMPLE_RATE)
@@ -116,7 +169,8 @@ class Hall:
         """Root mean square of a machine when healthy and under middling load, over many short recordings."""
         rngs = self._rng("level", machine.machine_type, machine.machine_id).spawn(REFERENCES)
         runs = [Take(rng, SAMPLE_RATE // 4, load=0.0) for rng in rngs]
-        return float(np.sqrt(np.mean([rms(TYPES[machine.machine_type].sound(machine, run)) ** 2 for run in runs])))
+        sound = TYPES[kind_of(machine.machine_type)].sound
+        return float(np.sqrt(np.mean([rms(sound(machine, run)) ** 2 for run in runs])))
 
     def _record_neighbour(self, machine_type: str) -> Signal:
         """A long recording of a machine that stands at the other end of the hall: dull and reverberant."""

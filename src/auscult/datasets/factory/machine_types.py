@@ -231,6 +231,29 @@ TYPES = {
 }
 """The six machine types, with the faults that they can have in the order in which test clips show them."""
 
+_SOUND_LIKE = {
+    "ToyCar": "ToyCarEmu ToyRCCar ToyTank",
+    "ToyConveyor": "ToyTrain ToyNscale ToyCircuit AutoTrash",
+    "fan": "BlowerDustCollector HairDryer HoveringDrone ToyDrone Vacuum",
+    "pump": "bearing bearingEmu gearbox gearboxEmu grinder AirCompressor BrushlessMotor CoffeeGrinder Polisher Sander",
+    "slider": "sliderEmu bandsaw shaker 3DPrinter BandSealer RoboticArm Scanner SewingMachine ToothBrush",
+    "valve": "valveEmu HomeCamera ScrewFeeder ToyPet",
+}
+
+KINDS = {name: kind for kind, names in _SOUND_LIKE.items() for name in (kind, *names.split())}
+"""Machine type of any year -> the one of the six whose sounds and faults it has; its name decides about the rest."""
+
+
+def kind_of(machine_type: str) -> str:
+    """The key of `TYPES` that tells how a machine type of any year sounds.
+
+    Raises:
+        DatasetError: if there is no such machine type.
+    """
+    if machine_type not in KINDS:
+        raise DatasetError(f"the factory has no machine of type {machine_type!r}; it has {', '.join(KINDS)}")
+    return KINDS[machine_type]
+
 
 def build_machine(machine_type: str, machine_id: str, *, seed: int) -> FactoryMachine:
     """The individual with this id in the factory with this seed.
@@ -240,11 +263,9 @@ def build_machine(machine_type: str, machine_id: str, *, seed: int) -> FactoryMa
     Raises:
         DatasetError: if there is no such machine type.
     """
-    if machine_type not in TYPES:
-        raise DatasetError(f"the factory has no machine of type {machine_type!r}; it has {', '.join(TYPES)}")
-    kind = TYPES[machine_type]
+    kind = TYPES[kind_of(machine_type)]
     rng = np.random.default_rng([seed, *f"machine/{machine_type}".encode()])
-    number = int(machine_id.removeprefix("id_"))
+    number = int(machine_id.rpartition("_")[2])
     golden = (rng.random(3) + number * np.array([0.618034, 0.754878, 0.569840])) % 1.0
     rng = np.random.default_rng([seed, *f"machine/{machine_type}/{machine_id}".encode()])
 
