@@ -38,7 +38,7 @@ class Front(NamedTuple):
     module: nn.Module
 
 
-class Steps:
+class GraphWriter:
     """Writes the graphs of a detector's members; those that share an encoder share its files.
 
     Args:

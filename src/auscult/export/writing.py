@@ -21,7 +21,7 @@ from auscult.members.part import Part
 from auscult.sound import defects, far
 
 if TYPE_CHECKING:
-    from auscult.export.steps import Step, Steps
+    from auscult.export.steps import GraphWriter, Step
 
 FORMAT = 2
 """Version of `detector.json`."""
@@ -73,11 +73,11 @@ def export_detector(
     require_packages()
     require_new_folder(folder)
     require_exportable(detector)
-    from auscult.export.steps import Steps
+    from auscult.export.steps import GraphWriter
 
     members = []
     with saving(folder), whole_folder(folder) as fresh:
-        graphs = Steps(fresh)
+        graphs = GraphWriter(fresh)
         for place, part in enumerate(detector.parts):
             members.append(_write_member(detector, part, graphs, f"{place}-{_plain(part.name)}.onnx"))
             if on_member is not None:
@@ -123,7 +123,7 @@ def require_exportable(detector: Detector) -> None:
         raise ExportError(f"the detector cannot be exported: {'; '.join(reasons)}")
 
 
-def _write_member(detector: Detector, part: Part, graphs: "Steps", name: str) -> ExportedMember:
+def _write_member(detector: Detector, part: Part, graphs: "GraphWriter", name: str) -> ExportedMember:
     from auscult.export.parity import compare
 
     steps, folder = graphs.of(part, name), graphs.folder
