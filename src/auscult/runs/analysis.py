@@ -6,6 +6,7 @@ from functools import cached_property
 from math import isnan
 from pathlib import Path
 
+from auscult.datasets.years import YEARS
 from auscult.members.ensembles import nodes_of
 from auscult.members.scaling import scale_sentences
 from auscult.recipe import Recipe
@@ -17,6 +18,7 @@ from auscult.runs.store import Store
 from auscult.scores.ensemble import Scores, combine
 from auscult.scores.ensemble.columns import PARTS
 from auscult.scores.metrics import incomplete_ids
+from auscult.scores.official import years_of
 from auscult.scores.table import ScoreRow, ScoreTable
 
 Leaves = dict[str, dict[str, Scores]]
@@ -116,7 +118,7 @@ def analyse(
 def _notes_on_data(recipe: Recipe, plan: Plan, final: System) -> list[str]:
     """Sentences on what the settings saw, on missing training data, and on machines without figures."""
     notes = [recipe.chosen_on] if recipe.chosen_on else []
-    notes += _missing_training(recipe, plan)
+    notes += _missing_training(recipe, plan, final)
     if not len(final.development):
         scored = "evaluation clips" if len(final.evaluation) else "training clips"
         tested = any((bank.split, bank.subset) == ("test", "development") for job in plan.members for bank in job.test)
@@ -138,13 +140,20 @@ def _notes_on_data(recipe: Recipe, plan: Plan, final: System) -> list[str]:
     ]
 
 
-def _missing_training(recipe: Recipe, plan: Plan) -> list[str]:
-    """Sentences on training data that the recipe asks for and the data lack, and on machines that nobody heard."""
+def _missing_training(recipe: Recipe, plan: Plan, final: System) -> list[str]:
+    """Sentences on training data that the recipe asks for and the data lack, and on machines that nobody heard.
+
+    Nothing is missing of a machine type that the challenge's year does not have in that part.
+    """
     banks = [bank for job in plan.members for bank in (*job.train, *job.test)]
     notes = []
+    scored = ScoreTable([*final.development, *final.evaluation])
+    years = [YEARS[year] for year in years_of(scored)] if len(scored) else []
     for subset in recipe.train_on:
         there = {bank.machine_type for bank in banks if (bank.split, bank.subset) == ("train", subset)}
-        if missing := [kind for kind in plan.machine_types if kind not in there]:
+        parts = [facts.development if subset == "development" else facts.evaluation for facts in years]
+        wanted = [kind for kind in plan.machine_types if not parts or any(kind in part for part in parts)]
+        if missing := [kind for kind in wanted if kind not in there]:
             notes.append(f"No {subset} training data of {', '.join(missing)}, on which the recipe would train too.")
     tested = {(clip.machine_type, clip.machine_id) for bank in banks if bank.split == "test" for clip in bank.clips}
     train = [clip for bank in banks if bank.split == "train" for clip in bank.clips]

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auscult.clips import Clip
-from auscult.datasets.dcase import EVALUATION_IDS
+from auscult.datasets.years import YEARS
 from auscult.errors import ScoreError, nearest
 from auscult.submission.metadata import METADATA_SUFFIX, unfilled
 from auscult.submission.read import DECISION_FILE, SCORE_FILE, Truth, clip_name, file_of
 
-_EVALUATION_CLIP = re.compile(r"id_\d\d_\d{8}\.wav")
+_EVALUATION_CLIP = re.compile(r"id_\d\d_\d{8}\.wav|section_\d\d_(?:(?:source|target)_test_)?\d{4}\.wav")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,20 @@ class Expected:
         return cls(f"the ground-truth list {source}", _grouped(names))
 
     @classmethod
-    def of_the_challenge(cls) -> "Expected":
-        """The machines of the challenge's evaluation set, without the names of the clips."""
-        clips = {kind: dict.fromkeys(ids) for kind, ids in EVALUATION_IDS.items()}
-        return cls("the machine ids of DCASE 2020 Task 2, without the list of clips", clips)
+    def of_the_challenge(cls, folder: Path) -> "Expected":
+        """The machines of the challenge's evaluation set, without the names of the clips.
+
+        The year is the one that has most of the machines whose scores a folder holds; of several, the one of which the
+        fewest are missing, then the latest.
+        """
+        there = {match.groups() for path in folder.glob("*.csv") if (match := SCORE_FILE.fullmatch(path.name))}
+        machines = {
+            year: {(kind, id_) for kind, ids in facts.evaluation.items() for id_ in ids}
+            for year, facts in YEARS.items()
+        }
+        year = max(YEARS, key=lambda year: (len(there & machines[year]), -len(machines[year] - there), year))
+        clips = {kind: dict.fromkeys(ids) for kind, ids in YEARS[year].evaluation.items()}
+        return cls(f"the machine ids of DCASE {year} Task 2, without the list of clips", clips)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +232,9 @@ def _check_line(
     if named and named.machine_id != machine_id:
         yield f"{file} is a clip of {named.machine_id}, but the file is for {machine_id}"
     elif known is None:
+        digits = 8 if machine_id.startswith("id_") else 4
         if not _EVALUATION_CLIP.fullmatch(file):
-            yield f"{file!r} is no name of an evaluation clip, such as {machine_id}_00000000.wav"
+            yield f"{file!r} is no name of an evaluation clip, such as {machine_id}_{'0' * digits}.wav"
     elif file not in known:
         yield f"{file!r} is no evaluation clip of this machine{nearest(file, known) if named is None else ''}"
 
