@@ -23,6 +23,7 @@ class Loudness:
 
     def __init__(self, *, sample_rate: int = RATE, window_seconds: float = 1.0, step_seconds: float = 0.25) -> None:
         self.sample_rate, self.window_seconds, self.step_seconds = sample_rate, window_seconds, step_seconds
+        self.channel = 0
 
     def score(self, window: NDArray[np.float32]) -> float:
         assert window.shape == (round(self.window_seconds * self.sample_rate),)

@@ -417,6 +417,17 @@ def test_a_microphone_gives_its_channel_and_says_what_it_lost(device: FakeDevice
     assert start == Start(1000, lost_seconds=10.0)
 
 
+def test_two_microphones_of_a_device_are_heard_together(device: FakeDevice) -> None:
+    source = opened(channel=(2, 0))
+    assert device.opened[0]["channels"] == 3
+    sound = np.stack([noise(0.1, seed=seed) for seed in range(3)], axis=1)
+    device.give(sound)
+    items = iter(source)
+    assert next(items) == Start(1000)
+    block = next(items)
+    assert isinstance(block, Samples) and np.array_equal(block.samples, sound[:, [2, 0]])
+
+
 def test_a_microphone_that_is_unplugged_is_opened_again(device: FakeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     from auscult.live import microphone
 

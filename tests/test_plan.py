@@ -18,6 +18,7 @@ from auscult.recipe import builtin_recipes, load_recipe, parse_recipe
 from auscult.runs.jobs import needs
 from auscult.runs.plan import MemberJob, Plan, make_plan
 from auscult.runs.store import NoStore, Store
+from auscult.sound.audio import AudioInfo
 
 PARTS: list[tuple[Split, Subset, str, Label | None]] = [
     ("train", "development", "id_00", "normal"),
@@ -532,7 +533,7 @@ def test_the_recipes_own_settings_change_what_they_touch(
 
 
 def test_a_far_microphone_is_part_of_the_keys(planned: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auscult.runs.plan, "require_far", lambda paths, channel: None)
+    monkeypatch.setattr(auscult.runs.plan, "probe", lambda path: AudioInfo(16_000, 2, 1, "PCM_16"))
     assert changes(keys(planned(member())), keys(planned(member(), top="reference_channel = 1"))) == ALL
 
 

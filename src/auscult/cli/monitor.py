@@ -41,7 +41,7 @@ def monitor(
         rate: Of raw samples (or the microphone), in Hz. Higher rates than the detector's are resampled.
         channels: Of raw samples; 1 by default.
         sample_format: Of standard input; s16le by default. wav says its rate and channels itself.
-        channel: To listen to, counted from 0; the detector's by default.
+        channel: To listen to, counted from 0; the detector's by default. Of two microphones, the one near the machine.
         stall: Seconds without sound that are reported: 10 by default, 3600 for a folder.
         once: Hear what is in the folder, then end.
         json: JSON lines on standard output: alarms, troubles.
@@ -80,9 +80,7 @@ def monitor(
     watch, warnings = watch_machine(loaded, machine, name=file_hash(detector), threshold=threshold, **rule)
     for warning in warnings:
         print_warning(warning)
-    options = SourceOptions(
-        source, rate, channels, sample_format, loaded.channel if channel is None else channel, stall, once
-    )
+    options = SourceOptions(source, rate, channels, sample_format, loaded.listening(channel), stall, once)
     if state is None and options.kind != "file":
         state = Path(f"{detector.stem}-monitor")
     outputs = Outputs(json, windows, mqtt, webhook)

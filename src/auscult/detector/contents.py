@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from auscult.detector.alarms import AlarmSettings
 from auscult.detector.calibration.result import Calibration
 from auscult.detector.scorer import Scorer
+from auscult.errors import DetectorError
 from auscult.members.part import Part
 from auscult.scores.fusion import Fusion
+from auscult.sound.audio import Channel
 from auscult.sound.condition import Condition, Origin
 
 NEARLY = 0.99
@@ -85,9 +87,21 @@ class Contents:
         return max(part.front_end.sample_rate for part in self.parts)
 
     @property
-    def channel(self) -> int:
-        """Of multi-channel files, counted from 0."""
+    def channel(self) -> Channel:
+        """Of multi-channel files, counted from 0; or two, near the machine and far from it."""
         return self.parts[0].front_end.channel
+
+    def listening(self, near: int | None) -> Channel:
+        """What is read of a recording: the detector's channel, or another one that is near the machine.
+
+        Raises:
+            DetectorError: if that is the far microphone's.
+        """
+        if near is None or isinstance(self.channel, int):
+            return self.channel if near is None else near
+        if near == self.channel[1]:
+            raise DetectorError(f"--channel is {near}, where the far microphone is; name the one near the machine")
+        return near, self.channel[1]
 
     def samples(self, seconds: float) -> int:
         """Samples at the detector's rate, at least 1."""

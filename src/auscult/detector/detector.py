@@ -10,7 +10,7 @@ from auscult.detector.contents import Contents, Machine
 from auscult.detector.file import read_detector
 from auscult.detector.scoring import UNSOUND, Score, score_sound
 from auscult.errors import DetectorError, nearest
-from auscult.sound.audio import head, probe
+from auscult.sound.audio import head, near_channel, probe
 from auscult.sound.condition import EXTENT_SECONDS, extent_of
 from auscult.sound.defects import channels_sentence
 from auscult.sound.windows import Waveform, sound_blocks, windows_of
@@ -64,7 +64,7 @@ class Detector(Contents):
         return self.machines[name]
 
     def window_score(self, waveform: Waveform, *, machine_id: str | None = None) -> float:
-        """The score of one window `[T]` at the detector's rate: what the calibration and the monitor threshold."""
+        """The score of one window at the detector's rate, `[T]` or `[T, 2]`: what calibration and monitor threshold."""
         known = self.machine(machine_id).machine_id
         return self.scorer.score(waveform, known, sample_rate=self.sample_rate).score
 
@@ -80,10 +80,11 @@ class Detector(Contents):
         """Score a sound of any length.
 
         Args:
-            sound: a file, or a waveform `[T]`, full scale is 1.
+            sound: a file, or a waveform `[T]`, full scale is 1; `[T, 2]`, near the machine and far from it, where the
+                detector hears two microphones.
             sample_rate: of a waveform, in Hz.
             machine_id: name of the machine that made it; needed where the detector knows several.
-            channel: of a file with several, counted from 0; the detector's if none is given.
+            channel: of a file with several, counted from 0, the one near the machine; the detector's if none is given.
             evidence: also give frame scores and error map.
 
         Raises:
@@ -94,16 +95,22 @@ class Detector(Contents):
         machine = self.machine(machine_id)
         path = Path(sound) if isinstance(sound, (Path, str)) else None
         info = None if path is None else probe(path)
-        channel = self.channel if channel is None else channel
-        given_rate, blocks = sound_blocks(sound, sample_rate=self.sample_rate, given_rate=sample_rate, channel=channel)
+        read = self.listening(channel)
+        given_rate, blocks = sound_blocks(sound, sample_rate=self.sample_rate, given_rate=sample_rate, channel=read)
         length, step = (self.samples(seconds) for seconds in (self.window_seconds, self.step_seconds))
         windows = windows_of(blocks, length=length, step=step)
         codec, extent = None if info is None else info.codec, None
         if path is not None and given_rate > self.sample_rate and machine.origin is not None:
-            extent = extent_of(head(path, EXTENT_SECONDS, channel=channel), sample_rate=given_rate)
+            extent = extent_of(head(path, EXTENT_SECONDS, channel=near_channel(read)), sample_rate=given_rate)
         found = score_sound(
             self, machine, windows, given_rate=given_rate, codec=codec, extent=extent, evidence=evidence
         )
-        if path is not None and info is not None and info.channels > 1 and found.reason.startswith(UNSOUND):
-            return replace(found, reason=f"{found.reason} {channels_sentence(path, channel)}".rstrip())
+        if (
+            path is not None
+            and info is not None
+            and info.channels > 1
+            and isinstance(read, int)
+            and found.reason.startswith(UNSOUND)
+        ):
+            return replace(found, reason=f"{found.reason} {channels_sentence(path, read)}".rstrip())
         return found

@@ -128,6 +128,8 @@ def _contents(
     described: Description, blobs: Mapping[str, bytes], *, device: str, weights: Path | None
 ) -> dict[str, Any]:
     front_ends = [front_end_of(entry, blobs, device=device, weights=weights) for entry in described.front_ends]
+    if len({front_end.channel for front_end in front_ends}) > 1:
+        raise DetectorError("members that hear different channels")
     parts = _parts(described, front_ends, blobs, device=device)
     _check_window(described, parts)
     return {

@@ -10,6 +10,7 @@ from auscult.detector.contents import Machine
 from auscult.detector.detector import Detector
 from auscult.detector.scoring import Score
 from auscult.errors import AuscultError, DetectorError
+from auscult.members.entries import channel_entry
 from auscult.processes import require_workers, single_thread
 from auscult.sound.audio import SUFFIXES
 from auscult.sound.folders import not_read, sounds_below
@@ -101,7 +102,8 @@ def facts_of(detector: Detector) -> dict[str, Any]:
     """What a detector is, as JSON."""
     return {
         "sample_rate": detector.sample_rate,
-        "channel": detector.channel,
+        "reference_channel": None,
+        **channel_entry(detector.channel),
         "window_seconds": detector.window_seconds,
         "step_seconds": detector.step_seconds,
         "alarm": asdict(detector.alarm),

@@ -11,7 +11,6 @@ from auscult.errors import DetectorError, RunError, nearest
 from auscult.features.front_end import FrontEnd
 from auscult.members.ensembles import nodes_of
 from auscult.members.entries import FrontEndEntry
-from auscult.members.fitting import require_one_microphone
 from auscult.members.part import Part
 from auscult.members.rebuilding import front_end_of
 from auscult.models import load_model
@@ -102,7 +101,6 @@ def pack(
             f"the protocol {protocol!r} is unknown{nearest(protocol, PROTOCOLS)}; it can be {', '.join(PROTOCOLS)}"
         )
     system, recipe = system or read_results(run).headline[0], _recipe_of(run)
-    require_one_microphone(recipe)
     kind = _machine_type(run, machine_type)
     members = _members(run, kind, recipe)
     scales, choices = _scales(run, kind, recipe, members, system=system, protocol=protocol)

@@ -13,7 +13,7 @@ from auscult.detector.contents import NEARLY, Contents, Machine
 from auscult.errors import AudioError
 from auscult.features.heard import FrontEnds
 from auscult.members.part import Part, Scored
-from auscult.sound.audio import Codec
+from auscult.sound.audio import Codec, near_of
 from auscult.sound.condition import extent_of
 from auscult.sound.defects import is_sound, problems_of
 from auscult.sound.windows import Waveform, Window
@@ -109,7 +109,7 @@ def score_sound(
     share = len(scores) / min(detector.alarm.k, len(scores))
     flaw = _flaw(detector, waveform, given_rate)
     if not flaw and machine.origin is not None:
-        extent = extent or extent_of(waveform, sample_rate=rate)
+        extent = extent or extent_of(near_of(waveform), sample_rate=rate)
         flaw = machine.origin.difference(extent, sample_rate=rate, rate=given_rate, codec=codec)
     p_value, decision, reason = _judge(machine, score, share, flaw)
     leading = max(detector.parts, key=lambda part: part.weight)

@@ -14,6 +14,7 @@ from auscult.detector.normal import LEAST, Array, Normal, runs_of, statistics_of
 from auscult.errors import DetectorError
 from auscult.features.heard import FrontEnds
 from auscult.features.log_mel import LogMel
+from auscult.sound.audio import heard_of
 from auscult.sound.windows import Waveform
 
 BANDS, FRAME_SECONDS = 64, 0.064
@@ -62,7 +63,7 @@ def differences_of(detector: Contents, machine: Machine, waveform: Waveform) -> 
         values = part.model.error_map([frames], [machine.machine_id])[0]
         return of_map(values, features.bin_frequencies, features.frame_rate)
     try:
-        return Normal.of_arrays(machine.normal).differences(hearing(rate)(waveform))
+        return Normal.of_arrays(machine.normal).differences(hearing(rate)(heard_of(waveform)))
     except (ArithmeticError, LookupError, ValueError) as error:
         raise DetectorError(f"what the detector says of normal sound is damaged ({error}); learn again") from error
 
@@ -70,7 +71,7 @@ def differences_of(detector: Contents, machine: Machine, waveform: Waveform) -> 
 def statistics_heard(waveform: Waveform, *, sample_rate: int, seconds: float) -> dict[str, NDArray[np.float32]]:
     """The statistics of one sound `[T]` at a rate in Hz, as part of normal sounds of so many seconds; small."""
     ear = hearing(sample_rate)
-    found = statistics_of(ear(waveform), ear.frame_rate, seconds)
+    found = statistics_of(ear(heard_of(waveform)), ear.frame_rate, seconds)
     return {name: values.astype(np.float32) for name, values in found.items()}
 
 

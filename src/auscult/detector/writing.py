@@ -14,6 +14,7 @@ from auscult.detector.contents import Contents, Machine
 from auscult.detector.file import FORMAT, read_detector
 from auscult.errors import DetectorError
 from auscult.features.front_end import FrontEnd
+from auscult.members.entries import channel_entry
 from auscult.members.part import Part, Scored
 from auscult.processes import single_thread
 from auscult.scores.pooling import lasting_name
@@ -53,7 +54,8 @@ def save_checked(contents: Contents, path: Path, *, carry: bool = True) -> None:
 
 def _score_of_noise(contents: Contents) -> Scored:
     n_samples = contents.samples(min(contents.window_seconds, MOST_SECONDS))
-    noise = np.random.default_rng(0).normal(0.0, 0.1, n_samples).astype(np.float32)
+    shape = n_samples if isinstance(contents.channel, int) else (n_samples, 2)
+    noise = np.random.default_rng(0).normal(0.0, 0.1, shape).astype(np.float32)
     machine = next(iter(contents.machines.values()))
     return contents.scorer.score(noise, machine.machine_id, sample_rate=contents.sample_rate)
 
@@ -110,7 +112,7 @@ def _front_end_entry(front_end: FrontEnd, blobs: dict[str, bytes], *, carry: boo
     files = {name: f"encoders/{hashlib.sha256(content).hexdigest()[:24]}" for name, content in weights.items()}
     blobs.update((files[name], content) for name, content in weights.items())
     named = {"files": files} if files else {}
-    return {"features": config, "channel": front_end.channel, "denoiser": entry, **named}
+    return {"features": config, **channel_entry(front_end.channel), "denoiser": entry, **named}
 
 
 def _normal_entry(machine: Machine, blobs: dict[str, bytes]) -> str | None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from auscult.detector.scorer import Scorer
 from auscult.export.graph import least_samples
 from auscult.members.part import Part
+from auscult.sound.audio import heard_of
 
 SEED = 0
 
@@ -34,12 +35,15 @@ def compare(part: Part, graph: Path, machine_ids: Sequence[str], *, window: int)
     session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     scorer, rate = Scorer([part]), part.front_end.features.sample_rate
     difference, seconds = 0.0, float("inf")
-    for waveform in sounds(window, least_samples(part), sample_rate=rate):
+    made = sounds(window, least_samples(part), sample_rate=rate)
+    if isinstance(part.front_end.channel, tuple):
+        made = [np.stack([near, near[::-1]], axis=1) for near in made]
+    for waveform in made:
         for machine_id in machine_ids:
             expected = scorer.score(waveform, machine_id, sample_rate=rate).score
             place = part.model.ids.index(machine_id) if machine_id in part.model.ids else -1
-            start = time.perf_counter()
-            raw = session.run(["score"], {"waveform": waveform, "machine": np.array(place)})[0]
+            heard, start = heard_of(waveform), time.perf_counter()
+            raw = session.run(["score"], {"waveform": heard, "machine": np.array(place)})[0]
             if len(waveform) == window:
                 seconds = min(seconds, time.perf_counter() - start)
             found = part.standardise(float(raw))

@@ -1,4 +1,4 @@
-"""Score recordings with the detector beside this file; it needs numpy and onnxruntime only.
+"""Score recordings with the detector beside this file; it needs numpy and onnxruntime, and far.py if that lies here.
 
 python run.py [--machine NAME] FILE.wav ...     prints a JSON object in each line; exit code 3 if a file has no score
 """
@@ -9,6 +9,7 @@ import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ FACTS = json.loads((FOLDER / "detector.json").read_text(encoding="utf-8"))
 MACHINES: dict[str, dict[str, Any]] = {machine["name"]: machine for machine in FACTS["machines"]}
 OPTIONS = onnxruntime.SessionOptions()
 OPTIONS.intra_op_num_threads = 1
+CHANNELS = [FACTS["channel"]] if FACTS["reference_channel"] is None else [FACTS["channel"], FACTS["reference_channel"]]
+WITHOUT_FAR = None if len(CHANNELS) == 1 else run_path(str(FOLDER / "far.py"))["without_far"]
 SESSIONS = [
     onnxruntime.InferenceSession(str(FOLDER / member["file"]), OPTIONS, providers=["CPUExecutionProvider"])
     for member in FACTS["members"]
@@ -66,29 +69,33 @@ def head_size(head: bytes) -> int:
 
 
 def windows(path: Path) -> Iterator[NDArray[np.float32]]:
-    """The windows of a file: float32 `[T]`, full scale is 1; of a short file, all of it."""
+    """The windows of a file: float32 `[T, channels]`, full scale is 1; of a short file, all of it."""
     rate, samples = samples_of(path)
     total, channels = samples.shape
     if rate != FACTS["sample_rate"]:
         raise ValueError(f"its rate is {rate} Hz, the detector's {FACTS['sample_rate']} Hz; record at that")
-    if channels <= FACTS["channel"]:
-        raise ValueError(f"it has {channels} channels, the detector hears channel {FACTS['channel']}, from 0")
+    if channels <= max(CHANNELS):
+        raise ValueError(f"it has {channels} channels, the detector hears {' and '.join(map(str, CHANNELS))}, from 0")
     if total < FACTS["shortest_samples"]:
         raise ValueError(f"it has {total} samples; the detector needs {FACTS['shortest_samples']}")
     length = min(FACTS["window_samples"], total)
     scale = 2 ** (8 * samples.itemsize - 1)
     for start in range(0, total - length + 1, FACTS["step_samples"]):
-        yield (samples[start : start + length, FACTS["channel"]] / scale).astype(np.float32)
+        yield (samples[start : start + length, CHANNELS] / scale).astype(np.float32)
 
 
 def window_score(waveform: NDArray[np.float32], machine_id: str) -> float:
-    """The members' standardised scores as one: their weighted mean, their minimum, or the mean of their chances."""
+    """The members' standardised scores as one: their weighted mean, their minimum, or the mean of their chances.
+
+    Of two microphones `[T, 2]`, what the far one predicts is subtracted.
+    """
+    heard = waveform[:, 0] if WITHOUT_FAR is None else WITHOUT_FAR(waveform)
     scores: list[float] = []
     weights: list[float] = []
     for member, session in zip(FACTS["members"], SESSIONS, strict=True):
         ids = member["ids"] or []
         place = ids.index(machine_id) if machine_id in ids else -1
-        score = session.run(["score"], {"waveform": waveform, "machine": np.array(place, dtype=np.int64)})[0]
+        score = session.run(["score"], {"waveform": heard, "machine": np.array(place, dtype=np.int64)})[0]
         z = (float(score) - member["mean"]) / member["sd"]
         scores.append(float(np.arcsinh(z)) if member["curve"] == "asinh" else z)
         weights.append(member["weight"])
@@ -101,7 +108,7 @@ def window_score(waveform: NDArray[np.float32], machine_id: str) -> float:
 
 
 def is_sound(waveform: NDArray[np.float32]) -> bool:
-    """Whether a window says anything about a machine: no silence, not clipped, without a drop-out."""
+    """Whether a channel `[T]` says anything about a machine: no silence, not clipped, without a drop-out."""
     limits = FACTS["sound"]
     size = max(1, round(limits["bucket_seconds"] * FACTS["sample_rate"]))
     buckets = waveform[: len(waveform) // size * size].reshape(-1, size).astype(np.float64)
@@ -117,7 +124,7 @@ def judged(path: Path, machine: dict[str, Any]) -> dict[str, Any]:
     heard: dict[bool, list[float]] = {True: [], False: []}
     whole = True
     for waveform in windows(path):
-        heard[is_sound(waveform)].append(window_score(waveform, machine["machine_id"]))
+        heard[all(map(is_sound, waveform.T))].append(window_score(waveform, machine["machine_id"]))
         whole = len(waveform) >= FACTS["judged_samples"]
     scores = heard[True] or heard[False]
     k, n = (min(FACTS["alarm"][name], len(scores)) for name in ("k", "n"))

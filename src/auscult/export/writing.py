@@ -18,7 +18,7 @@ from auscult.detector.listing import facts_of
 from auscult.errors import ExportError
 from auscult.files import require_new_folder, saving, whole_folder
 from auscult.members.part import Part
-from auscult.sound import defects
+from auscult.sound import defects, far
 
 FORMAT = 1
 """Version of `detector.json`."""
@@ -55,6 +55,8 @@ def export_detector(
 ) -> list[ExportedMember]:
     """Write a detector as ONNX graphs, with `detector.json` and `run.py`, and compare every graph with torch.
 
+    A far microphone is subtracted before the graphs, by `far.py`.
+
     Args:
         detector: of members that are exported, see `auscult.export.graph.obstacle`.
         folder: to be made.
@@ -77,6 +79,8 @@ def export_detector(
         text = json.dumps(description_of(detector, members), indent=1)
         (fresh / "detector.json").write_text(f"{text}\n", encoding="utf-8")
         shutil.copyfile(Path(__file__).with_name("runner.py"), fresh / "run.py")
+        if isinstance(detector.channel, tuple):
+            shutil.copyfile(far.__file__, fresh / "far.py")
     return members
 
 

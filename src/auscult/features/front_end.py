@@ -1,4 +1,4 @@
-"""The front end: from a file to frames. Reads, denoises, resamples, computes the features."""
+"""The front end: from a file to frames. Reads, subtracts, denoises, resamples, computes the features."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from auscult.errors import FeatureError
 from auscult.features.base import Features
-from auscult.sound.audio import read_waveform, resample
+from auscult.sound.audio import Channel, heard_of, read_waveform, resample
 
 if TYPE_CHECKING:
     from auscult.denoising.streaming import Denoiser
@@ -19,8 +19,8 @@ class FrontEnd:
 
     Args:
         features: what to compute.
-        channel: which channel of a multi-channel file, counted from 0.
-        reference_channel: of the far microphone, whose prediction is subtracted first; none for one microphone.
+        channel: which channel of a multi-channel file, counted from 0; or two, near the machine and far from it: what
+            the far one predicts of the near one is subtracted first.
         denoiser: what a sound passes through then, at the denoiser's rate.
 
     Shape:
@@ -31,13 +31,10 @@ class FrontEnd:
         self,
         features: Features,
         *,
-        channel: int = 0,
-        reference_channel: int | None = None,
+        channel: Channel = 0,
         denoiser: "Denoiser | None" = None,
     ) -> None:
-        self.features = features
-        self.channel, self.reference_channel = channel, reference_channel
-        self.denoiser = denoiser
+        self.features, self.channel, self.denoiser = features, channel, denoiser
 
     @property
     def sample_rate(self) -> int:
@@ -45,18 +42,13 @@ class FrontEnd:
         return self.features.sample_rate if self.denoiser is None else self.denoiser.sample_rate
 
     def waveform(self, path: Path) -> NDArray[np.float32]:
-        """What the features are computed of: one channel of a file at their rate `[T]`, denoised.
+        """What the features are computed of: one channel of a file at their rate `[T]`, subtracted and denoised.
 
         Raises:
             AudioError: if the file cannot be read as it should be.
         """
         rate = self.features.sample_rate
-        heard = read_waveform(path, sample_rate=self.sample_rate, channel=self.channel)
-        if self.reference_channel is not None:
-            from auscult.sound.far import without_far
-
-            far = read_waveform(path, sample_rate=self.sample_rate, channel=self.reference_channel)
-            heard = without_far(heard, far)
+        heard = heard_of(read_waveform(path, sample_rate=self.sample_rate, channel=self.channel))
         return heard if self.denoiser is None else resample(self.denoiser(heard), self.denoiser.sample_rate, rate)
 
     def __call__(self, path: Path) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from auscult.errors import ModelError
 from auscult.features.front_end import FrontEnd
-from auscult.sound.audio import resample
+from auscult.sound.audio import heard_of, resample
 
 if TYPE_CHECKING:
     from auscult.denoising.streaming import Denoiser
@@ -28,14 +28,15 @@ class FrontEnds:
     """Front ends that hear the same sound: resampled once to each rate, denoised once by each denoiser.
 
     Args:
-        front_ends: by the name of who wants the frames; those of the same configuration give one array.
+        front_ends: by the name of who wants the frames; those of the same configuration give one array. All hear one
+            channel, or all hear two.
     """
 
     def __init__(self, front_ends: Mapping[str, FrontEnd]) -> None:
         self._front_ends = {name: (key_of(front_end), front_end) for name, front_end in front_ends.items()}
 
     def frames(self, waveform: Waveform, *, sample_rate: int | None) -> Frames:
-        """The frames of one channel of samples `[T]`, with their rate in Hz.
+        """The frames of samples `[T]`, or `[T, 2]` of two microphones, with their rate in Hz.
 
         Raises:
             FeatureError: if the sound is too short for a frame, or too loud for features.
@@ -43,19 +44,21 @@ class FrontEnds:
         """
         if sample_rate is None or sample_rate < 1:
             raise ModelError(f"the waveform came with the sample rate {sample_rate}; give its rate in Hz")
-        if np.ndim(waveform) != 1 or not np.isfinite(waveform).all():
-            shape = np.shape(waveform)
-            raise ModelError(f"the waveform has the shape {shape}; give one channel [T] of finite samples")
-        at = {sample_rate: np.ascontiguousarray(waveform, dtype=np.float32)}
+        two = any(isinstance(front_end.channel, tuple) for _, front_end in self._front_ends.values())
+        if np.ndim(waveform) != 1 + two or np.shape(waveform)[1:] != (2,) * two or not np.isfinite(waveform).all():
+            wanted = "two channels [T, 2]" if two else "one channel [T]"
+            raise ModelError(f"the waveform has the shape {np.shape(waveform)}; give {wanted} of finite samples")
+        at = np.ascontiguousarray(waveform, dtype=np.float32)
+        heard: dict[int, Waveform] = {}
         clean: dict[str | None, Waveform] = {}
         made: dict[Key, NDArray[np.float32]] = {}
         for key, front_end in self._front_ends.values():
             if key in made:
                 continue
             rate, denoiser, read_at = front_end.features.sample_rate, front_end.denoiser, front_end.sample_rate
-            if read_at not in at:
-                at[read_at] = resample(at[sample_rate], sample_rate, read_at)
-            sound = at[read_at]
+            if read_at not in heard:
+                heard[read_at] = heard_of(resample(at, sample_rate, read_at))
+            sound = heard[read_at]
             if denoiser is not None:
                 if key[0] not in clean:
                     clean[key[0]] = denoiser(sound)

@@ -5,6 +5,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from auscult.sound.audio import near_of
 from auscult.sound.condition import FRAME_SECONDS, Condition, band_levels, changed
 from auscult.sound.windows import Window
 
@@ -38,7 +39,7 @@ class Drift:
         """
         if window.start < self._next or len(window.samples) < round(FRAME_SECONDS * self.sample_rate):
             return None
-        levels = band_levels(window.samples, sample_rate=self.sample_rate)
+        levels = band_levels(near_of(window.samples), sample_rate=self.sample_rate)
         self._next = window.start + len(window.samples)
         self._parts.append(levels)
         self._frames += len(levels)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from auscult.errors import AudioError, MonitorError
 from auscult.live.sound import POLL_SECONDS, End, FileKey, Item, Solved, SourceProblem, Waiting, file_key, hear_file
-from auscult.sound.audio import SUFFIXES, probe
+from auscult.sound.audio import SUFFIXES, Channel, probe
 from auscult.sound.folders import OTHER_SUFFIXES, is_hidden, not_read
 
 STABLE_SECONDS = 2.0
@@ -30,7 +30,7 @@ class FolderSource:
     Args:
         folder: to watch.
         sample_rate: of the scorer, in Hz.
-        channel: counted from 0.
+        channel: that is heard, or the two.
         heard: gives a file of a name as it was heard before, or None. Those that are there are remembered, so that
             memory is as large as the folder; others are asked for when they come back, as after a mount that failed.
         stop: ends the iteration when set.
@@ -47,7 +47,7 @@ class FolderSource:
         folder: Path,
         *,
         sample_rate: int,
-        channel: int,
+        channel: Channel,
         heard: Callable[[str], FileKey | None],
         stop: threading.Event,
         stall_seconds: float,

@@ -11,6 +11,7 @@ import numpy as np
 
 from auscult.errors import MonitorError
 from auscult.live.sound import POLL_SECONDS, Item, Samples, Solved, SourceProblem, Start, Waiting
+from auscult.sound.audio import Channel
 from auscult.sound.windows import require_rate
 
 BLOCK_SECONDS = 0.1
@@ -33,7 +34,7 @@ class Microphone:
         device: its number or a part of its name; the system's default if none is given.
         sample_rate: of the scorer, in Hz.
         source_rate: that the device is opened with, in Hz; the scorer's, or the device's own if it refuses that.
-        channel: counted from 0.
+        channel: that is heard, counted from 0; or the two.
         stop: ends the iteration when set.
         stall_seconds: without samples.
 
@@ -49,13 +50,14 @@ class Microphone:
         *,
         sample_rate: int,
         source_rate: int | None = None,
-        channel: int,
+        channel: Channel,
         stop: threading.Event,
         stall_seconds: float,
     ) -> None:
         self.device = int(device) if device is not None and device.isdecimal() else device
         self.name = "the microphone" if device is None else f"the microphone {device}"
         self.channel, self.stop, self.stall_seconds = channel, stop, stall_seconds
+        self._channels = 1 + (channel if isinstance(channel, int) else max(channel))  # that the device must have
         self._sounddevice = _sounddevice()
         self.source_rate = source_rate or self._rate(sample_rate)
         require_rate(self.name, self.source_rate, sample_rate)
@@ -109,9 +111,7 @@ class Microphone:
     def _rate(self, sample_rate: int) -> int:
         """The scorer's rate if the device can do it, else its own."""
         try:
-            self._sounddevice.check_input_settings(
-                device=self.device, channels=self.channel + 1, samplerate=sample_rate
-            )
+            self._sounddevice.check_input_settings(device=self.device, channels=self._channels, samplerate=sample_rate)
         except (self._sounddevice.PortAudioError, ValueError):
             with self._device_errors():
                 return int(self._sounddevice.query_devices(self.device, "input")["default_samplerate"])
@@ -122,7 +122,7 @@ class Microphone:
             stream = self._sounddevice.InputStream(
                 device=self.device,
                 samplerate=self.source_rate,
-                channels=self.channel + 1,
+                channels=self._channels,
                 dtype="float32",
                 blocksize=round(BLOCK_SECONDS * self.source_rate),
                 callback=self._take,
@@ -161,8 +161,9 @@ class Microphone:
             yield
         except (self._sounddevice.PortAudioError, ValueError) as error:
             raise MonitorError(
-                f"{self.name} cannot be opened: {error}; `python -m sounddevice` lists the devices: give the number "
-                "or a part of the name of one, as in --source mic:2"
+                f"{self.name} cannot be opened with {self._channels} channel{'' if self._channels == 1 else 's'}: "
+                f"{error}; `python -m sounddevice` lists the devices: give the number or a part of the name of one, as "
+                "in --source mic:2"
             ) from error
 
 

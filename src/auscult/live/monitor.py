@@ -165,6 +165,7 @@ class Monitor:
             window_seconds=self.scorer.window_seconds,
             step_seconds=self.scorer.step_seconds,
             source_rate=item.sample_rate,
+            channels=1 if isinstance(self.scorer.channel, int) else 2,
         )
         self._key, self._done = item.key, 0
         if self._resumed is not None and item.key is not None and self._resumed[0] == item.key:

@@ -1,4 +1,4 @@
-"""Samples from a pipe, raw or as a wav stream: bytes of any sizes to blocks of one channel."""
+"""Samples from a pipe, raw or as a wav stream: bytes of any sizes to blocks of one channel, or two."""
 
 import os
 import queue
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from auscult.errors import MonitorError
 from auscult.live.sound import POLL_SECONDS, End, Item, Samples, SourceProblem, Start, Waiting
+from auscult.sound.audio import Channel, two_needed
 from auscult.sound.header import says_nothing
 from auscult.sound.windows import require_rate
 
@@ -28,21 +29,23 @@ _ADVICE = "let the recorder write wav of 16 bits, as ffmpeg does with -c:a pcm_s
 
 
 class PcmDecoder:
-    r"""Bytes of interleaved samples to one channel, wherever the bytes are cut.
+    r"""Bytes of interleaved samples to one channel, or two, wherever the bytes are cut.
 
     Args:
         sample_format: signed 16 or 32 bits or 32-bit floats, little-endian.
         channels: in the bytes.
-        channel: the one to keep, counted from 0.
+        channel: the one to keep, counted from 0; or the two.
 
     >>> PcmDecoder("s16le", channels=2, channel=1)(b"\x00\x00\x00\x40")
     array([0.5], dtype=float32)
     """
 
-    def __init__(self, sample_format: PcmFormat, *, channels: int, channel: int) -> None:
+    def __init__(self, sample_format: PcmFormat, *, channels: int, channel: Channel) -> None:
         if sample_format not in get_args(PcmFormat):
             raise MonitorError(f"--format is {sample_format!r}; choose one of {', '.join(get_args(PcmFormat))}")
-        if not 0 <= channel < channels:
+        if isinstance(channel, tuple) and not all(0 <= one < channels for one in channel):
+            raise MonitorError(f"standard input has {two_needed(channels, channel)} (--channels 2)")
+        if isinstance(channel, int) and not 0 <= channel < channels:
             raise MonitorError(f"--channel {channel} of --channels {channels} does not exist; they count from 0")
         self.sample_format, self.channels, self.channel = sample_format, channels, channel
         self.source_rate: int | None = None
@@ -55,7 +58,7 @@ class PcmDecoder:
         return len(self._rest)
 
     def __call__(self, data: bytes) -> NDArray[np.float32]:
-        """The samples `[T]` that the bytes complete; full scale is 1."""
+        """The samples that the bytes complete; full scale is 1."""
         data = self._rest + data
         frame = self._dtype.itemsize * self.channels
         whole = len(data) // frame * frame
@@ -67,16 +70,16 @@ class PcmDecoder:
 
 
 class WavDecoder:
-    """Bytes of a wav stream to samples of one channel, wherever the bytes are cut.
+    """Bytes of a wav stream to samples of one channel, or two, wherever the bytes are cut.
 
     Args:
-        channel: the one to keep, counted from 0.
+        channel: the one to keep, counted from 0; or the two.
 
     Attributes:
         source_rate: of the samples, in Hz; none until the header is there.
     """
 
-    def __init__(self, *, channel: int) -> None:
+    def __init__(self, *, channel: Channel) -> None:
         self.channel = channel
         self.source_rate: int | None = None
         self._head = b""
@@ -89,7 +92,7 @@ class WavDecoder:
         return len(self._head) if self._samples is None else self._samples.rest
 
     def __call__(self, data: bytes) -> NDArray[np.float32]:
-        """The samples `[T]` that the bytes complete; full scale is 1.
+        """The samples that the bytes complete; full scale is 1.
 
         Raises:
             MonitorError: if the stream is no wav, or one of other samples.

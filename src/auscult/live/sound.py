@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from auscult.sound.audio import open_blocks, probe
+from auscult.sound.audio import Channel, open_blocks, probe, require_channel
 from auscult.sound.windows import require_rate
 
 POLL_SECONDS = 0.2
@@ -42,7 +42,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The next samples `[T]` of the recording."""
+    """The next samples of the recording: `[T]`, or `[T, 2]` of two channels."""
 
     samples: NDArray[np.float32]
 
@@ -116,14 +116,14 @@ def file_key(path: Path, name: str) -> FileKey:
     return FileKey(name.encode("utf-8", "backslashreplace").decode(), status.st_size, status.st_mtime_ns)
 
 
-def hear_file(path: Path, key: FileKey, *, sample_rate: int, channel: int) -> Iterator[Start | Samples | End]:
+def hear_file(path: Path, key: FileKey, *, sample_rate: int, channel: Channel) -> Iterator[Start | Samples | End]:
     """One file, at its own rate.
 
     Args:
         path: the file.
         key: its identity.
         sample_rate: of the scorer, in Hz; the file's must not be lower.
-        channel: counted from 0.
+        channel: that is heard, or the two.
 
     Raises:
         AudioError: if it cannot be read, is damaged or lacks the channel.
@@ -142,17 +142,23 @@ class FileSource:
     Args:
         path: wav, flac or ogg, of any length.
         sample_rate: of the scorer, in Hz.
-        channel: counted from 0.
+        channel: that is heard, or the two.
         stop: ends the iteration when set.
+
+    Raises:
+        AudioError: if the file cannot be read or lacks a channel.
+        MonitorError: if its rate is too low.
     """
 
     live = False
     stall_seconds = float("inf")
 
-    def __init__(self, path: Path, *, sample_rate: int, channel: int, stop: threading.Event) -> None:
+    def __init__(self, path: Path, *, sample_rate: int, channel: Channel, stop: threading.Event) -> None:
         self.path, self.sample_rate, self.channel, self.stop = path, sample_rate, channel, stop
         self.name = str(path)
-        require_rate(self.name, probe(path).sample_rate, sample_rate)
+        info = probe(path)
+        require_channel(path, info.channels, channel)
+        require_rate(self.name, info.sample_rate, sample_rate)
 
     def __iter__(self) -> Iterator[Item]:
         """Its sound."""

@@ -10,6 +10,7 @@ from auscult.errors import MonitorError
 from auscult.live.folder import FolderSource
 from auscult.live.pcm import PcmDecoder, PcmFormat, PcmSource, WavDecoder
 from auscult.live.sound import FileKey, FileSource, Source
+from auscult.sound.audio import Channel, near_channel
 
 STALL_SECONDS = 10.0
 FOLDER_STALL_SECONDS = 3600.0
@@ -25,7 +26,7 @@ class SourceOptions:
         rate: of raw samples or the microphone, in Hz.
         channels: of raw samples.
         sample_format: of raw samples; or "wav" for a stream that says rate, channels and format itself.
-        channel: to listen to, counted from 0.
+        channel: to listen to, counted from 0; or two, near the machine and far from it.
         stall: seconds without sound that are a trouble.
         once: hear the files of a folder, then end.
     """
@@ -34,7 +35,7 @@ class SourceOptions:
     rate: int | None = None
     channels: int | None = None
     sample_format: PcmFormat | Literal["wav"] | None = None
-    channel: int = 0
+    channel: Channel = 0
     stall: float | None = None
     once: bool = False
 
@@ -73,8 +74,8 @@ class SourceOptions:
             raise MonitorError(f"--channels is {self.channels}; give how many there are in the samples, at least 1")
         if self.stall is not None and not self.stall > 0:
             raise MonitorError(f"--stall is {self.stall}; give seconds above 0")
-        if self.channel < 0:
-            raise MonitorError(f"--channel is {self.channel}; channels count from 0")
+        if (near := near_channel(self.channel)) < 0:
+            raise MonitorError(f"--channel is {near}; channels count from 0")
 
 
 def open_source(

@@ -11,6 +11,7 @@ from auscult.detector import Detector
 from auscult.detector.alarms import AlarmSettings
 from auscult.detector.calibration.result import format_rate
 from auscult.errors import AuscultError, MonitorError
+from auscult.sound.audio import Channel
 from auscult.sound.condition import Condition
 
 
@@ -21,18 +22,20 @@ class WindowScorer(Protocol):
         sample_rate: of windows, in Hz.
         window_seconds: length of a window.
         step_seconds: distance of their starts.
+        channel: that is scored; or two, whose windows are `[T, 2]`.
     """
 
     sample_rate: int
     window_seconds: float
     step_seconds: float
+    channel: Channel
 
     def score(self, window: NDArray[np.float32]) -> float:
-        """The score of one window `[T]`; higher is more abnormal."""
+        """The score of one window, `[T]` or `[T, 2]`; higher is more abnormal."""
         ...
 
     def words(self, window: NDArray[np.float32]) -> dict[str, Any]:
-        """What an alarm that a window `[T]` raises says besides: `words` and `differences`; may be empty."""
+        """What an alarm that a window raises says besides: `words` and `differences`; may be empty."""
         ...
 
 
@@ -72,15 +75,15 @@ class DetectorScorer:
     def __init__(self, detector: Detector, machine: str | None) -> None:
         self._detector, self._machine = detector, detector.machine(machine)
         self._scorer, self._machine_id = detector.scorer, self._machine.machine_id
-        self.sample_rate = detector.sample_rate
+        self.sample_rate, self.channel = detector.sample_rate, detector.channel
         self.window_seconds, self.step_seconds = detector.window_seconds, detector.step_seconds
 
     def score(self, window: NDArray[np.float32]) -> float:
-        """The score of one window `[T]`."""
+        """The score of one window."""
         return self._scorer.score(window, self._machine_id, sample_rate=self.sample_rate).score
 
     def words(self, window: NDArray[np.float32]) -> dict[str, Any]:
-        """In what one window `[T]` differs from normal sound: a sentence, and its parts as JSON."""
+        """In what one window differs from normal sound: a sentence, and its parts as JSON."""
         from auscult.detector.difference import sentence
         from auscult.detector.words import differences_of
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
 
 from auscult.scores.fusion import Curve
+from auscult.sound.audio import Channel
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Rate = Annotated[int, Field(ge=250, le=768000)]
@@ -31,9 +32,24 @@ class FrontEndEntry(Entry):
 
     features: dict[str, JsonValue]
     channel: int = Field(ge=0, le=4096)
+    reference_channel: int | None = Field(None, ge=0, le=4096)
     denoiser: DenoiserEntry | None
     files: dict[Name, Name] = Field(default_factory=dict, max_length=16)
     """Name of a file of weights -> its entry, for features whose weights a detector carries."""
+
+    @property
+    def microphones(self) -> Channel:
+        """What is read of recordings."""
+        return self.channel if self.reference_channel is None else (self.channel, self.reference_channel)
+
+
+def channel_entry(channel: Channel) -> dict[str, int]:
+    """What stands in a front end's entry of what is read of recordings."""
+    return (
+        {"channel": channel}
+        if isinstance(channel, int)
+        else dict(zip(("channel", "reference_channel"), channel, strict=True))
+    )
 
 
 class PartEntry(Entry):

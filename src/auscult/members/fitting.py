@@ -48,19 +48,6 @@ def members_for(recipe: Recipe, machine_type: str | None) -> list[Member]:
     return members
 
 
-def require_one_microphone(recipe: Recipe) -> None:
-    """Refuse a recipe with a far microphone, which runs know and detectors do not.
-
-    Raises:
-        RecipeError: if it has one.
-    """
-    if recipe.reference_channel is not None:
-        raise RecipeError(
-            f"the recipe {recipe.name!r} has reference_channel = {recipe.reference_channel}, and a detector hears one "
-            "microphone; take a recipe without it, or use `auscult run`, which knows both"
-        )
-
-
 def front_ends_of(members: Sequence[Member], recipe: Recipe, *, weights: Path | None) -> dict[str, FrontEnd]:
     """Member -> front end.
 
@@ -75,7 +62,7 @@ def front_ends_of(members: Sequence[Member], recipe: Recipe, *, weights: Path | 
                 weights=weights,
                 where=f"member {member.name!r}",
             ),
-            channel=recipe.channel,
+            channel=recipe.microphones,
         )
         for member in members
     }

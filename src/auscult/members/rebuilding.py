@@ -35,9 +35,9 @@ def front_end_of(
     """
     denoiser = None if entry.denoiser is None else _denoiser(entry.denoiser, blobs, device=device)
     if entry.files:
-        return FrontEnd(_unpacked(entry, blobs, device=device), channel=entry.channel, denoiser=denoiser)
+        return FrontEnd(_unpacked(entry, blobs, device=device), channel=entry.microphones, denoiser=denoiser)
     features = _features(entry.features, device=device, weights=weights)
-    return FrontEnd(features, channel=entry.channel, denoiser=denoiser)
+    return FrontEnd(features, channel=entry.microphones, denoiser=denoiser)
 
 
 def _unpacked(entry: FrontEndEntry, blobs: Mapping[str, bytes], *, device: str) -> Features:

@@ -1,7 +1,7 @@
 """The recipe as a run uses it: no inheritance, no grids, names that exist."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,9 @@ from auscult.errors import nearest
 from auscult.recipe.ensembles import resolve_ensembles
 from auscult.recipe.limits import LIMITS, MOST_MEMBERS, Whole
 from auscult.recipe.tables import ENSEMBLE, DenoiserTable, Ensemble, Member, RecipeTable, TrainingTable, TrainOn
+
+if TYPE_CHECKING:
+    from auscult.sound.audio import Channel
 
 COLUMNS = {
     "table3": {"baseline": "Baseline", "dev": "Dev", "dev+add": "Dev + Add"},
@@ -54,6 +57,11 @@ class Recipe(RecipeTable):
     compare: dict[Literal["table3", "table4"], dict[str, str]] = Field(default_factory=dict)
     member: list[Member] = Field(min_length=1, max_length=MOST_MEMBERS)
     ensemble: list[Ensemble] | None = Field(None, max_length=MOST_MEMBERS)
+
+    @property
+    def microphones(self) -> "Channel":
+        """What is read of recordings: the channel, or it and the far microphone's."""
+        return self.channel if self.reference_channel is None else (self.channel, self.reference_channel)
 
     @model_validator(mode="after")
     def _names_are_right(self) -> "Recipe":

@@ -14,6 +14,7 @@ from auscult.detector.words import differences_of
 from auscult.features.heard import FrontEnds
 from auscult.report.data import Evidence
 from auscult.report.evidence import Card, cards
+from auscult.sound.audio import Channel, near_of
 from auscult.sound.windows import Waveform, cut
 
 WORST, SEEN = 8, 6
@@ -41,8 +42,8 @@ class Moment:
         """The file in which it begins, and the second there."""
         return self.piece.stretch.place(self.start)
 
-    def sound(self, *, sample_rate: int, channel: int) -> Waveform:
-        """Its samples `[T]`."""
+    def sound(self, *, sample_rate: int, channel: Channel) -> Waveform:
+        """Its samples, `[T]` or `[T, 2]`."""
         first = round(self.start * sample_rate)
         blocks = self.piece.stretch.blocks(sample_rate=sample_rate, channel=channel)
         return np.concatenate(list(cut(blocks, first=first, last=first + round(self.seconds * sample_rate))))
@@ -91,7 +92,7 @@ def evidence_cards(detector: Detector, machine: Machine, moments: Sequence[Momen
                 bin_frequencies=features.bin_frequencies,
                 spectrogram_unit="dB" if features.config().get("scale") == "log" else "",
                 words=sentence(differences_of(detector, machine, waveform)),
-                waveform=waveform,
+                waveform=near_of(waveform),
                 sample_rate=detector.sample_rate,
             )
         )

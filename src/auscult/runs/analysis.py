@@ -6,20 +6,24 @@ from functools import cached_property
 from math import isnan
 from pathlib import Path
 
-from auscult.datasets.years import YEARS
 from auscult.members.ensembles import nodes_of
 from auscult.members.scaling import scale_sentences
 from auscult.recipe import Recipe
 from auscult.runs.executors import Failure
 from auscult.runs.jobs import read_scores
+from auscult.runs.notes import notes_on_data
 from auscult.runs.plan import MemberJob, Plan
-from auscult.runs.results import PROTOCOLS, ResultRow, SeedChoice, System, result_rows
+from auscult.runs.results import PROTOCOLS, OfficialRow, ResultRow, SeedChoice, System, result_rows
 from auscult.runs.store import Store
 from auscult.scores.ensemble import Scores, combine
 from auscult.scores.ensemble.columns import PARTS
+from auscult.scores.intervals import Draws
 from auscult.scores.metrics import incomplete_ids
-from auscult.scores.official import years_of
+from auscult.scores.official import official
 from auscult.scores.table import ScoreRow, ScoreTable
+
+REPLICATES = 1000
+"""Draws of test clips for the intervals of official scores."""
 
 Leaves = dict[str, dict[str, Scores]]
 """Machine type -> member -> its scores."""
@@ -40,6 +44,7 @@ class Analysis:
         choices: what the protocols chose.
         failures: jobs that failed or could not start.
         notes: what a reader must know, a sentence each.
+        years: of DCASE Task 2 that the data may be of; none for other data.
     """
 
     recipe: Recipe
@@ -52,6 +57,7 @@ class Analysis:
     choices: list[SeedChoice]
     failures: list[Failure]
     notes: list[str]
+    years: tuple[int, ...] = ()
 
     @property
     def seed(self) -> int:
@@ -67,6 +73,16 @@ class Analysis:
     def evaluation_results(self) -> list[ResultRow]:
         """Likewise for the evaluation clips, where their labels are known."""
         return [row for system in self.systems for row in result_rows(system, system.evaluation)]
+
+    @cached_property
+    def official(self) -> list[OfficialRow]:
+        """The official score of every system and seed, those of the first seed with an interval, where there is one."""
+        draws, rows = Draws(REPLICATES, 0), []
+        for system in self.systems if self.years else ():
+            for subset, table in (("development", system.development), ("evaluation", system.evaluation)):
+                if found := official(table, years=self.years, draws=draws if system.seed == self.seed else None):
+                    rows.append(OfficialRow(*system.key, system.seed, subset, found))
+        return rows
 
     @property
     def final(self) -> System:
@@ -84,6 +100,7 @@ def analyse(
     plan: Plan,
     store: Store,
     *,
+    years: tuple[int, ...] = (),
     failures: Sequence[Failure] = (),
     notes: Sequence[str] = (),
 ) -> Analysis:
@@ -94,6 +111,7 @@ def analyse(
         data: the data folder.
         plan: the jobs that are finished, one member at least.
         store: of their artefacts.
+        years: of DCASE Task 2 that the data may be of.
         failures: jobs that are not finished.
         notes: sentences that stand before those that follow from the data.
     """
@@ -108,65 +126,12 @@ def analyse(
     first = next(iter(leaves.values()))
     headline = headline_of(recipe, first)
     final = next(system for system in systems if system.key == headline)
-    every = [*notes, *_notes_on_data(recipe, plan, final), *_dropped(recipe, plan, first), *_protocols(recipe, first)]
+    every = [*notes, *notes_on_data(recipe, plan, final, years)]
+    every += [*_dropped(recipe, plan, first), *_protocols(recipe, first)]
     every += scale_sentences(
         [(job.name, job.scaling.method) for job in plan.members if job.name in recipe.standardised]
     )
-    return Analysis(recipe, data, plan, store, leaves, systems, headline, choices, list(failures), every)
-
-
-def _notes_on_data(recipe: Recipe, plan: Plan, final: System) -> list[str]:
-    """Sentences on what the settings saw, on missing training data, and on machines without figures."""
-    notes = [recipe.chosen_on] if recipe.chosen_on else []
-    notes += _missing_training(recipe, plan, final)
-    if not len(final.development):
-        scored = "evaluation clips" if len(final.evaluation) else "training clips"
-        tested = any((bank.split, bank.subset) == ("test", "development") for job in plan.members for bank in job.test)
-        lacking = f"{final.name} scored no development test clip" if tested else "There is no development test clip"
-        notes.append(f"{lacking}: only the {scored} were scored.")
-    tables = [final.development]
-    if any(row.label for row in final.evaluation):
-        tables.append(final.evaluation)
-    elif len(final.evaluation):
-        notes.append("The evaluation clips have no labels: they were scored and not evaluated.")
-    alike: dict[str, list[str]] = {}
-    for table in tables:
-        for (machine_type, machine_id), reason in incomplete_ids(table).items():
-            alike.setdefault(reason, []).append(f"{machine_type} {machine_id}")
-    return notes + [
-        f"{', '.join(machines)} {f'have {reason} each: they have' if machines[1:] else f'has {reason}: it has'} no AUC "
-        f"and {'are' if machines[1:] else 'is'} left out of all means."
-        for reason, machines in alike.items()
-    ]
-
-
-def _missing_training(recipe: Recipe, plan: Plan, final: System) -> list[str]:
-    """Sentences on training data that the recipe asks for and the data lack, and on machines that nobody heard.
-
-    Nothing is missing of a machine type that the challenge's year does not have in that part.
-    """
-    banks = [bank for job in plan.members for bank in (*job.train, *job.test)]
-    notes = []
-    scored = ScoreTable([*final.development, *final.evaluation])
-    years = [YEARS[year] for year in years_of(scored)] if len(scored) else []
-    for subset in recipe.train_on:
-        there = {bank.machine_type for bank in banks if (bank.split, bank.subset) == ("train", subset)}
-        parts = [facts.development if subset == "development" else facts.evaluation for facts in years]
-        wanted = [kind for kind in plan.machine_types if not parts or any(kind in part for part in parts)]
-        if missing := [kind for kind in wanted if kind not in there]:
-            notes.append(f"No {subset} training data of {', '.join(missing)}, on which the recipe would train too.")
-    tested = {(clip.machine_type, clip.machine_id) for bank in banks if bank.split == "test" for clip in bank.clips}
-    train = [clip for bank in banks if bank.split == "train" for clip in bank.clips]
-    heard = {(clip.machine_type, clip.machine_id) for clip in train}
-    heard_in = {(clip.machine_type, clip.machine_id, clip.domain) for clip in train}
-    for domain, other in (("source", "target"), ("target", "source")):
-        if lacking := sorted(
-            " ".join(one) for one in heard if (*one, domain) not in heard_in and (*one, other) in heard_in
-        ):
-            notes.append(f"Trained without a clip of the {domain} domain: {', '.join(lacking)}.")
-    if unheard := sorted(" ".join(machine) for machine in tested - heard):
-        notes.append(f"Tested without a training clip of the same machine: {', '.join(unheard)}.")
-    return notes
+    return Analysis(recipe, data, plan, store, leaves, systems, headline, choices, list(failures), every, years)
 
 
 def _dropped(recipe: Recipe, plan: Plan, leaves: Leaves) -> list[str]:

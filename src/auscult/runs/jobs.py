@@ -105,9 +105,7 @@ def front_end_of(job: BankJob, store: Store) -> FrontEnd:
     if job.denoiser is not None:
         folder, device = denoiser_folder(store, job.denoiser), job.denoiser.training.device
         denoiser = Denoiser.load(folder, job.level, device=device)
-    return FrontEnd(
-        features_of(job.features), channel=job.channel, reference_channel=job.reference_channel, denoiser=denoiser
-    )
+    return FrontEnd(features_of(job.features), channel=job.channel, denoiser=denoiser)
 
 
 def run_bank(job: BankJob, store: Store, on_progress: OnProgress) -> None:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from auscult.denoising.levels import level_file, read_levels
 from auscult.errors import RunError
-from auscult.members.entries import Entry, FrontEndEntry, PartEntry
+from auscult.members.entries import Entry, FrontEndEntry, PartEntry, channel_entry
 from auscult.members.scaling import Method
 from auscult.runs.jobs import denoiser_folder, read_scores
 from auscult.runs.plan import BankJob, MemberJob
@@ -68,7 +68,7 @@ def part_of(job: MemberJob, store: Store, *, weights: str) -> RunPart:
         },
         "front_end": {
             "features": bank.facts["features"],
-            "channel": bank.channel,
+            **channel_entry(bank.channel),
             "denoiser": _denoiser_of(bank, store),
         },
         "heard": sorted({str(content) for bank in (*job.train, *job.others) for content, *_ in bank.facts["clips"]}),

@@ -10,6 +10,7 @@ from typing import Any
 from auscult.clips import Clip, Split, Subset
 from auscult.errors import RecipeError
 from auscult.features import Features
+from auscult.members.entries import channel_entry
 from auscult.members.making import make_features, model_arguments, training_of
 from auscult.members.scaling import Scaling, scaling_of
 from auscult.models import MODELS, Model
@@ -18,7 +19,7 @@ from auscult.runs.denoisers import DenoiserJob, plan_denoisers
 from auscult.runs.lacking import LeftOut, check_members_types, parts_of, planned_types, training_clips
 from auscult.runs.store import Store, environment, key_of
 from auscult.scores.pooling import lasting_name
-from auscult.sound.far import require_far
+from auscult.sound.audio import Channel, probe, require_channel
 from auscult.training import Training
 
 
@@ -31,10 +32,9 @@ class BankJob:
     subset: Subset
     clips: tuple[Clip, ...]
     features: dict[str, Any]
-    channel: int
+    channel: Channel
     denoiser: DenoiserJob | None
     level: int
-    reference_channel: int | None
     facts: dict[str, Any]
     key: str
 
@@ -206,7 +206,7 @@ class _Banks:
         denoisers: Mapping[str, DenoiserJob],
         versions: dict[str, str],
     ) -> None:
-        self._channel, self._far = recipe.channel, recipe.reference_channel
+        self._channel = recipe.microphones
         self._denoisers, self._versions = denoisers, versions
         self._all_clips, self._store = all_clips, store
         self._parts: dict[tuple[str, Split, Subset], list[tuple[Clip, str]]] = {}
@@ -258,17 +258,16 @@ class _Banks:
                 "split": split,
                 "subset": subset,
                 "features": config,
-                "channel": self._channel,
+                **channel_entry(self._channel),
                 "clips": [[content, *clip.facts] for clip, content in zip(clips, hashes, strict=True)],
                 "libraries": self._versions,
             }
-            if self._far is not None:
-                require_far([clips[0].path], self._far)
-                facts["reference_channel"] = self._far
+            if isinstance(self._channel, tuple):
+                require_channel(clips[0].path, probe(clips[0].path).channels, self._channel)
             if denoiser is not None:
                 facts["denoiser"] = [denoiser.key, level]
             named = (machine_type, split, subset, clips, features.arguments(), self._channel, denoiser, level)
-            self._made[place] = BankJob(*named, self._far, facts, key_of("bank", facts))
+            self._made[place] = BankJob(*named, facts, key_of("bank", facts))
         return self._made[place]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auscult.clips import MACHINE_TYPES, Clip
-from auscult.datasets import load_clips, require_training_clips
+from auscult.datasets import load_dataset, require_training_clips
 from auscult.models import MODELS
 from auscult.recipe import Part, Recipe, leave_out, types_left, what_is_left_out
 from auscult.runs.denoisers import needs_denoiser
@@ -25,6 +25,7 @@ class Request:
             from, or as members are for them.
         denoised: whether a member has a denoiser.
         left_out: a sentence on each member or machine type that is left out.
+        years: of DCASE Task 2 that the data may be of.
     """
 
     recipe: Recipe
@@ -32,6 +33,7 @@ class Request:
     all_clips: list[Clip]
     denoised: bool
     left_out: list[str]
+    years: tuple[int, ...] = ()
 
 
 def request_of(
@@ -49,7 +51,8 @@ def request_of(
         DatasetError: if there is none to train on.
         RecipeError: if no member is left.
     """
-    clips = load_clips(data, dataset=dataset, machine_types=machine_types, truth=truth)
+    found = load_dataset(data, dataset=dataset, machine_types=machine_types, truth=truth)
+    clips = found.clips
     require_training_clips(clips, data)
     types = list(dict.fromkeys(clip.machine_type for clip in clips))
     left_out = what_is_left_out(recipe, without, types)
@@ -58,8 +61,9 @@ def request_of(
     denoised = needs_denoiser(rest, left)
     others = {name for member in rest.member for name in member.machine_types or ()} - {*left, *MACHINE_TYPES}
     told = any(MODELS[member.family].may_want_others() for member in rest.member if member.family in MODELS)
-    every = load_clips(data, dataset=dataset, truth=truth) if machine_types and (denoised or others or told) else clips
-    return Request(rest, [clip for clip in clips if clip.machine_type in left], every, denoised, left_out)
+    more = machine_types and (denoised or others or told)
+    every = load_dataset(data, dataset=dataset, truth=truth).clips if more else clips
+    return Request(rest, [clip for clip in clips if clip.machine_type in left], every, denoised, left_out, found.years)
 
 
 def plan_for(

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 SUFFIXES = (".wav", ".flac", ".ogg")
 """File names that are taken for audio, in lower case."""
 
+Channel = int | tuple[int, int]
+"""Of a file, counted from 0; or two of them, near the machine and far from it, whose waveforms are `[T, 2]`."""
+
 Block = NDArray[np.float32]
-"""Part of a waveform `[T]`."""
+"""Part of a waveform `[T]`, or `[T, 2]` of two channels."""
 
 Codec = Literal["lossless", "lossy"]
 
@@ -70,8 +73,8 @@ def probe(path: Path) -> AudioInfo:
         return AudioInfo(file.samplerate, file.channels, file.frames, file.subtype, promise_of(path).note)
 
 
-def head(path: Path, seconds: float, *, channel: int = 0) -> Block:
-    """The beginning `[T]` of a file, at its own rate.
+def head(path: Path, seconds: float, *, channel: Channel = 0) -> Block:
+    """The beginning `[T]` of a file, or `[T, 2]`, at its own rate.
 
     Raises:
         AudioError: as `open_blocks`.
@@ -99,8 +102,8 @@ def channels_with_sound(path: Path, *, decibels: float) -> list[int]:
     return sorted(found)
 
 
-def read_waveform(path: Path, *, sample_rate: int, channel: int = 0) -> NDArray[np.float32]:
-    """Read one channel of a wav, flac or ogg file at the asked rate.
+def read_waveform(path: Path, *, sample_rate: int, channel: Channel = 0) -> NDArray[np.float32]:
+    """Read one channel of a wav, flac or ogg file at the asked rate, or two.
 
     Args:
         path: the file.
@@ -109,7 +112,7 @@ def read_waveform(path: Path, *, sample_rate: int, channel: int = 0) -> NDArray[
             microphones is a recording that nobody made.
 
     Returns:
-        Waveform `[T]`, full scale is 1.
+        Waveform `[T]`, or `[T, 2]` of two channels; full scale is 1.
 
     Raises:
         AudioError: if the file cannot be read, is no audio, is empty, ends before its header says, lacks the channel,
@@ -126,18 +129,18 @@ def read_waveform(path: Path, *, sample_rate: int, channel: int = 0) -> NDArray[
     return resample(blocks[0] if len(blocks) == 1 else np.concatenate(blocks), native_rate, sample_rate)
 
 
-def blocks_of(path: Path, *, sample_rate: int, channel: int = 0) -> Iterator[Block]:
+def blocks_of(path: Path, *, sample_rate: int, channel: Channel = 0) -> Iterator[Block]:
     """Read a file of any length block by block; see `open_blocks`."""
     return open_blocks(path, sample_rate=sample_rate, channel=channel)[1]
 
 
-def open_blocks(path: Path, *, sample_rate: int | None = None, channel: int = 0) -> tuple[int, Iterator[Block]]:
-    """A file's rate in Hz, and its blocks `[T]`: with the checks and, within rounding, the samples of `read_waveform`.
+def open_blocks(path: Path, *, sample_rate: int | None = None, channel: Channel = 0) -> tuple[int, Iterator[Block]]:
+    """A file's rate in Hz, and its blocks: with the checks and, within rounding, the samples of `read_waveform`.
 
     Args:
         path: the file.
         sample_rate: of the blocks, in Hz; none for the file's own.
-        channel: counted from 0.
+        channel: or the two channels.
 
     Raises:
         AudioError: as `read_waveform`; while the blocks are read, when the damaged place is reached.
@@ -151,10 +154,10 @@ def open_blocks(path: Path, *, sample_rate: int | None = None, channel: int = 0)
     return file.samplerate, _blocks(path, file, sample_rate or file.samplerate, channel)
 
 
-def _blocks(path: Path, file: "soundfile.SoundFile", sample_rate: int, channel: int) -> Iterator[Block]:
+def _blocks(path: Path, file: "soundfile.SoundFile", sample_rate: int, channel: Channel) -> Iterator[Block]:
     with file:
         expected, native_rate, done = file.frames, file.samplerate, 0
-        stream = resampler(native_rate, sample_rate)
+        stream = resampler(native_rate, sample_rate, channels=1 if isinstance(channel, int) else 2)
         while done < expected:
             samples = _read(path, file, channel, min(_BLOCK, max(1, _WIDE_BLOCK // file.channels), expected - done))
             if not len(samples):
@@ -165,29 +168,59 @@ def _blocks(path: Path, file: "soundfile.SoundFile", sample_rate: int, channel: 
             yield block if stream is None else stream.resample_chunk(block, last=done >= expected)
 
 
-def resampler(from_rate: int, to_rate: int) -> "soxr.ResampleStream | None":
+def resampler(from_rate: int, to_rate: int, *, channels: int = 1) -> "soxr.ResampleStream | None":
     """What resamples block by block, with the quality of `resample`; none if the rates, in Hz, are equal."""
     if from_rate == to_rate:
         return None
     import soxr
 
-    return soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
+    return soxr.ResampleStream(from_rate, to_rate, channels, dtype="float32", quality="HQ")
 
 
-def require_channel(path: Path, channels: int, channel: int) -> None:
-    """Refuse a channel that a file of so many does not have.
+def require_channel(path: Path, channels: int, channel: Channel) -> None:
+    """Refuse a file of so many channels that lacks the asked one, or one of two.
 
     Raises:
-        AudioError: if it lacks the channel.
+        AudioError: if it does.
     """
-    if not 0 <= channel < channels:
+    if isinstance(channel, tuple) and not all(0 <= one < channels for one in channel):
+        raise AudioError(f"{path} has {two_needed(channels, channel)}")
+    if isinstance(channel, int) and not 0 <= channel < channels:
         raise AudioError(
             f"{path}: channel {channel} was asked for; the file has {channels}, counted from 0. Choose one of them"
         )
 
 
-def _read(path: Path, file: "soundfile.SoundFile", channel: int, n_samples: int) -> Block:
-    """The next samples of a channel, `[n_samples]` or fewer at the end."""
+def two_needed(channels: int, channel: tuple[int, int]) -> str:
+    """What to say of a sound of so many channels that lacks one of the two microphones."""
+    return (
+        f"{channels} channel{'' if channels == 1 else 's'}, and two microphones are to be heard: channel {channel[0]} "
+        f"near the machine and channel {channel[1]} far from it (reference_channel), counted from 0. Give sound of "
+        "both, or take a recipe or a detector without reference_channel"
+    )
+
+
+def near_channel(channel: Channel) -> int:
+    """The channel near the machine."""
+    return channel if isinstance(channel, int) else channel[0]
+
+
+def near_of(sound: Block) -> Block:
+    """The channel `[T]` near the machine, of one `[T]` or two `[T, 2]`."""
+    return sound if sound.ndim == 1 else np.ascontiguousarray(sound[:, 0])
+
+
+def heard_of(sound: Block) -> Block:
+    """What is scored `[T]` of one channel `[T]`, or of two `[T, 2]`: what the far one does not predict."""
+    if sound.ndim == 1:
+        return sound
+    from auscult.sound.far import without_far
+
+    return without_far(sound)
+
+
+def _read(path: Path, file: "soundfile.SoundFile", channel: Channel, n_samples: int) -> Block:
+    """The next samples of a channel or two, `n_samples` or fewer at the end."""
     try:
         if file.subtype == "PCM_16":  # the same values as float32 gives, three times as fast
             whole: Block = file.read(n_samples, dtype="int16", always_2d=True)[:, channel] * np.float32(2**-15)
@@ -200,9 +233,10 @@ def _read(path: Path, file: "soundfile.SoundFile", channel: int, n_samples: int)
 
 def _require_finite(path: Path, samples: Block, native_rate: int, *, first: int) -> None:
     if not np.isfinite(samples).all():
-        bad = int(np.flatnonzero(~np.isfinite(samples))[0])
+        place = tuple(np.argwhere(~np.isfinite(samples))[0].tolist())
+        bad = first + place[0]
         raise AudioError(
-            f"{path}: sample {first + bad} (at {(first + bad) / native_rate:.3f} s) is {samples[bad]}; "
+            f"{path}: sample {bad} (at {bad / native_rate:.3f} s) is {samples[place]}; "
             "samples must be finite numbers. Repair or remove the file"
         )
 
@@ -216,7 +250,7 @@ def resample(waveform: NDArray[np.float32], from_rate: int, to_rate: int) -> NDA
         to_rate: the rate asked for, in Hz.
 
     Shape:
-        `[T]` -> `[round(T * to_rate / from_rate)]`; the same array when the rates are equal.
+        `[T]` -> `[round(T * to_rate / from_rate)]`, and so `[T, 2]`; the same array when the rates are equal.
     """
     if from_rate == to_rate:
         return waveform

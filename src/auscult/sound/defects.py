@@ -37,6 +37,7 @@ class SoundLevel:
         dropout_seconds: longest stretch of equal samples, in whole buckets.
         impossible: samples that are not finite or absurdly large.
         peak: size of the greatest possible one.
+        far: whether it is the far microphone of two.
     """
 
     clipped: float
@@ -44,9 +45,14 @@ class SoundLevel:
     dropout_seconds: float
     impossible: int
     peak: float = 0.0
+    far: bool = False
 
     def problems(self) -> dict[str, str]:
         """Why the stretch says nothing about the machine: kind to sentence; empty if it is sound."""
+        where = "the far microphone: " if self.far else ""
+        return {kind: f"{where}{sentence}" for kind, sentence in self._problems().items()}
+
+    def _problems(self) -> dict[str, str]:
         if self.impossible:
             return {
                 "samples": f"{self.impossible} samples are no numbers or larger than any sound (full scale is 1); "
@@ -73,10 +79,10 @@ class SoundLevel:
 
 
 def is_sound(waveform: Block, *, sample_rate: int) -> bool:
-    """Whether a window `[T]` says anything about a machine: no others are scored, so no others train or calibrate.
+    """Whether a window says anything about a machine: no others are scored, so no others train or calibrate.
 
     Args:
-        waveform: full scale is 1.
+        waveform: `[T]`, full scale is 1; or `[T, 2]`, where both microphones must say something.
         sample_rate: in Hz.
 
     Raises:
@@ -86,9 +92,9 @@ def is_sound(waveform: Block, *, sample_rate: int) -> bool:
 
 
 def problems_of(waveform: Block, *, sample_rate: int) -> dict[str, str]:
-    """Why a window `[T]` says nothing about a machine; see `is_sound` and `SoundLevel.problems`."""
+    """Why a window says nothing about a machine; see `is_sound` and `SoundLevel.problems`."""
     seconds = len(waveform) / sample_rate
-    levels = LevelMeter(sample_rate, seconds=seconds)
+    levels = LevelMeter(sample_rate, seconds=seconds, channels=waveform.ndim)
     levels.feed(waveform)
     return levels.between(0.0, seconds).problems()
 
@@ -108,39 +114,50 @@ class LevelMeter:
     Args:
         sample_rate: of the blocks, in Hz.
         seconds: how far back `between` reaches.
+        channels: 1, or 2 of a machine's two microphones.
     """
 
-    def __init__(self, sample_rate: int, *, seconds: float) -> None:
+    def __init__(self, sample_rate: int, *, seconds: float, channels: int = 1) -> None:
         self.size = max(1, round(BUCKET_SECONDS * sample_rate))
         self.sample_rate = sample_rate
-        self._table = np.zeros((math.ceil(seconds * sample_rate / self.size) + 2, 6))
+        self._tables = np.zeros((channels, math.ceil(seconds * sample_rate / self.size) + 2, 6))
         self._buckets = 0
-        self._rest = np.zeros(0, dtype=np.float32)
+        self._rest = np.zeros((channels, 0), dtype=np.float32)
 
     def feed(self, block: Block) -> None:
-        """Measure a block `[T]`, shorter than the seconds that are kept."""
-        sound = np.concatenate([self._rest, block]) if len(self._rest) else block
-        count = len(sound) // self.size
-        self._rest = sound[count * self.size :].copy()
+        """Measure a block, `[T]` or `[T, 2]`, shorter than the seconds that are kept."""
+        sound = np.concatenate([self._rest, np.atleast_2d(block.T)], axis=1)
+        count = sound.shape[1] // self.size
+        self._rest = sound[:, count * self.size :].copy()
         if count:
-            places = np.arange(self._buckets, self._buckets + count) % len(self._table)
-            self._table[places] = _measure(sound[: count * self.size].reshape(count, self.size))
+            places = np.arange(self._buckets, self._buckets + count) % self._tables.shape[1]
+            for table, channel in zip(self._tables, sound[:, : count * self.size], strict=True):
+                table[places] = _measure(channel.reshape(count, self.size))
             self._buckets += count
 
     def between(self, start: float, stop: float) -> SoundLevel:
         """The level of a stretch, in seconds from the start of the recording; of the buckets that lie within.
+
+        Of two microphones, that of the near one, or of the far one if it alone has a problem.
 
         Raises:
             AudioError: if the stretch holds no bucket, or is no longer (or not yet) known.
         """
         first = math.ceil(start * self.sample_rate / self.size - 1e-6)
         last = math.floor(stop * self.sample_rate / self.size + 1e-6)
-        if last <= first or last > self._buckets or first < self._buckets - len(self._table):
+        kept = self._tables.shape[1]
+        if last <= first or last > self._buckets or first < self._buckets - kept:
             raise AudioError(
                 f"the level from {start:.2f} s to {stop:.2f} s is not known; give windows of at least "
                 f"{2 * BUCKET_SECONDS} s, in order"
             )
-        rows = self._table[np.arange(first, last) % len(self._table)]
+        found = [
+            self._level(rows, far=place > 0)
+            for place, rows in enumerate(self._tables[:, np.arange(first, last) % kept])
+        ]
+        return next((level for level in found if level.problems()), found[0])
+
+    def _level(self, rows: NDArray[np.float64], *, far: bool) -> SoundLevel:
         clipped, total, squares, low, high, impossible = rows.T
         samples = len(rows) * self.size
         power = max(0.0, float(squares.sum() / samples - (total.sum() / samples) ** 2))
@@ -151,6 +168,7 @@ class LevelMeter:
             dropout_seconds=_longest_run(low == high) * self.size / self.sample_rate if self.size > 1 else 0.0,
             impossible=int(impossible.sum()),
             peak=float(max(-low.min(), high.max())),
+            far=far,
         )
 
 

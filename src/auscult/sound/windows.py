@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from auscult.errors import AudioError, MonitorError
-from auscult.sound.audio import Block, open_blocks, resample, resampler
+from auscult.sound.audio import Block, Channel, open_blocks, resample, resampler
 from auscult.sound.defects import IMPOSSIBLE, LevelMeter, SoundLevel
 
 Waveform = NDArray[np.float32]
@@ -28,7 +28,7 @@ class Window:
     Args:
         index: its number in the recording, from 0.
         start: its first sample in the recording, at the scorer's rate.
-        samples: `[T]`, its own copy.
+        samples: `[T]`, or `[T, 2]` of two microphones; its own copy.
     """
 
     index: int
@@ -37,7 +37,7 @@ class Window:
 
 
 class SlidingWindows:
-    """Cuts blocks `[T]` of any sizes into windows; window i starts at sample `i * step`.
+    """Cuts blocks, `[T]` or `[T, 2]`, of any sizes into windows; window i starts at sample `i * step`.
 
     It holds one window and the last block.
 
@@ -76,8 +76,8 @@ class SlidingWindows:
         self._blocks, self._held = [held[place:].copy()], max(0, len(held) - place)
 
     def rest(self) -> Waveform:
-        """What belongs to no window yet `[T]`."""
-        return np.concatenate([np.empty(0, dtype=np.float32), *self._blocks])
+        """What belongs to no window yet."""
+        return np.concatenate(self._blocks) if self._blocks else np.empty(0, dtype=np.float32)
 
 
 def windows_of(blocks: Iterable[Block], *, length: int, step: int) -> Iterator[Window]:
@@ -86,7 +86,7 @@ def windows_of(blocks: Iterable[Block], *, length: int, step: int) -> Iterator[W
     What lies behind the last whole step belongs to no window.
 
     Args:
-        blocks: the sound in parts `[T]` of any lengths.
+        blocks: the sound in parts, `[T]` or `[T, 2]`, of any lengths.
         length: of a window, in samples.
         step: from one window to the next, in samples.
     """
@@ -108,18 +108,23 @@ class Stream(SlidingWindows):
         window_seconds: length of a window.
         step_seconds: distance of their starts.
         source_rate: of the source, in Hz; at least the scorer's.
+        channels: of its blocks: 1, `[T]`, or 2, `[T, 2]`.
 
     Raises:
         MonitorError: if the source's rate is too low.
     """
 
-    def __init__(self, *, sample_rate: int, window_seconds: float, step_seconds: float, source_rate: int) -> None:
+    def __init__(
+        self, *, sample_rate: int, window_seconds: float, step_seconds: float, source_rate: int, channels: int = 1
+    ) -> None:
         require_rate("the source", source_rate, sample_rate)
         super().__init__(round(window_seconds * sample_rate), round(step_seconds * sample_rate))
         self.sample_rate, self.source_rate = sample_rate, source_rate
-        self.levels = LevelMeter(source_rate, seconds=window_seconds + DELAY_SECONDS + DELAY_SAMPLES / source_rate)
+        kept = window_seconds + DELAY_SECONDS + DELAY_SAMPLES / source_rate
+        self.levels = LevelMeter(source_rate, seconds=kept, channels=channels)
         self.samples = 0  # that came in, at the source's rate
-        self._resampler = resampler(source_rate, sample_rate)
+        self._resampler = resampler(source_rate, sample_rate, channels=channels)
+        self._shape = () if channels == 1 else (channels,)
 
     @property
     def seconds(self) -> float:
@@ -127,10 +132,10 @@ class Stream(SlidingWindows):
         return self.samples / self.source_rate
 
     def measured(self, block: Block, *, last: bool = False) -> Iterator[tuple[Window, SoundLevel]]:
-        """The windows that a block `[T]` completes; with the last one, which may be empty, also what was held back."""
+        """The windows that a block completes; with the last one, which may be empty, also what was held back."""
         size = max(1, round(PIECE_SECONDS * self.source_rate))
         for start in range(0, max(len(block), last), size):
-            piece = np.ascontiguousarray(block[start : start + size], dtype=np.float32)
+            piece = np.ascontiguousarray(block[start : start + size], dtype=np.float32).reshape(-1, *self._shape)
             self.levels.feed(piece)
             self.samples += len(piece)
             piece = np.where(np.abs(piece) <= IMPOSSIBLE, piece, np.float32(0.0))
@@ -155,15 +160,15 @@ def require_rate(source: str, source_rate: int, sample_rate: int) -> None:
 
 
 def sound_blocks(
-    sound: Path | str | ArrayLike, *, sample_rate: int, given_rate: int | None = None, channel: int = 0
+    sound: Path | str | ArrayLike, *, sample_rate: int, given_rate: int | None = None, channel: Channel = 0
 ) -> tuple[int, Iterator[Block]]:
-    """The rate at which a sound was given, in Hz, and its blocks `[T]` at the asked rate.
+    """The rate at which a sound was given, in Hz, and its blocks `[T]` at the asked rate, `[T, 2]` of two channels.
 
     Args:
-        sound: a file, or a waveform `[T]`, full scale is 1.
+        sound: a file, or a waveform like its blocks, full scale is 1.
         sample_rate: asked for, in Hz.
         given_rate: of a waveform, in Hz.
-        channel: of a file, counted from 0.
+        channel: of a file; with two, a waveform has two.
 
     Raises:
         AudioError: if the file cannot be read, or the array is no waveform or has no rate.
@@ -171,10 +176,10 @@ def sound_blocks(
     if isinstance(sound, (Path, str)):
         return open_blocks(Path(sound), sample_rate=sample_rate, channel=channel)
     waveform = np.asarray(sound)
-    if waveform.dtype.kind not in "fiu" or waveform.ndim != 1 or not len(waveform):
-        raise AudioError(
-            f"an array of shape {waveform.shape} and type {waveform.dtype} is no sound; give one channel, [T]"
-        )
+    shape = () if isinstance(channel, int) else (2,)
+    if waveform.dtype.kind not in "fiu" or not waveform.ndim or waveform.shape[1:] != shape or not len(waveform):
+        wanted = "two channels, [T, 2], near the machine and far from it" if shape else "one channel, [T]"
+        raise AudioError(f"an array of shape {waveform.shape} and type {waveform.dtype} is no sound; give {wanted}")
     if waveform.dtype.kind != "f":
         raise AudioError(f"samples of type {waveform.dtype} have no full scale; give floats, where full scale is 1")
     if not isinstance(given_rate, int) or given_rate < 1:
@@ -186,7 +191,7 @@ def sound_blocks(
 
 
 def cut(blocks: Iterable[Block], *, first: int, last: int) -> Iterator[Block]:
-    """The samples from `first` up to `last` of a sound in parts `[T]`, in parts."""
+    """The samples from `first` up to `last` of a sound in parts, in parts."""
     place = 0
     for block in blocks:
         if place >= last:

@@ -16,7 +16,7 @@ from auscult.detector.learn.settings import LearnSettings
 from auscult.detector.learn.windows import Judgements, Piece, PieceLevels, flawed, levels_of
 from auscult.detector.words import normal_of, statistics_heard
 from auscult.errors import CalibrationError
-from auscult.sound.audio import head
+from auscult.sound.audio import head, near_channel
 from auscult.sound.condition import (
     EXTENT_SECONDS,
     Condition,
@@ -139,7 +139,7 @@ def _origin(detector: Detector, pieces: Sequence[Piece], extents: Sequence[tuple
     found = {recording.path: recording.info for piece in pieces for recording in piece.stretch.recordings}
     faster = {path: info.sample_rate for path, info in found.items() if info.sample_rate > detector.sample_rate}
     whole = [
-        extent_of(head(path, EXTENT_SECONDS, channel=detector.channel), sample_rate=rate)
+        extent_of(head(path, EXTENT_SECONDS, channel=near_channel(detector.channel)), sample_rate=rate)
         for path, rate in faster.items()
     ]
     codecs = {info.codec for info in found.values()}
@@ -162,6 +162,6 @@ def on_recordings(recordings: Mapping[str, Sequence[Recording]], detector: Detec
             "frequencies are empty, and decisions on such sound are unknown. Choose --override "
             f"sample_rate={rates[0]}, or record at a higher rate."
         )
-    if any(info.channels > 1 for info in infos):
+    if any(info.channels > 1 for info in infos) and isinstance(detector.channel, int):
         warnings.append(f"Of several channels the detector hears channel {detector.channel} alone, counted from 0.")
     return warnings

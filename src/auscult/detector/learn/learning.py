@@ -17,11 +17,11 @@ from auscult.detector.learn.settings import LearnSettings
 from auscult.detector.learn.windows import Piece
 from auscult.detector.learn.work import Learner
 from auscult.errors import CalibrationError, DatasetError, DetectorError, nearest
-from auscult.members.fitting import front_ends_of, members_for, require_one_microphone
+from auscult.members.fitting import front_ends_of, members_for
 from auscult.processes import require_workers, single_thread
 from auscult.recipe import Recipe
 from auscult.runs.store import environment
-from auscult.sound.audio import require_channel
+from auscult.sound.audio import Channel, require_channel
 
 FOLDS = {"split": 2, "cross-fitted": 5}
 
@@ -88,13 +88,12 @@ def learn(
         AuscultError: for recordings that cannot be read or are too little, and recipes that cannot be learned so.
     """
     require_workers(workers)
-    require_one_microphone(recipe)
     members = members_for(recipe, machine_type)
     front_ends = front_ends_of(members, recipe, weights=weights)
     advance = on_progress or _silent
     seen = partial(advance, "recordings")
     recordings = find_recordings(normals, machine=machine, otherwise=otherwise, on_recording=seen)
-    _require_channel(recordings, recipe.channel)
+    _require_channel(recordings, recipe.microphones)
     stretches, settings = _sound(recordings, settings, share=0.5 if settings.method == "split" else 1.0)
     work = Learner(recipe, members, front_ends, stretches, settings, device, advance)
     folds = {name: _folds(name, found, settings) for name, found in stretches.items()}
@@ -167,7 +166,7 @@ def calibrate_detector(
     return Learned(calibrated, settings, recordings, {}, pieces, series, warnings)
 
 
-def _require_channel(recordings: Mapping[str, Sequence[Recording]], channel: int) -> None:
+def _require_channel(recordings: Mapping[str, Sequence[Recording]], channel: Channel) -> None:
     for recording in (recording for found in recordings.values() for recording in found):
         require_channel(recording.path, recording.info.channels, channel)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from auscult.datasets.tree import ANOMALY_FOLDERS
 from auscult.errors import DatasetError
-from auscult.sound.audio import SUFFIXES, AudioInfo, blocks_of, probe
+from auscult.sound.audio import SUFFIXES, AudioInfo, Channel, blocks_of, probe
 from auscult.sound.folders import not_read, sounds_below
 from auscult.sound.windows import Waveform
 
@@ -41,8 +41,8 @@ class Stretch:
         """Length."""
         return sum(recording.info.duration for recording in self.recordings)
 
-    def blocks(self, *, sample_rate: int, channel: int) -> Iterator[Waveform]:
-        """The sound in parts `[T]` at a rate in Hz."""
+    def blocks(self, *, sample_rate: int, channel: Channel) -> Iterator[Waveform]:
+        """The sound in parts, `[T]` or `[T, 2]`, at a rate in Hz."""
         for recording in self.recordings:
             yield from blocks_of(recording.path, sample_rate=sample_rate, channel=channel)
 

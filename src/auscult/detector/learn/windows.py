@@ -14,6 +14,7 @@ from auscult.errors import DatasetError
 from auscult.features.bank import Bank, bank_of
 from auscult.features.front_end import FrontEnd
 from auscult.features.heard import FrontEnds
+from auscult.sound.audio import Channel, near_of
 from auscult.sound.condition import FRAME_SECONDS, band_levels, extent_of
 from auscult.sound.defects import channels_sentence, is_sound
 from auscult.sound.windows import Waveform, cut, windows_of
@@ -47,7 +48,7 @@ class Piece:
         """Length."""
         return self.span.end - self.span.start
 
-    def windows(self, *, sample_rate: int, channel: int, length: int, step: int) -> Iterator[tuple[int, Waveform]]:
+    def windows(self, *, sample_rate: int, channel: Channel, length: int, step: int) -> Iterator[tuple[int, Waveform]]:
         """Whole windows with their first samples in the stretch; length and step in samples at a rate in Hz."""
         first, last = round(self.span.start * sample_rate), round(self.span.end * sample_rate)
         blocks = cut(self.stretch.blocks(sample_rate=sample_rate, channel=channel), first=first, last=last)
@@ -111,7 +112,8 @@ def training_banks(
             on_window(len(ids), max(expected, len(ids)))
     if len(ids) < FEWEST_WINDOWS:
         one = pieces[0].stretch.recordings[0].path
-        require_windows(len(ids), seconds, hint=channels_sentence(one, channel))
+        hint = channels_sentence(one, channel) if isinstance(channel, int) else ""
+        require_windows(len(ids), seconds, hint=hint)
     return {
         name: bank_of(found[name], ids, frame_rate=front_end.features.frame_rate)
         for name, front_end in front_ends.items()
@@ -195,7 +197,7 @@ def levels_of(
     pieces: Sequence[Piece],
     *,
     sample_rate: int,
-    channel: int,
+    channel: Channel,
     window_seconds: float,
     on_seconds: Callable[[float], None],
     hear: Callable[[Waveform], dict[str, np.ndarray]] = lambda _: {},
@@ -215,8 +217,9 @@ def levels_of(
             places[start] = is_sound(waveform, sample_rate=sample_rate)
             if places[start]:
                 found.sounds.append(hear(waveform))
-                held.append(band_levels(waveform, sample_rate=sample_rate))
-                found.extents.append(extent_of(waveform, sample_rate=sample_rate))
+                near = near_of(waveform)
+                held.append(band_levels(near, sample_rate=sample_rate))
+                found.extents.append(extent_of(near, sample_rate=sample_rate))
             if sum(map(len, held)) * FRAME_SECONDS >= seconds:
                 found.blocks.append(np.concatenate(held))
                 held = []
