@@ -416,8 +416,10 @@ def test_a_submission_of_sections_is_written_checked_and_evaluated(tmp_path: Pat
     ("change", "message"),
     [
         (lambda out: (out / DECIDED).unlink(), "is missing"),
-        (lambda out: edit(out / DECIDED, ",1", ",2"), "the decision is 2; it must be 0, normal, or 1"),
-        (lambda out: edit(out / DECIDED, ",1", ",yes"), "the score is 'yes'"),
+        (lambda out: edit(out / DECIDED, ",1", ",2"), "the decision is '2'; it must be 0, normal, or 1"),
+        (lambda out: edit(out / DECIDED, ",1", ",yes"), "the decision is 'yes'; it must be 0, normal, or 1"),
+        (lambda out: edit(out / DECIDED, ",1", ",nan"), "the decision is 'nan'; it must be 0, normal, or 1"),
+        (lambda out: edit(out / DECIDED, "section_00_0003.wav,1\n", ""), "section_00_0003.wav has no decision"),
         (lambda out: edit(out / SCORED, "section_00_0003", "section_01_0003"), "is a clip of section_01"),
     ],
 )

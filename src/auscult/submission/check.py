@@ -189,13 +189,11 @@ def _check_file(
         return [*problems, SubmissionProblem(path, None, "is empty; write a line per clip")], 0
     first: dict[str, int] = {}
     for number, fields in lines:
-        for text in _check_line(number, fields, machine_id, ids[machine_id], first):
-            problems.append(SubmissionProblem(path, number, text))
-        if decisions and len(fields) == 2 and _number(fields[1]) not in (None, 0.0, 1.0):
-            text = f"the decision is {fields[1].strip()}; it must be 0, normal, or 1, anomalous"
+        for text in _check_line(number, fields, machine_id, ids[machine_id], first, decisions=decisions):
             problems.append(SubmissionProblem(path, number, text))
     missing = sorted((ids[machine_id] or frozenset()) - set(first))
-    problems += [SubmissionProblem(path, None, f"{file} has no score") for file in missing]
+    what = "decision" if decisions else "score"
+    problems += [SubmissionProblem(path, None, f"{file} has no {what}") for file in missing]
     return problems, len(first)
 
 
@@ -206,27 +204,36 @@ def _numbered(content: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _check_line(
-    number: int, fields: list[str], machine_id: str, known: frozenset[str] | None, first: dict[str, int]
+    number: int,
+    fields: list[str],
+    machine_id: str,
+    known: frozenset[str] | None,
+    first: dict[str, int],
+    *,
+    decisions: bool,
 ) -> Iterator[str]:
     """What is wrong with a line; notes in `first` where each clip has its score."""
     if not any(field.strip() for field in fields):
         yield "is blank; remove it"
         return
+    what = "decision" if decisions else "score"
     if len(fields) != 2:
-        yield f"{','.join(fields)!r} is no score; a line is a file name, a comma and a number"
+        yield f"{','.join(fields)!r} is no {what}; a line is a file name, a comma and a number"
         return
     file, text = fields
-    score = _number(text)
+    value = _number(text)
     named = clip_name(file.strip())
-    if score is None and number == 1 and named is None:
+    if value is None and number == 1 and named is None:
         yield f"{','.join(fields)!r} is a header; the challenge's files have none"
         return
-    if score is None:
+    if decisions and value not in (0.0, 1.0):
+        yield f"the decision is {text.strip()!r}; it must be 0, normal, or 1, anomalous"
+    elif value is None:
         yield f"the score is {text!r}; it must be a number"
-    elif not math.isfinite(score):
+    elif not math.isfinite(value):
         yield f"the score is {text.strip()}; it must be a finite number"
     if file in first:
-        yield f"{file} has a score in line {first[file]} already"
+        yield f"{file} has a {what} in line {first[file]} already"
         return
     first[file] = number
     if named and named.machine_id != machine_id:
