@@ -105,7 +105,7 @@ def test_mono_where_two_channels_are_expected_and_the_reverse(command, trees, tm
         assert f"{count}; DCASE {year} has {words}. Copy them as published, or say another --layout" in text
     if channels == 1:
         line = refusal(command, data, "--override", "reference_channel=1")
-        assert "has 1 channel, and the recipe's reference_channel is 1, counted from 0; remove" in line
+        assert "has 1 channel" in line and "Give sound of both, or take a recipe" in line
 
 
 @pytest.mark.parametrize("decision", ["2", "0.5", "-1", "nan", "yes", ""])
