@@ -118,7 +118,7 @@ def test_the_ten_lines_of_the_documents_are_enough(
     page = (Path(__file__).parents[1] / "docs" / "dcase.md").read_text(encoding="utf-8")
     block = page.partition("<!-- ten lines -->\n```sh\n")[2].partition("```")[0]
     assert len(block.splitlines()) <= 10
-    lines = [shlex.split(line, comments=True) for line in block.replace("\\\n", " ").splitlines()]
+    lines = [shlex.split(line, comments=True) for line in block.splitlines()]
     assert lines[0] == ["auscult", "download", "dcase2026", "--to", "DATA"]
     monkeypatch.chdir(tmp_path)
     assert command("synth", "DATA", "--layout", "dcase2026", "--size", "tiny").code == 0
