@@ -76,7 +76,8 @@ def main() -> int:
     print(f"YAMNet against onnxruntime, a window at a time: {results['yamnet_vs_onnxruntime']:.2f} times as fast")
     factor, difference = (results["live"][name] for name in ("real_time_factor", "onnx_difference"))
     print(
-        f"live: real-time factor {factor:.4f} (at most {MOST_FACTOR}), ONNX from torch {difference:.1g} (at most {PARITY})"
+        f"live: real-time factor {factor:.4f} (at most {MOST_FACTOR}); "
+        f"ONNX {difference:.1g} from torch (at most {PARITY})"
     )
     print(f"written to {RESULTS}")
     return int(factor > MOST_FACTOR or difference > PARITY)
