@@ -13,6 +13,7 @@ from auscult.features.front_end import FrontEnd
 from auscult.features.heard import FrontEnds
 from auscult.recipe import parse_recipe
 from auscult.sound.audio import read_waveform, require_channel
+from auscult.sound.coherence import SAMPLED, coherence_of
 from auscult.sound.defects import problems_of
 from auscult.sound.far import N_FFT, without_far
 
@@ -105,6 +106,26 @@ def test_a_far_microphone_that_is_dead_says_so() -> None:
     assert dead["silence"].startswith("the far microphone: silence")
     both = problems_of(np.zeros((32_000, 2), np.float32), sample_rate=16_000)
     assert both["silence"].startswith("silence")
+
+
+@pytest.mark.parametrize(
+    ("sound", "noise", "machine", "meaning"),
+    [
+        (two(MACHINE + NOISE, NOISE), 0.9, 0.0, "hears the noise of the place"),
+        (two(MACHINE + 0.1 * NOISE, 0.5 * MACHINE), 0.0, 0.92, "hears the machine"),
+        (two(MACHINE, NOISE), 0.0, 0.0, "next to nothing in common"),
+    ],
+)
+def test_the_coherence_tells_noise_from_the_machine(
+    sound: NDArray[np.float32], noise: float, machine: float, meaning: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "two.wav"
+    soundfile.write(path, sound, 16_000, subtype="FLOAT")
+    found = coherence_of([path] * 40, (0, 1))
+    assert found.recordings == SAMPLED
+    assert found.noise == pytest.approx(noise, abs=0.04)
+    assert found.machine == pytest.approx(machine, abs=0.04)
+    assert meaning in found.sentence()
 
 
 def test_a_channel_beside_itself_is_refused() -> None:

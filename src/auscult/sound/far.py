@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 N_FFT, HOP_LENGTH = 1024, 512
 
+Spectrum = NDArray[np.complex128]
+Powers = NDArray[np.float64]
+
 
 def without_far(sound: NDArray[np.float32], *, guard: bool = True) -> NDArray[np.float32]:
     """What a near microphone hears and a far one does not.
@@ -28,14 +31,28 @@ def without_far(sound: NDArray[np.float32], *, guard: bool = True) -> NDArray[np
     Returns:
         `[T]`.
     """
-    peak = np.abs(sound).max(initial=0.0)
     if not np.any(sound[:, 1]):
         return sound[:, 0].copy()
+    peak = np.abs(sound).max()
     near, far = _spectra(sound / peak)
-    factor = np.sum(near * far.conj(), axis=0) / (np.sum(np.abs(far) ** 2, axis=0) + 1e-12)
+    factor, _, _ = _prediction(near, far)
     if guard:
         factor = factor / np.maximum(1.0, np.abs(factor))
     return np.asarray(_waveform(near - factor * far)[: len(sound)] * peak, dtype=np.float32)
+
+
+def prediction_of(sound: NDArray[np.float32]) -> tuple[Spectrum, Powers, Powers]:
+    """Factor by which the far channel predicts the near one at each frequency, and the powers of both `[F]` each.
+
+    The powers are those of the sound `[T, 2]` over its peak.
+    """
+    return _prediction(*_spectra(sound / max(float(np.abs(sound).max(initial=0.0)), 1e-12)))
+
+
+def _prediction(near: Spectrum, far: Spectrum) -> tuple[Spectrum, Powers, Powers]:
+    """As above, of both spectra `[N, F]`."""
+    powers: list[Powers] = [np.sum(np.abs(one) ** 2, axis=0) + 1e-12 for one in (near, far)]
+    return np.sum(near * far.conj(), axis=0) / powers[1], powers[0], powers[1]
 
 
 def _window() -> NDArray[np.float64]:
@@ -43,17 +60,17 @@ def _window() -> NDArray[np.float64]:
     return window
 
 
-def _spectra(sound: NDArray[np.float32]) -> NDArray[np.complex128]:
+def _spectra(sound: NDArray[np.float32]) -> Spectrum:
     """Spectra `[2, N, F]` of both channels `[T, 2]`, with half a window of silence before and as much or more after."""
     n_frames = 1 + max(1, -(-len(sound) // HOP_LENGTH))
     padded = np.zeros((2, (n_frames + 1) * HOP_LENGTH))
     padded[:, HOP_LENGTH : HOP_LENGTH + len(sound)] = sound.T
     frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT, axis=1)[:, ::HOP_LENGTH]
-    spectra: NDArray[np.complex128] = np.fft.rfft(frames * _window(), axis=2)
+    spectra: Spectrum = np.fft.rfft(frames * _window(), axis=2)
     return spectra
 
 
-def _waveform(spectrum: NDArray[np.complex128]) -> NDArray[np.float64]:
+def _waveform(spectrum: Spectrum) -> NDArray[np.float64]:
     """The waveform of a spectrum `[N, F]`, by overlap and addition; the inverse of `_spectra`."""
     window = _window()
     halves = np.fft.irfft(spectrum, axis=1) * window
