@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auscult.clips import MACHINE_TYPES, Clip
-from auscult.datasets import load_clips, require_training_clips
+from auscult.datasets import load_clips, load_dataset, require_training_clips
 from auscult.models import MODELS
 from auscult.recipe import Part, Recipe, leave_out, types_left, what_is_left_out
-from auscult.runs.denoisers import needs_denoiser
+from auscult.runs.denoisers import Supplemental, needs_denoiser
 from auscult.runs.plan import Plan, make_plan
 from auscult.runs.stacks import Stacking, with_stacks
 from auscult.runs.store import Store
@@ -23,6 +23,7 @@ class Request:
         clips: of the machine types that have a member.
         all_clips: also those of other types, where they count: as the noise of denoisers, as what a machine is told
             from, or as members are for them.
+        supplemental: clean clips and noise beside the clips, of all machine types.
         denoised: whether a member has a denoiser.
         left_out: a sentence on each member or machine type that is left out.
     """
@@ -30,6 +31,7 @@ class Request:
     recipe: Recipe
     clips: list[Clip]
     all_clips: list[Clip]
+    supplemental: Supplemental
     denoised: bool
     left_out: list[str]
 
@@ -49,7 +51,8 @@ def request_of(
         DatasetError: if there is none to train on.
         RecipeError: if no member is left.
     """
-    clips = load_clips(data, dataset=dataset, machine_types=machine_types, truth=truth)
+    found = load_dataset(data, dataset=dataset, machine_types=machine_types, truth=truth)
+    clips = found.clips
     require_training_clips(clips, data)
     types = list(dict.fromkeys(clip.machine_type for clip in clips))
     left_out = what_is_left_out(recipe, without, types)
@@ -59,7 +62,8 @@ def request_of(
     others = {name for member in rest.member for name in member.machine_types or ()} - {*left, *MACHINE_TYPES}
     told = any(MODELS[member.family].may_want_others() for member in rest.member if member.family in MODELS)
     every = load_clips(data, dataset=dataset, truth=truth) if machine_types and (denoised or others or told) else clips
-    return Request(rest, [clip for clip in clips if clip.machine_type in left], every, denoised, left_out)
+    kept = [clip for clip in clips if clip.machine_type in left]
+    return Request(rest, kept, every, (found.clean, found.noise), denoised, left_out)
 
 
 def plan_for(
@@ -85,6 +89,7 @@ def plan_for(
         weights=weights,
         clean=clean,
         all_clips=asked.all_clips,
+        supplemental=asked.supplemental,
         missing=missing,
     )
     return with_stacks(plan, stack)
