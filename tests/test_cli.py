@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import auscult.datasets.factory
 import auscult.detector
 import auscult.runs.request
 from auscult.cli import main
+from auscult.clips import LABELS
 from auscult.scores.metrics import evaluate
 from auscult.scores.table import ScoreRow, ScoreTable
 
@@ -137,7 +139,7 @@ def test_what_the_system_refuses_is_one_line_too(command: Callable[..., Any], mo
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied", "/secret/data")
 
-    monkeypatch.setattr(auscult.runs.request, "load_clips", refuse)
+    monkeypatch.setattr(auscult.runs.request, "load_dataset", refuse)
     outcome = command("run", "quick", "--data", "/secret/data", "--out", "/nowhere")
     assert outcome.code == 2
     assert "Permission denied: '/secret/data'" in outcome.error
@@ -149,7 +151,7 @@ def test_our_own_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
     def fail(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(auscult.runs.request, "load_clips", fail)
+    monkeypatch.setattr(auscult.runs.request, "load_dataset", fail)
     with pytest.raises(ZeroDivisionError):
         main(["run", "quick", "--data", "d", "--out", "o"])
 
@@ -158,7 +160,7 @@ def test_ctrl_c_says_that_nothing_is_lost(command: Callable[..., Any], monkeypat
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(auscult.runs.request, "load_clips", interrupt)
+    monkeypatch.setattr(auscult.runs.request, "load_dataset", interrupt)
     outcome = command("run", "quick", "--data", "d", "--out", "o")
     assert (outcome.code, outcome.out) == (130, "")
     assert outcome.err == "\nstopped; what was finished is kept, and the same command continues\n"
@@ -462,6 +464,36 @@ def test_evaluate_takes_labels_from_the_ground_truth(command: Callable[..., Any]
     assert "--truth" in outcome.error
     figures = json.loads(command("evaluate", folder, "--truth", truth, "--json").out)
     assert figures["fan"]["id_01"] == {"auc": 1.0, "pauc": 1.0}
+
+
+def test_evaluate_judges_decisions_and_says_why_there_is_no_official_score(
+    command: Callable[..., Any], tmp_path: Path
+) -> None:
+    names = [
+        f"section_00_{domain}_test_{label}_{n:04}"
+        for domain in ("source", "target")
+        for label in LABELS
+        for n in (0, 1)
+    ]
+    write_scores(tmp_path / "scores", "fan_section_00_test", **{name: n / 10 for n, name in enumerate(names)})
+    decided = tmp_path / "scores" / "decision_result_fan_section_00_test.csv"
+    decided.write_text("".join(f"{name}.wav,{int(n in (0, 2))}\n" for n, name in enumerate(names)))
+    outcome = command("evaluate", tmp_path / "scores", "--json")
+    assert "there is no official score: these may be machines of 2021 or 2022 or" in outcome.err
+    assert "ignored" not in outcome.err
+    figures = json.loads(outcome.out)
+    assert list(figures) == ["fan", "mean", "decisions"]
+    domains = figures["decisions"]["fan"]["section_00"]
+    assert domains["source"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5}
+    assert domains["target"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+    outcome = command("evaluate", tmp_path / "scores", "--year", "2025")
+    text = " ".join(outcome.out.split())
+    assert "fan section_00 source 50.00 50.00 50.00" in text
+    assert "official score of 2022 to 2026: " in text
+    decided.write_text(decided.read_text().replace(",1", ",0.5"))
+    assert re.search(
+        r"decision_result_fan.*0000\.wav is 0\.5; it must be 0", command("evaluate", tmp_path / "scores").error
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Official scores of DCASE Task 2, against plain computations and published values."""
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,14 @@ from auscult.errors import ScoreError
 from auscult.scores.metrics import METRICS, evaluate
 from auscult.scores.official import (
     OWN,
+    decision_figures,
     harmonic_mean,
     official,
     official_facts,
     rule_of,
+    why_none,
     years_of,
-)  # fmt: skip
+)
 from auscult.scores.table import ScoreRow, ScoreTable
 
 
@@ -135,10 +138,18 @@ def test_a_figure_of_nothing_counts_as_the_least_number() -> None:
 
 def test_there_is_no_score_of_other_machines_or_lacking_domains() -> None:
     row = ScoreRow("mill", "a", "1.wav", "normal", 0.0)
-    assert official(ScoreTable([row, ScoreRow("mill", "a", "2.wav", "anomaly", 1.0)])) is None
-    assert official(ScoreTable([])) is None
-    without_target = ScoreTable(row for row in small(2023) if row.domain == "source")
-    assert official(without_target) is None
+    without_target = ScoreTable(row for row in small(2023) if (row.machine_type, row.domain) != ("fan", "target"))
+    shared = ScoreTable(row for row in small(2022) if row.machine_type == "fan")
+    for table, years, why in (
+        (ScoreTable([row, ScoreRow("mill", "a", "2.wav", "anomaly", 1.0)]), (), "no year of DCASE Task 2 has these"),
+        (ScoreTable([]), (), "no year of DCASE Task 2"),
+        (ScoreTable([row]), (2023,), "no machine has test clips of both labels"),
+        (without_target, (), "^fan section_00 has no AUC target, for want of such clips"),
+        (shared, (), "may be machines of 2021 or 2022: say which year's official score with --year"),
+    ):
+        assert official(table, years=years) is None
+        assert re.match(f".*{why}" if why[0] != "^" else why, why_none(table, years))
+    assert why_none(shared, [2022]) == ""
     with pytest.raises(ScoreError, match="no official score of 2019; choose one of 2020, 2021"):
         official(small(2023), years=[2019])
     asked = official(small(2022), years=[2021])
@@ -155,6 +166,39 @@ def test_the_interval_holds_the_score_and_does_not_change_with_other_metrics(yea
     assert found.interval is not None
     low, high = found.interval
     assert 0 < low < found.score < high <= 1
+
+
+def test_decisions_are_judged_within_their_domain() -> None:
+    def row(name: str, label: Label, domain: str | None, kind: str = "fan") -> ScoreRow:
+        return ScoreRow(kind, "section_00", name, label, float(name in "ac"), domain)
+
+    source = [row("a", "anomaly", "source"), row("b", "anomaly", "source"), row("c", "normal", "source")]
+    target = [row("d", "anomaly", "target"), row("e", "normal", "target")]
+    alone = [row("a", "anomaly", None, "pump"), row("d", "normal", None, "pump")]
+    assert decision_figures(ScoreTable([*source, *target, *alone])) == {
+        "fan": {
+            "section_00": {
+                "source": {"precision": 0.5, "recall": 0.5, "f1": 0.5},
+                "target": {"precision": 0.0, "recall": 0.0, "f1": 0.0},
+            }
+        },
+        "pump": {"section_00": {"": {"precision": 1.0, "recall": 1.0, "f1": 1.0}}},
+    }
+
+
+def test_published_systems_stand_in_the_tables_of_their_years() -> None:
+    from auscult.report.reference import published_scores
+
+    for year in (2023, 2024, 2025, 2026):
+        assert "winner" in {one.system for one in published_scores(year)}
+    assert published_scores(2022) == []
+    for one in published_scores(2025):
+        assert bool(one.machine_types) == one.system.startswith("baseline")
+        if one.machine_types:
+            assert set(one.machine_types) == set(YEARS[2025].evaluation)
+            whole, alone = float(harmonic_mean([*one.harmonic.values()])), [*one.machine_types.values()]
+            assert whole == pytest.approx(float(harmonic_mean(alone)), abs=1e-12)
+            assert one.score == pytest.approx(whole, abs=5e-5)
 
 
 def test_the_figures_of_2021_are_of_each_domain_by_itself() -> None:

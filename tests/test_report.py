@@ -22,6 +22,7 @@ from auscult.report.maps import MAX_FRAMES, frequency_ticks
 from auscult.report.tables import NONE, machine_table, percent, ranking_table, results_section, summary_table
 from auscult.runs.results import ResultRow
 from auscult.scores.metrics import auc, evaluate
+from auscult.scores.official import official
 from auscult.scores.table import ScoreRow, ScoreTable
 
 VOID = {"meta", "img", "br", "link", "input"}
@@ -338,6 +339,30 @@ def test_histogram_bars_hold_every_clip_and_gather_a_far_tail() -> None:
     assert few.note == "", "with few clips, each counts"
     same = ScoreTable(replace(row, score=2.0) for row in table)
     assert "median 2" in score_histogram(same, machine="fan id_00", title="").alt
+
+
+def test_domains_stand_beside_each_other_in_the_same_bars() -> None:
+    table = ScoreTable(
+        replace(row, domain="target" if int(row.file[-12:-4]) % 3 else "source", score=row.score + place % 3)
+        for place, row in enumerate(scores(1, types=("fan",)))
+    )
+    rows = results({"hvae": table})
+    data = report(tables={"hvae": table}, results=rows, official=official(table, years=[2023]))
+    page = laid_out(data)
+    (histograms,) = page.types[0].histograms.values()
+    for id_, (source, target) in histograms.items():
+        assert (source.title, target.title) == (f"{id_} source", f"{id_} target")
+        assert source.figure.axes[0].get_xlim() == target.figure.axes[0].get_xlim()
+        counts = [int(bar.get_data().values.sum()) for plot in (source, target) for bar in plot.figure.axes[0].patches]
+        assert counts == [10, 10, 20, 20]
+    means = {name: np.mean([row.figures[name] for row in rows]) for name in ("auc_source", "auc_target")}
+    worse, better = sorted(means, key=lambda name: means[name])
+    text = Page(html.render(page)).text.replace(chr(160), " ")
+    words = f"a normal clip scores above an anomaly in {percent(1 - means[worse])} % of pairs, in the other in"
+    assert f"{worse[4:]} domain" in text and f"{words} {percent(1 - means[better])} %." in text
+    assert data.official is not None
+    assert f"(official score {percent(data.official.score)} %)" in text
+    assert "The harmonic mean of AUC source, AUC target and pAUC".lower() in text.lower()
 
 
 def test_losses_are_drawn_over_the_epochs() -> None:

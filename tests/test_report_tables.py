@@ -22,16 +22,49 @@ from auscult.report.ensembles import is_challenge
 from auscult.report.export import export_tables, file_names
 from auscult.report.formats import table_csv, table_latex, table_markdown
 from auscult.report.members import MemberEffect, correlation_table, members_table
-from auscult.report.reference import PrintedOptimum, printed_optima, printed_rows, printed_table
+from auscult.report.official import official_table
+from auscult.report.reference import PrintedOptimum, printed_optima, printed_rows, printed_table, published_scores
 from auscult.report.summary import MANY, protocol_tables
 from auscult.report.tables import NONE, results_section
 from auscult.runs.results import ResultRow
 from auscult.scores.ensemble import Choice
 from auscult.scores.metrics import mean_figures
+from auscult.scores.official import Official
 from auscult.scores.table import ScoreRow, ScoreTable
 
 PROTOCOLS = ("uniform", "leave-one-id-out", "paper")
 EVIL = '<b>|=1+1"'
+
+
+def test_official_scores_stand_beside_published_ones() -> None:
+    parts = dict.fromkeys(("auc_source", "auc_target", "pauc"), 0.5)
+    ours = {
+        (name, protocol): Official(2022, score, {"BandSealer": score, "AutoTrash": 0.4}, parts, parts, interval)
+        for name, protocol, score, interval in (
+            ("level", "none", 0.61, None),
+            ("all", "uniform", 0.6, (0.55, 0.65)),
+        )
+    }
+    table = official_table(ours, published_scores(2025), ("all", "uniform"), years=[2025], subset="evaluation")
+    rows = {cell[0].text: [one.text for one in cell[1:]] for cell in table.rows}
+    assert list(rows)[:2] == ["all", "level"]
+    assert table.columns[2:] == ["official", "AUC source", "AUC target", "pAUC", "AutoTrash", "BandSealer"]
+    assert rows["all"] == ["uniform", "60.0", "50.0", "50.0", "50.0", "40.0", "60.0"]
+    assert [cell.small for cell in table.rows[0]][2] == "55.0\N{EN DASH}65.0"
+    assert rows["winner"] == ["published", "61.63", *[NONE] * 5]
+    assert rows["baseline, MSE"][1] == "54.43"
+    assert rows["baseline, MSE"][5:] == ["50.1", "51.4"]  # harmonic means of the published figures of the type
+    assert (table.marked, table.starts) == (0, [2])
+    assert [row[2].best for row in table.rows] == [False, True, *[False] * 3], "published ones are no rivals"
+    assert "As published or quoted by third parties" in table.note
+    old = official_table(
+        {("all", "uniform"): Official(2020, 0.6, {"fan": 0.6}, {}, {})},
+        [],
+        ("all", "none"),
+        years=[2020],
+        subset="test",
+    )
+    assert old.columns == ["system", "protocol", "official", "fan"]
 
 
 def rows_of(system: str, protocol: str, *, types: tuple[str, ...] = MACHINE_TYPES, seed: int = 0) -> list[ResultRow]:

@@ -15,7 +15,7 @@ from auscult.errors import ScoreError
 from auscult.scores.metrics import evaluate
 from auscult.scores.official import official
 from auscult.scores.table import ScoreRow, ScoreTable
-from auscult.submission import Expected, check_submission, read_submission, write_submission
+from auscult.submission import Expected, check_submission, read_decisions, read_submission, write_submission
 from auscult.submission.write import decisions_of
 
 FIGURES_2020 = {  # published AUC and pAUC of the submission in the shared data
@@ -383,6 +383,8 @@ def test_a_submission_of_sections_is_written_checked_and_evaluated(tmp_path: Pat
     assert {(row.file, row.label, row.domain) for row in found} == {
         (file, listed.label, listed.domain) for files in truth.values() for file, listed in files.items()
     }
+    decided = read_decisions(tmp_path / "out", truth=truth)
+    assert [(row.key, row.label, row.domain) for row in decided] == [(row.key, row.label, row.domain) for row in found]
     score = official(found)
     assert score is not None
     assert score.rule == 2022

@@ -257,7 +257,9 @@ def test_supplemental_clips_are_clean_or_noise_by_folder_and_word(tmp_path):
 def test_a_tiny_tree_of_each_year_is_inspected_and_run(tmp_path, year):
     from auscult.datasets.inspect import format_inspection, inspect_dataset
     from auscult.recipe import load_recipe
+    from auscult.runs.results import read_scores_of
     from auscult.runs.run import run
+    from auscult.scores.official import official
 
     root, rng = year_tree(tmp_path / "data", year), np.random.default_rng(0)
     for path in sorted(root.rglob("*.wav")):
@@ -284,6 +286,11 @@ def test_a_tiny_tree_of_each_year_is_inspected_and_run(tmp_path, year):
         "Trained without a clip of the target domain: AutoTrash section_00, " in note for note in done.results.notes
     )
     assert alone == (year == 2025)
+    table = read_scores_of(tmp_path / "run", "spectral")
+    found = official(table, years=[year], replicates=1000)
+    assert [(row.system, row.subset, row.found) for row in done.results.official] == [
+        ("spectral", "development", found)
+    ]
     assert {row.machine_id for row in done.results.development} == set(YEARS[year].development[kind][:2])
 
 

@@ -111,17 +111,19 @@ def _print_results(recipe: "Recipe", results: "Results", page: Path) -> None:
     from rich.console import Console
 
     from auscult.cli.display.tables import results_tables
-    from auscult.runs.results import averaged
+    from auscult.runs.results import averaged, official_scores
     from auscult.scores.metrics import shown_metrics
 
     console = Console()
     nodes = recipe.ensembles()
     inside = {name for node in nodes for name in node.members} - {node.name for node in nodes}
-    for rows, what in ((results.development, ""), (results.evaluation, ", evaluation machines")):
+    sets = {"development": (results.development, ""), "evaluation": (results.evaluation, ", evaluation machines")}
+    for subset, (rows, what) in sets.items():
         if rows:
             titles = " / ".join(metric.title for metric in shown_metrics(row.figures for row in rows).values())
             title = f"{recipe.name}{what}: {titles} in percent"
-            for table in results_tables(averaged(rows), results.headline, title, inside=inside):
+            official = official_scores(results.official, subset)
+            for table in results_tables(averaged(rows), results.headline, title, inside=inside, official=official):
                 console.print(table)
     for note in results.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
@@ -148,34 +150,37 @@ def evaluate(
     """Print every metric of a folder of challenge score files, anomaly_score_TYPE_..., and the official score.
 
     Args:
-        folder: Folder of score files; other files are named on standard error and ignored.
+        folder: Folder of score files, and of decisions where there are any; others are named and ignored.
         truth: The challenge's ground-truth list, for clips whose names do not tell their label.
         year: Of the challenge, whose official score is wanted; found from machines and domains by default.
         as_json: Print JSON, fractions of 1.
     """
     from rich.console import Console
 
-    from auscult.cli.display.tables import figures_table, official_line
+    from auscult.cli.display.tables import decisions_table, figures_table, official_line
     from auscult.datasets.truth import read_list
     from auscult.scores.metrics import evaluate as figures_of
-    from auscult.scores.official import official, official_facts, years_of
-    from auscult.submission import read_submission
+    from auscult.scores.official import decision_figures, official, official_facts, why_none, years_of
+    from auscult.submission import read_decisions, read_submission
 
     listed = read_list(truth) if truth else None
     table, ignored = read_submission(folder, truth=listed.clips if listed else None)
+    decided = decision_figures(read_decisions(folder, truth=listed.clips if listed else None))
     for path in ignored:
         Console(stderr=True, soft_wrap=True).print(f"ignored: {path}", markup=False)
     figures, years = figures_of(table), [year] if year else sorted(listed.years) if listed else years_of(table)
     found = official(table, years=years, replicates=1000)
+    if not found:
+        print_notes([f"there is no official score: {why_none(table, years)}"])
     if as_json:
         if found:
             figures["official"] = official_facts(found)
+        if decided:
+            figures["decisions"] = decided
         sys.stdout.write(json.dumps(figures, indent=1) + "\n")
         return
     Console().print(figures_table(figures, str(folder)))
+    if decided:
+        Console().print(decisions_table(decided))
     if found:
         Console().print(official_line(found), markup=False, highlight=False, soft_wrap=True)
-    elif len(years) > 1:
-        print_notes(
-            [f"these may be machines of {' or '.join(map(str, years))}: say which year's official score with --year"]
-        )

@@ -149,20 +149,23 @@ def _check(folder: Path, expected: "Expected", truth: Path | None) -> int:
 def _evaluate(folder: Path, truth: Path) -> None:
     from rich.console import Console
 
-    from auscult.cli.display.tables import figures_table, official_line
+    from auscult.cli.display.tables import decisions_table, figures_table, official_line
     from auscult.datasets.truth import read_list
     from auscult.scores import metrics
-    from auscult.scores.official import official
-    from auscult.submission import read_submission
+    from auscult.scores.official import decision_figures, official, why_none
+    from auscult.submission import read_decisions, read_submission
 
-    table, _ = read_submission(folder, truth=read_list(truth).clips)
+    listed = read_list(truth)
+    table, _ = read_submission(folder, truth=listed.clips)
     for (machine_type, machine_id), reason in metrics.incomplete_ids(table).items():
         _say(f"note: {machine_type} {machine_id} has {reason}: it has no AUC and is left out of all means")
     if figures := metrics.evaluate(table, incomplete="skip"):
         _say(f"evaluated with {truth}:")
         Console().print(figures_table(figures, str(folder)))
-        if score := official(table, replicates=1000):
-            _say(official_line(score))
+        if decided := decision_figures(read_decisions(folder, truth=listed.clips)):
+            Console().print(decisions_table(decided))
+        score = official(table, years=listed.years, replicates=1000)
+        _say(official_line(score) if score else f"there is no official score: {why_none(table, listed.years)}")
 
 
 def _say(text: str) -> None:

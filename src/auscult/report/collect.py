@@ -2,7 +2,6 @@
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -17,12 +16,12 @@ from auscult.models import Model, load_model
 from auscult.report.data import Beside, Cell, DataRow, Evidence, ReportData, Section, Table
 from auscult.report.denoisers import denoiser_sections
 from auscult.report.ensembles import ensemble_sections, intervals_of, spreads_of
+from auscult.report.official import evaluation_sections, official_tables
 from auscult.report.summary import protocol_tables
-from auscult.report.tables import results_section
 from auscult.runs.analysis import Analysis
 from auscult.runs.jobs import load_banks, model_file
 from auscult.runs.plan import BankJob, MemberJob
-from auscult.runs.results import PROTOCOLS, System, averaged, only
+from auscult.runs.results import PROTOCOLS, System, averaged, official_scores, only
 from auscult.runs.store import environment
 from auscult.scores.metrics import shown_metrics
 from auscult.scores.table import ScoreRow
@@ -39,12 +38,6 @@ MAPS = 4
 
 COMPARED = 200
 """Training clips, about, with which a clip is compared to say in what it differs."""
-
-EVALUATION = (
-    "What leave-one-id-out and paper chose here, they chose on the labels of all development test clips; no label of "
-    "these machines was seen. The two differ in the clips over which scores are standardised, and so in their choices."
-)
-"""What the protocols mean for the evaluation machines."""
 
 
 def report_data(analysis: Analysis) -> ReportData:
@@ -73,17 +66,21 @@ def report_data(analysis: Analysis) -> ReportData:
         notes=[*analysis.notes, *_lacking(analysis)],
         sections=[
             *ensemble_sections(analysis, intervals),
-            *_evaluation(analysis, list(shown)),
+            *evaluation_sections(analysis, list(shown)),
             *denoiser_sections(analysis),
             *_failures(analysis),
         ],
-        summary=protocol_tables(
-            averaged(analysis.results),
-            analysis.headline,
-            intervals=intervals,
-            spreads=spreads_of(analysis),
-            always=[name for name, system in shown.items() if system.protocol == "none"],
-        ),
+        summary=[
+            *official_tables(analysis, "development"),
+            *protocol_tables(
+                averaged(analysis.results),
+                analysis.headline,
+                intervals=intervals,
+                spreads=spreads_of(analysis),
+                always=[name for name, system in shown.items() if system.protocol == "none"],
+            ),
+        ],
+        official=official_scores(analysis.official, "development").get(analysis.headline),
     )
 
 
@@ -304,13 +301,3 @@ def _loudness(analysis: Analysis, row: ScoreRow) -> dict[str, float]:
 
 def _model(analysis: Analysis, job: MemberJob) -> Model:
     return load_model(model_file(analysis.store, job), device="cpu")
-
-
-def _evaluation(analysis: Analysis, shown: Sequence[str]) -> list[Section]:
-    """The figures of the evaluation machines, apart from those of the development machines."""
-    rows = [row for row in averaged(analysis.evaluation_results) if row.system in shown]
-    if not rows:
-        return []
-    section = results_section("The evaluation machines", rows, shown)
-    choosing = {row.protocol for row in rows} - {"none", "uniform"}
-    return [replace(section, paragraphs=[EVALUATION] if choosing else [])]

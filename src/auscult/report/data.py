@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from auscult.clips import Label
 from auscult.report.drawing import Plot
 from auscult.runs.results import ResultRow
+from auscult.scores.official import Official
 from auscult.scores.table import ScoreTable
 
 
@@ -195,6 +196,7 @@ class ReportData:
         notes: what the reader must know, such as machines without an AUC; a sentence each.
         sections: further parts of the page.
         summary: the tables of the overview; empty for one that is made from `results`.
+        official: the official score of the system that is the run's result, where its year has one.
     """
 
     title: str
@@ -213,3 +215,4 @@ class ReportData:
     notes: Sequence[str] = ()
     sections: Sequence[Section] = ()
     summary: Sequence[Table] = ()
+    official: Official | None = None

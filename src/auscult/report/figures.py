@@ -132,14 +132,21 @@ def roc_curves(
 
 
 @styled
-def score_histogram(table: ScoreTable, *, machine: str, title: str) -> Plot:
+def score_histogram(table: ScoreTable, *, machine: str, title: str, beside: ScoreTable | None = None) -> Plot:
     """Scores of one machine's clips: normal and anomalous ones, or all of them where labels are missing.
 
     Of many clips, the far tail beyond the 99th percentile is gathered in the last bar, lest it flatten the rest.
+
+    Args:
+        table: the clips.
+        machine: whose they are.
+        title: of the plot.
+        beside: the clips of all histograms that share these bars; these alone if none are given.
     """
     kinds = {"normal": "normal", "anomaly": "anomalous", None: "unlabelled"}
     scores = {label: table.scores[[row.label == label for row in table]] for label in kinds}
-    edges, beyond = _bins(table.scores)
+    edges = _bins((beside or table).scores)
+    beyond = int(np.count_nonzero(table.scores > edges[-1]))
     figure, axes = canvas(240, 128)
     for label, values in scores.items():
         if len(values):
@@ -287,8 +294,8 @@ def _bars(axes: Axes, counts: NDArray[np.int_], edges: NDArray[np.float64], colo
     axes.set_ylim(0, max(1.08 * max(counts), axes.get_ylim()[1]))
 
 
-def _bins(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
-    """Edges of 8 to 32 bars up to the 99th percentile, and the number of scores beyond it, if it matters."""
+def _bins(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Edges of 8 to 32 bars up to the 99th percentile, or to the highest score where few lie far beyond."""
     low, high = float(scores.min()), float(scores.max())
     shoulder = float(np.quantile(scores, 0.99, method="lower"))
     if len(scores) >= FEW and high - shoulder > 0.5 * (shoulder - low) > 0:
@@ -296,7 +303,7 @@ def _bins(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
     if low == high:
         low, high = low - 0.5, high + 0.5
     bars = int(np.clip(2 * np.sqrt(len(scores)), 8, 32))
-    return np.linspace(low, high, bars + 1), int(np.count_nonzero(scores > high))
+    return np.linspace(low, high, bars + 1)
 
 
 def _thresholds(threshold: float | None, warning: float | None) -> str:

@@ -14,6 +14,7 @@ from auscult.report.evidence import Card, cards
 from auscult.report.figures import losses, overview, roc_curves, score_histogram, system_styles
 from auscult.report.tables import (
     data_table,
+    domains_in_words,
     headline_figures,
     in_words,
     machine_table,
@@ -24,6 +25,7 @@ from auscult.report.tables import (
     type_means,
 )
 from auscult.scores.metrics import Figures, mean_figures, sort_machine_types
+from auscult.scores.official import RULES
 from auscult.scores.table import ScoreTable
 
 FEW_NORMALS = 20
@@ -42,7 +44,8 @@ class TypeSection:
         mean: AUC and pAUC of the final system, if there are any.
         table: per machine, if there are results.
         curves: machine id -> its ROC curves, `None` without labels.
-        histograms: system -> machine id -> its scores, the final system first.
+        histograms: system -> machine id -> its scores, one of each domain; the final system first.
+        domains: which of them carries the errors, a sentence; empty without them.
         ranking: clips by score.
         labelled: whether any of its clips has a label.
         cards: evidence, a card per clip.
@@ -52,7 +55,8 @@ class TypeSection:
     mean: Figures | None
     table: Table | None
     curves: Mapping[str, Plot | None]
-    histograms: Mapping[str, Mapping[str, Plot]]
+    histograms: Mapping[str, Mapping[str, Sequence[Plot]]]
+    domains: str
     ranking: Table | None
     labelled: bool
     cards: Sequence[Card]
@@ -131,6 +135,8 @@ def render(page: Page) -> str:
         verdict=verdict(data),
         notes=[*data.notes, *few_clips(data)],
         overall=overall(data),
+        domains=domains_in_words(overall(data) or {}),
+        rule=RULES[data.official.rule] if data.official else "",
         styles=system_styles(data),
         trainings_open=len(page.trainings) <= OPEN_TRAININGS,
         clips=data_table(data.data_summary),
@@ -176,6 +182,8 @@ def verdict(data: ReportData) -> str:
     chosen = "" if protocol in ("none", "uniform") else f", under the protocol {protocol},"
     text = f"Over {clips} of {_count(len(rows), 'machine')} {kinds}, {data.headline}{chosen} reaches a mean AUC of "
     text += f"{_sign(mean['auc'])} and a mean pAUC of {_sign(mean['pauc'])}"
+    if data.official:
+        text += f" (official score {_sign(data.official.score)})"
     if len(means) == 1:
         return f"{text}."
     ordered = sorted(means, key=lambda name: means[name]["auc"])
@@ -217,15 +225,30 @@ def _machine_type(
         table=machine_table(results, data.headline, name, clips=data.data_summary) if results else None,
         curves={id_: _curves(data, name, id_, tables, figures.get(id_)) for id_ in ids},
         histograms={
-            system: {
-                id_: score_histogram(table, machine=f"{name} {id_}", title=id_) for id_, table in tables[system].items()
-            }
+            system: {id_: _histograms(table, f"{name} {id_}", id_) for id_, table in tables[system].items()}
             for system in systems
         },
+        domains=domains_in_words(mean_figures(figures.values())),
         ranking=ranking_table(data, name) if data.headline in tables else None,
         labelled=any(row.label for machines in tables.values() for table in machines.values() for row in table),
         cards=[card for card in evidence if card.first.machine_type == name],
     )
+
+
+def _histograms(table: ScoreTable, machine: str, title: str) -> list[Plot]:
+    """The scores of one machine's clips, those of each domain by themselves."""
+    domains = sorted({row.domain for row in table if row.domain})
+    if len(domains) < 2:
+        return [score_histogram(table, machine=machine, title=title)]
+    return [
+        score_histogram(
+            ScoreTable(row for row in table if row.domain == domain),
+            machine=f"{machine}, {domain}",
+            title=f"{title} {domain}",
+            beside=table,
+        )
+        for domain in domains
+    ]
 
 
 def _curves(

@@ -13,6 +13,9 @@ from auscult.scores.table import ScoreRow, ScoreTable
 NONE = "\N{EN DASH}"
 FEWER = "†"
 
+ALIKE = 0.02
+"""Domains whose AUCs differ by less share the errors alike."""
+
 
 def titles(metrics: Mapping[str, Metric]) -> list[str]:
     """The headings of their columns."""
@@ -29,6 +32,23 @@ def in_words(figures: Figures) -> str:
     """The metrics of one machine: `"AUC 81.0, pAUC 66.5"`."""
     shown = shown_metrics([figures])
     return ", ".join(f"{metric.title} {percent(figures[name])}" for name, metric in shown.items())
+
+
+def domains_in_words(figures: Figures) -> str:
+    """Which domain carries the errors, a sentence; nothing where there are not both.
+
+    >>> domains_in_words({"auc_source": 0.75, "auc_target": 0.5}).partition(":")[0]
+    'The target domain carries most errors'
+    """
+    if not {"auc_source", "auc_target"} <= figures.keys():
+        return ""
+    errors = {domain: 1 - figures[f"auc_{domain}"] for domain in ("source", "target")}
+    most = max(errors, key=lambda domain: errors[domain])
+    low, high = (f"{percent(share)}\N{NO-BREAK SPACE}%" for share in sorted(errors.values()))
+    pairs = f"a normal clip scores above an anomaly in {high} of pairs, in the other in {low}."
+    if max(errors.values()) - min(errors.values()) < ALIKE:
+        return f"Both domains carry the errors alike: in the {most} domain {pairs}"
+    return f"The {most} domain carries most errors: {pairs}"
 
 
 def units(metrics: Mapping[str, Metric]) -> dict[str, str]:

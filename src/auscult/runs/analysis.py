@@ -12,12 +12,17 @@ from auscult.recipe import Recipe
 from auscult.runs.executors import Failure
 from auscult.runs.jobs import read_scores
 from auscult.runs.plan import MemberJob, Plan
-from auscult.runs.results import PROTOCOLS, ResultRow, SeedChoice, System, result_rows
+from auscult.runs.results import PROTOCOLS, OfficialRow, ResultRow, SeedChoice, System, result_rows
 from auscult.runs.store import Store
 from auscult.scores.ensemble import Scores, combine
 from auscult.scores.ensemble.columns import PARTS
+from auscult.scores.intervals import Draws
 from auscult.scores.metrics import incomplete_ids
+from auscult.scores.official import official, why_none
 from auscult.scores.table import ScoreRow, ScoreTable
+
+REPLICATES = 1000
+"""Draws of test clips for the intervals of official scores."""
 
 Leaves = dict[str, dict[str, Scores]]
 """Machine type -> member -> its scores."""
@@ -38,6 +43,7 @@ class Analysis:
         choices: what the protocols chose.
         failures: jobs that failed or could not start.
         notes: what a reader must know, a sentence each.
+        years: of DCASE Task 2 that the data may be of; none for other data.
     """
 
     recipe: Recipe
@@ -50,6 +56,7 @@ class Analysis:
     choices: list[SeedChoice]
     failures: list[Failure]
     notes: list[str]
+    years: tuple[int, ...] = ()
 
     @property
     def seed(self) -> int:
@@ -65,6 +72,16 @@ class Analysis:
     def evaluation_results(self) -> list[ResultRow]:
         """Likewise for the evaluation clips, where their labels are known."""
         return [row for system in self.systems for row in result_rows(system, system.evaluation)]
+
+    @cached_property
+    def official(self) -> list[OfficialRow]:
+        """The official score of every system and seed, those of the first seed with an interval, where there is one."""
+        draws, rows = Draws(REPLICATES, 0), []
+        for system in self.systems if self.years else ():
+            for subset, table in (("development", system.development), ("evaluation", system.evaluation)):
+                if found := official(table, years=self.years, draws=draws if system.seed == self.seed else None):
+                    rows.append(OfficialRow(*system.key, system.seed, subset, found))
+        return rows
 
     @property
     def final(self) -> System:
@@ -82,6 +99,7 @@ def analyse(
     plan: Plan,
     store: Store,
     *,
+    years: tuple[int, ...] = (),
     failures: Sequence[Failure] = (),
     notes: Sequence[str] = (),
 ) -> Analysis:
@@ -92,6 +110,7 @@ def analyse(
         data: the data folder.
         plan: the jobs that are finished, one member at least.
         store: of their artefacts.
+        years: of DCASE Task 2 that the data may be of.
         failures: jobs that are not finished.
         notes: sentences that stand before those that follow from the data.
     """
@@ -107,10 +126,11 @@ def analyse(
     headline = headline_of(recipe, first)
     final = next(system for system in systems if system.key == headline)
     every = [*notes, *_notes_on_data(recipe, plan, final), *_dropped(recipe, plan, first), *_protocols(recipe, first)]
+    every += _no_official_score(final, years)
     every += scale_sentences(
         [(job.name, job.scaling.method) for job in plan.members if job.name in recipe.standardised]
     )
-    return Analysis(recipe, data, plan, store, leaves, systems, headline, choices, list(failures), every)
+    return Analysis(recipe, data, plan, store, leaves, systems, headline, choices, list(failures), every, years)
 
 
 def _notes_on_data(recipe: Recipe, plan: Plan, final: System) -> list[str]:
@@ -136,6 +156,17 @@ def _notes_on_data(recipe: Recipe, plan: Plan, final: System) -> list[str]:
         f"and {'are' if machines[1:] else 'is'} left out of all means."
         for reason, machines in alike.items()
     ]
+
+
+def _no_official_score(final: System, years: tuple[int, ...]) -> list[str]:
+    """A sentence on each labelled set of clips of the challenge that has no official score."""
+    tables = {"development": final.development, "evaluation": final.evaluation}
+    notes = []
+    for subset, table in tables.items():
+        judged = any(row.label == "anomaly" for row in table)
+        if years and judged and (why := why_none(table, years, option=f"--layout, for instance dcase{years[-1]}")):
+            notes.append(f"There is no official score of the {subset} clips: {why}.")
+    return notes
 
 
 def _missing_training(recipe: Recipe, plan: Plan) -> list[str]:

@@ -36,6 +36,7 @@ def write_results(analysis: Analysis, folder: Path) -> None:
     content = {
         "headline": dict(zip(("system", "protocol"), analysis.headline, strict=True)),
         "rows": rows,
+        "official": [row.facts for row in analysis.official],
         "choices": [{**asdict(item.choice), "seed": item.seed} for item in analysis.choices],
         "failures": [asdict(failure) for failure in analysis.failures],
         "notes": analysis.notes,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auscult.clips import MACHINE_TYPES, Clip
-from auscult.datasets import load_clips, load_dataset, require_training_clips
+from auscult.datasets import load_dataset, require_training_clips
 from auscult.models import MODELS
 from auscult.recipe import Part, Recipe, leave_out, types_left, what_is_left_out
 from auscult.runs.denoisers import Supplemental, needs_denoiser
@@ -26,6 +26,7 @@ class Request:
         supplemental: clean clips and noise beside the clips, of all machine types.
         denoised: whether a member has a denoiser.
         left_out: a sentence on each member or machine type that is left out.
+        years: of DCASE Task 2 that the data may be of.
     """
 
     recipe: Recipe
@@ -34,6 +35,7 @@ class Request:
     supplemental: Supplemental
     denoised: bool
     left_out: list[str]
+    years: tuple[int, ...] = ()
 
 
 def request_of(
@@ -61,9 +63,10 @@ def request_of(
     denoised = needs_denoiser(rest, left)
     others = {name for member in rest.member for name in member.machine_types or ()} - {*left, *MACHINE_TYPES}
     told = any(MODELS[member.family].may_want_others() for member in rest.member if member.family in MODELS)
-    every = load_clips(data, dataset=dataset, truth=truth) if machine_types and (denoised or others or told) else clips
+    more = machine_types and (denoised or others or told)
+    every = load_dataset(data, dataset=dataset, truth=truth).clips if more else clips
     kept = [clip for clip in clips if clip.machine_type in left]
-    return Request(rest, kept, every, (found.clean, found.noise), denoised, left_out)
+    return Request(rest, kept, every, (found.clean, found.noise), denoised, left_out, found.years)
 
 
 def plan_for(

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from auscult.errors import RunError, nearest
 from auscult.scores.ensemble import Choice
 from auscult.scores.metrics import MEAN, OBJECTIVE, Figures, evaluate, mean_figures
+from auscult.scores.official import Official, official_facts
 from auscult.scores.table import ScoreTable
 
 RESULTS = "results.json"
@@ -79,6 +80,31 @@ class ResultRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OfficialRow:
+    """The official score of one system.
+
+    Attributes:
+        system: a member or an ensemble.
+        protocol: a key of `PROTOCOLS`.
+        seed: of the system's members.
+        subset: `"development"` or `"evaluation"`.
+        found: the score.
+    """
+
+    system: str
+    protocol: str
+    seed: int
+    subset: str
+    found: Official
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """As `results.json` has it."""
+        names = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "found"}
+        return {**names, **official_facts(self.found)}
+
+
+@dataclass(frozen=True, slots=True)
 class SeedChoice:
     """What a protocol chose for the ensembles of one seed."""
 
@@ -98,6 +124,7 @@ class Results:
         failures: label and reason of each job that is not finished.
         notes: what a reader must know, a sentence each.
         scales: of each machine type, member and seed, by what it is standardised; empty in older runs.
+        official: a row per system, seed and set of clips that has an official score; empty in older runs.
     """
 
     headline: tuple[str, str]
@@ -107,6 +134,7 @@ class Results:
     failures: list[dict[str, str]]
     notes: list[str]
     scales: list[dict[str, Any]] = field(default_factory=list)
+    official: list[OfficialRow] = field(default_factory=list)
 
 
 def only(table: ScoreTable, machine_type: str) -> ScoreTable:
@@ -135,6 +163,24 @@ def averaged(rows: Sequence[ResultRow]) -> list[ResultRow]:
     return [ResultRow(*key, mean_figures(row.figures for row in same), same[0].seed) for key, same in found.items()]
 
 
+def official_scores(rows: Sequence[OfficialRow], subset: str) -> dict[tuple[str, str], Official]:
+    """Name and protocol of a system -> its official score, the mean over seeds, with the first one's interval."""
+    found: dict[tuple[str, str], list[Official]] = {}
+    for row in rows:
+        if row.subset == subset:
+            found.setdefault((row.system, row.protocol), []).append(row.found)
+    return {
+        system: replace(
+            same[0],
+            score=mean_figures({"score": one.score} for one in same)["score"],
+            machine_types=mean_figures(one.machine_types for one in same),
+            harmonic=mean_figures(one.harmonic for one in same),
+            arithmetic=mean_figures(one.arithmetic for one in same),
+        )
+        for system, same in found.items()
+    }
+
+
 def row_facts(row: ResultRow, subset: str) -> dict[str, Any]:
     """A row as `results.json` has it: the metrics stand among the rest."""
     facts = asdict(row)
@@ -146,6 +192,12 @@ def _row_of(facts: dict[str, Any]) -> ResultRow:
     named = {one.name: facts.pop(one.name) for one in fields(ResultRow) if one.name in facts}
     figures = {name: float(facts.pop(name)) for name in OBJECTIVE}  # every machine with labels has these
     return ResultRow(**named, figures=figures | {name: float(value) for name, value in facts.items()})
+
+
+def _official_of(facts: dict[str, Any]) -> OfficialRow:
+    named = {one.name: facts.pop(one.name) for one in fields(OfficialRow) if one.name != "found"}
+    low, high = facts.pop("interval", (None, None))
+    return OfficialRow(**named, found=Official(**facts, interval=None if low is None else (low, high)))
 
 
 def read_results(run: Path) -> Results:
@@ -169,6 +221,7 @@ def read_results(run: Path) -> Results:
             failures=content["failures"],
             notes=content["notes"],
             scales=content.get("scales", []),
+            official=[_official_of(row) for row in content.get("official", [])],
             **found,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -123,17 +123,20 @@ def run(
         done = Run(out, asked.recipe, data, _finished(plan, artefacts), artefacts, None, failures)
         if not done.plan.members:
             return done
-        artefact = _analysis(done, [*asked.left_out, *plan.left_out], pages, advance)
+        artefact = _analysis(done, asked.years, [*asked.left_out, *plan.left_out], pages, advance)
         results = _readable(artefact)
         publish(artefact, done.plan.members, artefacts, out)
         return replace(done, results=results)
 
 
-def _analysis(done: Run, notes: Sequence[str], pages: Pages | None, advance: OnProgress) -> Path:
+def _analysis(
+    done: Run, years: tuple[int, ...], notes: Sequence[str], pages: Pages | None, advance: OnProgress
+) -> Path:
     """The artefact of all that follows from the members' scores: results, score tables, report, tables, figures."""
     facts: dict[str, Any] = {
         "recipe": done.recipe.model_dump(),
         "data": str(done.data),
+        "years": list(years),
         "scores": [job.scores_key for job in done.plan.members],
         "clips": [
             [clip.machine_type, clip.machine_id, clip.file, clip.label]
@@ -152,7 +155,9 @@ def _analysis(done: Run, notes: Sequence[str], pages: Pages | None, advance: OnP
 
     def build(folder: Path) -> None:
         advance(RESULTS_AND_REPORT, 0, 2, "choices")
-        analysis = analyse(done.recipe, done.data, done.plan, done.store, failures=done.failures, notes=notes)
+        analysis = analyse(
+            done.recipe, done.data, done.plan, done.store, years=years, failures=done.failures, notes=notes
+        )
         write_results(analysis, folder)
         advance(RESULTS_AND_REPORT, 1, 2, "report")
         if pages is not None:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from auscult.datasets.years import YEARS
 from auscult.errors import ScoreError
-from auscult.scores.areas import Floats, domain_areas
+from auscult.scores.areas import Floats, Labels, domain_areas
 from auscult.scores.intervals import Draws
 from auscult.scores.metrics import METRICS, Metric, columns_of, incomplete_ids, many, sort_machine_types
 from auscult.scores.table import ScoreTable
@@ -35,12 +35,22 @@ OWN: dict[str, Metric] = {
 }
 """The figures of 2021."""
 
+EVERY_FIGURE: dict[str, Metric] = {**METRICS, **OWN}
+"""Figures by name, of all years."""
+
 FIGURES: dict[int, tuple[str, ...]] = {
     2020: ("auc", "pauc"),
     2021: tuple(OWN),
     2022: ("auc_source", "auc_target", "pauc"),
 }
 """Year of a rule -> the figures of a machine that its score is made of."""
+
+RULES = {
+    2020: "the mean of AUC and pAUC over machines, then over machine types",
+    2021: "the harmonic mean of AUC and pAUC over machine types, sections and domains, each by its own clips",
+    2022: "the harmonic mean of AUC source, AUC target and pAUC over machine types and sections",
+}
+"""The same in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,16 @@ class Official:
     harmonic: dict[str, float]
     arithmetic: dict[str, float]
     interval: tuple[float, float] | None = None
+
+
+def rule_name(rule: int) -> str:
+    """The years whose rule it is.
+
+    >>> rule_name(2022)
+    '2022 to 2026'
+    """
+    years = [year for year, facts in YEARS.items() if facts.scoring == rule]
+    return f"{years[0]} to {years[-1]}" if len(years) > 1 else str(years[0])
 
 
 def years_of(table: ScoreTable) -> list[int]:
@@ -96,7 +116,13 @@ def rule_of(table: ScoreTable, years: Collection[int] = ()) -> int | None:
 
 
 def official(
-    table: ScoreTable, *, years: Collection[int] = (), replicates: int = 0, seed: int = 0, level: float = 0.95
+    table: ScoreTable,
+    *,
+    years: Collection[int] = (),
+    replicates: int = 0,
+    seed: int = 0,
+    level: float = 0.95,
+    draws: Draws | None = None,
 ) -> Official | None:
     """The official score of a system.
 
@@ -106,32 +132,27 @@ def official(
         replicates: draws of test clips for an interval, see `auscult.scores.intervals.bootstrap`; 0 for none.
         seed: of the draws.
         level: the share of replicates between the bounds.
+        draws: to use instead, which several systems share.
 
     Returns:
         The score; none if the machines are those of no year or of years whose rules differ, or a figure is not defined
-        for a machine.
+        for a machine: `why_none` says it.
 
     Raises:
         ScoreError: if a year is none of the challenge's.
     """
     if (rule := rule_of(table, years)) is None:
         return None
-    names, metrics = FIGURES[rule], {**METRICS, **OWN}
-    missing, groups = incomplete_ids(table), table.groups()
-    judged = {
-        kind: {id_: rows for id_, rows in groups[kind].items() if (kind, id_) not in missing}
-        for kind in sort_machine_types(groups)
-    }
-    judged = {kind: ids for kind, ids in judged.items() if ids}
-    figures = {kind: [_figures(rows, names, metrics) for rows in ids.values()] for kind, ids in judged.items()}
+    names, judged = FIGURES[rule], _judged(table)
+    figures = {kind: [_figures(rows, names) for rows in ids.values()] for kind, ids in judged.items()}
     rows = [row for some in figures.values() for row in some]
     if not rows or not all(np.isfinite(row[name]).all() for row in rows for name in names):
         return None
     interval = None
-    if replicates:
-        draws = Draws(replicates, seed)
+    if draws or replicates:
+        draws = draws or Draws(replicates, seed)
         drawn = {
-            kind: [draws.figures(kind, id_, rows, names=names, metrics=metrics) for id_, rows in ids.items()]
+            kind: [draws.figures(kind, id_, rows, names=names, metrics=EVERY_FIGURE) for id_, rows in ids.items()]
             for kind, ids in judged.items()
         }
         if all(set(names) <= set(row) for some in drawn.values() for row in some):
@@ -147,6 +168,29 @@ def official(
     )
 
 
+def why_none(table: ScoreTable, years: Collection[int] = (), *, option: str = "--year") -> str:
+    """Why a table has no official score, in words; nothing if it has one.
+
+    Args:
+        table: scores of clips.
+        years: as in `official`.
+        option: of the command, by which a user says the year.
+    """
+    known = years or (years_of(table) if len(table) else ())
+    if (rule := rule_of(table, years)) is None:
+        if not known:
+            return "no year of DCASE Task 2 has these machines"
+        return f"these may be machines of {' or '.join(map(str, known))}: say which year's official score with {option}"
+    if not (judged := _judged(table)):
+        return "no machine has test clips of both labels"
+    for kind, ids in judged.items():
+        for id_, rows in ids.items():
+            found = _figures(rows, FIGURES[rule])
+            if lacking := [EVERY_FIGURE[name].title for name in FIGURES[rule] if not np.isfinite(found[name]).all()]:
+                return f"{kind} {id_} has no {' and no '.join(lacking)}, for want of such clips"
+    return ""
+
+
 def harmonic_mean(values: ArrayLike) -> Floats:
     """Harmonic mean over the first axis; 0 counts as the least positive number of the evaluators.
 
@@ -155,6 +199,34 @@ def harmonic_mean(values: ArrayLike) -> Floats:
     """
     x = np.maximum(np.asarray(values, dtype=np.float64), sys.float_info.epsilon)
     return np.asarray(len(x) / (1 / x).sum(axis=0))
+
+
+def decision_figures(decisions: ScoreTable) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    """Precision, recall and F1 of decisions, of each domain's own clips, as the evaluators publish beside the score.
+
+    Args:
+        decisions: labelled clips; the score is 1 where a clip was taken for anomalous, 0 elsewhere.
+
+    Returns:
+        Machine type -> machine id -> domain, empty where there is none -> figure -> a fraction of 1; 0 where nothing
+        was found.
+    """
+    found: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
+    for kind, ids in decisions.groups().items():
+        for id_, rows in ids.items():
+            labels, domains, raised = columns_of(rows)
+            domains = np.full(len(rows), "") if domains is None else domains
+            own = {str(name): domains == name for name in np.unique(domains)}
+            each = {name: _f1(labels[some], raised[some]) for name, some in own.items()}
+            found.setdefault(kind, {})[id_] = each
+    return found
+
+
+def _f1(labels: Labels, raised: Floats) -> dict[str, float]:
+    true = float(raised[labels].sum())
+    precision, recall = (true / total if total else 0.0 for total in (raised.sum(), np.count_nonzero(labels)))
+    f1 = 2 * precision * recall / (precision + recall) if true else 0.0
+    return {"precision": float(precision), "recall": float(recall), "f1": float(f1)}
 
 
 def official_facts(found: Official) -> dict[str, Any]:
@@ -169,9 +241,19 @@ def official_facts(found: Official) -> dict[str, Any]:
     }
 
 
-def _figures(table: ScoreTable, names: Iterable[str], metrics: Mapping[str, Metric]) -> dict[str, Floats]:
+def _judged(table: ScoreTable) -> dict[str, dict[str, ScoreTable]]:
+    """Machine type -> machine id -> clips, of the machines that have both labels."""
+    missing, groups = incomplete_ids(table), table.groups()
+    judged = {
+        kind: {id_: rows for id_, rows in groups[kind].items() if (kind, id_) not in missing}
+        for kind in sort_machine_types(groups)
+    }
+    return {kind: ids for kind, ids in judged.items() if ids}
+
+
+def _figures(table: ScoreTable, names: Iterable[str]) -> dict[str, Floats]:
     labels, domains, scores = columns_of(table)
-    return many(names, labels, domains, scores[None], metrics=metrics)
+    return many(names, labels, domains, scores[None], metrics=EVERY_FIGURE)
 
 
 def _score(rule: int, figures: Mapping[str, Sequence[Mapping[str, Floats]]]) -> Floats:

@@ -63,35 +63,66 @@ def read_submission(folder: Path, *, truth: Truth | None = None) -> tuple[ScoreT
             of that id must have a score.
 
     Returns:
-        The score table, every clip labelled, and the other entries of the folder, which were ignored.
+        The score table, every clip labelled, and the other entries of the folder, which were ignored; decisions are
+        none of them.
 
     Raises:
         ScoreError: if there is no score file, a line is damaged (named by file and line), a clip appears twice, is
             missing, belongs to another machine or has no label, or a score is not finite.
     """
+    table, others = _read(folder, SCORE_FILE, truth, "anomaly_score")
+    if not len(table):
+        raise ScoreError(
+            f"{folder} holds no score file; they are called anomaly_score_<machine type>_id_<nn>.csv, for instance "
+            "anomaly_score_fan_id_00.csv, or since 2021 anomaly_score_fan_section_00_test.csv"
+        )
+    return table, [path for path in others if not DECISION_FILE.fullmatch(path.name)]
+
+
+def read_decisions(folder: Path, *, truth: Truth | None = None) -> ScoreTable:
+    """Read the files of decisions of a folder, which years since 2021 have: rows of `file,decision`.
+
+    Args:
+        folder: as for `read_submission`.
+        truth: likewise.
+
+    Returns:
+        Table whose scores are 1 where a clip was taken for anomalous and 0 elsewhere; empty without such files.
+
+    Raises:
+        ScoreError: as `read_submission`, and for a decision that is neither 0 nor 1.
+    """
+    table, _ = _read(folder, DECISION_FILE, truth, "decision_result")
+    for row in table:
+        if row.score not in (0.0, 1.0):
+            path = folder / file_of(row.machine_type, row.machine_id, "decision_result")
+            raise ScoreError(
+                f"{path}: the decision on {row.file} is {row.score:g}; it must be 0, normal, or 1, anomalous"
+            )
+    return table
+
+
+def _read(folder: Path, name: re.Pattern[str], truth: Truth | None, what: str) -> tuple[ScoreTable, list[Path]]:
+    """The rows of all files of one kind, and the other entries of the folder."""
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
         raise ScoreError(f"cannot read the folder of scores {folder}: {error.strerror}") from error
     rows: list[ScoreRow] = []
-    ignored: list[Path] = []
+    others: list[Path] = []
     for path in entries:
-        match = SCORE_FILE.fullmatch(path.name)
+        match = name.fullmatch(path.name)
         if match is None or not path.is_file():
-            ignored.append(path)
+            others.append(path)
             continue
         labels = None if truth is None else truth.get(match["machine_type"], {})
         rows += _rows(path, match["machine_type"], match["machine_id"], labels)
-    if not rows:
-        raise ScoreError(
-            f"{folder} holds no score file; they are called anomaly_score_<machine type>_id_<nn>.csv, for instance "
-            "anomaly_score_fan_id_00.csv, or since 2021 anomaly_score_fan_section_00_test.csv"
-        )
     table = ScoreTable(rows)
     for machine_type, ids in table.groups().items() if truth else ():
         for machine_id, found in ids.items():
-            _check_complete(folder / file_of(machine_type, machine_id), found, (truth or {}).get(machine_type, {}))
-    return table, ignored
+            own = (truth or {}).get(machine_type, {})
+            _check_complete(folder / file_of(machine_type, machine_id, what), found, own)
+    return table, others
 
 
 def _rows(path: Path, machine_type: str, machine_id: str, labels: Mapping[str, Listed] | None) -> Iterator[ScoreRow]:

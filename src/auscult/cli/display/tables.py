@@ -1,6 +1,6 @@
 """Tables on the terminal: results, levels of denoisers, recipes."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,7 +17,12 @@ FIGURES = 12
 
 
 def results_tables(
-    rows: "Sequence[ResultRow]", headline: tuple[str, str], title: str, *, inside: Collection[str] = ()
+    rows: "Sequence[ResultRow]",
+    headline: tuple[str, str],
+    title: str,
+    *,
+    inside: Collection[str] = (),
+    official: "Mapping[tuple[str, str], Official] | None" = None,
 ) -> "list[Table]":
     """The metrics in percent: a table of all machines, or, where there are several protocols, one of means for each.
 
@@ -26,6 +31,7 @@ def results_tables(
         headline: name and protocol of the run's result, whose table is the last.
         title: of the tables.
         inside: members of ensembles, which are left out where there are too many systems; of the others as many as fit.
+        official: name and protocol of systems that have an official score -> the score.
     """
     from auscult.scores.metrics import shown_metrics
 
@@ -39,10 +45,15 @@ def results_tables(
         rows = [row for row in rows if row.system in names]
     protocols = list(dict.fromkeys(row.protocol for row in rows if row.protocol != "none"))
     if len(protocols) < 2:
-        return [_table(rows, names, metrics, title, every_id=True)]
+        return [_with_official(_table(rows, names, metrics, title, every_id=True), rows, names, official or {})]
     protocols.sort(key=lambda protocol: protocol == headline[1])
     shown = {one: [row for row in rows if row.protocol in ("none", one)] for one in protocols}
-    return [_table(some, names, metrics, f"{title}, protocol {one}", every_id=False) for one, some in shown.items()]
+    return [
+        _with_official(
+            _table(some, names, metrics, f"{title}, protocol {one}", every_id=False), some, names, official or {}
+        )
+        for one, some in shown.items()
+    ]
 
 
 def _table(
@@ -81,6 +92,27 @@ def _table(
     return table
 
 
+def _with_official(
+    table: "Table",
+    rows: "Sequence[ResultRow]",
+    systems: Sequence[str],
+    official: "Mapping[tuple[str, str], Official]",
+) -> "Table":
+    """The table with the official scores of its systems at the foot, and the intervals of these."""
+    protocols = {row.system: row.protocol for row in rows}
+    found = [official.get((system, protocols.get(system, ""))) for system in systems]
+    heads = [""] * (len(table.columns) - len(systems) - 1)
+    if any(found):
+        table.add_section()
+        table.add_row("official", *heads, *("-" if one is None else _percent(one.score) for one in found))
+    if any(one and one.interval for one in found):
+        bounds = (
+            "-" if one is None or one.interval is None else "-".join(map(_percent, one.interval)) for one in found
+        )
+        table.add_row("95 %", *heads, *bounds)
+    return table
+
+
 def levels_table(levels: "Levels") -> "Table":
     """What each level of a denoiser gains."""
     from rich.table import Table
@@ -112,13 +144,27 @@ def figures_table(figures: dict[str, Any], title: str) -> "Table":
     return table
 
 
+def decisions_table(found: "Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]") -> "Table":
+    """What `auscult.scores.official.decision_figures` gives, as a table in percent."""
+    from rich.text import Text
+
+    table = _grid("decisions, in percent", ["domain", "precision", "recall", "F1"])
+    for machine_type, ids in found.items():
+        for machine_id, domains in ids.items():
+            for domain, figures in domains.items():
+                values = (f"{100 * figures[name]:.2f}" for name in ("precision", "recall", "f1"))
+                table.add_row(Text(machine_type), Text(machine_id), Text(domain), *values)
+    return table
+
+
 def official_line(found: "Official", what: str = "") -> str:
     """An official score, what it is made of, and its interval."""
-    means = ", ".join(f"{name} {100 * value:.2f}" for name, value in found.harmonic.items())
+    from auscult.scores.official import rule_name
+
+    kind, figures = ("means", found.arithmetic) if found.rule == 2020 else ("harmonic means", found.harmonic)
+    means = ", ".join(f"{name} {100 * value:.2f}" for name, value in figures.items())
     interval = "" if found.interval is None else " ({:.2f} to {:.2f}, 95 %)".format(*(100 * v for v in found.interval))
-    kind = "means" if found.rule == 2020 else "harmonic means"
-    rule = f"{found.rule}" if found.rule < 2022 else "2022 to 2026"
-    return f"official score of {rule}{what}: {100 * found.score:.2f}{interval}; {kind} {means}"
+    return f"official score of {rule_name(found.rule)}{what}: {100 * found.score:.2f}{interval}; {kind} {means}"
 
 
 def recipes_table(recipes: "dict[str, Recipe]") -> "Table":
