@@ -292,5 +292,5 @@ def test_a_member_that_cannot_be_judged_leaves_a_report_without_its_surface(fact
 
 def test_results_hold_nothing_but_json_numbers(finished: Run) -> None:
     content = json.loads((finished.folder / "results.json").read_text())
-    assert set(content) == {"headline", "rows", "choices", "failures", "notes", "scales"}
+    assert set(content) == {"headline", "rows", "choices", "failures", "notes", "scales", "official"}
     assert content["failures"] == []

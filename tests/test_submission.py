@@ -11,11 +11,13 @@ import pytest
 from auscult.clips import Label
 from auscult.datasets import load_clips
 from auscult.datasets.truth import Listed, read_list
+from auscult.datasets.years import YEARS
 from auscult.errors import ScoreError
 from auscult.scores.metrics import evaluate
 from auscult.scores.official import official
 from auscult.scores.table import ScoreRow, ScoreTable
 from auscult.submission import Expected, check_submission, read_decisions, read_submission, write_submission
+from auscult.submission.read import file_of
 from auscult.submission.write import decisions_of
 
 FIGURES_2020 = {  # published AUC and pAUC of the submission in the shared data
@@ -199,8 +201,9 @@ def found(folder: Path, expected: Expected | None = None) -> list[str]:
 @pytest.mark.parametrize("name", SUBMISSIONS)
 def test_real_submissions_are_valid(shared_data: Path, name: str) -> None:
     path = shared_data / "ground_truth_2020" / "eval_data_list.csv"
-    for expected in (Expected.from_truth(read_list(path).clips, path), Expected.of_the_challenge()):
-        checked = check_submission(shared_data / "submissions_2020" / name, expected)
+    folder = shared_data / "submissions_2020" / name
+    for expected in (Expected.from_truth(read_list(path).clips, path), Expected.of_the_challenge(folder)):
+        checked = check_submission(folder, expected)
         assert (checked.problems, checked.ignored, checked.to_fill) == ([], [], [])
         assert (checked.machines, checked.clips) == (18, 7103)
 
@@ -208,7 +211,22 @@ def test_real_submissions_are_valid(shared_data: Path, name: str) -> None:
 def test_the_ground_truth_has_the_machines_of_the_challenge(shared_data: Path) -> None:
     path = shared_data / "ground_truth_2020" / "eval_data_list.csv"
     known = {kind: sorted(ids) for kind, ids in Expected.from_truth(read_list(path).clips, path).clips.items()}
-    assert known == {kind: sorted(ids) for kind, ids in Expected.of_the_challenge().clips.items()}
+    expected = Expected.of_the_challenge(shared_data / "submissions_2020" / SUBMISSIONS[0])
+    assert known == {kind: sorted(ids) for kind, ids in expected.clips.items()}
+
+
+@pytest.mark.parametrize("year", YEARS)
+def test_the_year_of_a_folder_is_that_of_its_machines(tmp_path: Path, year: int) -> None:
+    machines = [(kind, id_) for kind, ids in YEARS[year].evaluation.items() for id_ in ids]
+    for kind, id_ in machines[1:]:
+        hidden = YEARS[year].file(id_, 0, split="test", label=None, domain="source")
+        for what, value in (("anomaly_score", "0.5"), ("decision_result", "1")):
+            (tmp_path / file_of(kind, id_, what)).write_text(f"{hidden},{value}\n")
+    checked = check_submission(tmp_path, expected := Expected.of_the_challenge(tmp_path))
+    assert expected.source == f"the machine ids of DCASE {year} Task 2, without the list of clips"
+    (missing, metadata) = checked.problems if machines[0][0] in str(checked.problems[0]) else checked.problems[::-1]
+    assert machines[0][0] in str(missing)
+    assert "metadata" in str(metadata)
 
 
 def test_every_problem_of_a_mutilated_submission_is_listed(shared_data: Path, tmp_path: Path) -> None:
@@ -398,8 +416,10 @@ def test_a_submission_of_sections_is_written_checked_and_evaluated(tmp_path: Pat
     ("change", "message"),
     [
         (lambda out: (out / DECIDED).unlink(), "is missing"),
-        (lambda out: edit(out / DECIDED, ",1", ",2"), "the decision is 2; it must be 0, normal, or 1"),
-        (lambda out: edit(out / DECIDED, ",1", ",yes"), "the score is 'yes'"),
+        (lambda out: edit(out / DECIDED, ",1", ",2"), "the decision is '2'; it must be 0, normal, or 1"),
+        (lambda out: edit(out / DECIDED, ",1", ",yes"), "the decision is 'yes'; it must be 0, normal, or 1"),
+        (lambda out: edit(out / DECIDED, ",1", ",nan"), "the decision is 'nan'; it must be 0, normal, or 1"),
+        (lambda out: edit(out / DECIDED, "section_00_0003.wav,1\n", ""), "section_00_0003.wav has no decision"),
         (lambda out: edit(out / SCORED, "section_00_0003", "section_01_0003"), "is a clip of section_01"),
     ],
 )

@@ -102,11 +102,14 @@ def _write(
         _say(f"its other protocols: {', '.join(choice.others)}; choose with --protocol")
     for note in notes:
         _say(f"note: {note}")
-    _say(f"submission: {out}: {len(files) - 1} score files and {files[-1].name}")
+    counts = f"{len(files) - 1 - len(decisions or {})} score files"
+    if decisions:
+        counts += f", {len(decisions)} files of decisions"
+    _say(f"submission: {out}: {counts} and {files[-1].name}")
 
 
-def _expected(data: Path | None, truth: Path | None, run: Path | None = None) -> "tuple[Expected, Path | None]":
-    """The clips that need a score, and the ground-truth list: given, or beside the data."""
+def _expected(data: Path | None, truth: Path | None, run: Path | None = None) -> "tuple[Expected | None, Path | None]":
+    """The clips that need a score, if anything names them, and the ground-truth list: given, or beside the data."""
     from auscult.datasets import load_clips
     from auscult.datasets.truth import find_truth, read_list
     from auscult.submission import Expected
@@ -123,12 +126,13 @@ def _expected(data: Path | None, truth: Path | None, run: Path | None = None) ->
             return Expected.from_clips(clips, own.folder), own.truth or find_truth(own.folder)
         except (DatasetError, ScoreError) as error:
             _say(f"note: the run's data cannot say which clips need a score: {error}")
-    return Expected.of_the_challenge(), None
+    return None, None
 
 
-def _check(folder: Path, expected: "Expected", truth: Path | None) -> int:
-    from auscult.submission import check_submission
+def _check(folder: Path, expected: "Expected | None", truth: Path | None) -> int:
+    from auscult.submission import Expected, check_submission
 
+    expected = expected or Expected.of_the_challenge(folder)
     checked = check_submission(folder, expected)
     for path in checked.ignored:
         _say(f"ignored: {path}")

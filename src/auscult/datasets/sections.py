@@ -62,7 +62,7 @@ def read(root: Path, *, years: Iterable[int], truth: Path | None = None) -> Data
     tables, lacking = _read_tables(found)
     problems += lacking
     clips = refuse_duplicates(_clips(found, known, tables, listed), problems)
-    if listed is not None:
+    if listed is not None and not mixed:
         missing = f"is not in the ground-truth list {listed.path}; complete the list, or remove the one or the other"
         problems += [Problem(clip.path, missing) for clip in clips if clip.label is None]
     clean, noise, notes = _supplements(extra)

@@ -11,6 +11,7 @@ from auscult.members.scaling import scale_sentences
 from auscult.recipe import Recipe
 from auscult.runs.executors import Failure
 from auscult.runs.jobs import read_scores
+from auscult.runs.notes import notes_on_data
 from auscult.runs.plan import MemberJob, Plan
 from auscult.runs.results import PROTOCOLS, OfficialRow, ResultRow, SeedChoice, System, result_rows
 from auscult.runs.store import Store
@@ -18,7 +19,7 @@ from auscult.scores.ensemble import Scores, combine
 from auscult.scores.ensemble.columns import PARTS
 from auscult.scores.intervals import Draws
 from auscult.scores.metrics import incomplete_ids
-from auscult.scores.official import official, why_none
+from auscult.scores.official import official
 from auscult.scores.table import ScoreRow, ScoreTable
 
 REPLICATES = 1000
@@ -125,70 +126,12 @@ def analyse(
     first = next(iter(leaves.values()))
     headline = headline_of(recipe, first)
     final = next(system for system in systems if system.key == headline)
-    every = [*notes, *_notes_on_data(recipe, plan, final), *_dropped(recipe, plan, first), *_protocols(recipe, first)]
-    every += _no_official_score(final, years)
+    every = [*notes, *notes_on_data(recipe, plan, final, years)]
+    every += [*_dropped(recipe, plan, first), *_protocols(recipe, first)]
     every += scale_sentences(
         [(job.name, job.scaling.method) for job in plan.members if job.name in recipe.standardised]
     )
     return Analysis(recipe, data, plan, store, leaves, systems, headline, choices, list(failures), every, years)
-
-
-def _notes_on_data(recipe: Recipe, plan: Plan, final: System) -> list[str]:
-    """Sentences on what the settings saw, on missing training data, and on machines without figures."""
-    notes = [recipe.chosen_on] if recipe.chosen_on else []
-    notes += _missing_training(recipe, plan)
-    if not len(final.development):
-        scored = "evaluation clips" if len(final.evaluation) else "training clips"
-        tested = any((bank.split, bank.subset) == ("test", "development") for job in plan.members for bank in job.test)
-        lacking = f"{final.name} scored no development test clip" if tested else "There is no development test clip"
-        notes.append(f"{lacking}: only the {scored} were scored.")
-    tables = [final.development]
-    if any(row.label for row in final.evaluation):
-        tables.append(final.evaluation)
-    elif len(final.evaluation):
-        notes.append("The evaluation clips have no labels: they were scored and not evaluated.")
-    alike: dict[str, list[str]] = {}
-    for table in tables:
-        for (machine_type, machine_id), reason in incomplete_ids(table).items():
-            alike.setdefault(reason, []).append(f"{machine_type} {machine_id}")
-    return notes + [
-        f"{', '.join(machines)} {f'have {reason} each: they have' if machines[1:] else f'has {reason}: it has'} no AUC "
-        f"and {'are' if machines[1:] else 'is'} left out of all means."
-        for reason, machines in alike.items()
-    ]
-
-
-def _no_official_score(final: System, years: tuple[int, ...]) -> list[str]:
-    """A sentence on each labelled set of clips of the challenge that has no official score."""
-    tables = {"development": final.development, "evaluation": final.evaluation}
-    notes = []
-    for subset, table in tables.items():
-        judged = any(row.label == "anomaly" for row in table)
-        if years and judged and (why := why_none(table, years, option=f"--layout, for instance dcase{years[-1]}")):
-            notes.append(f"There is no official score of the {subset} clips: {why}.")
-    return notes
-
-
-def _missing_training(recipe: Recipe, plan: Plan) -> list[str]:
-    """Sentences on training data that the recipe asks for and the data lack, and on machines that nobody heard."""
-    banks = [bank for job in plan.members for bank in (*job.train, *job.test)]
-    notes = []
-    for subset in recipe.train_on:
-        there = {bank.machine_type for bank in banks if (bank.split, bank.subset) == ("train", subset)}
-        if missing := [kind for kind in plan.machine_types if kind not in there]:
-            notes.append(f"No {subset} training data of {', '.join(missing)}, on which the recipe would train too.")
-    tested = {(clip.machine_type, clip.machine_id) for bank in banks if bank.split == "test" for clip in bank.clips}
-    train = [clip for bank in banks if bank.split == "train" for clip in bank.clips]
-    heard = {(clip.machine_type, clip.machine_id) for clip in train}
-    heard_in = {(clip.machine_type, clip.machine_id, clip.domain) for clip in train}
-    for domain, other in (("source", "target"), ("target", "source")):
-        if lacking := sorted(
-            " ".join(one) for one in heard if (*one, domain) not in heard_in and (*one, other) in heard_in
-        ):
-            notes.append(f"Trained without a clip of the {domain} domain: {', '.join(lacking)}.")
-    if unheard := sorted(" ".join(machine) for machine in tested - heard):
-        notes.append(f"Tested without a training clip of the same machine: {', '.join(unheard)}.")
-    return notes
 
 
 def _dropped(recipe: Recipe, plan: Plan, leaves: Leaves) -> list[str]:

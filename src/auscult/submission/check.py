@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auscult.clips import Clip
-from auscult.datasets.dcase import EVALUATION_IDS
+from auscult.datasets.years import YEARS
 from auscult.errors import ScoreError, nearest
 from auscult.submission.metadata import METADATA_SUFFIX, unfilled
 from auscult.submission.read import DECISION_FILE, SCORE_FILE, Truth, clip_name, file_of
 
-_EVALUATION_CLIP = re.compile(r"id_\d\d_\d{8}\.wav")
+_EVALUATION_CLIP = re.compile(r"id_\d\d_\d{8}\.wav|section_\d\d_(?:(?:source|target)_test_)?\d{4}\.wav")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,20 @@ class Expected:
         return cls(f"the ground-truth list {source}", _grouped(names))
 
     @classmethod
-    def of_the_challenge(cls) -> "Expected":
-        """The machines of the challenge's evaluation set, without the names of the clips."""
-        clips = {kind: dict.fromkeys(ids) for kind, ids in EVALUATION_IDS.items()}
-        return cls("the machine ids of DCASE 2020 Task 2, without the list of clips", clips)
+    def of_the_challenge(cls, folder: Path) -> "Expected":
+        """The machines of the challenge's evaluation set, without the names of the clips.
+
+        The year is the one that has most of the machines whose scores a folder holds; of several, the one of which the
+        fewest are missing, then the latest.
+        """
+        there = {match.groups() for path in folder.glob("*.csv") if (match := SCORE_FILE.fullmatch(path.name))}
+        machines = {
+            year: {(kind, id_) for kind, ids in facts.evaluation.items() for id_ in ids}
+            for year, facts in YEARS.items()
+        }
+        year = max(YEARS, key=lambda year: (len(there & machines[year]), -len(machines[year] - there), year))
+        clips = {kind: dict.fromkeys(ids) for kind, ids in YEARS[year].evaluation.items()}
+        return cls(f"the machine ids of DCASE {year} Task 2, without the list of clips", clips)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,13 +189,11 @@ def _check_file(
         return [*problems, SubmissionProblem(path, None, "is empty; write a line per clip")], 0
     first: dict[str, int] = {}
     for number, fields in lines:
-        for text in _check_line(number, fields, machine_id, ids[machine_id], first):
-            problems.append(SubmissionProblem(path, number, text))
-        if decisions and len(fields) == 2 and _number(fields[1]) not in (None, 0.0, 1.0):
-            text = f"the decision is {fields[1].strip()}; it must be 0, normal, or 1, anomalous"
+        for text in _check_line(number, fields, machine_id, ids[machine_id], first, decisions=decisions):
             problems.append(SubmissionProblem(path, number, text))
     missing = sorted((ids[machine_id] or frozenset()) - set(first))
-    problems += [SubmissionProblem(path, None, f"{file} has no score") for file in missing]
+    what = "decision" if decisions else "score"
+    problems += [SubmissionProblem(path, None, f"{file} has no {what}") for file in missing]
     return problems, len(first)
 
 
@@ -196,34 +204,44 @@ def _numbered(content: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _check_line(
-    number: int, fields: list[str], machine_id: str, known: frozenset[str] | None, first: dict[str, int]
+    number: int,
+    fields: list[str],
+    machine_id: str,
+    known: frozenset[str] | None,
+    first: dict[str, int],
+    *,
+    decisions: bool,
 ) -> Iterator[str]:
     """What is wrong with a line; notes in `first` where each clip has its score."""
     if not any(field.strip() for field in fields):
         yield "is blank; remove it"
         return
+    what = "decision" if decisions else "score"
     if len(fields) != 2:
-        yield f"{','.join(fields)!r} is no score; a line is a file name, a comma and a number"
+        yield f"{','.join(fields)!r} is no {what}; a line is a file name, a comma and a number"
         return
     file, text = fields
-    score = _number(text)
+    value = _number(text)
     named = clip_name(file.strip())
-    if score is None and number == 1 and named is None:
+    if value is None and number == 1 and named is None:
         yield f"{','.join(fields)!r} is a header; the challenge's files have none"
         return
-    if score is None:
+    if decisions and value not in (0.0, 1.0):
+        yield f"the decision is {text.strip()!r}; it must be 0, normal, or 1, anomalous"
+    elif value is None:
         yield f"the score is {text!r}; it must be a number"
-    elif not math.isfinite(score):
+    elif not math.isfinite(value):
         yield f"the score is {text.strip()}; it must be a finite number"
     if file in first:
-        yield f"{file} has a score in line {first[file]} already"
+        yield f"{file} has a {what} in line {first[file]} already"
         return
     first[file] = number
     if named and named.machine_id != machine_id:
         yield f"{file} is a clip of {named.machine_id}, but the file is for {machine_id}"
     elif known is None:
+        digits = 8 if machine_id.startswith("id_") else 4
         if not _EVALUATION_CLIP.fullmatch(file):
-            yield f"{file!r} is no name of an evaluation clip, such as {machine_id}_00000000.wav"
+            yield f"{file!r} is no name of an evaluation clip, such as {machine_id}_{'0' * digits}.wav"
     elif file not in known:
         yield f"{file!r} is no evaluation clip of this machine{nearest(file, known) if named is None else ''}"
 

@@ -31,7 +31,11 @@ _METHODS = {
     "idcae": "ID-conditioned AE",
     "freak": "WaveNet",
 }
+_ENCODERS = {"openl3": "OpenL3", "yamnet": "YAMNet", "onnx": "an encoder in ONNX"}
 _AGGREGATIONS = {"mean": "average", "winmed": "average of medians", "meancap": "capped average"}
+_OTHER_TEMPLATE = (
+    "# The fields are those of the template of 2020; that of this year may ask for others: compare the two."
+)
 _COMMENTS = {
     "label": "last name of the corresponding author, institution, task2, number of the submission (1 to 4)",
     "abbreviation": f"at most {LONGEST_ABBREVIATION} characters",
@@ -118,6 +122,9 @@ def metadata_text(run: FinishedRun, choice: SubmittedSystem, identity: Identity)
             else:
                 missing.append(f"{member.name} of {machine_type}")
     notes = [f"the run has no weights of {', '.join(missing)}; total_parameters is without them"] if missing else []
+    kinds_used = {member.features.get("kind") for some in members.values() for member in some}
+    if uncounted := [_ENCODERS[kind] for kind in ("yamnet", "onnx") if kind in kinds_used]:
+        notes.append(f"total_parameters is without those of {' and '.join(uncounted)}; add them")
     counts = {machine_type: _parameters(some) for machine_type, some in models.items()}
     kinds = sort_machine_types(counts)
     comments = _COMMENTS | {
@@ -136,7 +143,8 @@ def metadata_text(run: FinishedRun, choice: SubmittedSystem, identity: Identity)
         },
         "results": {"development_dataset": _results(choice)},
     }
-    return "\n".join(_yaml(tree, comments)) + "\n", notes
+    since_2021 = any(row.machine_id.startswith("section_") for row in choice.table)
+    return "\n".join([*([_OTHER_TEMPLATE] if since_2021 else []), *_yaml(tree, comments)]) + "\n", notes
 
 
 def unfilled(text: str) -> list[str]:
@@ -195,16 +203,17 @@ def _description(
     entering = [member for some in members.values() for member in some]
     largest = max((len(some) for some in members.values()), default=0)
     combined = largest > 1
-    openl3, denoised = any(_openl3(one) for one in entering), any(one.level for one in entering)
+    encoders = [name for one in entering if (name := _encoder(one))]
+    denoised = any(one.level for one in entering)
     rates = {48000 if _openl3(member) else run.recipe.sample_rate for member in entering}
     methods = [_METHODS.get(member.family, member.family) for member in entering]
-    external = ["pre-trained embeddings"] * openl3 + ["clean sounds to train a denoiser"] * denoised
+    external = ["pre-trained embeddings"] * bool(encoders) + ["clean sounds to train a denoiser"] * denoised
     return {
         "input_sampling_rate": _tags(f"{rate / 1000:g}kHz" for rate in sorted(rates)),
         "data_augmentation": None,
         "front_end": "denoising by a Deep Complex U-Net" if denoised else None,
-        "acoustic_features": _tags(_features(member) for member in entering if not _openl3(member)),
-        "embeddings": "OpenL3" if openl3 else None,
+        "acoustic_features": _tags(_features(member) for member in entering if not _encoder(member)),
+        "embeddings": _tags(encoders),
         "machine_learning_method": _tags([*methods, *["ensemble"] * combined]),
         "aggregation_method": _tags(_aggregation(member, model) for member, model in models),
         "ensemble_method_subsystem_count": largest if combined else None,
@@ -216,7 +225,7 @@ def _description(
 
 def _external_datasets(members: dict[str, list[Member]]) -> dict[str, Any]:
     """Name and URL to fill in, where the system used other data than the challenge's."""
-    if any(_openl3(member) or member.level for some in members.values() for member in some):
+    if any(_encoder(member) or member.level for some in members.values() for member in some):
         return {"external_datasets": [{"name": PLACEHOLDER, "url": PLACEHOLDER}]}
     return {}
 
@@ -239,7 +248,14 @@ def _openl3(member: Member) -> bool:
     return member.features.get("kind") == "openl3"
 
 
+def _encoder(member: Member) -> str | None:
+    """The trained network that makes a member's features, if one does."""
+    return _ENCODERS.get(str(member.features.get("kind")))
+
+
 def _features(member: Member) -> str:
+    if member.features.get("kind") == "modulation":
+        return "modulation spectrum"
     scales = {"sqrt": "root of mel energies", "linear": "mel energies"}
     return scales.get(str(member.features.get("scale")), "log-mel energies")
 

@@ -56,7 +56,8 @@ class SubmittedSystem:
         protocol: a key of `MEANINGS`.
         others: protocols that it has besides.
         table: scores of the evaluation clips.
-        figures: machine type -> means over the ids of the development test clips, where there are any.
+        figures: machine type -> means over the ids of the development test clips, where there are any; since 2023 these
+            are other types than those of the evaluation.
         normals: scores of the normal clips by which the system is standardised.
     """
 
@@ -116,15 +117,17 @@ def choose(run: FinishedRun, *, system: str | None = None, protocol: str | None 
         raise RunError(f"the system {name!r} {has}")
     rows: list[Any] = []
     normals: list[Any] = []
-    figures: dict[str, Figures] = {}
-    for machine_type, files in by_type.items():
+    for files in by_type.values():
         of_type = protocol if protocol in files else PLAIN
         if of_type not in files:
             continue
         rows += ScoreTable.read(files[of_type]).rows
         heard = files[of_type].with_name(files[of_type].name.replace(_SUFFIX, ".train.csv"))
         normals += ScoreTable.read(heard).rows if heard.is_file() else ()
-        if mean := _development_mean(run.results, machine_type, name, of_type):
+    figures = {}
+    for machine_type in dict.fromkeys(row.machine_type for row in run.results.development):
+        means = (_development_mean(run.results, machine_type, name, one) for one in (protocol, PLAIN))
+        if mean := next(filter(None, means), None):
             figures[machine_type] = mean
     others = [one for one in there if one not in (protocol, PLAIN)]
     return SubmittedSystem(name, protocol, others, ScoreTable(rows), figures, ScoreTable(normals))
