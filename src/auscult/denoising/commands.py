@@ -69,20 +69,19 @@ def learn_from_folders(
     )
     _entries(out)  # before anything is read
     found = load_dataset(data, dataset=dataset)
-    clips = found.clips
-    known = sorted({clip.machine_type for clip in clips})
+    known = sorted({clip.machine_type for clip in found.clips})
     if machine_type not in known:
         near = nearest(machine_type, known)
         raise DatasetError(f"{data} has no machine type {machine_type!r}{near}; it has {', '.join(known)}")
     _entries(out, facts)  # before thousands of sounds are read
-    own = supplemental_clean(found.clean, machine_type)
-    if clean is None and not own:
+    own = find_sounds(clean, label=label) if clean else supplemental_clean(found.clean, machine_type)
+    if not own:
         raise DatasetError(
             f"{data} has not the {FEWEST} supplemental clips of {machine_type} without noise that a denoiser needs; "
             "give a folder of clean sounds with --clean"
         )
-    sounds = choose_clean(own if clean is None else find_sounds(clean, label=label))
-    noise = choose_noise(clips, machine_type, alone=found.noise)
+    sounds = choose_clean(own)
+    noise = choose_noise(found.clips, machine_type, alone=found.noise)
     if _is_finished(out, facts):
         return read_levels(out)
     learn_denoiser(

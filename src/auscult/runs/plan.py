@@ -159,18 +159,12 @@ def make_plan(
     if all_clips is not None:
         check_members_types(recipe, all_clips)
     types = planned_types(recipe, clips, missing)
+    every = all_clips or clips
     denoisers = plan_denoisers(
-        recipe,
-        types,
-        clean=clean,
-        clips=all_clips or clips,
-        supplemental=supplemental,
-        store=store,
-        device=device,
-        missing=missing,
+        recipe, types, clean=clean, clips=every, supplemental=supplemental, store=store, device=device, missing=missing
     )
     versions = environment()
-    banks = _Banks(clips, all_clips or clips, store, recipe=recipe, denoisers=denoisers, versions=versions)
+    banks = _Banks(clips, every, store, recipe=recipe, denoisers=denoisers, versions=versions)
     members, left_out = list[MemberJob](), LeftOut()
     for machine_type in types:
         for member in recipe.members_of(machine_type):

@@ -8,13 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.sound.audio import head
-from auscult.sound.far import prediction_of
+from auscult.sound.far import TOLERANCE, prediction_of
 
 SAMPLED, SECONDS = 12, 10.0
 """Recordings that are looked at, spread evenly over all, and how much of the beginning of each."""
-
-SOFTER = 2**0.5
-"""How much more softly the far one must hear what is taken for the machine: 3 dB."""
 
 NOTHING = 0.1
 """Share below which the two have nothing in common that matters."""
@@ -55,12 +52,12 @@ def coherence(sound: NDArray[np.float32]) -> tuple[float, float]:
     """Shares of the near channel's power `[T, 2]` that one complex factor per frequency predicts from the far one.
 
     Returns:
-        The shares at frequencies at which that factor is at most `SOFTER` in size, and at which it is greater.
+        The shares at frequencies at which that factor is at most `TOLERANCE` in size, and at which it is greater.
     """
     factor, near, far = prediction_of(sound)
     size = np.abs(factor)
     predicted = size**2 * far / max(float(near.sum()), 1e-12)
-    return float(predicted[size <= SOFTER].sum()), float(predicted[size > SOFTER].sum())
+    return float(predicted[size <= TOLERANCE].sum()), float(predicted[size > TOLERANCE].sum())
 
 
 def coherence_of(recordings: Sequence[Path], channel: tuple[int, int]) -> Coherence:
