@@ -188,3 +188,21 @@ def front_ends() -> str:
         rows.append([title, *(f"{factor:.3f}" for factor in factors), *("left out" for _ in names[len(factors) :])])
     heads = [f"{precision}, {threads} thread{'s' * (threads > 1)}" for precision, threads in columns]
     return table(["seconds of computing for a second of sound", *heads], rows)
+
+
+def far() -> str:
+    """The far microphone: official scores without it, with it and without the guard, by leakage and noise."""
+    results = read("far.json")
+    if results is None:
+        return absent("far.json", "python -m benchmarks.far")
+    rows = [
+        [
+            row["system"],
+            f"{row['leakage']:g}",
+            f"{row['snr_db']:+g} dB",
+            *(f"{row[name]:.1f}" if row[name] is not None else "" for name in ("without", "with", "bare")),
+            f"{row['gain']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})",
+        ]
+        for row in results["summary"]
+    ]
+    return table(["system", "leakage", "machine over noise", "without", "with", "bare", "gain"], rows)

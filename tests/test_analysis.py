@@ -104,7 +104,7 @@ def test_choosing_on_the_judged_labels_is_never_worse_than_on_those_of_others(fi
             for choice in (item.choice for item in results.choices)
             if (choice.machine_type, choice.ensemble, choice.protocol) == (machine_type, "fine", "paper")
         )
-        assert chosen.mauc == pytest.approx(mauc["paper"], abs=1e-12)
+        assert chosen.reached == pytest.approx(mauc["paper"], abs=1e-12)
         assert len(chosen.weights) == 2
         assert sum(chosen.weights.values()) == pytest.approx(1.0)
 

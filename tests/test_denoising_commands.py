@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from auscult.datasets import load_clips
+from auscult.datasets.factory import write_factory
 from auscult.denoising.learn import DenoiserSettings
 from auscult.denoising.levels import read_levels
 from auscult.denoising.streaming import Denoiser
@@ -21,6 +22,7 @@ from auscult.recipe import Recipe, parse_recipe
 from auscult.report.run import write_pages
 from auscult.runs import run as runs
 from auscult.runs.plan import make_plan
+from auscult.runs.request import plan_for, request_of
 from auscult.runs.store import Store
 from auscult.sound.audio import read_waveform
 
@@ -134,6 +136,49 @@ def test_what_a_denoiser_lacks_is_said_before_anything_is_trained(
     for some, folder, words in cases:
         with pytest.raises(AuscultError, match=words):
             make_plan(recipe(), some, store, device="cpu", clean=folder)
+
+
+@pytest.fixture
+def supplied(tmp_path: Path) -> Path:
+    """Machines of 2025: the ToyCar has clean clips beside it, and the ToyTrain clips of noise; four of each."""
+    data = write_factory(tmp_path / "2025", size="tiny", layout=2025, machine_types=["ToyCar", "ToyTrain"])
+    for path in sorted(data.rglob("supplemental/*.wav")):
+        sound, rate = soundfile.read(path)
+        soundfile.write(path.with_name(path.stem[:-4] + f"1{path.stem[-3:]}.wav"), sound[::-1], rate)
+    return data
+
+
+def test_supplemental_clips_are_clean_sounds_and_noise_by_recipe(supplied: Path, tmp_path: Path) -> None:
+    store, folder, asked = Store(tmp_path / "store"), supplied / "clean", request_of(recipe(), supplied)
+    plan = partial(plan_for, store=store, device="cpu", weights=None, stack="off")
+    of_type = {job.machine_type: job for job in plan(asked, clean=folder).denoisers}
+    car, train = of_type["ToyCar"], of_type["ToyTrain"]
+    assert len(car.clean) == 4 and {sound.path.parent.name for sound in car.clean} == {"supplemental"}
+    assert all(sound.path.is_relative_to(folder) for sound in train.clean)
+    alone = [clip for clip in train.noise if clip.path.parent.name == "supplemental"]
+    assert len(alone) == 4 and {clip.machine_type for clip in alone} == {"ToyTrain"}
+    assert {clip.machine_type for clip in car.noise} == {"ToyTrain"}
+    assert "supplemental" not in {clip.path.parent.name for clip in car.noise}
+    with pytest.raises(RecipeError, match="give their folder with --clean"):
+        plan(asked, clean=None)
+    without = plan(request_of(recipe("denoiser.supplemental=false"), supplied), clean=folder).denoisers
+    used = [path for job in without for path in (*(one.path for one in job.clean), *(one.path for one in job.noise))]
+    assert not [path for path in used if path.parent.name == "supplemental"]
+
+
+def test_the_command_learns_from_the_supplemental_clips(
+    supplied: Path, tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = DenoiserSettings(steps=1, seconds=0.3, fixed=4)
+    monkeypatch.setattr("auscult.denoising.commands.DenoiserSettings", lambda: small)
+    learn = ("train-denoiser", supplied, "--epochs", 1)
+    done = command(*learn, "--machine-type", "ToyCar", "--out", tmp_path / "car")
+    assert done.code == 0, done.err
+    assert "SI-SDR" in done.out
+    lacking = command(*learn, "--machine-type", "ToyTrain", "--out", tmp_path / "train")
+    assert lacking.code == 2 and "has not the 3 supplemental clips of ToyTrain without noise" in lacking.error
+    chosen = command(*learn, "--machine-type", "ToyCar", "--out", tmp_path / "car", "--choose", "mechanical")
+    assert chosen.code == 2 and "give it with --clean" in chosen.error
 
 
 def test_the_command_says_in_one_line_what_is_missing(

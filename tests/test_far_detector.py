@@ -192,8 +192,12 @@ def test_a_run_is_packed_with_its_own_scores(factory: Path, tmp_path: Path) -> N
         assert scored.score == pytest.approx(part.standardise(row.score), rel=1e-12)
 
 
-def test_the_page_of_learning_hears_the_near_channel(learned: Learned) -> None:
-    assert "data:audio/flac" in render(learned)
+def test_the_page_of_learning_plays_the_near_channel_and_says_what_the_far_one_hears(learned: Learned) -> None:
+    page = render(learned)
+    assert "data:audio/flac" in page
+    said = [line for line in learned.warnings if "The far microphone predicts" in line]
+    assert len(said) == 1 and "the far one hears the noise of the place" in said[0]
+    assert said[0] in page
 
 
 @pytest.mark.slow

@@ -55,6 +55,16 @@ def test_a_sound_folder_is_counted_and_has_no_problem(press):
     assert "0.50 to 2.50" in text
 
 
+def test_two_microphones_are_compared_by_their_training_clips(tmp_path):
+    for i in range(3):
+        write(tmp_path / "data" / "press" / "train" / f"{i}.wav", 2.0, channels=2)
+    write(tmp_path / "data" / "fan" / "train" / "0.wav")
+    (line,) = inspect_dataset(tmp_path / "data").far
+    assert line.startswith("press: The far microphone predicts") and "of 3 recordings)" in line
+    assert line in printed(inspect_dataset(tmp_path / "data")).replace("\n", "")
+    assert inspect_dataset(tmp_path / "data", deep=False).far == ()
+
+
 def test_damaged_files_are_problems_and_are_all_named(press):
     train = press / "press" / "train"
     cut = write(train / "cut.wav")

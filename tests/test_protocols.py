@@ -7,9 +7,20 @@ from itertools import product
 import numpy as np
 import pytest
 
+from auscult.datasets.years import YEARS
 from auscult.errors import ScoreError
-from auscult.scores.ensemble import PROTOCOLS, Choice, Node, Scores, combine, member_effects, weight_surface
+from auscult.scores.ensemble import (
+    PROTOCOLS,
+    Choice,
+    Combiner,
+    Node,
+    Scores,
+    combine,
+    member_effects,
+    weight_surface,
+)
 from auscult.scores.metrics import auc, evaluate, pauc
+from auscult.scores.official import official
 from auscult.scores.table import ScoreRow, ScoreTable
 
 IDS = ("id_01", "id_02", "id_03", "id_04")
@@ -116,7 +127,7 @@ def test_the_optimum_of_the_paper_protocol_is_that_of_a_plain_search(leaves: Lea
     chosen = {name: leaves[name] for name in names}
     systems, [choice] = combine([Node("all", names, weights="search")], leaves, "paper", step=0.1)
     highest, where = brute_force(chosen, "development", IDS, 10)
-    assert choice.mauc == pytest.approx(highest, abs=1e-12)
+    assert choice.reached == pytest.approx(highest, abs=1e-12)
     assert list(choice.weights) == list(names)
     assert sum(choice.weights.values()) == pytest.approx(1)
     assert in_steps(choice, 10) in where
@@ -131,7 +142,7 @@ def test_the_optimum_of_figure_1_is_the_red_dot(leaves: Leaves) -> None:
     assert weights.sum(axis=1) == pytest.approx(1)
     assert (weights >= 0).all()
     _, [choice] = combine([node], leaves, "paper")
-    assert choice.mauc == pytest.approx(mauc.max(), abs=1e-12)
+    assert choice.reached == pytest.approx(mauc.max(), abs=1e-12)
     dot = np.flatnonzero((np.abs(weights - list(choice.weights.values())) < 1e-9).all(axis=1))
     assert mauc[dot] == pytest.approx(mauc.max(), abs=1e-12)
     coarse, values = weight_surface(node, leaves, step=0.25)
@@ -145,7 +156,7 @@ def test_a_surface_over_families_is_that_of_their_combined_scores(leaves: Leaves
     *families, final = NESTED
     _, mauc = weight_surface(final, leaves, nodes=families, step=0.1)
     _, choices = combine(NESTED, leaves, "paper", step=0.1)
-    assert choices[-1].mauc == mauc.max()
+    assert choices[-1].reached == mauc.max()
 
 
 @pytest.mark.parametrize("members", [("m0", "m1"), ("m0", "m1", "m2", "m3"), ("m0", "m1", "absent")], ids=len)
@@ -217,7 +228,7 @@ def test_a_held_out_id_is_scored_with_the_best_weights_of_the_others(leaves: Lea
     for choice in choices[:-1]:
         others = [machine_id for machine_id in IDS if machine_id != choice.held_out]
         highest, where = brute_force(chosen, "train", others, 5)
-        assert choice.mauc == pytest.approx(highest, abs=1e-12)
+        assert choice.reached == pytest.approx(highest, abs=1e-12)
         assert in_steps(choice, 5) in where
         own = [row.machine_id == choice.held_out for row in leaves["m0"].development]
         expected = np.array(list(choice.weights.values())) @ stacked[:, own]
@@ -242,7 +253,7 @@ def test_evaluation_clips_are_scored_with_the_choice_of_all_development_ids(leav
 def test_the_paper_protocol_standardises_by_development_clips(leaves: Leaves) -> None:
     systems, [choice] = combine([Node("all", ("m0", "m1"))], leaves, "paper")
     assert choice.weights == {"m0": 0.5, "m1": 0.5}
-    assert choice.mauc is None
+    assert choice.reached is None
     expected = np.mean(
         [
             (leaves[name].evaluation.scores - leaves[name].development.scores.mean())
@@ -263,7 +274,7 @@ def test_the_best_members_are_selected_one_by_one(leaves: Leaves) -> None:
     _, [choice] = combine([Node("all", tuple(leaves), select=3)], leaves, "paper")
     assert list(choice.weights) == best
     assert set(choice.weights.values()) == {1 / 3}
-    assert choice.mauc is not None
+    assert choice.reached is not None
     _, [every] = combine([Node("all", tuple(leaves), select=10)], leaves, "paper")
     assert list(every.weights) == list(leaves)
 
@@ -282,7 +293,7 @@ def test_equal_scores_of_all_clips_are_no_error(leaves: Leaves, protocol: str) -
     constant = Scores(*(flat(getattr(leaves["m0"], part)) for part in ("train", "development", "evaluation")))
     systems, choices = combine([Node("one", ("flat",), weights="search")], {"flat": constant}, protocol, step=0.1)
     assert set(systems["one"].development.scores) == {0.0}
-    assert {choice.mauc for choice in choices} == ({None} if protocol == "uniform" else {0.5})
+    assert {choice.reached for choice in choices} == ({None} if protocol == "uniform" else {0.5})
     both, _ = combine([Node("two", ("flat", "m0"))], {**leaves, "flat": constant}, protocol)
     half, _ = combine([Node("two", ("m0",))], leaves, protocol)
     assert both["two"].development.scores == pytest.approx(half["two"].development.scores / 2)
@@ -352,11 +363,11 @@ def test_one_labelled_id_has_nothing_to_choose_on(leaves: Leaves) -> None:
     one = changed(leaves, lambda table: ScoreTable(row for row in table if row.machine_id == "id_01"))
     systems, choices = combine(NESTED, one, "leave-one-id-out", step=0.1)
     uniform, _ = combine(NESTED, one, "uniform")
-    assert [choice.mauc for choice in choices if choice.held_out == "id_01"] == [None] * 3
+    assert [choice.reached for choice in choices if choice.held_out == "id_01"] == [None] * 3
     for name in systems:
         assert systems[name].development == uniform[name].development
     assert choices[-1].held_out is None
-    assert choices[-1].mauc is not None
+    assert choices[-1].reached is not None
 
 
 @pytest.mark.parametrize("protocol", CHOOSING)
@@ -443,3 +454,103 @@ def test_where_nothing_is_left_there_is_no_effect(leaves: Leaves) -> None:
     assert member_effects(Node("all", ("m0", "absent")), leaves) == {}
     unlabelled = changed(leaves, lambda table: ScoreTable(replace(row, label=None) for row in table))
     assert member_effects(Node("all", ("m0", "m1")), unlabelled) == {}
+
+
+# Years with one machine of each type
+
+
+def section(kind: str, seed: int, gain: float) -> Scores:
+    """One machine whose anomalies and target clips stand out by a gain of a member's own."""
+    rng = np.random.default_rng([seed, *kind.encode()])
+    train = rows("section_00", "normal", rng.standard_normal(20), kind)
+    development = [
+        ScoreRow(kind, "section_00", f"{label}_{domain}_{n}", label, float(rng.normal(shift)), domain)
+        for domain, target in (("source", 0.0), ("target", 1.0 - gain))
+        for label, shift in (("normal", target), ("anomaly", gain + target))
+        for n in range(15)
+    ]
+    return Scores(ScoreTable(train), ScoreTable(development), ScoreTable([]))
+
+
+@pytest.fixture(scope="module")
+def sections() -> dict[str, Leaves]:
+    gains = {"ToyCar": (0.9, 0.2, 0.6), "fan": (0.3, 0.8, 0.4), "slider": (0.5, 0.6, 0.1)}
+    return {
+        kind: {f"m{place}": section(kind, place, gain) for place, gain in enumerate(own)} for kind, own in gains.items()
+    }
+
+
+ALL = Node("all", ("m0", "m1", "m2"), weights="search")
+
+
+def held_out(sections: Mapping[str, Leaves], kind: str) -> tuple[dict[str, Scores], list[Choice]]:
+    combiners = {name: Combiner([ALL], own, step=0.1, rule=2022) for name, own in sections.items()}
+    return combiners[kind].scores([ALL], "leave-one-id-out", [one for name, one in combiners.items() if name != kind])
+
+
+def searched(
+    sections: Mapping[str, Leaves], kinds: Sequence[str], year: int, by: str = "train"
+) -> tuple[float, set[tuple[int, ...]]]:
+    """The best official score of a year over all weights in steps of a tenth, and the weights that reach it."""
+    found = {}
+    stacked = {kind: standardised(sections[kind], by) for kind in kinds}
+    for weights in product(range(11), repeat=3):
+        if sum(weights) == 10:
+            combined = [
+                replace(row, score=float(score))
+                for kind in kinds
+                for row, score in zip(sections[kind]["m0"].development, weights @ stacked[kind] / 10, strict=True)
+            ]
+            score = official(ScoreTable(combined), years=[year])
+            assert score is not None
+            found[weights] = score.score
+    highest = max(found.values())
+    return highest, {weights for weights, value in found.items() if value > highest - 1e-9}
+
+
+@pytest.mark.parametrize("year", [2020, 2021, 2025])
+def test_the_paper_protocol_maximises_the_official_score_of_the_year(sections: dict[str, Leaves], year: int) -> None:
+    rule = YEARS[year].scoring
+    _, [choice] = combine([ALL], sections["fan"], "paper", step=0.1, rule=rule)
+    highest, where = searched(sections, ["fan"], year, by="development")
+    assert choice.reached == pytest.approx(highest, abs=1e-12)
+    assert in_steps(choice, 10) in where
+    _, values = weight_surface(ALL, sections["fan"], step=0.1, rule=rule)
+    assert values.max() == pytest.approx(highest, abs=1e-12)
+
+
+def test_a_machine_alone_in_its_type_is_scored_by_what_other_types_chose(sections: dict[str, Leaves]) -> None:
+    systems, choices = held_out(sections, "fan")
+    highest, where = searched(sections, ["ToyCar", "slider"], 2025)
+    own, everyone = choices
+    assert (own.held_out, everyone.held_out) == ("section_00", None)
+    assert own.reached == pytest.approx(highest, abs=1e-12)
+    assert in_steps(own, 10) in where
+    assert everyone.reached == pytest.approx(searched(sections, list(sections), 2025)[0], abs=1e-12)
+    expected = [*own.weights.values()] @ standardised(sections["fan"], "train")
+    np.testing.assert_allclose(systems["all"].development.scores, expected, atol=1e-12)
+
+    shuffled = {**sections, "fan": changed(sections["fan"], shuffled_labels("section_00"))}
+    again, same = held_out(shuffled, "fan")
+    assert scores_of(again["all"].development, "section_00") == scores_of(systems["all"].development, "section_00")
+    assert same[0] == own
+    assert held_out(shuffled, "slider")[1][0] != held_out(sections, "slider")[1][0]
+
+
+def test_a_type_without_labels_takes_what_the_others_chose_and_one_with_other_members_does_not(
+    sections: dict[str, Leaves],
+) -> None:
+    bare = {
+        name: replace(scores, development=NONE, evaluation=scores.development)
+        for name, scores in sections["fan"].items()
+    }
+    systems, [choice] = held_out({**sections, "fan": bare}, "fan")
+    assert choice.held_out is None
+    assert choice.weights == held_out(sections, "fan")[1][0].weights
+    assert len(systems["all"].evaluation) == 60
+    fewer = {kind: {name: own[name] for name in ("m0", "m1")} for kind, own in sections.items() if kind != "fan"}
+    with pytest.raises(ScoreError, match="the protocol leave-one-id-out has nothing to choose on"):
+        held_out({**fewer, "fan": bare}, "fan")
+    _, [alone, _] = held_out({**fewer, "fan": sections["fan"]}, "fan")
+    assert alone.reached is None
+    assert set(alone.weights.values()) == {1 / 3}

@@ -90,15 +90,15 @@ def test_the_surface_has_its_values_where_their_weights_lie() -> None:
     picture = axes.images[0]
     values, to_pixel = np.asarray(picture.get_array()), (axes.transData + picture.get_transform().inverted())
     column, row = np.rint(to_pixel.transform(place(drawn.weights))).astype(int).T
-    np.testing.assert_allclose(values[row, column], drawn.mauc)
+    np.testing.assert_allclose(values[row, column], drawn.reached)
     np.testing.assert_allclose(to_pixel.transform(place(drawn.weights)), np.stack([column, row], 1), atol=1e-6)
-    assert picture.get_clim() == (drawn.mauc.min(), drawn.mauc.max()) and np.isfinite(values).all()
+    assert picture.get_clim() == (drawn.reached.min(), drawn.reached.max()) and np.isfinite(values).all()
     assert picture.get_clip_path() is not None, "nothing is drawn outside"
 
 
 def test_the_optima_lie_where_their_weights_say_and_are_named() -> None:
     best = np.array([0.12, 0.4, 0.48])
-    plain = weight_triangle(surface(best_weights=best, best_mauc=0.9593))
+    plain = weight_triangle(surface(best_weights=best, best=0.9593))
     assert plain.note == "Best mAUC: 95.93, weights [0.12, 0.4, 0.48]" and plain.name == "figure1_fan"
     np.testing.assert_allclose(points(plain, BEST), [place(best)])
     assert len(points(plain, HELD)) == len(points(plain, PRINTED)) == 0
@@ -131,23 +131,23 @@ def test_ticks_and_lines_stand_where_their_weight_is() -> None:
 
 def test_order_and_steps_of_the_weights_do_not_matter_but_gaps_do() -> None:
     drawn = surface(steps=20)
-    shuffled = np.random.default_rng(0).permutation(len(drawn.mauc))
-    again = replace(drawn, weights=drawn.weights[shuffled], mauc=drawn.mauc[shuffled])
+    shuffled = np.random.default_rng(0).permutation(len(drawn.reached))
+    again = replace(drawn, weights=drawn.weights[shuffled], reached=drawn.reached[shuffled])
     assert embedded(weight_triangle(again), "f") == embedded(weight_triangle(drawn), "f")
     for broken in (
-        replace(drawn, weights=drawn.weights[1:], mauc=drawn.mauc[1:]),
+        replace(drawn, weights=drawn.weights[1:], reached=drawn.reached[1:]),
         replace(drawn, weights=drawn.weights[:, :2]),
-        replace(drawn, weights=np.repeat(drawn.weights[:1], len(drawn.mauc), axis=0)),
-        replace(drawn, weights=drawn.weights[:1], mauc=drawn.mauc[:1]),
-        replace(drawn, weights=drawn.weights[:0], mauc=drawn.mauc[:0]),
+        replace(drawn, weights=np.repeat(drawn.weights[:1], len(drawn.reached), axis=0)),
+        replace(drawn, weights=drawn.weights[:1], reached=drawn.reached[:1]),
+        replace(drawn, weights=drawn.weights[:0], reached=drawn.reached[:0]),
     ):
         with pytest.raises(ScoreError, match=r"fan: .* equal steps"):
             weight_triangle(broken)
 
 
 def test_a_flat_surface_can_be_drawn_and_a_rough_one_is_small() -> None:
-    assert "Best mAUC" in weight_triangle(surface(mauc=np.full(5151, 0.5))).note
-    rough = surface(mauc=np.random.default_rng(0).uniform(0.5, 1, 5151))
+    assert "Best mAUC" in weight_triangle(surface(reached=np.full(5151, 0.5))).note
+    rough = surface(reached=np.random.default_rng(0).uniform(0.5, 1, 5151))
     assert len(embedded(weight_triangle(rough), "f")) < 40_000
 
 

@@ -342,7 +342,7 @@ def test_a_damaged_model_file_is_named(tmp_path: Path, content: bytes) -> None:
 def test_an_ensemble_s_members_are_those_of_positive_weight(made: Path) -> None:
     """Through the ensembles beneath it, under the protocol that is submitted."""
     content = json.loads((made / "results.json").read_text())
-    facts = {"machine_type": "fan", "mauc": 0.5, "seed": 0}
+    facts = {"machine_type": "fan", "reached": 0.5, "seed": 0}
     content["choices"] = [
         {**facts, "ensemble": ensemble, "protocol": protocol, "held_out": held_out, "weights": weights}
         for ensemble, protocol, held_out, weights in (

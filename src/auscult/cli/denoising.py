@@ -6,13 +6,14 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from auscult.cli.options import LayoutName, Output
+from auscult.errors import DatasetError
 
 
 def train_denoiser(
     data: Path,
     *,
-    clean: Path,
     machine_type: str,
+    clean: Path | None = None,
     out: Output,
     dataset: LayoutName = None,
     choose: Literal["mechanical"] | None = None,
@@ -22,12 +23,15 @@ def train_denoiser(
     seed: int = 0,
     device: str = "auto",
 ) -> None:
-    """Train the denoiser of one machine type, in ten levels, from clean sounds and the other types' normal clips.
+    """Train the denoiser of one machine type, in ten levels, from clean sounds and from noise.
+
+    Noise is the other types' normal clips, and the data's supplemental clips of the type's surroundings alone.
 
     Args:
         data: Data folder.
-        clean: Folder of clean mechanical sounds: any sounds, ESC-50, or clips of AudioSet with their segment list.
         machine_type: Whose sounds are to be kept.
+        clean: Folder of clean mechanical sounds: any sounds, ESC-50, or clips of AudioSet with their segment list. By
+            default the data's supplemental clips of the machine type without noise.
         out: Folder of the denoiser. The same command continues a training that was stopped.
         dataset: Layout of the data by its name, as `auscult inspect` says it; detected by default.
         choose: mechanical takes of the clean sounds those alone that YAMNet hears to be of a machine.
@@ -47,6 +51,8 @@ def train_denoiser(
     given = {"epochs": epochs, "precision": precision, "seed": seed, "device": choose_device(device)}
     training = {name: value for name, value in given.items() if value is not None}
     label = None
+    if choose is not None and clean is None:
+        raise DatasetError("--choose is for the sounds of a folder; give it with --clean, or leave --choose out")
     if choose is not None:
         from auscult.features.yamnet import Yamnet
 

@@ -15,6 +15,7 @@ from auscult.datasets import Dataset, Problem, read_dataset
 from auscult.datasets.years import YEARS
 from auscult.errors import AudioError
 from auscult.sound.audio import AudioInfo, blocks_of, probe
+from auscult.sound.coherence import coherence_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -67,6 +68,8 @@ class Inspection:
         years: of DCASE Task 2 that it may be.
         attributes: a line for each machine type and attribute: how many clips have which value.
         supplemental: a line for each machine type that has clean sound or noise beside its clips.
+        far: a line for each machine type recorded by two microphones: what the far one hears; none if only headers
+            were read.
         problems: what must be mended before the folder can be used.
         notes: what is allowed but worth knowing, for instance a machine without training clips.
     """
@@ -77,6 +80,7 @@ class Inspection:
     years: tuple[int, ...]
     attributes: tuple[str, ...]
     supplemental: tuple[str, ...]
+    far: tuple[str, ...]
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
 
@@ -114,10 +118,11 @@ def inspect_dataset(
         readings = list(_track(pool.map(partial(_read, deep=deep), every), len(every), progress))
     problems = [*found.problems, *_odd_channels(readings, found.years)]
     problems += [Problem(reading.clip.path, reading.trouble) for reading in readings if reading.trouble]
-    groups = tuple(_groups(reading for reading in readings if reading.clip.path not in beside))
+    own = [reading for reading in readings if reading.clip.path not in beside]
+    groups = tuple(_groups(own))
     odd = (f"{reading.clip.path}: {reading.info.note}" for reading in readings if reading.info and reading.info.note)
     notes = (*found.notes, *_notes(groups), *_repeated(readings), *odd)
-    told = tuple(_attributes(found.clips)), tuple(_supplemental(found))
+    told = tuple(_attributes(found.clips)), tuple(_supplemental(found)), tuple(_far(own)) if deep else ()
     return Inspection(
         root, found.layout, groups, found.years, *told, tuple(sorted(problems, key=lambda problem: problem.path)), notes
     )
@@ -146,7 +151,7 @@ def format_inspection(inspection: Inspection) -> "RenderableType":
         if before is not None and before.machine_type != group.machine_type:
             table.add_section()
         table.add_row(*_cells(group, domains=domains))
-    lines = [Text(line) for line in (*inspection.attributes, *inspection.supplemental)]
+    lines = [Text(line) for line in (*inspection.attributes, *inspection.supplemental, *inspection.far)]
     lines += [Text(f"note: {note}") for note in inspection.notes]
     lines += [Text(f"problem: {problem}", style="red") for problem in inspection.problems]
     n_problems = len(inspection.problems)
@@ -263,6 +268,17 @@ def _supplemental(found: Dataset) -> Iterator[str]:
     counts = [Counter(clip.machine_type for clip in some) for some in (found.clean, found.noise)]
     for kind in sorted({*counts[0], *counts[1]}):
         yield f"{kind}, supplemental: {counts[0][kind]} of the machine alone, {counts[1][kind]} of noise alone"
+
+
+def _far(readings: Iterable[_Reading]) -> Iterator[str]:
+    """What the far microphone hears, of the training clips of each machine type with two channels throughout."""
+    by_type: dict[str, list[_Reading]] = {}
+    for reading in readings:
+        if reading.clip.split == "train" and not reading.trouble:
+            by_type.setdefault(reading.clip.machine_type, []).append(reading)
+    for kind, some in sorted(by_type.items()):
+        if {reading.info.channels for reading in some if reading.info} == {2}:
+            yield f"{kind}: {coherence_of([reading.clip.path for reading in some], (0, 1)).sentence()}"
 
 
 def _cells(group: ClipGroup, *, domains: bool) -> list[str]:

@@ -6,8 +6,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from auscult.datasets import load_clips
-from auscult.denoising.learn import DenoiserSettings, choose_clean, choose_noise, denoiser_training, learn_denoiser
+from auscult.datasets import load_dataset
+from auscult.denoising.learn import (
+    FEWEST,
+    DenoiserSettings,
+    choose_clean,
+    choose_noise,
+    denoiser_training,
+    learn_denoiser,
+    supplemental_clean,
+)
 from auscult.denoising.levels import INDEX, Levels, read_levels
 from auscult.denoising.sounds import find_sounds
 from auscult.denoising.streaming import Denoiser
@@ -21,7 +29,7 @@ _FACTS = "training.json"
 
 def learn_from_folders(
     data: Path,
-    clean: Path,
+    clean: Path | None,
     *,
     machine_type: str,
     out: Path,
@@ -35,7 +43,7 @@ def learn_from_folders(
 
     Args:
         data: with normal clips of other machine types.
-        clean: see `find_sounds`.
+        clean: see `find_sounds`; none for the data's supplemental clips of the machine type without noise.
         machine_type: whose sounds are to be kept.
         out: folder of the denoiser; a killed training with the same arguments continues.
         dataset: layout of the data; detected if none is given.
@@ -53,20 +61,27 @@ def learn_from_folders(
         [
             machine_type,
             str(data.resolve()),
-            str(clean.resolve()),
+            None if clean is None else str(clean.resolve()),
             asdict(settings),
             asdict(chosen),
             *["chosen"] * bool(label),
         ]
     )
     _entries(out)  # before anything is read
-    clips = load_clips(data, dataset=dataset)
-    known = sorted({clip.machine_type for clip in clips})
+    found = load_dataset(data, dataset=dataset)
+    known = sorted({clip.machine_type for clip in found.clips})
     if machine_type not in known:
         near = nearest(machine_type, known)
         raise DatasetError(f"{data} has no machine type {machine_type!r}{near}; it has {', '.join(known)}")
     _entries(out, facts)  # before thousands of sounds are read
-    sounds, noise = choose_clean(find_sounds(clean, label=label)), choose_noise(clips, machine_type)
+    own = find_sounds(clean, label=label) if clean else supplemental_clean(found.clean, machine_type)
+    if not own:
+        raise DatasetError(
+            f"{data} has not the {FEWEST} supplemental clips of {machine_type} without noise that a denoiser needs; "
+            "give a folder of clean sounds with --clean"
+        )
+    sounds = choose_clean(own)
+    noise = choose_noise(found.clips, machine_type, alone=found.noise)
     if _is_finished(out, facts):
         return read_levels(out)
     learn_denoiser(

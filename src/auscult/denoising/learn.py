@@ -16,6 +16,8 @@ from auscult.training import Training
 
 MOST_NOISE, MOST_CLEAN = 720, 2000
 """Files of noise and of clean sounds that are used at most, spread evenly over all."""
+FEWEST = 3
+"""Files of each: one to train, one to choose levels by, one to measure them with."""
 MOST_SECONDS = 30
 """What is used of a file at most, from its beginning."""
 FIXED_SECONDS = 4.0
@@ -58,34 +60,44 @@ def choose_clean(sounds: Sequence[CleanSound]) -> tuple[CleanSound, ...]:
     Raises:
         DatasetError: if they come from fewer than three recordings.
     """
-    recordings = len({sound.recording for sound in sounds})
-    if recordings < 3:
+    n = len({sound.recording for sound in sounds})
+    if n < FEWEST:
         raise DatasetError(
-            f"there are clean sounds of {recordings} recordings; a denoiser needs 3 at least, to train, to choose its "
-            "levels and to measure them. Add mechanical sounds to the folder of clean sounds"
+            f"there are clean sounds of {n} recordings; a denoiser needs {FEWEST} at least, to train, to choose "
+            "its levels and to measure them. Add mechanical sounds to the folder of clean sounds"
         )
     return _spread(sounds, MOST_CLEAN)
 
 
-def choose_noise(clips: Sequence[Clip], machine_type: str) -> tuple[Clip, ...]:
-    """The noise for one machine type: normal clips of the others, training clips where there are any.
+def supplemental_clean(clips: Sequence[Clip], machine_type: str) -> list[CleanSound]:
+    """The supplemental clips of a machine type without any noise around it, as clean sounds; none of too few."""
+    own = [clip for clip in clips if clip.machine_type == machine_type]
+    return [CleanSound(clip.path, machine_type, clip.file) for clip in own] if len(own) >= FEWEST else []
+
+
+def choose_noise(clips: Sequence[Clip], machine_type: str, *, alone: Sequence[Clip] = ()) -> tuple[Clip, ...]:
+    """The noise for one machine type: that of its surroundings alone, and normal clips of the others.
+
+    Of these training clips, where there are any.
 
     Args:
         clips: of all machine types.
         machine_type: whose sounds are to be kept.
+        alone: supplemental clips of noise, of all machine types.
 
     Raises:
-        DatasetError: if the other types have fewer than three normal clips.
+        DatasetError: if there are fewer than three in all.
     """
+    own = [clip for clip in alone if clip.machine_type == machine_type]
     others = [clip for clip in clips if clip.machine_type != machine_type]
     normal = [clip for clip in others if clip.split == "train"] or [clip for clip in others if clip.label == "normal"]
-    if len(normal) < 3:
+    if len(own) + len(normal) < FEWEST:
         there = f"the data has {len(normal)} of them" if others else "the data has no other machine type"
         raise DatasetError(
             f"a denoiser for {machine_type} learns what noise is from normal clips of other machine types, and needs 3 "
             f"at least; {there}. Add recordings of other machines, or set denoise_level to 0"
         )
-    return _spread(normal, MOST_NOISE)
+    return _spread([*own, *normal], MOST_NOISE)
 
 
 def learn_denoiser(

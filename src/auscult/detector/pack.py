@@ -134,7 +134,14 @@ def _scales(
             f"{run} has no system {system!r} for {machine_type}{nearest(system, known)}; it has {', '.join(known)}"
         )
     leaves = {name: _scores_of(run, name, machine_type, part.part.curve) for name, part in members.items()}
-    return member_scales(nodes, leaves, protocol, system=system)
+    made = read_results(run).choices if protocol != "uniform" else []
+    given = [
+        item.choice
+        for item in made
+        if (item.choice.machine_type, item.choice.protocol, item.choice.held_out) == (machine_type, protocol, None)
+        and item.seed == made[0].seed
+    ]
+    return member_scales(nodes, leaves, protocol, system=system, given=given)
 
 
 def _warnings(recipe: Recipe, protocol: str, choices: list[Choice]) -> list[str]:
@@ -142,7 +149,7 @@ def _warnings(recipe: Recipe, protocol: str, choices: list[Choice]) -> list[str]
         "The detector has no thresholds, and its decisions are unknown: scores of clips that members were trained on "
         "say nothing about false alarms. Calibrate it on recordings that the run did not train on (--calibrate)."
     ]
-    if protocol == "paper" or (protocol != "none" and any(choice.mauc is not None for choice in choices)):
+    if protocol == "paper" or (protocol != "none" and any(choice.reached is not None for choice in choices)):
         found.append(
             f"Under the protocol {protocol}, members or weights were chosen on labels of the run's test clips."
         )

@@ -65,6 +65,8 @@ class DenoiserTable(RecipeTable):
         learning_rate: in the first epoch; it falls to a fiftieth.
         precision: `"fp32"` or `"bf16"`.
         fixed: mixtures that choose the levels, and as many others that measure them.
+        supplemental: whether a machine type's supplemental clips, of the machine alone and of noise alone, are among
+            its clean sounds and its noise, where the data has any; they are by default.
     """
 
     epochs: Whole | None = Field(None, ge=1, le=1_000_000)
@@ -75,6 +77,7 @@ class DenoiserTable(RecipeTable):
     learning_rate: Number | None = Field(None, gt=0, le=1_000)
     precision: Literal["fp32", "bf16"] | None = None
     fixed: Whole | None = Field(None, ge=1, le=1_000)
+    supplemental: bool | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> "DenoiserTable":

@@ -12,21 +12,21 @@ from auscult.scores.metrics import sort_machine_types
 
 ALL_IDS = (
     "Under leave-one-id-out, the row without a held-out machine chose on all of them; it scores training and "
-    "evaluation clips, and machines that have no AUC."
+    "evaluation clips, and machines that have no AUC. Of a type with one machine, those of other types chose."
 )
 
 
-def choices_table(choices: Sequence[Choice]) -> Table:
-    """A row per machine type, ensemble, protocol and held-out id, folded away."""
+def choices_table(choices: Sequence[Choice], what: str = "mAUC") -> Table:
+    """A row per machine type, ensemble, protocol and held-out id, folded away; `what` was maximised."""
     order = sort_machine_types(one.machine_type for one in choices)
     rows = sorted(choices, key=lambda one: order.index(one.machine_type))
     return Table(
-        caption="What was chosen, and the mAUC, in percent, that it reached on the clips whose labels chose it",
-        columns=["machine type", "ensemble", "protocol", "held out", "weights", "mAUC"],
+        caption=f"What was chosen, and the {what}, in percent, that it reached on the clips whose labels chose it",
+        columns=["machine type", "ensemble", "protocol", "held out", "weights", what],
         rows=[_row(one) for one in rows],
         texts=5,
         name="choices",
-        units={"mAUC": "%"},
+        units={what: "%"},
         starts=[n for n in range(1, len(rows)) if rows[n].machine_type != rows[n - 1].machine_type],
         note=ALL_IDS if any(one.protocol == "leave-one-id-out" for one in rows) else "",
         fold=f"{len(rows)} choices of members and weights",
@@ -53,5 +53,5 @@ def _row(choice: Choice) -> list[Cell]:
         Cell(choice.protocol),
         Cell(choice.held_out or NONE),
         Cell(weights or NONE),
-        Cell(NONE) if choice.mauc is None else Cell(f"{100 * choice.mauc:.2f}", value=exact(choice.mauc)),
+        Cell(NONE) if choice.reached is None else Cell(f"{100 * choice.reached:.2f}", value=exact(choice.reached)),
     ]

@@ -40,8 +40,8 @@ def _section(analysis: Analysis, job: DenoiserJob) -> Section:
     return Section(
         title=f"The denoiser of {machine_type}",
         paragraphs=[
-            f"It learned from {len(job.clean)} clean sounds in the noise of {len(job.noise)} normal clips of other "
-            f"machine types. {uses} The spectrograms show one mixture that "
+            f"It learned from {len(job.clean)} clean sounds in the noise of {len(job.noise)} clips, of other machine "
+            f"types or of the place alone. {uses} The spectrograms show one mixture that "
             "neither trained the denoiser nor chose its levels."
         ],
         tables=[levels_table(levels.levels)],

@@ -18,7 +18,16 @@ from auscult.report.tables import by_system, type_means
 from auscult.report.ternary import WeightSurface, weight_triangle
 from auscult.runs.analysis import Analysis
 from auscult.runs.results import averaged
-from auscult.scores.ensemble import Choice, Node, Scores, correlations, member_effects, shares, weight_surface
+from auscult.scores.ensemble import (
+    DEFAULT_RULE,
+    Choice,
+    Node,
+    Scores,
+    correlations,
+    member_effects,
+    shares,
+    weight_surface,
+)
 from auscult.scores.intervals import bootstrap
 from auscult.scores.metrics import MEAN, mean_figures
 from auscult.scores.table import ScoreTable
@@ -84,7 +93,7 @@ def _weights(analysis: Analysis, nodes: Sequence[Node]) -> list[Section]:
                 continue
             if not len(chosen.weights) == len(there.weights) == 3:  # a member without development scores has no weight
                 continue
-            weights, mauc = weight_surface(node, leaves, nodes=nodes[:place])
+            weights, reached = weight_surface(node, leaves, nodes=nodes[:place], rule=analysis.rule)
             first, second, third = chosen.weights
             printed = printed_optima().get(machine_type) if is_challenge(analysis.final.development) else None
             plots.append(
@@ -93,19 +102,20 @@ def _weights(analysis: Analysis, nodes: Sequence[Node]) -> list[Section]:
                         machine_type=machine_type,
                         names=(first, second, third),
                         weights=weights,
-                        mauc=mauc,
+                        reached=reached,
                         best_weights=np.array(list(chosen.weights.values())),
-                        best_mauc=float(chosen.mauc or 0.0),
+                        best=float(chosen.reached or 0.0),
                         held_out=held_out_weights(
                             choices, machine_type=machine_type, ensemble=node.name, names=list(chosen.weights)
                         ),
                         printed=printed,
+                        what=_maximised(analysis),
                     )
                 )
             )
         if plots:
             text = (
-                "The mean of AUC and pAUC on the development test clips for every weighting of three, as in the "
+                f"The {_maximised(analysis)} on the development test clips for every weighting of three, as in the "
                 "report's Figure 1. The best point is the paper protocol's choice, made on the very labels that it is "
                 "judged by; the points without one machine each show how much it depends on them."
             )
@@ -148,14 +158,19 @@ def _members(analysis: Analysis, nodes: Sequence[Node], intervals: Intervals) ->
         names, matrix = correlations(ordered)
         plots.append(member_correlations(machine_type, names, matrix, families=[families[name] for name in names]))
         tables.append(correlation_table(machine_type, names, matrix))
-    chosen = [choice for choice in choices if choice.mauc is not None]
+    chosen = [choice for choice in choices if choice.reached is not None]
     if chosen:
-        tables.append(choices_table(chosen))
+        tables.append(choices_table(chosen, _maximised(analysis)))
     text = (
         "What each member is worth alone, its share of the final score, and how the figures of the ensemble with equal "
         "weights change when the member is left out: where they fall, the member helped."
     )
     return Section("Members", paragraphs=[text], tables=tables, plots=plots)
+
+
+def _maximised(analysis: Analysis) -> str:
+    """What choices maximised."""
+    return "mAUC" if analysis.rule == DEFAULT_RULE else "official score"
 
 
 def mean_shares(ensemble: str, choices: Sequence[Choice]) -> dict[str, float]:

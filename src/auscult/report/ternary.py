@@ -28,21 +28,23 @@ class WeightSurface:
         machine_type: for instance `"fan"`.
         names: of the members, for the top, the left and the right corner.
         weights: `[W, 3]`, all points of the simplex in equal steps, in any order.
-        mauc: (AUC + pAUC) / 2, a fraction of 1, averaged over ids, `[W]`.
+        reached: what was maximised, a fraction of 1, `[W]`.
         best_weights: of the best point, `[3]`.
-        best_mauc: there.
+        best: there.
         held_out: the best weights without one machine id each, `[I, 3]`; empty for none.
         printed: the report's own optimum.
+        what: the name of what was maximised.
     """
 
     machine_type: str
     names: tuple[str, str, str]
     weights: NDArray[np.float64]
-    mauc: NDArray[np.float64]
+    reached: NDArray[np.float64]
     best_weights: NDArray[np.float64]
-    best_mauc: float
+    best: float
     held_out: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
     printed: PrintedOptimum | None = None
+    what: str = "mAUC"
 
 
 @styled
@@ -66,17 +68,17 @@ def weight_triangle(surface: WeightSurface) -> Plot:
     _lines_and_names(axes, surface.names)
     _optima(axes, surface)
     axes.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.17), reverse=True, handletextpad=0.4, borderpad=0)
-    colour_scale(axes, (296, 340), SOUND, low=f"mAUC {100 * low:.1f}", high=f"{100 * high:.1f}")
+    colour_scale(axes, (296, 340), SOUND, low=f"{surface.what} {100 * low:.1f}", high=f"{100 * high:.1f}")
     best = ", ".join(f"{weight:g}" for weight in np.round(surface.best_weights, 4).tolist())
     return Plot(
         figure,
         alt=(
-            f"Triangle of the mAUC of {surface.machine_type} over the weights of {', '.join(surface.names)}: "
-            f"best {100 * surface.best_mauc:.2f} at {best}, worst {100 * low:.2f}."
+            f"Triangle of the {surface.what} of {surface.machine_type} over the weights of {', '.join(surface.names)}: "
+            f"best {100 * surface.best:.2f} at {best}, worst {100 * low:.2f}."
         ),
         shape="ternary",
         title=surface.machine_type,
-        note=f"Best mAUC: {100 * surface.best_mauc:.2f}, weights [{best}]",
+        note=f"Best {surface.what}: {100 * surface.best:.2f}, weights [{best}]",
         name=f"figure1_{surface.machine_type}",
     )
 
@@ -88,7 +90,7 @@ def place(weights: ArrayLike) -> NDArray[np.float64]:
 
 def _lattice(surface: WeightSurface) -> NDArray[np.float64]:
     """Values by steps of the first and the second weight, `[n + 1, n + 1]`, NaN beyond the simplex."""
-    weights, count = np.asarray(surface.weights, dtype=np.float64), len(surface.mauc)
+    weights, count = np.asarray(surface.weights, dtype=np.float64), len(surface.reached)
     steps = round((np.sqrt(8 * count + 1) - 3) / 2)
     places = np.rint(steps * weights[:, :2]).astype(int) if weights.shape == (count, 3) else np.zeros((0, 2), int)
     whole = count == (steps + 1) * (steps + 2) // 2 and steps >= 1 and len(places) == count
@@ -98,7 +100,7 @@ def _lattice(surface: WeightSurface) -> NDArray[np.float64]:
             "weightings of three members in equal steps, once each"
         )
     lattice = np.full((steps + 1, steps + 1), np.nan)
-    lattice[places[:, 0], places[:, 1]] = surface.mauc
+    lattice[places[:, 0], places[:, 1]] = surface.reached
     return lattice
 
 

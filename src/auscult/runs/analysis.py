@@ -1,32 +1,34 @@
 """From finished members to all that a run says: systems, figures with their intervals, choices, and what to know."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import isnan
 from pathlib import Path
 
 from auscult.members.ensembles import nodes_of
 from auscult.members.scaling import scale_sentences
 from auscult.recipe import Recipe
+from auscult.runs.combining import (
+    Combiners,
+    Leaves,
+    choosing_types,
+    combiners_of,
+    headline_of,
+    leaves_of,
+    result_of,
+    systems_of,
+)
 from auscult.runs.executors import Failure
-from auscult.runs.jobs import read_scores
 from auscult.runs.notes import notes_on_data
-from auscult.runs.plan import MemberJob, Plan
-from auscult.runs.results import PROTOCOLS, OfficialRow, ResultRow, SeedChoice, System, result_rows
+from auscult.runs.plan import Plan
+from auscult.runs.results import OfficialRow, ResultRow, SeedChoice, System, result_rows
 from auscult.runs.store import Store
-from auscult.scores.ensemble import Scores, combine
-from auscult.scores.ensemble.columns import PARTS
+from auscult.scores.ensemble import DEFAULT_RULE
 from auscult.scores.intervals import Draws
-from auscult.scores.metrics import incomplete_ids
-from auscult.scores.official import official
-from auscult.scores.table import ScoreRow, ScoreTable
+from auscult.scores.official import common_rule, official
 
 REPLICATES = 1000
 """Draws of test clips for the intervals of official scores."""
-
-Leaves = dict[str, dict[str, Scores]]
-"""Machine type -> member -> its scores."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,11 @@ class Analysis:
         return rows
 
     @property
+    def rule(self) -> int:
+        """The year by whose official score members and weights were chosen."""
+        return common_rule(self.years) or DEFAULT_RULE
+
+    @property
     def final(self) -> System:
         """The run's result, of the first seed."""
         return next(system for system in self.systems if system.key == self.headline)
@@ -118,16 +125,18 @@ def analyse(
     leaves: dict[int, Leaves] = {}
     systems: list[System] = []
     choices: list[SeedChoice] = []
+    combiners: list[Combiners] = []
     for seed in dict.fromkeys(job.training.seed for job in plan.members):
         leaves[seed] = leaves_of((job for job in plan.members if job.training.seed == seed), store)
-        combined, chosen = systems_of(recipe, leaves[seed], seed)
+        combiners.append(combiners_of(recipe, leaves[seed], common_rule(years) or DEFAULT_RULE))
+        combined, chosen = systems_of(recipe, leaves[seed], combiners[-1], seed)
         systems += combined
         choices += chosen
     first = next(iter(leaves.values()))
-    headline = headline_of(recipe, first)
+    headline = headline_of(recipe, first, combiners[0])
     final = next(system for system in systems if system.key == headline)
     every = [*notes, *notes_on_data(recipe, plan, final, years)]
-    every += [*_dropped(recipe, plan, first), *_protocols(recipe, first)]
+    every += [*_dropped(recipe, plan, first), *_protocols(recipe, combiners[0])]
     every += scale_sentences(
         [(job.name, job.scaling.method) for job in plan.members if job.name in recipe.standardised]
     )
@@ -146,112 +155,31 @@ def _dropped(recipe: Recipe, plan: Plan, leaves: Leaves) -> list[str]:
             notes += [f"{machine_type}: {name} has no member and drops out of {node.name}." for name in gone]
             if there & set(node.members):
                 there.add(node.name)
-    if nodes and (result := headline_of(recipe, leaves)[0]) != nodes[-1].name:
+    if nodes and (result := result_of(recipe, leaves)) != nodes[-1].name:
         notes.append(f"{nodes[-1].name}, the recipe's result, has no finished member: {result} stands in its place.")
     return notes
 
 
-def _protocols(recipe: Recipe, leaves: Leaves) -> list[str]:
+def _protocols(recipe: Recipe, combiners: Combiners) -> list[str]:
     """Sentences where choices would need labels that are not there."""
     if not recipe.chooses:
         return []
-    counts = {kind: len(choosing_ids(recipe, scores)) for kind, scores in leaves.items()}
+    counts = {kind: len(one.clips.judges) for kind, one in combiners.items()}
+    elsewhere = [kind for kind in counts if counts[kind] < 2 and choosing_types(combiners, kind)]
     notes = []
-    if without := [kind for kind, count in counts.items() if count == 0]:
+    if elsewhere:
+        notes.append(
+            f"At most one machine of each of {', '.join(elsewhere)} has development test clips of both labels: under "
+            "leave-one-id-out the labels of other machine types chose members and weights there."
+        )
+    if without := [kind for kind, count in counts.items() if count == 0 and kind not in elsewhere]:
         notes.append(
             f"No machine of {', '.join(without)} has development test clips of both labels that a part of an ensemble "
             "scored: nothing could be chosen there, and every ensemble has equal weights."
         )
-    if single := [kind for kind, count in counts.items() if count == 1]:
+    if single := [kind for kind, count in counts.items() if count == 1 and kind not in elsewhere]:
         notes.append(
             f"Only one machine of {', '.join(single)} has development test clips of both labels: without it nothing is "
             "left to choose on, and under leave-one-id-out its own scores have equal weights."
         )
     return notes
-
-
-def leaves_of(jobs: Iterable[MemberJob], store: Store) -> Leaves:
-    """The scores of finished members."""
-    leaves: Leaves = {}
-    for job in jobs:
-        rows: dict[str, list[ScoreRow]] = {part: [] for part in PARTS}
-        scores = read_scores(store, job)
-        for bank in (*job.train, *job.test):
-            rows["train" if bank.split == "train" else bank.subset] += [
-                ScoreRow(clip.machine_type, clip.machine_id, clip.file, clip.label, score, clip.domain)
-                for clip, score in zip(bank.clips, scores[bank.key], strict=True)
-                if not isnan(score)
-            ]
-        tables = {part: ScoreTable(rows[part]) for part in PARTS}
-        leaves.setdefault(job.machine_type, {})[job.name] = Scores(**tables, curve=job.scaling.curve)
-    return leaves
-
-
-def protocols_of(recipe: Recipe, leaves: Mapping[str, Scores]) -> list[str]:
-    """The protocols of the ensembles of one machine type: all where something is chosen and there are labels."""
-    if not recipe.chooses or not choosing_ids(recipe, leaves):
-        return ["uniform"]
-    return ["uniform", "leave-one-id-out", "paper"]
-
-
-def choosing_ids(recipe: Recipe, leaves: Mapping[str, Scores]) -> set[str]:
-    """The machines of one type whose labels can choose; leaving one out needs two."""
-    inside = {name for node in nodes_of(recipe) for name in node.members}
-    return labelled_ids({name: scores for name, scores in leaves.items() if name in inside})
-
-
-def labelled_ids(leaves: Mapping[str, Scores]) -> set[str]:
-    """The machines whose development test clips have both labels."""
-    found: set[str] = set()
-    for scores in leaves.values():
-        missing = {machine_id for _, machine_id in incomplete_ids(scores.development)}
-        found |= {row.machine_id for row in scores.development} - missing
-    return found
-
-
-def systems_of(recipe: Recipe, leaves: Leaves, seed: int) -> tuple[list[System], list[SeedChoice]]:
-    """Members in the recipe's order, then ensembles under each protocol, the final one last; and what was chosen."""
-    members = list(dict.fromkeys(member.name for member in recipe.member))
-    systems = [
-        _joined(name, "none", seed, [scores[name] for scores in leaves.values() if name in scores])
-        for name in members
-        if any(name in scores for scores in leaves.values())
-    ]
-    combined: dict[tuple[str, str], list[Scores]] = {}
-    choices: list[SeedChoice] = []
-    nodes = nodes_of(recipe)
-    for scores in leaves.values():
-        for protocol in protocols_of(recipe, scores):
-            tables, chosen = combine(nodes, scores, protocol)
-            choices += [SeedChoice(seed, choice) for choice in chosen]
-            for name, table in tables.items():
-                combined.setdefault((name, protocol), []).append(table)
-    order = [(node.name, protocol) for node in nodes for protocol in PROTOCOLS]
-    return [*systems, *(_joined(*key, seed, combined[key]) for key in order if key in combined)], choices
-
-
-def headline_of(recipe: Recipe, leaves: Leaves) -> tuple[str, str]:
-    """The system that is the run's result, and the protocol whose figures stand first: never chosen by its figures."""
-    there = {name for scores in leaves.values() for name in scores}
-    combined = there_of(recipe, there)
-    if not combined:
-        return [member.name for member in recipe.member if member.name in there][-1], "none"
-    everywhere = recipe.chooses and all(len(choosing_ids(recipe, scores)) > 1 for scores in leaves.values())
-    return combined[-1], "leave-one-id-out" if everywhere else "uniform"
-
-
-def there_of(recipe: Recipe, members: Iterable[str]) -> list[str]:
-    """The ensembles that have something to combine, children before parents."""
-    there = dict.fromkeys(members)
-    names = []
-    for node in nodes_of(recipe):
-        if any(name in there for name in node.members):
-            there[node.name] = None
-            names.append(node.name)
-    return names
-
-
-def _joined(name: str, protocol: str, seed: int, parts: Sequence[Scores]) -> System:
-    """One system over several machine types."""
-    tables = (ScoreTable(row for part in parts for row in getattr(part, which)) for which in PARTS)
-    return System(name, protocol, seed, *tables)

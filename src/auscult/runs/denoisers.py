@@ -6,12 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from auscult.clips import Clip
-from auscult.denoising.learn import DenoiserSettings, choose_clean, choose_noise, denoiser_training
+from auscult.denoising.learn import (
+    DenoiserSettings,
+    choose_clean,
+    choose_noise,
+    denoiser_training,
+    supplemental_clean,
+)
 from auscult.denoising.sounds import CleanSound, find_sounds
 from auscult.errors import RecipeError, noting
 from auscult.recipe import Recipe
 from auscult.runs.store import Store, environment, key_of
 from auscult.training import Training
+
+Supplemental = tuple[Sequence[Clip], Sequence[Clip]]
+"""Of a data set, beside its clips: those of machines alone, and those of noise alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,7 @@ def plan_denoisers(
     *,
     clean: Path | None,
     clips: Sequence[Clip],
+    supplemental: Supplemental,
     store: Store,
     device: str,
     missing: list[str] | None = None,
@@ -54,28 +64,34 @@ def plan_denoisers(
         machine_types: those of the run.
         clean: folder of clean sounds.
         clips: of all machine types of the data, also of those that the run leaves out: they are the noise.
+        supplemental: a machine type's own clean clips take the place of the folder's, and its noise joins the others.
         store: remembers the files' content hashes.
         device: on which to train and to denoise.
         missing: takes down which sounds are missing, instead of an error; the jobs then lack them.
 
     Raises:
-        RecipeError: if a member needs a denoiser and there is no folder of clean sounds.
+        RecipeError: if a member needs a denoiser and there are no clean sounds.
         DatasetError: if clean sounds or noise are missing.
     """
     wanted = [machine_type for machine_type in machine_types if needs_denoiser(recipe, [machine_type])]
     if not wanted:
         return {}
-    sounds: tuple[CleanSound, ...] = ()
-    with noting(missing):
-        sounds = _clean_sounds(recipe, wanted, clean)
-    hashes = store.content_hashes([sound.path for sound in sounds])
-    heard = [[digest, sound.label, sound.recording] for digest, sound in zip(hashes, sounds, strict=True)]
+    own = supplemental if recipe.denoiser.supplemental is not False else ((), ())
+    found = {machine_type: supplemental_clean(own[0], machine_type) for machine_type in wanted}
+    if lacking := [machine_type for machine_type in wanted if not found[machine_type]]:
+        with noting(missing):
+            found |= dict.fromkeys(lacking, _clean_sounds(recipe, lacking, clean))
     jobs = {}
     for machine_type in wanted:
+        sounds: tuple[CleanSound, ...] = ()
         noise: tuple[Clip, ...] = ()
         with noting(missing):
-            noise = choose_noise(clips, machine_type)
-        table = recipe.denoiser.model_dump(exclude_none=True)
+            sounds = choose_clean(found[machine_type]) if found[machine_type] else ()
+        with noting(missing):
+            noise = choose_noise(clips, machine_type, alone=own[1])
+        hashes = store.content_hashes([sound.path for sound in sounds])
+        heard = [[digest, sound.label, sound.recording] for digest, sound in zip(hashes, sounds, strict=True)]
+        table = recipe.denoiser.model_dump(exclude_none=True, exclude={"supplemental"})
         of_settings = {name: table.pop(name) for name in DenoiserSettings.__dataclass_fields__ if name in table}
         settings = DenoiserSettings(**{"channel": recipe.channel, **of_settings})
         training = denoiser_training(**{"seed": recipe.seed, "device": device, **table})
@@ -94,7 +110,7 @@ def plan_denoisers(
     return jobs
 
 
-def _clean_sounds(recipe: Recipe, wanted: Sequence[str], clean: Path | None) -> tuple[CleanSound, ...]:
+def _clean_sounds(recipe: Recipe, wanted: Sequence[str], clean: Path | None) -> list[CleanSound]:
     if clean is None:
         names = dict.fromkeys(member.name for kind in wanted for member in recipe.members_of(kind) if member.level)
         raise RecipeError(
@@ -102,4 +118,4 @@ def _clean_sounds(recipe: Recipe, wanted: Sequence[str], clean: Path | None) -> 
             "sounds: give their folder with --clean (any folder of sounds, ESC-50, clips of AudioSet), set "
             "denoise_level to 0, or leave these members out with --without denoiser"
         )
-    return choose_clean(find_sounds(clean))
+    return find_sounds(clean)

@@ -15,7 +15,7 @@ from auscult.members.making import make_features, model_arguments, training_of
 from auscult.members.scaling import Scaling, scaling_of
 from auscult.models import MODELS, Model
 from auscult.recipe import Member, Recipe
-from auscult.runs.denoisers import DenoiserJob, plan_denoisers
+from auscult.runs.denoisers import DenoiserJob, Supplemental, plan_denoisers
 from auscult.runs.lacking import LeftOut, check_members_types, parts_of, planned_types, training_clips
 from auscult.runs.store import Store, environment, key_of
 from auscult.scores.pooling import lasting_name
@@ -132,6 +132,7 @@ def make_plan(
     weights: Path | None = None,
     clean: Path | None = None,
     all_clips: Sequence[Clip] | None = None,
+    supplemental: Supplemental = ((), ()),
     missing: list[str] | None = None,
 ) -> Plan:
     """Plan a run.
@@ -146,6 +147,7 @@ def make_plan(
         all_clips: of all machine types of the data, also those that the run leaves out: the noise of the denoisers,
             from which members learn to tell a single machine, and the types that members may be for besides the
             challenge's. If none are given, these are not checked.
+        supplemental: clean clips and noise beside the clips, for the denoisers.
         missing: a list that takes down what a run would stop at for want of it: weights, clean sounds, noise, machine
             types without a member. The plan then holds all jobs nevertheless, and is to be looked at, not run.
 
@@ -157,11 +159,12 @@ def make_plan(
     if all_clips is not None:
         check_members_types(recipe, all_clips)
     types = planned_types(recipe, clips, missing)
+    every = all_clips or clips
     denoisers = plan_denoisers(
-        recipe, types, clean=clean, clips=all_clips or clips, store=store, device=device, missing=missing
+        recipe, types, clean=clean, clips=every, supplemental=supplemental, store=store, device=device, missing=missing
     )
     versions = environment()
-    banks = _Banks(clips, all_clips or clips, store, recipe=recipe, denoisers=denoisers, versions=versions)
+    banks = _Banks(clips, every, store, recipe=recipe, denoisers=denoisers, versions=versions)
     members, left_out = list[MemberJob](), LeftOut()
     for machine_type in types:
         for member in recipe.members_of(machine_type):

@@ -8,7 +8,7 @@ from auscult.clips import MACHINE_TYPES, Clip
 from auscult.datasets import load_dataset, require_training_clips
 from auscult.models import MODELS
 from auscult.recipe import Part, Recipe, leave_out, types_left, what_is_left_out
-from auscult.runs.denoisers import needs_denoiser
+from auscult.runs.denoisers import Supplemental, needs_denoiser
 from auscult.runs.plan import Plan, make_plan
 from auscult.runs.stacks import Stacking, with_stacks
 from auscult.runs.store import Store
@@ -23,6 +23,7 @@ class Request:
         clips: of the machine types that have a member.
         all_clips: also those of other types, where they count: as the noise of denoisers, as what a machine is told
             from, or as members are for them.
+        supplemental: clean clips and noise beside the clips, of all machine types.
         denoised: whether a member has a denoiser.
         left_out: a sentence on each member or machine type that is left out.
         years: of DCASE Task 2 that the data may be of.
@@ -31,6 +32,7 @@ class Request:
     recipe: Recipe
     clips: list[Clip]
     all_clips: list[Clip]
+    supplemental: Supplemental
     denoised: bool
     left_out: list[str]
     years: tuple[int, ...] = ()
@@ -63,7 +65,8 @@ def request_of(
     told = any(MODELS[member.family].may_want_others() for member in rest.member if member.family in MODELS)
     more = machine_types and (denoised or others or told)
     every = load_dataset(data, dataset=dataset, truth=truth).clips if more else clips
-    return Request(rest, [clip for clip in clips if clip.machine_type in left], every, denoised, left_out, found.years)
+    kept = [clip for clip in clips if clip.machine_type in left]
+    return Request(rest, kept, every, (found.clean, found.noise), denoised, left_out, found.years)
 
 
 def plan_for(
@@ -89,6 +92,7 @@ def plan_for(
         weights=weights,
         clean=clean,
         all_clips=asked.all_clips,
+        supplemental=asked.supplemental,
         missing=missing,
     )
     return with_stacks(plan, stack)

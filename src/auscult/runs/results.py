@@ -22,7 +22,8 @@ PROTOCOLS = {
     "uniform": "Members are combined alike, standardised by normal training clips: combining used no label.",
     "leave-one-id-out": (
         "Members and weights are chosen on the labels of the development test clips, for each machine on those of the "
-        "other machines of its type alone: what a machine without any labelled anomaly can expect."
+        "other machines of its type alone, or of other types where its type has no other: what a machine without any "
+        "labelled anomaly can expect."
     ),
     "paper": (
         "Members and weights are chosen on the labels of the same development test clips that the figure is computed "

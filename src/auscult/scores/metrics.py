@@ -120,7 +120,7 @@ METRICS: dict[str, Metric] = {
 """Metrics by name, in the order of their columns: all that tables, results, intervals and effects show."""
 
 OBJECTIVE = ("auc", "pauc")
-"""The metrics whose mean, averaged over machine ids, the choices of members and weights maximise: the report's mAUC."""
+"""The metrics whose mean, averaged over machine ids, choices maximise for data of no year: the report's mAUC."""
 
 
 def many(

@@ -10,7 +10,7 @@ A figure of 0 counts as the least positive number of the evaluators, 2.2e-16, in
 """
 
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from auscult.datasets.years import YEARS
 from auscult.errors import ScoreError
 from auscult.scores.areas import Floats, Labels, domain_areas
 from auscult.scores.intervals import Draws
-from auscult.scores.metrics import METRICS, Metric, columns_of, incomplete_ids, many, sort_machine_types
+from auscult.scores.metrics import METRICS, OBJECTIVE, Metric, columns_of, incomplete_ids, many, sort_machine_types
 from auscult.scores.table import ScoreTable
 
 DOMAINS = ("source", "target")
@@ -39,7 +39,7 @@ EVERY_FIGURE: dict[str, Metric] = {**METRICS, **OWN}
 """Figures by name, of all years."""
 
 FIGURES: dict[int, tuple[str, ...]] = {
-    2020: ("auc", "pauc"),
+    2020: OBJECTIVE,
     2021: tuple(OWN),
     2022: ("auc_source", "auc_target", "pauc"),
 }
@@ -111,7 +111,12 @@ def rule_of(table: ScoreTable, years: Collection[int] = ()) -> int | None:
     """
     if unknown := [year for year in years if year not in YEARS]:
         raise ScoreError(f"there is no official score of {unknown[0]}; choose one of {', '.join(map(str, YEARS))}")
-    rules = {YEARS[year].scoring for year in (years or (years_of(table) if len(table) else ()))}
+    return common_rule(years or (years_of(table) if len(table) else ()))
+
+
+def common_rule(years: Collection[int]) -> int | None:
+    """The rule of some years of the challenge; none where there is no year, or their rules differ."""
+    rules = {YEARS[year].scoring for year in years}
     return rules.pop() if len(rules) == 1 else None
 
 
@@ -156,12 +161,12 @@ def official(
             for kind, ids in judged.items()
         }
         if all(set(names) <= set(row) for some in drawn.values() for row in some):
-            low, high = np.quantile(_score(rule, drawn), [(1 - level) / 2, (1 + level) / 2]).tolist()
+            low, high = np.quantile(score_of(rule, drawn.values()), [(1 - level) / 2, (1 + level) / 2]).tolist()
             interval = low, high
     return Official(
         rule,
-        float(_score(rule, figures)[0]),
-        {kind: float(_score(rule, {kind: some})[0]) for kind, some in figures.items()},
+        float(score_of(rule, figures.values())[0]),
+        {kind: float(score_of(rule, [some])[0]) for kind, some in figures.items()},
         {name: float(harmonic_mean([row[name][0] for row in rows])) for name in names},
         {name: float(np.mean([row[name][0] for row in rows])) for name in names},
         interval,
@@ -256,11 +261,12 @@ def _figures(table: ScoreTable, names: Iterable[str]) -> dict[str, Floats]:
     return many(names, labels, domains, scores[None], metrics=EVERY_FIGURE)
 
 
-def _score(rule: int, figures: Mapping[str, Sequence[Mapping[str, Floats]]]) -> Floats:
-    """The score `[R]` of the figures `[R]` of each machine of each type."""
+def score_of(rule: int, figures: Iterable[Iterable[Mapping[str, Floats]]]) -> Floats:
+    """The score `[R]` of the figures `[R]` of each machine of each type; what a machine has not is left out."""
     if rule == 2020:
         each = [
-            np.mean([[row[name] for name in FIGURES[rule]] for row in rows], axis=(0, 1)) for rows in figures.values()
+            np.mean([np.mean([row[name] for name in FIGURES[rule]], axis=0) for row in rows], axis=0)
+            for rows in figures
         ]
         return np.asarray(np.mean(each, axis=0))
-    return harmonic_mean([row[name] for rows in figures.values() for row in rows for name in FIGURES[rule]])
+    return harmonic_mean([row[name] for rows in figures for row in rows for name in FIGURES[rule] if name in row])

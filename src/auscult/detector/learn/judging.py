@@ -17,6 +17,7 @@ from auscult.detector.learn.windows import Judgements, Piece, PieceLevels, flawe
 from auscult.detector.words import normal_of, statistics_heard
 from auscult.errors import CalibrationError
 from auscult.sound.audio import head, near_channel
+from auscult.sound.coherence import coherence_of
 from auscult.sound.condition import (
     EXTENT_SECONDS,
     Condition,
@@ -147,7 +148,7 @@ def _origin(detector: Detector, pieces: Sequence[Piece], extents: Sequence[tuple
 
 
 def on_recordings(recordings: Mapping[str, Sequence[Recording]], detector: Detector) -> list[str]:
-    """Sentences on rates, channels and lengths of recordings."""
+    """Sentences on rates, channels, the far microphone and lengths of recordings."""
     infos = [recording.info for found in recordings.values() for recording in found]
     rates = sorted({info.sample_rate for info in infos})
     odd = [recording for found in recordings.values() for recording in found if recording.info.note]
@@ -162,6 +163,9 @@ def on_recordings(recordings: Mapping[str, Sequence[Recording]], detector: Detec
             "frequencies are empty, and decisions on such sound are unknown. Choose --override "
             f"sample_rate={rates[0]}, or record at a higher rate."
         )
-    if any(info.channels > 1 for info in infos) and isinstance(detector.channel, int):
+    if isinstance(detector.channel, tuple):
+        paths = [recording.path for found in recordings.values() for recording in found]
+        warnings.append(coherence_of(paths, detector.channel).sentence())
+    elif any(info.channels > 1 for info in infos):
         warnings.append(f"Of several channels the detector hears channel {detector.channel} alone, counted from 0.")
     return warnings

@@ -8,13 +8,19 @@ import numpy as np
 from auscult.errors import ScoreError
 from auscult.scores.areas import Floats, both_kinds
 from auscult.scores.ensemble.columns import Clips, Scores
-from auscult.scores.ensemble.protocols import STEP, Choice, Combiner, Node
-from auscult.scores.ensemble.weights import simplex, uniform
+from auscult.scores.ensemble.nodes import Node
+from auscult.scores.ensemble.protocols import DEFAULT_RULE, STEP, Choice, Combiner
+from auscult.scores.ensemble.weights import simplex
 from auscult.scores.metrics import METRICS, many, mean_figures
 
 
 def weight_surface(
-    node: Node, leaves: Mapping[str, Scores], *, nodes: Sequence[Node] = (), step: float = STEP
+    node: Node,
+    leaves: Mapping[str, Scores],
+    *,
+    nodes: Sequence[Node] = (),
+    step: float = STEP,
+    rule: int = DEFAULT_RULE,
 ) -> tuple[Floats, Floats]:
     """What the search of the *paper* protocol saw: each weight vector of three members, and what it reaches.
 
@@ -23,15 +29,16 @@ def weight_surface(
         leaves: as in `combine`.
         nodes: earlier ones that the node is built on.
         step: of the weights.
+        rule: as in `combine`.
 
     Returns:
-        Weights `[W, 3]`, fractions of 1 in the order of the node's members, and `[W]` the mean of
-        `auscult.scores.metrics.OBJECTIVE`, averaged over the development ids.
+        Weights `[W, 3]`, fractions of 1 in the order of the node's members, and `[W]` the official score of the
+        development ids.
 
     Raises:
         ScoreError: as `combine`, and if the node has not three members here, or selects.
     """
-    combiner = Combiner([*nodes, node], leaves, step=step)
+    combiner = Combiner([*nodes, node], leaves, step=step, rule=rule)
     children, _ = combiner.combine(nodes, "paper")
     members = combiner.members(node, {**combiner.leaves, **children}, "development")
     if len(members) != 3 or node.select is not None or not combiner.clips.judges:
@@ -41,7 +48,8 @@ def weight_surface(
         )
     scores = np.stack([column["development"] for column in members.values()])
     counts = simplex(3, combiner.steps)
-    return counts / combiner.steps, combiner.objective(scores, counts, uniform(scores), combiner.clips.judges)
+    pool = [(combiner, list(combiner.clips.judges))]
+    return counts / combiner.steps, combiner.surface({combiner: scores}, counts, pool)
 
 
 def member_effects(

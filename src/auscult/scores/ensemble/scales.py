@@ -32,7 +32,7 @@ class _Sum:
 
 
 def member_scales(
-    nodes: Sequence[Node], leaves: Mapping[str, Scores], protocol: str, *, system: str
+    nodes: Sequence[Node], leaves: Mapping[str, Scores], protocol: str, *, system: str, given: Sequence[Choice] = ()
 ) -> tuple[dict[str, Scale], list[Choice]]:
     """The members that a system is made of, with their scales, and what the protocol chose.
 
@@ -47,6 +47,7 @@ def member_scales(
         protocol: one of `auscult.scores.ensemble.PROTOCOLS`; choices of *leave-one-id-out* are those that
             saw all machines.
         system: a node or a member.
+        given: what was chosen on all machines, where that is known; it is chosen here otherwise.
 
     Raises:
         ScoreError: as `auscult.scores.ensemble.combine`.
@@ -55,7 +56,7 @@ def member_scales(
     if system in leaves:
         return {system: Scale(*trained[system], 1.0)}, []  # alone, its score is what it is
     combiner = Combiner(nodes, leaves)
-    columns, choices = combiner.combine(nodes, protocol)
+    columns, choices = combiner.combine(nodes, protocol, given=given)
     own = {**combiner.leaves, **columns}
     statistics = {
         name: _statistics(column["development" if protocol == "paper" else "train"], column["train"])

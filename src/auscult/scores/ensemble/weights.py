@@ -1,4 +1,4 @@
-"""Weights on the simplex, judged all at once by the mean over machine ids of what choices maximise."""
+"""Weights on the simplex, judged all at once by the figures of machines that choices maximise."""
 
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from auscult.errors import ScoreError
 from auscult.scores.areas import Floats, both_kinds
 from auscult.scores.ensemble.columns import Judge
-from auscult.scores.metrics import OBJECTIVE, many
+from auscult.scores.metrics import many
+from auscult.scores.official import EVERY_FIGURE, FIGURES
 
 MAX_VECTORS = 200_000
 """Weight vectors that a search may try: four members in steps of 0.01 are 176,851, five would be 4,598,126."""
@@ -21,7 +22,8 @@ DECIMALS = 12
 CHUNK = 400_000
 """Scores that are sorted at a time."""
 
-Counts = NDArray[np.int64]
+Counts = NDArray[np.int64] | Floats
+"""Weights in any unit."""
 
 
 def steps_of(step: float) -> int:
@@ -106,21 +108,25 @@ def best(objective: Floats, counts: Counts) -> int:
 
 
 class Objective:
-    """The mean over machine ids of the mean of `auscult.scores.metrics.OBJECTIVE`, of many weight vectors at once.
+    """The figures of machines of which the official score of a year is made, of many weight vectors at once.
 
     What was computed for the same scores of a machine is kept, so that choices that are repeated without one machine
     cost little more than one.
 
     Args:
         judges: machine id -> its clips.
+        rule: the year of the rule, a key of `auscult.scores.official.FIGURES`.
     """
 
-    def __init__(self, judges: Mapping[str, Judge]) -> None:
+    def __init__(self, judges: Mapping[str, Judge], rule: int) -> None:
         self.judges = judges
-        self._kept: dict[tuple[str, bytes], Floats] = {}
+        self.names = FIGURES[rule]
+        self._kept: dict[tuple[str, bytes], dict[str, Floats]] = {}
 
-    def __call__(self, members: Floats, counts: Counts, otherwise: Floats, ids: Iterable[str]) -> Floats:
-        """The objective `[W]`; NaN if none of the ids can judge.
+    def __call__(
+        self, members: Floats, counts: Counts, otherwise: Floats, ids: Iterable[str]
+    ) -> list[dict[str, Floats]]:
+        """Figure -> values `[W]`, where it is defined, for each of the ids that can judge.
 
         Args:
             members: scores `[K, C]` of the development clips, NaN where a member did not score.
@@ -128,16 +134,18 @@ class Objective:
             otherwise: `[C]`, for clips that no weighted member scored; a clip that is NaN here too is left out.
             ids: machines whose labels may be seen; one without scored clips of both kinds is left out.
         """
-        surfaces = []
+        found = []
         for machine_id in ids:
             judge = self.judges[machine_id]
             judge = judge.of(~np.isnan(otherwise[judge.places]))
             if both_kinds(judge.anomaly):
                 own = judge.places
-                surfaces.append(self._of_id(machine_id, members[:, own], counts, otherwise[own], judge))
-        return np.mean(surfaces, axis=0) if surfaces else np.full(len(counts), np.nan)
+                found.append(self._of_id(machine_id, members[:, own], counts, otherwise[own], judge))
+        return found
 
-    def _of_id(self, machine_id: str, members: Floats, counts: Counts, otherwise: Floats, judge: Judge) -> Floats:
+    def _of_id(
+        self, machine_id: str, members: Floats, counts: Counts, otherwise: Floats, judge: Judge
+    ) -> dict[str, Floats]:
         digest = blake2b()
         for array in (members, otherwise, counts):
             digest.update(np.array(array.shape).tobytes() + array.tobytes())
@@ -147,7 +155,7 @@ class Objective:
             chunks = []
             for start in range(0, len(counts), size):
                 scores = weighted(members, counts[start : start + size], otherwise)
-                found = many(OBJECTIVE, judge.anomaly, judge.domains, scores)
-                chunks.append(np.mean([found[name] for name in OBJECTIVE], axis=0))
-            self._kept[key] = np.concatenate(chunks)
+                chunks.append(many(self.names, judge.anomaly, judge.domains, scores, metrics=EVERY_FIGURE))
+            figures = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in self.names}
+            self._kept[key] = {name: values for name, values in figures.items() if not np.isnan(values).any()}
         return self._kept[key]
