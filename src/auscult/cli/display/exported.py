@@ -19,5 +19,5 @@ def exported_table(members: Sequence[ExportedMember]) -> "Table":
         table.add_column(column, no_wrap=True)
     for member in members:
         numbers = (f"{member.megabytes:.2f}", f"{member.difference:.1g}", f"{member.milliseconds:.1f}")
-        table.add_row(Text(member.name), Text(", ".join(step["graphs"] for step in member.steps)), *numbers)
+        table.add_row(Text(member.name), Text(", ".join(step["file"] for step in member.steps)), *numbers)
     return table
