@@ -42,6 +42,8 @@ TARGETS = {
     "exponent_train": -1.1,
     "exponent_score": -1.1,
     "exponent_weights": -1.1,
+    "exponent_year_clips": -1.1,
+    "exponent_year_types": -1.1,
     "score_one_cpu_s": -2.5,
     "run_spectral_cpu_s": -6.0,
     "help_cpu_s": -0.35,
@@ -94,6 +96,7 @@ def measurements(device: str | None) -> dict[str, Callable[[], dict[str, float]]
         stacking,
         startup,
         training,
+        year,
     )
 
     if device is not None:
@@ -112,6 +115,7 @@ def measurements(device: str | None) -> dict[str, Callable[[], dict[str, float]]
         "stacking": stacking.figures,
         "startup": startup.figures,
         "training": training.figures,
+        "year": year.figures,
     }
 
 

@@ -1,0 +1,87 @@
+"""A year of the challenge through the recipe `best` in one command: how time and memory grow with clips and with types.
+
+`python -m benchmarks.run year` writes noise of the challenge's length under the names of 2024, whose 16 machine types
+have 1,000 training and 200 test clips each, at smaller sizes, and runs `auscult run best` on each in a process of its
+own with one worker. Time is that of the processors, less that of a run on 12 clips; memory is the peak of the largest
+process. An exponent is the slope of the line through the logarithms. `benchmarks/results/year.json` holds all of it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from auscult.clips import LABELS, Split
+from auscult.datasets.years import YEARS
+from benchmarks.scaling import exponent
+
+PROJECT = Path(__file__).resolve().parents[1]
+RESULTS = PROJECT / "benchmarks" / "results" / "year.json"
+
+YEAR, SECONDS, RATE = 2024, 10, 16_000
+CLIPS, TYPES = (60, 120, 240, 480), (2, 4, 8, 16)
+"""Clips of each of `TYPES[1]` machine types; numbers of types with `CLIPS[0]` clips each."""
+
+
+def figures() -> dict[str, float]:
+    by_clips = [(TYPES[1], clips) for clips in CLIPS]
+    by_types = [(types, CLIPS[0]) for types in TYPES]
+    start, _ = measure(1, 12)
+    measured = {size: measure(*size) for size in dict.fromkeys(by_clips + by_types)}
+    lines = {
+        name: {
+            "clips": [float(types * clips) for types, clips in sizes],
+            "seconds": [measured[size][0] - start for size in sizes],
+            "megabytes": [measured[size][1] for size in sizes],
+        }
+        for name, sizes in (("best, more clips of 4 types", by_clips), ("best, more types of 60 clips", by_types))
+    }
+    RESULTS.write_text(json.dumps(lines, indent=1) + "\n")
+    more_clips, more_types = lines.values()
+    memory = {"clips": more_clips["clips"], "seconds": more_clips["megabytes"]}
+    return {
+        "exponent_year_clips": exponent(more_clips),
+        "exponent_year_types": exponent(more_types),
+        "exponent_year_memory": exponent(memory),
+    }
+
+
+def measure(types: int, clips: int) -> tuple[float, float]:
+    """Processor seconds and peak megabytes of a run on so many machine types with so many clips each."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_tree(folder / "data", types, clips)
+        command = [sys.executable, "-m", "auscult", "run", "best", "--data", str(folder / "data")]
+        command += ["--out", str(folder / "run"), "--device", "cpu", "--workers", "1"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+            assert process.stderr is not None
+            said = process.stderr.read()
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            sys.exit(said.decode())
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+
+
+def write_tree(root: Path, types: int, clips: int) -> None:
+    """Noise under the names of the year: five sixths to train with, one in a hundred of them of the target."""
+    import soundfile
+
+    facts = YEARS[YEAR]
+    sets = ("dev_data", facts.development), ("eval_data", facts.evaluation)
+    every = [(folder, kind) for folder, machines in sets for kind in machines]
+    for folder, kind in every[:: len(every) // types][:types]:
+        train = clips * 5 // 6
+        for number in range(clips):
+            split: Split = "train" if number < train else "test"
+            late = number < max(3, train // 100) if split == "train" else number % 2
+            domain, label = "target" if late else "source", "normal" if split == "train" else LABELS[number // 2 % 2]
+            file = facts.file("section_00", number, split=split, label=label, domain=domain)
+            path = root / folder / kind / split / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sound = np.random.default_rng([number, *kind.encode()]).normal(0, 2000, SECONDS * RATE)
+            soundfile.write(path, sound.astype(np.int16), RATE, subtype="PCM_16")
