@@ -13,7 +13,7 @@ from auscult.datasets.factory import write_factory
 from auscult.errors import ModelError
 from auscult.features.yamnet import Yamnet
 from auscult.features.yamnet_network import MobileNet
-from auscult.models.adaptation import adapt_encoder
+from auscult.models.adaptation import adapt_encoder, adaptable
 from auscult.training import Training
 from auscult.training.lora import add_low_rank, merge_low_rank
 
@@ -84,7 +84,7 @@ def test_what_cannot_learn_is_refused() -> None:
     with pytest.raises(ModelError, match="no linear layer"):
         adapt_encoder(nn.ReLU(), ["a", "b"], lambda *_: torch.zeros(2, 6), width=6, training=training)
     with pytest.raises(ModelError, match="rank of an adaptation is 0; give at least 1"):
-        add_low_rank(network(), 0, torch.Generator())
+        adaptable(["a", "b"], 0)
 
 
 def test_adapted_weights_of_yamnet_are_used_as_any(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from auscult.features.yamnet import LENGTH, PATCH, SAMPLE_RATE, Yamnet
 from auscult.features.yamnet_network import MobileNet
 from auscult.features.yamnet_weights import TENSORS
 from auscult.files import replacing, saving
-from auscult.models.adaptation import adapt_encoder
+from auscult.models.adaptation import adapt_encoder, adaptable
 from auscult.sound.audio import read_waveform
 from auscult.training import History, Training
 
@@ -62,12 +62,15 @@ def adapt_yamnet(
         AuscultError: if a clip cannot be read, is shorter than a window, or all are of one class; if the training fails
             or the folder cannot be written to.
     """
+    classes = [(clip.machine_type, *clip.known) for clip in clips]
+    adaptable(classes, rank)
+    with saving(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     network = _Patches(yamnet.network()).to(training.device)
     spectrograms = []
     for clip in clips:
         spectrograms.append(_spectrogram(clip.path, yamnet, channel))
         on_step(len(spectrograms), len(clips), "clips")
-    classes = [(clip.machine_type, *clip.known) for clip in clips]
 
     def draw(places: Sequence[int], generator: torch.Generator) -> Tensor:
         starts = torch.rand(len(places), generator=generator)
@@ -78,8 +81,6 @@ def adapt_yamnet(
             windows.append(whole[first : first + PATCH])
         return torch.stack(windows).float().to(training.device)
 
-    with saving(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     history = adapt_encoder(
         network,
         classes,

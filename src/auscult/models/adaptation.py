@@ -99,12 +99,7 @@ def adapt_encoder(
         ModelError: if there are fewer than two classes, or nothing in the encoder can learn so.
         TrainingError: if the loss is no finite number.
     """
-    known = sorted(set(classes), key=repr)
-    if len(known) < 2:
-        raise ModelError(
-            f"an encoder learns from the differences of at least two classes, and all {len(classes)} clips are of "
-            f"{len(known)}; give clips of more machines, or with attributes"
-        )
+    known = adaptable(classes, rank)
     labels = torch.tensor([known.index(one) for one in classes])
     adaptation = Adaptation(
         encoder,
@@ -126,3 +121,20 @@ def adapt_encoder(
     )
     merge_low_rank(encoder)
     return history
+
+
+def adaptable(classes: Sequence[Hashable], rank: int) -> list[Hashable]:
+    """The different classes of clips, in a fixed order.
+
+    Raises:
+        ModelError: if there are fewer than two, or the rank is none.
+    """
+    known = sorted(set(classes), key=repr)
+    if len(known) < 2:
+        raise ModelError(
+            f"an encoder learns from the differences of at least two classes, and all {len(classes)} clips are of "
+            f"{len(known)}; give clips of more machines, or with attributes"
+        )
+    if rank < 1:
+        raise ModelError(f"the rank of an adaptation is {rank}; give at least 1")
+    return known

@@ -39,10 +39,8 @@ def add_low_rank(network: nn.Module, rank: int, generator: torch.Generator) -> N
     """Freeze a network, and let its linear layers and whole convolutions learn on at a rank; depthwise ones do not.
 
     Raises:
-        ModelError: if the rank is none, or the network has no such layer.
+        ModelError: if the network has no such layer.
     """
-    if rank < 1:
-        raise ModelError(f"the rank of an adaptation is {rank}; give at least 1")
     layers = [layer for layer in network.modules() if _learns(layer)]
     if not layers:
         raise ModelError("the network has no linear layer and no convolution over all channels; nothing can be adapted")
