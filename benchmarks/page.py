@@ -42,6 +42,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "encoders": page_performance.encoders,
     "exponents": page_performance.exponents,
     "projection": page_performance.projection,
+    "year": page_performance.year,
     "far": page_benchmarks.far,
     "monitored_slider": page_detector.monitored_slider,
     "monitored_speed": page_detector.monitored_speed,
