@@ -18,7 +18,18 @@ from auscult.errors import AuscultError, DetectorError
 from auscult.features.bank import bank_of
 from auscult.features.front_end import FrontEnd
 from auscult.features.log_mel import LogMel
-from auscult.models import HVAE, IDCAE, MODELS, Autoencoder, Classifier, Freak, Model, Neighbours, Spectral
+from auscult.models import (
+    HVAE,
+    IDCAE,
+    MODELS,
+    Autoencoder,
+    Classifier,
+    Freak,
+    Mahalanobis,
+    Model,
+    Neighbours,
+    Spectral,
+)
 from auscult.sound.condition import band_levels, learn_condition
 from auscult.sound.windows import windows_of
 from auscult.training import Training
@@ -30,6 +41,7 @@ FEW = Training(epochs=1, batch_size=16)
 MEMBERS: dict[str, Model] = {
     "spectral": Spectral(32),
     "autoencoder": Autoencoder(32, hidden=(16,), n_latent=2),
+    "mahalanobis": Mahalanobis(32, hidden=(16,), n_latent=2),
     "hvae": HVAE(32, hidden=(16,), n_latent=2),
     "idcae": IDCAE(32, context=3, windows_per_clip=10),
     "freak": Freak(32, m=1, n_layers=2, crop=20, covariance="diagonal"),

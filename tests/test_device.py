@@ -15,7 +15,9 @@ ARGUMENTS = {
     "hvae": {"context": 3, "hidden": (16, 8), "n_latent": 4, "big_precision": True},
     "idcae": {"context": 3, "windows_per_clip": 20},
     "freak": {"m": 2, "groups": 2, "crop": 40, "covariance": "diagonal"},
+    "mahalanobis": {"context": 3, "hidden": (16,), "n_latent": 4},
     "spectral": {},
+    "neighbours": {"k": 2, "density": 3},
     "classifier": {"hidden": (16,), "n_embedding": 6},
 }
 

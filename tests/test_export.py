@@ -27,7 +27,7 @@ from auscult.features.bank import bank_of
 from auscult.features.front_end import FrontEnd
 from auscult.features.log_mel import LogMel
 from auscult.features.modulation import Modulation
-from auscult.models import HVAE, IDCAE, Autoencoder, Classifier, Freak, Model, Neighbours, Spectral
+from auscult.models import HVAE, IDCAE, Autoencoder, Classifier, Freak, Mahalanobis, Model, Neighbours, Spectral
 from auscult.sound.audio import read_waveform
 from auscult.training import Training
 
@@ -62,6 +62,7 @@ VARIANTS: dict[str, Callable[[], tuple[Model, str | None]]] = {
         None,
     ),
     "freak, percentile": lambda: (Freak(16, score="percentile", **FREAK), None),
+    "mahalanobis": lambda: (Mahalanobis(16, **SMALL), None),
     "classifier": lambda: (Classifier(16, hidden=(8,), n_embedding=4, k=4), None),
     "classifier of spectrograms": lambda: (
         Classifier(16, network="spectrogram", channels=(2, 3), n_embedding=4, crop=16),

@@ -27,6 +27,7 @@ BRIEF = Training(epochs=4, batch_size=64, learning_rate=1e-2)
 
 CASES: dict[str, dict[str, Any]] = {
     "autoencoder": {"context": 3, "hidden": (16,), "n_latent": 3},
+    "mahalanobis": {"context": 3, "hidden": (16,), "n_latent": 3},
     "spectral": {},
     "hvae": {"context": 3, "hidden": (24, 16), "n_latent": 3},
     "idcae": {"context": 4, "windows_per_clip": 40},
@@ -123,6 +124,11 @@ def test_the_baseline_does_not_train_on_the_last_windows_that_it_holds_out() -> 
     assert model.epoch_units(clips=3, frames=120, shortest=40) == 108
     with pytest.raises(ModelError, match="held_out is 1; it must be"):
         Autoencoder(N_BINS, held_out=1)
+    model.spread = True
+    (starts,) = model.draws(bank, torch.device("cpu"))
+    left = sorted({*range(120)} - {*starts.tolist()})
+    assert len(left) == 12
+    assert set(np.diff(left)) <= {9, 10, 11}
 
 
 @every_family

@@ -127,7 +127,7 @@ def test_every_key_of_a_recipe_is_listed_with_its_default(heading: str, kind: An
             assert listed[name] == toml(default), name
 
 
-@pytest.mark.parametrize("family", ["autoencoder", "spectral", "hvae", "idcae", "freak", "classifier"])
+@pytest.mark.parametrize("family", ["autoencoder", "mahalanobis", "spectral", "hvae", "idcae", "freak", "classifier"])
 def test_every_argument_of_a_family_is_listed_with_its_default(family: str) -> None:
     from auscult.models import MODELS
 

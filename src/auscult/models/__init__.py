@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from auscult.models.freak import Freak
     from auscult.models.hvae import HVAE
     from auscult.models.idcae import IDCAE
+    from auscult.models.mahalanobis import Mahalanobis
     from auscult.models.neighbours import Neighbours
     from auscult.models.spectral import Spectral
 
 MODELS = Registry[Model](
     {
         "autoencoder": "auscult.models.autoencoder:Autoencoder",
+        "mahalanobis": "auscult.models.mahalanobis:Mahalanobis",
         "spectral": "auscult.models.spectral:Spectral",
         "hvae": "auscult.models.hvae:HVAE",
         "idcae": "auscult.models.idcae:IDCAE",
@@ -52,6 +54,7 @@ __all__ = [
     "Autoencoder",
     "Classifier",
     "Freak",
+    "Mahalanobis",
     "Model",
     "Neighbours",
     "Spectral",

@@ -26,6 +26,7 @@ class Autoencoder(WindowModel):
 
         held_out: share of the windows that is not trained on, the last ones in the order of the clips: the published
             baseline only watches its loss there.
+        spread: whether what is held out lies evenly among all windows, instead of at the end.
 
     Shape:
         `[B, context * F]` -> `[B, context * F]`.
@@ -33,7 +34,7 @@ class Autoencoder(WindowModel):
 
     family: ClassVar[str] = "autoencoder"
     default_training: ClassVar[Training] = Training(epochs=100)
-    later: ClassVar[Mapping[str, Any]] = {"held_out": 0.0}
+    later: ClassVar[Mapping[str, Any]] = {"held_out": 0.0, "spread": False}
 
     def __init__(
         self,
@@ -44,13 +45,15 @@ class Autoencoder(WindowModel):
         n_latent: int = 8,
         standardise: bool = False,
         held_out: float = 0.0,
+        spread: bool = False,
     ) -> None:
         super().__init__(n_bins=n_bins, context=context)
         self._folded: list[nn.Module] = []  # a list, so that it is no part of the module's state
-        self.hidden, self.n_latent, self.standardise, self.held_out = tuple(hidden), n_latent, standardise, held_out
+        self.hidden, self.n_latent, self.standardise = tuple(hidden), n_latent, standardise
+        self.held_out, self.spread = held_out, spread
         require_widths(self.family, self.hidden, n_latent)
         if not 0 <= held_out < 1:
-            raise ModelError(f"autoencoder: held_out is {held_out!r}; it must be at least 0 and less than 1")
+            raise ModelError(f"{self.family}: held_out is {held_out!r}; it must be at least 0 and less than 1")
         self.register_buffer("mean", torch.zeros(self.n_values))
         self.register_buffer("deviation", torch.ones(self.n_values))
 
@@ -72,7 +75,10 @@ class Autoencoder(WindowModel):
             self.mean, self.deviation = mean.repeat(self.context), deviation.repeat(self.context)
 
     def trained(self, starts: Tensor) -> Tensor:
-        """All but the last ones, as Keras divides them."""
+        """All but the last ones, as Keras divides them, or but every n-th."""
+        if self.spread:
+            passed = (torch.arange(len(starts) + 1, device=starts.device) * self.held_out).round().long()
+            return starts[passed[1:] == passed[:-1]]
         return starts[: int(len(starts) * (1 - self.held_out))]
 
     def epoch_units(self, *, clips: int, frames: int, shortest: int) -> float:
@@ -124,10 +130,14 @@ class Autoencoder(WindowModel):
         difference: Tensor = self(windows)
         return difference.square().mean(dim=1)
 
-    def _squared(self, windows: Tensor) -> Tensor:
-        """Squared error of each value, by the network with its norms folded into its dense layers."""
+    def difference(self, windows: Tensor) -> Tensor:
+        """As `forward`, for scoring: by the network with its norms folded into its dense layers."""
         if not self._folded:
             self._folded.append(fold_norms(self.network))
         x = self._standardised(windows)
-        difference: Tensor = self._folded[0](x).sub_(x)
-        return difference.square_()
+        found: Tensor = self._folded[0](x).sub_(x)
+        return found
+
+    def _squared(self, windows: Tensor) -> Tensor:
+        """Squared error of each value."""
+        return self.difference(windows).square_()

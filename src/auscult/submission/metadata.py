@@ -26,6 +26,7 @@ OPENL3_PARAMETERS = 4_687_042
 _LABEL = re.compile(r"[^\W_][\w.-]*_[^\W_][\w.-]*_task2_[1-4]")
 _METHODS = {
     "autoencoder": "AE",
+    "mahalanobis": "AE, Mahalanobis",
     "spectral": "Gaussian",
     "hvae": "VAE",
     "idcae": "ID-conditioned AE",
