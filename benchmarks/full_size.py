@@ -4,7 +4,8 @@
 2020, as modulation spectra) and `dcase2025_tda.npz` (of seven types of DCASE 2025, as topological descriptors) in
 `../shared/data` beside the project, and for `toycar_logmel.npz` for the table of pieces. It prints tables and writes
 `benchmarks/results/full_size.json`. It exits with 2 where a file is missing, and with 1 where a target is missed.
-`--no-pieces` leaves that table as it was measured before. No test label is read but to judge.
+`--no-pieces` leaves that table as it was measured before, `--set dcase2025` all but one set. No test label is read but
+to judge.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -28,6 +29,12 @@ from benchmarks.full_size_sets import DATA, FILES, Machines, descriptors, modula
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "benchmarks" / "results" / "full_size.json"
+
+SETS: dict[str, Callable[[], Sequence[Machines]]] = {
+    "modulation": modulation,
+    "toycar": lambda: [toy_cars()],
+    "dcase2025": descriptors,
+}
 
 SEEDS = (0, 1, 2)
 """Of what is drawn by chance: the classifier."""
@@ -53,6 +60,7 @@ def main() -> int:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.full_size", description="Neighbours at full size.")
     parser.add_argument("--no-pieces", action="store_true", help="leave out the table of what each piece gains")
+    parser.add_argument("--set", choices=SETS, help="measure one set alone; the rest stays as it was")
     options = parser.parse_args()
     if missing := [str(DATA / name) for name in FILES if not (DATA / name).is_file()]:
         print(f"not there: {', '.join(missing)}; put the files there and run again", file=sys.stderr)
@@ -60,19 +68,24 @@ def main() -> int:
     import torch
 
     torch.set_num_threads(1)
-    results: dict[str, Any] = json.loads(RESULTS.read_text()) if options.no_pieces and RESULTS.is_file() else {}
-    types = modulation()
-    results["modulation"] = modulation_figures(types)
-    show("modulation spectra, DCASE 2020", results["modulation"], ("auc", "pauc"))
-    machines = descriptors()
-    families = {"mahalanobis": "spectral", "neighbours": "neighbours"}
-    results["dcase2025"] = {name: official_figures(machines, family, {}) for name, family in families.items()}
-    show("topological descriptors, DCASE 2025", results["dcase2025"], ("official",))
+    before = (options.no_pieces or options.set) and RESULTS.is_file()
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if before else {}
+    wanted = [options.set] if options.set else list(SETS)
+    sets = {name: SETS[name]() for name in wanted}
+    if "modulation" in sets:
+        results["modulation"] = modulation_figures(sets["modulation"])
+        show("modulation spectra, DCASE 2020", results["modulation"], ("auc", "pauc"))
+    if "dcase2025" in sets:
+        results["dcase2025"] = descriptor_figures(sets["dcase2025"])
+        show("topological descriptors, DCASE 2025", results["dcase2025"], ("official",))
     if not options.no_pieces:
-        results["pieces"] = pieces(types, machines, toy_cars())
+        new = {name: pieces(name, some) for name, some in sets.items()}
+        old = {name: [row for row in results.get("pieces", []) if row["set"] == name] for name in SETS}
+        results["pieces"] = [row for rows in (old | new).values() for row in rows]
         for row in results["pieces"]:
             print(f"{row['set']:12} {row['changed']:36} {figures(row)}")
-    results["speed"] = speed()
+    if not options.set:
+        results["speed"] = speed()
     print("; ".join(f"{name} {value:.3g}" for name, value in results["speed"].items()))
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     print(f"written to {RESULTS}")
@@ -107,25 +120,25 @@ def modulation_figures(types: Sequence[Machines]) -> dict[str, Any]:
     }
     systems |= {"classifier": [], "with_classifier": []}
     for seed in SEEDS:
-        both = {one.name: with_classifier(one, seed) for one in types}
-        for place, name in enumerate(("classifier", "with_classifier")):
-            systems[name].append({one.name: areas_of(one, both[one.name][place]) for one in types})
+        both = {one.name: on_scale(one, (("classifier", {}), ("neighbours", WIDE)), seed) for one in types}
+        for name, some in (("classifier", slice(1)), ("with_classifier", slice(2))):
+            systems[name].append({one.name: areas_of(one, np.mean(both[one.name][some], axis=0)) for one in types})
     return {name: over_seeds(runs) for name, runs in systems.items()}
 
 
-def with_classifier(machines: Machines, seed: int) -> tuple[Scores, Scores]:
-    """Scores `[C]` of the classifier, and the mean of it and neighbours, each on the scale of unseen normals."""
+def on_scale(machines: Machines, members: Sequence[tuple[str, Arguments]], seed: int = 0) -> list[Scores]:
+    """Scores `[C]` of each member, a family with its arguments, on the scale of normals that it has not seen."""
     from auscult.members.scaling import normal_scores, scaling_of
     from auscult.models import MODELS
 
-    on_scale = []
-    for family, arguments in (("classifier", {}), ("neighbours", WIDE)):
+    found = []
+    for family, arguments in members:
         bank = machines.train
         scaling = scaling_of(MODELS[family](n_bins=bank.n_bins, **arguments), bank.known, unseen=True, combined=True)
         model = fitted(scaling.kept(bank), family, arguments, seed=seed)
         seen = normal_scores(model, bank, scaling, pooling=None)
-        on_scale.append((model.score_clips(machines.test) - np.nanmean(seen)) / np.nanstd(seen))
-    return on_scale[0], np.mean(on_scale, axis=0)
+        found.append((model.score_clips(machines.test) - np.nanmean(seen)) / np.nanstd(seen))
+    return found
 
 
 def areas_of(machines: Machines, scores: Scores) -> dict[str, float]:
@@ -152,11 +165,29 @@ def over_seeds(runs: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, A
     return found
 
 
+def descriptor_figures(types: Sequence[Machines]) -> dict[str, Any]:
+    """System -> official figures: distances to one normal, to the nearest, by a bank for each domain, and fused."""
+    systems: dict[str, tuple[str, Arguments]] = {
+        "mahalanobis": ("spectral", {}),
+        "one_bank": ("neighbours", {"domains": False}),
+        "neighbours": ("neighbours", {}),
+    }
+    found = {name: official_figures(types, *system) for name, system in systems.items()}
+    members = [systems["mahalanobis"], systems["neighbours"]]
+    fused = {one.name: np.mean(on_scale(one, members), axis=0) for one in types}
+    return {**found, "fusion": official_of(types, fused)}
+
+
 def official_figures(types: Sequence[Machines], family: str, arguments: Arguments) -> dict[str, Any]:
+    """The official figures of a family."""
+    return official_of(types, {one.name: scored(one, family, arguments) for one in types})
+
+
+def official_of(types: Sequence[Machines], scores: Mapping[str, Scores]) -> dict[str, Any]:
     """The official score of 2025: harmonic mean of both domains' AUC and of the pAUC of all types."""
     from auscult.scores.official import harmonic_mean
 
-    each = {one.name: official_parts(one, scored(one, family, arguments)) for one in types}
+    each = {one.name: official_parts(one, scores[one.name]) for one in types}
     whole = float(harmonic_mean([value for parts in each.values() for value in parts.values()]))
     alone = {name: float(harmonic_mean(list(parts.values()))) for name, parts in each.items()}
     return {"official": whole, "types": {name: {"official": alone[name], **parts} for name, parts in each.items()}}
@@ -183,6 +214,7 @@ PIECES: tuple[tuple[str, Arguments], ...] = (
     ("directions (cosine)", {"space": "cosine"}),
     ("a quarter of the clips kept", {"bank": 1}),
     ("one bank for both domains", {"domains": False}),
+    ("target clips oversampled (mixup)", {"oversample": 4}),
     ("mean alone", {"statistics": ["mean"]}),
     ("flux alone", {"statistics": ["flux"]}),
     ("mean and deviation", {"statistics": ["mean", "deviation"]}),
@@ -192,28 +224,29 @@ PIECES: tuple[tuple[str, Arguments], ...] = (
 """What is changed, one at a time, in the system of each set."""
 
 
-VOID = {"modulation": {"statistics", "domains"}, "toycar": {"domains"}, "dcase2025": {"statistics", "per_id"}}
+DOMAINS = {"domains", "oversample"}
+VOID = {"modulation": {"statistics", *DOMAINS}, "toycar": DOMAINS, "dcase2025": {"statistics", "per_id"}}
 """What a set has not."""
 
 
-def pieces(types: Sequence[Machines], machines: Sequence[Machines], cars: Machines) -> list[dict[str, Any]]:
-    """What each piece gains: the systems of the three sets, each with one piece changed."""
+def pieces(name: str, some: Sequence[Machines]) -> list[dict[str, Any]]:
+    """What each piece gains: the system of a set with one piece changed."""
     from auscult.models import Neighbours
 
     rows: list[dict[str, Any]] = []
-    for name, base, some in (("modulation", WIDE, types), ("toycar", CHANGING, [cars]), ("dcase2025", {}, machines)):
-        for words, change in PIECES:
-            arguments = {**base, **change}
-            same = bool(change) and Neighbours(**arguments).arguments == Neighbours(**base).arguments
-            if same or not change.keys().isdisjoint(VOID[name]):
-                continue
-            if "bank" in change:
-                arguments["bank"] = min(one.train.n_clips for one in some) // 4
-            if name == "dcase2025":
-                found = {"official": official_figures(some, "neighbours", arguments)["official"]}
-            else:
-                found = over_seeds([{one.name: areas_of(one, scored(one, "neighbours", arguments)) for one in some}])
-            rows.append({"set": name, "changed": words, **{k: v for k, v in found.items() if k != "types"}})
+    base = {"modulation": WIDE, "toycar": CHANGING}.get(name, {})
+    for words, change in PIECES:
+        arguments = {**base, **change}
+        same = bool(change) and Neighbours(**arguments).arguments == Neighbours(**base).arguments
+        if same or not change.keys().isdisjoint(VOID[name]):
+            continue
+        if "bank" in change:
+            arguments["bank"] = min(one.train.n_clips for one in some) // 4
+        if name == "dcase2025":
+            found = {"official": official_figures(some, "neighbours", arguments)["official"]}
+        else:
+            found = over_seeds([{one.name: areas_of(one, scored(one, "neighbours", arguments)) for one in some}])
+        rows.append({"set": name, "changed": words, **{k: v for k, v in found.items() if k != "types"}})
     return rows
 
 

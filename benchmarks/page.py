@@ -40,6 +40,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "extrapolation": page_detector.extrapolation,
     "bounds": page_performance.bounds,
     "encoders": page_performance.encoders,
+    "with_encoder": page_performance.with_encoder,
     "exponents": page_performance.exponents,
     "projection": page_performance.projection,
     "year": page_performance.year,

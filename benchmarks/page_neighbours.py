@@ -9,6 +9,8 @@ SYSTEMS = {
     "classifier": "classifier, of nine tenths of the clips",
     "with_classifier": "neighbours + classifier, mean on the scale of held-out normals",
     "mahalanobis": "Mahalanobis distance (Spectral)",
+    "one_bank": "neighbours, one bank for both domains (`domains = false`)",
+    "fusion": "neighbours + Mahalanobis, mean on the scale of unseen normals",
 }
 SETS = {
     "modulation": "DCASE 2020, modulation spectra (AUC / pAUC)",
@@ -39,6 +41,13 @@ def full_size() -> str:
             for system, found in systems.items()
         ]
         parts.append(table([SETS[name], "mean", *kinds, "target"], rows))
+    systems = results["dcase2025"]
+    parts.append("Machine by machine: AUC source / AUC target / pAUC, and the official score of the type.")
+    rows = [
+        [kind, *(_machine(found["types"][kind]) for found in systems.values())]
+        for kind in next(iter(systems.values()))["types"]
+    ]
+    parts.append(table(["machine type", *(SYSTEMS[system] for system in systems)], rows))
     speed, missed = results["speed"], missed_targets(results)
     parts.append(f"Below target: {'; '.join(missed)}." if missed else "Every target is met.")
     parts.append(
@@ -71,6 +80,11 @@ def _values(found: Results) -> list[float]:
 
 def _figures(found: Results) -> str:
     return " / ".join(f"{value:.1f}" for value in _values(found))
+
+
+def _machine(found: Results) -> str:
+    parts = " / ".join(f"{100 * found[name]:.1f}" for name in ("auc_source", "auc_target", "pauc"))
+    return f"{parts}: {100 * found['official']:.1f}"
 
 
 def _changed(found: Results, whole: Results) -> str:

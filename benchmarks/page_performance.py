@@ -38,8 +38,28 @@ def encoders() -> str:
     return (
         f"{found['clips']} clips of {found['classes']} kinds of mechanical sounds (ESC-50); a clip's nearest one is of "
         f"another recording.\n\n{table(head, rows)}\n\nYAMNet takes {1 / found['yamnet_vs_onnxruntime']:.2f} of the "
-        "time of onnxruntime on the same windows, one at a time. `python -m benchmarks.encoders` measures this."
+        "time of onnxruntime on the same windows, one at a time. A detector by YAMNet (recipe `dual`) takes "
+        f"{found['live']['real_time_factor']:.3f} of a core to monitor at a step of 1 s (at most "
+        f"{found['live']['target']}), and its ONNX graphs differ from torch by {found['live']['onnx_difference']:.0e}. "
+        "`python -m benchmarks.encoders` measures this."
     )
+
+
+def with_encoder() -> str:
+    """What YAMNet adds to systems."""
+    found = read("with_encoder.json")
+    if found is None:
+        return absent("with_encoder.json", "python -m benchmarks.with_encoder")
+    systems = list(next(iter(found.values())))
+    rows = [
+        [
+            name,
+            *(f"{100 * one['auc']:.1f} ({100 * one['interval'][0]:.0f} to {100 * one['interval'][1]:.0f})"
+              for one in each.values()),
+        ]
+        for name, each in found.items()
+    ]  # fmt: skip
+    return table(["AUC (95 % over clips)", *systems], rows)
 
 
 def bounds() -> str:

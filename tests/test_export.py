@@ -21,14 +21,17 @@ from auscult.detector.calibration.fit import calibrate
 from auscult.detector.scorer import Scorer
 from auscult.errors import ExportError
 from auscult.export import export_detector, writing
-from auscult.export.graph import LogMelGraph, ModulationGraph, PartGraph, least_samples
+from auscult.export.front_ends import LogMelGraph, ModulationGraph, least_samples
+from auscult.export.graph import PartGraph
 from auscult.export.parity import sounds
+from auscult.features import features_of
 from auscult.features.bank import bank_of
+from auscult.features.base import Features
 from auscult.features.front_end import FrontEnd
 from auscult.features.log_mel import LogMel
 from auscult.features.modulation import Modulation
 from auscult.models import HVAE, IDCAE, Autoencoder, Classifier, Freak, Mahalanobis, Model, Neighbours, Spectral
-from auscult.sound.audio import read_waveform
+from auscult.sound.audio import read_waveform, resample
 from auscult.training import Training
 
 for package in writing.PACKAGES:
@@ -164,8 +167,9 @@ FEATURES = [
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_what_is_exported_computes_the_score_of_the_model(variant: str) -> None:
     (part,) = make(variant).parts
-    graph = PartGraph(part).eval()
-    for waveform in sounds(5 * RATE, least_samples(part), sample_rate=RATE):
+    features = part.front_end.features
+    graph = PartGraph(part, LogMelGraph(features)).eval()
+    for waveform in sounds(5 * RATE, least_samples(features, part.model.frame_context), sample_rate=RATE):
         for place, machine_id in enumerate(part.model.ids):
             score = Scorer([part]).score(waveform, machine_id, sample_rate=RATE).score
             with torch.no_grad():
@@ -284,7 +288,7 @@ def test_the_description_holds_all_that_the_detector_is(both: tuple[Path, Path])
     assert max(facts["parity"]["differences"].values()) <= facts["parity"]["tolerance"]
     assert {"auscult", "torch", "onnxruntime"} <= set(facts["versions"])
     assert sorted(path.name for path in both[1].iterdir()) == sorted(
-        ["detector.json", "run.py", *(member["file"] for member in facts["members"])]
+        ["detector.json", "run.py", *(step["file"] for member in facts["members"] for step in member["steps"])]
     )
 
 
@@ -352,3 +356,41 @@ def test_members_on_modulations_are_exported(tmp_path: Path) -> None:
     models = {"near": (Neighbours(30, k=2), None)}
     (member,) = export_detector(fitted(models, front_end, [sound(seed, 2.0) for seed in range(6)]), tmp_path / "onnx")
     assert member.difference < writing.TOLERANCE
+
+
+def encoders(shared_data: Path) -> list[Features]:
+    """YAMNet, statistics of it, and an encoder of two stages."""
+    folder = str(shared_data / "encoders")
+    mel = {"kind": "onnx", "file": "melspectrogram.onnx", "window": 0.032, "hop": 0.01, "sees": "clip", "scale": 32767}
+    speech = {"kind": "onnx", "file": "speech_embedding.onnx", "window": 0.76, "hop": 0.08, "scale": 0.1, "offset": 2}
+    yamnet = {"kind": "yamnet", "hop": 0.5}
+    return [
+        features_of({**table, "weights": folder})
+        for table in (
+            yamnet,
+            {"kind": "statistics", "sample_rate": 16000, "of": yamnet, "statistics": ["mean", "deviation"]},
+            {**speech, "sample_rate": 16000, "front_end": mel},
+        )
+    ]
+
+
+@pytest.mark.slow
+def test_encoders_are_exported_each_once(shared_data: Path, tmp_path: Path) -> None:
+    normals = [resample(sound(seed, 2.0), RATE, 16000) for seed in range(6)]
+    parts = []
+    for kind, features in enumerate(encoders(shared_data)):
+        models = {
+            f"{kind} near": (Neighbours(features.n_bins, space="cosine", k=2, density=2), None),
+            f"{kind} spectral": (Spectral(features.n_bins), None),
+        }
+        made = fitted(models, FrontEnd(features), normals)
+        parts += made.parts
+    detector = replace(made, parts=parts)
+    members = export_detector(detector, tmp_path / "onnx")
+    assert all(member.difference < writing.TOLERANCE for member in members)
+    files = [step["file"] for member in members for step in member.steps[:-1]]
+    assert len(set(files)) == 5  # YAMNet for four members; two stages of two graphs each for two members
+    assert sorted(set(files)) == sorted(path.name for path in (tmp_path / "onnx").glob("encoder*"))
+    soundfile.write(tmp_path / "a.wav", resample(sound(9, 7.0), RATE, 16000), 16000, subtype="PCM_32")
+    (row,) = rows(run(tmp_path / "onnx", "--machine", "left", tmp_path / "a.wav").stdout)
+    assert row["score"] == pytest.approx(detector.score(tmp_path / "a.wav", machine_id="left").score, rel=1e-4)

@@ -139,6 +139,7 @@ def test_the_monitor_says_of_a_file_what_score_says_to_the_bit(
     expected = offline(Detector.load(file), day)
     assert [window["score"] for window in lines(heard.out, "window")] == expected
     assert [alarm["event"] for alarm in lines(heard.out, "alarm")][:1] == ["raised"]
+    assert "channel 0 without what channel 1 predicts" in command("info", file).out
     scored = command("score", file, day, "--json")
     assert json.loads(scored.out)["score"] == max(expected)
 

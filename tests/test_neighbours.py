@@ -163,8 +163,46 @@ def test_evidence_is_the_nearest_clip_and_what_differs_from_it(tmp_path: Path) -
     np.testing.assert_array_equal(loaded.score_clips(TEST, IDS[:10]), model.score_clips(TEST, IDS[:10]))
 
 
+@pytest.mark.parametrize("space", ["standardised", "whitened", "cosine"])
+def test_a_rarer_domain_is_oversampled_by_mixtures_with_its_nearest_of_the_other(space: str, tmp_path: Path) -> None:
+    domains = tuple("target" if place % 5 == 0 else "source" for place in range(len(TRAIN)))
+    bank = replace(bank_of(TRAIN, IDS[: len(TRAIN)]), domains=domains)
+    plain, over = (Neighbours(F, space=space, oversample=count).fit(bank) for count in (0, 3))
+    assert torch.equal(plain.usual, over.usual)
+    for span, wide in zip(plain.spans(), over.spans(), strict=True):
+        own, more = plain.vectors[span.begin : span.end], over.vectors[wide.begin : wide.end]
+        most = max((one for one in plain.spans() if one.machine == span.machine), key=lambda one: one.end - one.begin)
+        assert torch.equal(more[: len(own)], own)
+        assert len(more) == len(own) * (1 if most == span else 4)
+        others = plain.vectors[most.begin : most.end]
+        for place, mixture in enumerate(more[len(own) :]):
+            one = own[place // 3]
+            nearest = others[torch.linalg.vector_norm(others - one, dim=1).argsort()[place % 3]]
+            expected = 0.8 * one + 0.2 * nearest
+            if space == "cosine":
+                expected = expected / expected.norm()
+            torch.testing.assert_close(mixture, expected, rtol=1e-4, atol=1e-5)
+            for values in ("radii", "places"):
+                kept, mixed = getattr(plain, values)[span.begin :], getattr(over, values)[wide.begin + len(own) :]
+                assert mixed[place] == kept[place // 3]
+    over.save(tmp_path / "model")
+    np.testing.assert_array_equal(load_model(tmp_path / "model").score_clips(bank), over.score_clips(bank))
+    alone = Neighbours(F, space=space, oversample=3).fit(bank_of(TRAIN, IDS[: len(TRAIN)]))
+    assert len(alone.vectors) == len(TRAIN), "without domains there is none that is rarer"
+    assert "oversample" not in Neighbours.key_arguments(plain.arguments)
+
+
 @pytest.mark.parametrize(
-    "arguments", [{"k": 0}, {"density": -1}, {"bank": 0}, {"space": "flat"}, {"statistics": "mean"}, {"ratio": 2}]
+    "arguments",
+    [
+        {"k": 0},
+        {"density": -1},
+        {"oversample": -1},
+        {"bank": 0},
+        {"space": "flat"},
+        {"statistics": "mean"},
+        {"ratio": 2},
+    ],
 )
 def test_arguments_out_of_range_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match=f"neighbours: {next(iter(arguments))} is"):

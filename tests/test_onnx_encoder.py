@@ -17,6 +17,7 @@ from auscult.errors import DetectorError, FeatureError, RecipeError
 from auscult.features import features_of
 from auscult.features.front_end import FrontEnd
 from auscult.features.log_mel import LogMel
+from auscult.features.onnx_graph import Graph
 from auscult.features.weights import file_sha256
 from auscult.members.making import make_features
 from auscult.models import Neighbours
@@ -110,6 +111,25 @@ def test_a_graph_may_take_features_that_the_recipe_describes(tmp_path: Path, axe
     assert np.allclose(features(waveform), expected, rtol=1e-3, atol=1e-2)
     assert features.n_frames(700) == len(expected)
     assert features.frame_rate == 12.5
+
+
+@pytest.mark.parametrize(("batch", "runs"), [(1, 6), (8, 3)])
+def test_of_windows_embedded_alone_those_heard_before_are_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, runs: int
+) -> None:
+    features = encoder(tmp_path, projection(["batch", 100]), batch=batch)
+    sound, calls, call = noise(1500), [], Graph.__call__
+
+    def counted(graph: Graph, values: Array) -> Array:
+        calls.append(len(values))
+        return call(graph, values)
+
+    features(sound[:1000])
+    monkeypatch.setattr(Graph, "__call__", counted)
+    again = features(sound[300:1300])  # 19 windows, 6 of them new
+    assert len(calls) == runs
+    fresh = encoder(tmp_path, projection(["batch", 100]), batch=batch)
+    assert np.array_equal(again, fresh(sound[300:1300]))
 
 
 def test_a_graph_may_see_the_whole_clip(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """YAMNet: front end against plain numpy, network against the ONNX graph and against batch norms that are not folded."""
 
 import csv
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
+from auscult.datasets.factory.hall import Hall
+from auscult.detector import Detector
 from auscult.errors import FeatureError, RecipeError
 from auscult.features import yamnet_weights as weights
 from auscult.features.weights import file_sha256
 from auscult.features.yamnet import LENGTH, MECHANICAL, Yamnet
-from auscult.features.yamnet_network import BLOCKS, LogMelPatches
+from auscult.features.yamnet_network import BLOCKS, LogMelPatches, MobileNet
 from auscult.features.yamnet_weights import OFFICIAL
 from auscult.members.making import make_features
+from auscult.sound.audio import read_waveform
 
 RATE = 16000
 Arrays = dict[str, NDArray[np.float32]]
@@ -115,8 +119,6 @@ def test_the_norms_of_the_official_layout_are_folded(keras: Path) -> None:
 
 def test_embeddings_and_classes_are_those_of_the_onnx_graph(real: Path, shared_data: Path) -> None:
     ort = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
-    from auscult.sound.audio import read_waveform
-
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session, features = ort.InferenceSession(real / weights.ONNX, options), Yamnet(weights=str(real))
@@ -130,14 +132,29 @@ def test_embeddings_and_classes_are_those_of_the_onnx_graph(real: Path, shared_d
         assert np.allclose(likely[window], 1 / (1 + np.exp(-logits[0])), atol=1e-4)
 
 
+def test_what_was_heard_before_is_not_embedded_again(keras: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waveform, embedded, forward = hum(14), [], MobileNet.forward
+
+    def counted(network: MobileNet, patches: torch.Tensor) -> torch.Tensor:
+        embedded.append(len(patches))
+        return forward(network, patches)
+
+    monkeypatch.setattr(MobileNet, "forward", counted)
+    features = Yamnet(hop=0.5, weights=str(keras.parent))
+    for start in range(5):
+        window = waveform[start * RATE : (start + 10) * RATE]
+        expected = Yamnet(hop=0.5, weights=str(keras.parent))(window)
+        embedded.clear()
+        assert np.array_equal(features(window), expected)
+        assert sum(embedded) == (3 if start else 20)  # what came in a second, and the last one, which ends in silence
+
+
 @pytest.mark.parametrize(
     ("folder", "name"),
     [("helicopter", "Helicopter"), ("chainsaw", "Chainsaw"), ("vacuum_cleaner", "Vacuum cleaner"), ("train", "Train")],
 )
 def test_mechanical_sounds_are_known(real: Path, shared_data: Path, folder: str, name: str) -> None:
     """In a window of one of four clips, the class is among the five that are likeliest."""
-    from auscult.sound.audio import read_waveform
-
     with (real / "yamnet_class_map.csv").open(encoding="utf-8") as file:
         names = [row["display_name"] for row in csv.DictReader(file)]
     features = Yamnet(weights=str(real))
@@ -232,3 +249,28 @@ def test_the_places_of_mechanical_classes_are_those_of_the_class_map(real: Path)
     with (real / "yamnet_class_map.csv").open(encoding="utf-8") as file:
         names = [row["display_name"] for row in csv.DictReader(file)]
     assert {place: names[place] for place in MECHANICAL} == MECHANICAL
+
+
+@pytest.mark.slow
+def test_a_detector_by_yamnet_hears_live_what_it_hears_offline(
+    command: Callable[..., Any], real: Path, tmp_path: Path
+) -> None:
+    hall, weights = Hall(seed=0, snr_db=6.0), ("--weights", real)
+    (tmp_path / "normals").mkdir()
+    for index in range(4):
+        sound = hall.record("fan", "id_00", "train", "normal", index, n_samples=60 * RATE).mix
+        soundfile.write(tmp_path / "normals" / f"{index}.wav", sound, RATE)
+    soundfile.write(tmp_path / "new.wav", sound[: 30 * RATE], RATE)
+    out = tmp_path / "fan.auscult"
+    assert command("learn", tmp_path / "normals", "--encoder", "yamnet", *weights, "--out", out).code == 0
+    detector = Detector.load(out)  # carries its encoder
+    window, step = (detector.samples(seconds) for seconds in (detector.window_seconds, detector.step_seconds))
+    heard = read_waveform(tmp_path / "new.wav", sample_rate=RATE, channel=0)
+    offline = [
+        Detector.load(out).window_score(heard[start : start + window])
+        for start in range(0, len(heard) - window + 1, step)
+    ]
+    outcome = command("monitor", out, "--source", tmp_path / "new.wav", "--json", "--windows")
+    lines = map(json.loads, outcome.out.splitlines())
+    assert [line["score"] for line in lines if line["type"] == "window"] == offline
+    assert command("score", out, tmp_path / "new.wav", "--json").code == 0

@@ -12,6 +12,7 @@ from auscult.cli.data import download, inspect, synth
 from auscult.cli.denoising import denoise, train_denoiser
 from auscult.cli.deployment import export, info
 from auscult.cli.detector import learn, pack, score
+from auscult.cli.encoders import adapt_encoder
 from auscult.cli.monitor import history, monitor
 from auscult.cli.planning import bench, plan
 from auscult.cli.runs import evaluate, recipes, run
@@ -36,6 +37,7 @@ for command in (
     submit,
     train_denoiser,
     denoise,
+    adapt_encoder,
     learn,
     pack,
     score,
@@ -52,6 +54,7 @@ NOTHING = "; nothing was written, and what was there before is as it was"
 STOPPED = {
     "run": CONTINUES,
     "train-denoiser": CONTINUES,
+    "adapt-encoder": CONTINUES,
     "download": CONTINUES,
     "learn": NOTHING,
     "pack": NOTHING,

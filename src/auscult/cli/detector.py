@@ -239,7 +239,8 @@ def _recipe(name: str | None, encoder: str | None, override: Overrides, channel:
     changes = [*(override or ()), *([] if channel is None else [f"channel={channel}"])]
     if encoder is None:
         return load_recipe(name or "practical", changes)
-    return load_recipe(name or "dual", [*changes, f'member.*.features.kind="{encoder}"'])
+    hop = ", hop = 0.5" if encoder == "yamnet" else ""  # windows of a monitor, 1 s apart, share what they hear
+    return load_recipe(name or "dual", [f'member.*.features={{ kind = "{encoder}"{hop} }}', *changes])
 
 
 def _settings(rate: str, *, alarm: str | None, cool_down: float | None, **windows: Any) -> "LearnSettings":

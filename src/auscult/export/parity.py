@@ -8,19 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.detector.scorer import Scorer
-from auscult.export.graph import least_samples
+from auscult.export.front_ends import least_samples
+from auscult.export.steps import Step
 from auscult.members.part import Part
 from auscult.sound.audio import heard_of
 
 SEED = 0
 
 
-def compare(part: Part, graph: Path, machine_ids: Sequence[str], *, window: int) -> tuple[float, float]:
-    """Greatest difference between a graph and torch over some sounds and all machines.
+def compare(
+    part: Part, folder: Path, steps: Sequence[Step], machine_ids: Sequence[str], *, window: int
+) -> tuple[float, float]:
+    """Greatest difference between graphs and torch over some sounds and all machines.
 
     Args:
         part: the member.
-        graph: its file.
+        folder: of its graphs.
+        steps: its graphs.
         machine_ids: by which the models know the machines.
         window: samples of a window.
 
@@ -28,14 +32,13 @@ def compare(part: Part, graph: Path, machine_ids: Sequence[str], *, window: int)
         The difference of standardised scores, divided by the score where that is greater than 1; and the seconds that
         one window took in onnxruntime with one thread, the least of all.
     """
-    import onnxruntime
+    from auscult.export.runner import Steps
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    scorer, rate = Scorer([part]), part.front_end.features.sample_rate
+    chain = [dict(step) for step in steps]
+    graphs, features = Steps(folder, [chain]), part.front_end.features
+    scorer, rate = Scorer([part]), features.sample_rate
     difference, seconds = 0.0, float("inf")
-    made = sounds(window, least_samples(part), sample_rate=rate)
+    made = sounds(window, least_samples(features, part.model.frame_context), sample_rate=rate)
     if isinstance(part.front_end.channel, tuple):
         made = [np.stack([near, near[::-1]], axis=1) for near in made]
     for waveform in made:
@@ -43,10 +46,10 @@ def compare(part: Part, graph: Path, machine_ids: Sequence[str], *, window: int)
             expected = scorer.score(waveform, machine_id, sample_rate=rate).score
             place = part.model.ids.index(machine_id) if machine_id in part.model.ids else -1
             heard, start = heard_of(waveform), time.perf_counter()
-            raw = session.run(["score"], {"waveform": heard, "machine": np.array(place)})[0]
+            raw = graphs.score(chain, heard, place, {})
             if len(waveform) == window:
                 seconds = min(seconds, time.perf_counter() - start)
-            found = part.standardise(float(raw))
+            found = part.standardise(raw)
             difference = max(difference, float(abs(found - expected) / max(1.0, abs(expected))))
             if not np.isfinite(found):
                 return float("inf"), seconds

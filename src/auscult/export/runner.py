@@ -7,7 +7,8 @@ import argparse
 import json
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from runpy import run_path
 from typing import Any
@@ -18,16 +19,45 @@ from numpy.typing import NDArray
 
 FOLDER = Path(__file__).parent
 WANTED = "give a wav file of whole numbers"
-FACTS = json.loads((FOLDER / "detector.json").read_text(encoding="utf-8"))
-MACHINES: dict[str, dict[str, Any]] = {machine["name"]: machine for machine in FACTS["machines"]}
-OPTIONS = onnxruntime.SessionOptions()
-OPTIONS.intra_op_num_threads = 1
-CHANNELS = [FACTS["channel"]] if FACTS["reference_channel"] is None else [FACTS["channel"], FACTS["reference_channel"]]
-WITHOUT_FAR = None if len(CHANNELS) == 1 else run_path(str(FOLDER / "far.py"))["without_far"]
-SESSIONS = [
-    onnxruntime.InferenceSession(str(FOLDER / member["file"]), OPTIONS, providers=["CPUExecutionProvider"])
-    for member in FACTS["members"]
-]
+FACTS: dict[str, Any] = {}
+MACHINES: dict[str, dict[str, Any]] = {}
+Made = dict[str, NDArray[np.float32]]
+
+
+class Steps:
+    """Runs graphs one after another, each given what the one before it made; members may share the first ones."""
+
+    def __init__(self, folder: Path, chains: list[list[dict[str, Any]]]) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.sessions = {
+            step["file"]: onnxruntime.InferenceSession(
+                str(folder / step["file"]), options, providers=["CPUExecutionProvider"]
+            )
+            for steps in chains
+            for step in steps
+        }
+
+    def score(self, steps: list[dict[str, Any]], waveform: NDArray[np.float32], place: int, made: Made) -> float:
+        """The score of a member, of the machine at that place among its ids; `made` keeps what others want, too."""
+        values = waveform
+        for step in steps[:-1]:
+            if step["file"] not in made:
+                made[step["file"]] = self._made(step, values)
+            values = made[step["file"]]
+        feeds = {steps[-1]["input"]: values, "machine": np.array(place, dtype=np.int64)}
+        return float(self.sessions[steps[-1]["file"]].run(["score"], feeds)[0])
+
+    def _made(self, step: dict[str, Any], values: NDArray[np.float32]) -> NDArray[np.float32]:
+        session = self.sessions[step["file"]]
+        if "shape" not in step:
+            found: NDArray[np.float32] = session.run([step["output"]], {step["input"]: values})[0]
+            return found
+        parts = []
+        for start in range(0, len(values), step["together"]):
+            some = values[start : start + step["together"]].reshape(step["shape"])
+            parts.append(session.run([step["output"]], {step["input"]: some})[0].reshape(-1, step["values"]))
+        return np.concatenate(parts)
 
 
 def samples_of(path: Path) -> tuple[int, NDArray[Any]]:
@@ -74,29 +104,44 @@ def windows(path: Path) -> Iterator[NDArray[np.float32]]:
     total, channels = samples.shape
     if rate != FACTS["sample_rate"]:
         raise ValueError(f"its rate is {rate} Hz, the detector's {FACTS['sample_rate']} Hz; record at that")
-    if channels <= max(CHANNELS):
-        raise ValueError(f"it has {channels} channels, the detector hears {' and '.join(map(str, CHANNELS))}, from 0")
+    wanted = channels_of()
+    if channels <= max(wanted):
+        raise ValueError(f"it has {channels} channels, the detector hears {' and '.join(map(str, wanted))}, from 0")
     if total < FACTS["shortest_samples"]:
         raise ValueError(f"it has {total} samples; the detector needs {FACTS['shortest_samples']}")
     length = min(FACTS["window_samples"], total)
     scale = 2 ** (8 * samples.itemsize - 1)
     for start in range(0, total - length + 1, FACTS["step_samples"]):
-        yield (samples[start : start + length, CHANNELS] / scale).astype(np.float32)
+        yield (samples[start : start + length, wanted] / scale).astype(np.float32)
 
 
-def window_score(waveform: NDArray[np.float32], machine_id: str) -> float:
-    """The members' standardised scores as one: their weighted mean, their minimum, or the mean of their chances.
+def channels_of() -> list[int]:
+    """Of the microphone, and of the far one if there are two."""
+    return [FACTS[name] for name in ("channel", "reference_channel") if FACTS[name] is not None]
 
-    Of two microphones `[T, 2]`, what the far one predicts is subtracted.
-    """
-    heard = waveform[:, 0] if WITHOUT_FAR is None else WITHOUT_FAR(waveform)
+
+def heard_of(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What is scored `[T]` of one microphone `[T, 1]`; of two `[T, 2]`, the near one less what the far one predicts."""
+    return waveform[:, 0] if waveform.shape[1] == 1 else without_far()(waveform)
+
+
+@cache
+def without_far() -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """The function, from the file beside this one."""
+    found: Callable[[NDArray[np.float32]], NDArray[np.float32]] = run_path(str(FOLDER / "far.py"))["without_far"]
+    return found
+
+
+def window_score(graphs: Steps, heard: NDArray[np.float32], machine_id: str) -> float:
+    """The members' standardised scores as one: their weighted mean, their minimum, or the mean of their chances."""
     scores: list[float] = []
     weights: list[float] = []
-    for member, session in zip(FACTS["members"], SESSIONS, strict=True):
+    made: Made = {}
+    for member in FACTS["members"]:
         ids = member["ids"] or []
         place = ids.index(machine_id) if machine_id in ids else -1
-        score = session.run(["score"], {"waveform": heard, "machine": np.array(place, dtype=np.int64)})[0]
-        z = (float(score) - member["mean"]) / member["sd"]
+        score = graphs.score(member["steps"], heard, place, made)
+        z = (score - member["mean"]) / member["sd"]
         scores.append(float(np.arcsinh(z)) if member["curve"] == "asinh" else z)
         weights.append(member["weight"])
     if FACTS["fusion"] == "minimum":
@@ -119,12 +164,12 @@ def is_sound(waveform: NDArray[np.float32]) -> bool:
     return not (silent or clipped > limits["clipped_share"] or still >= limits["dropout_seconds"])
 
 
-def judged(path: Path, machine: dict[str, Any]) -> dict[str, Any]:
+def judged(graphs: Steps, path: Path, machine: dict[str, Any]) -> dict[str, Any]:
     """What the detector says of a file: the k-th largest score of n windows on end, at the worst moment."""
     heard: dict[bool, list[float]] = {True: [], False: []}
     whole = True
     for waveform in windows(path):
-        heard[all(map(is_sound, waveform.T))].append(window_score(waveform, machine["machine_id"]))
+        heard[all(map(is_sound, waveform.T))].append(window_score(graphs, heard_of(waveform), machine["machine_id"]))
         whole = len(waveform) >= FACTS["judged_samples"]
     scores = heard[True] or heard[False]
     k, n = (min(FACTS["alarm"][name], len(scores)) for name in ("k", "n"))
@@ -154,13 +199,16 @@ def machine_of(path: Path) -> str:
 
 
 if __name__ == "__main__":
+    FACTS.update(json.loads((FOLDER / "detector.json").read_text(encoding="utf-8")))
+    MACHINES.update({machine["name"]: machine for machine in FACTS["machines"]})
+    graphs = Steps(FOLDER, [member["steps"] for member in FACTS["members"]])
     parser = argparse.ArgumentParser(description="Score recordings (wav) with the detector beside this file.")
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--machine", choices=MACHINES, help="which machine made them")
     arguments, failed = parser.parse_args(), False
     for path in arguments.files:
         try:
-            print(json.dumps(judged(path, MACHINES[arguments.machine or machine_of(path)])), flush=True)
+            print(json.dumps(judged(graphs, path, MACHINES[arguments.machine or machine_of(path)])), flush=True)
         except (OSError, ValueError, MemoryError) as error:
             failed = True
             print(f"error: {path}: {str(error) or 'there is not enough memory; cut the file'}", file=sys.stderr)

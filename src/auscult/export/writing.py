@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auscult import __version__
 from auscult.detector import Detector
@@ -20,7 +20,10 @@ from auscult.files import require_new_folder, saving, whole_folder
 from auscult.members.part import Part
 from auscult.sound import defects, far
 
-FORMAT = 1
+if TYPE_CHECKING:
+    from auscult.export.steps import GraphWriter, Step
+
+FORMAT = 2
 """Version of `detector.json`."""
 
 TOLERANCE = 1e-4
@@ -37,14 +40,14 @@ class ExportedMember:
 
     Attributes:
         name: of the member.
-        file: its graph, in the folder.
-        megabytes: size of the file.
+        steps: its graphs, in the folder.
+        megabytes: size of their files.
         difference: greatest one between ONNX and torch, as `TOLERANCE`.
         milliseconds: that onnxruntime takes for one window, with one thread.
     """
 
     name: str
-    file: str
+    steps: list["Step"]
     megabytes: float
     difference: float
     milliseconds: float
@@ -70,10 +73,13 @@ def export_detector(
     require_packages()
     require_new_folder(folder)
     require_exportable(detector)
+    from auscult.export.steps import GraphWriter
+
     members = []
     with saving(folder), whole_folder(folder) as fresh:
+        graphs = GraphWriter(fresh)
         for place, part in enumerate(detector.parts):
-            members.append(_write_member(detector, part, fresh, f"{place}-{_plain(part.name)}.onnx"))
+            members.append(_write_member(detector, part, graphs, f"{place}-{_plain(part.name)}.onnx"))
             if on_member is not None:
                 on_member(place + 1, len(detector.parts))
         text = json.dumps(description_of(detector, members), indent=1)
@@ -117,25 +123,24 @@ def require_exportable(detector: Detector) -> None:
         raise ExportError(f"the detector cannot be exported: {'; '.join(reasons)}")
 
 
-def _write_member(detector: Detector, part: Part, folder: Path, name: str) -> ExportedMember:
-    from auscult.export.graph import write_graph
+def _write_member(detector: Detector, part: Part, graphs: "GraphWriter", name: str) -> ExportedMember:
     from auscult.export.parity import compare
 
-    with saving(folder / name):
-        write_graph(part, folder / name)
+    steps, folder = graphs.of(part, name), graphs.folder
     ids = sorted({machine.machine_id for machine in detector.machines.values()})
-    difference, seconds = compare(part, folder / name, ids, window=detector.samples(detector.window_seconds))
+    difference, seconds = compare(part, folder, steps, ids, window=detector.samples(detector.window_seconds))
     if not difference <= TOLERANCE:
         raise ExportError(
             f"the graph of {part.name} differs from torch by {difference:.2g}, and {TOLERANCE:g} is allowed; nothing "
             "was written. Please report this with the recipe of the detector"
         )
-    return ExportedMember(part.name, name, (folder / name).stat().st_size / 1e6, difference, 1e3 * seconds)
+    size = sum((folder / step["file"]).stat().st_size for step in steps)
+    return ExportedMember(part.name, steps, size / 1e6, difference, 1e3 * seconds)
 
 
 def description_of(detector: Detector, members: Sequence[ExportedMember]) -> dict[str, Any]:
     """All that the runner needs and people want to know, as JSON."""
-    from auscult.export.graph import least_samples
+    from auscult.export.front_ends import least_samples
 
     facts = facts_of(detector)
     for machine, fact in zip(detector.machines.values(), facts["machines"], strict=True):
@@ -154,11 +159,13 @@ def description_of(detector: Detector, members: Sequence[ExportedMember]) -> dic
             "clipped_share": defects.CLIPPED_SHARE,
             "dropout_seconds": defects.DROPOUT_SECONDS,
         },
-        "shortest_samples": max(least_samples(part) for part in detector.parts),
+        "shortest_samples": max(
+            least_samples(part.front_end.features, part.model.frame_context) for part in detector.parts
+        ),
         "members": [
             {
                 **fact,
-                "file": member.file,
+                "steps": member.steps,
                 "weight": float(weight),
                 "mean": part.mean,
                 "sd": part.sd,

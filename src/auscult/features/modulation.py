@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -22,6 +22,9 @@ WIDTH = 0.6
 
 WHOLE = 100
 """Envelopes are filled up with zeros to a multiple of so many values: lengths with large factors transform slowly."""
+
+BLOCK, BANDS = 1250, 12
+"""Windows and envelopes transformed at once: what lies between stays in the processor's cache."""
 
 EPS = 1e-12
 """Added to energies, which are of sound whose full scale is 1."""
@@ -94,7 +97,7 @@ class Modulation(Features):
         places = np.linspace(low, high, self.n_bands + 1)[:-1]
         return np.asarray((10 ** (places / 21.4) - 1) / 0.00437)
 
-    @property
+    @cached_property
     def modulation_frequencies(self) -> NDArray[np.float64]:
         """Centre of each octave, in Hz `[n_modulations]`."""
         return np.geomspace(self.slowest, self.fastest, self.n_modulations)
@@ -114,15 +117,6 @@ class Modulation(Features):
         weights = np.exp(-0.5 * away**2) / self.n_fft**2
         return torch.from_numpy(weights.astype(np.float32))
 
-    def _octaves(self, length: int, whole: int) -> "torch.Tensor":
-        """Weights `[n, L]` in each octave of the transform of an envelope that was filled up to so many values."""
-        import torch
-
-        frequencies = np.fft.rfftfreq(whole, self.hop_length / self.sample_rate)
-        ratios = frequencies / self.modulation_frequencies[:, None]
-        within = (ratios >= 2**-0.5) & (ratios < 2**0.5)
-        return torch.from_numpy(within.astype(np.float32) / (length * whole))
-
     def __call__(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute the modulation spectrum of one waveform `[T]` -> `[1, n_bands * n_modulations]`."""
         import torch
@@ -135,14 +129,36 @@ class Modulation(Features):
                 f"{self.least_samples}. Remove the clip or choose a higher slowest"
             )
         with torch.inference_mode():
-            frames = torch.from_numpy(waveform).unfold(0, self.n_fft, self.hop_length)
-            spectrum = torch.fft.rfft(frames * torch.hann_window(self.n_fft))
-            power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
-            envelopes = (power @ self._bands).sqrt_().T  # [n_bands, N]
+            envelopes = self._envelopes(torch.from_numpy(waveform))
             length = envelopes.shape[1]
             whole = -(-length // WHOLE) * WHOLE
-            changes = torch.fft.rfft(envelopes - envelopes.mean(dim=1, keepdim=True), n=whole)
-            energies = changes.real.square().addcmul_(changes.imag, changes.imag)
-            octaves = energies @ self._octaves(length, whole).T
-            values: NDArray[np.float32] = octaves.add_(EPS).log10_().mul_(10).reshape(1, -1).numpy()
+            octaves = _octaves(length, whole, self.hop_length / self.sample_rate, tuple(self.modulation_frequencies))
+            energies = [_power(torch.fft.rfft(some, n=whole)) @ octaves for some in torch.split(envelopes, BANDS)]
+            values: NDArray[np.float32] = torch.cat(energies).add_(EPS).log10_().mul_(10).reshape(1, -1).numpy()
         return values
+
+    def _envelopes(self, waveform: "torch.Tensor") -> "torch.Tensor":
+        """How the level of each band moves about its mean `[n_bands, N]`."""
+        import torch
+
+        windows, bell = waveform.unfold(0, self.n_fft, self.hop_length), torch.hann_window(self.n_fft)
+        envelopes = torch.empty(len(windows), self.n_bands)
+        for start in range(0, len(windows), BLOCK):
+            power = _power(torch.fft.rfft(windows[start : start + BLOCK] * bell))
+            torch.mm(power, self._bands, out=envelopes[start : start + BLOCK])
+        bands = envelopes.sqrt_().T.contiguous()
+        return bands.sub_(bands.mean(dim=1, keepdim=True))
+
+
+@lru_cache(maxsize=8)  # clips of a folder, and windows of a monitor, are of few lengths
+def _octaves(length: int, whole: int, step: float, centres: tuple[float, ...]) -> "torch.Tensor":
+    """Weights `[L, n]` in each octave of the transform of an envelope `step` seconds apart, filled up to `whole`."""
+    import torch
+
+    ratios = np.fft.rfftfreq(whole, step)[:, None] / np.array(centres)
+    within = (ratios >= 2**-0.5) & (ratios < 2**0.5)
+    return torch.from_numpy(within.astype(np.float32) / (length * whole))
+
+
+def _power(spectrum: "torch.Tensor") -> "torch.Tensor":
+    return spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)

@@ -1,6 +1,6 @@
 """Embeddings of any encoder in an ONNX file: from the waveform, or from features that the recipe describes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import combinations
 from typing import Any, ClassVar, Literal, get_args
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from auscult.errors import FeatureError, WeightsError
 from auscult.features.base import Features
 from auscult.features.onnx_graph import Graph
+from auscult.features.remembered import Remembered
 from auscult.features.weights import VARIABLE, file_sha256, find_file
 
 Array = NDArray[np.float32]
@@ -36,7 +37,7 @@ class OnnxEncoder(Features):
         sees: `"window"`, one embedding of each window, or `"clip"`, as many frames as a clip has.
         front_end: features that the graph is given instead of samples: their kind and arguments.
         scale, offset: of what the graph is given.
-        batch: windows at once, where the graph takes more than one.
+        batch: windows at once, where the graph takes more; only of those embedded alone the last are remembered.
         input, output: names, where the graph has several.
         device: on which to compute, `"cpu"` or `"cuda"`.
         weights: folder of the graphs; if none is given, the environment variable `AUSCULT_WEIGHTS` names it.
@@ -64,7 +65,7 @@ class OnnxEncoder(Features):
         front_end: dict[str, Any] | None = None,
         scale: float = 1.0,
         offset: float = 0.0,
-        batch: int = 8,
+        batch: int = 1,
         input: str | None = None,
         output: str | None = None,
         device: str = "cpu",
@@ -85,11 +86,11 @@ class OnnxEncoder(Features):
         self.file, self.window, self.hop, self.sees, self.batch = file, float(window), float(hop), sees, batch
         self.scale, self.offset, self.input, self.output = float(scale), float(offset), input, output
         self.device, self.weights, self.sample_rate, self.front_end = device, weights, sample_rate, front_end
-        self._before = self._features_before()
-        self._unit = sample_rate if self._before is None else self._before.frame_rate
+        self.before = self._features_before()
+        self._unit = sample_rate if self.before is None else self.before.frame_rate
         self._window, self._hop = max(1, round(window * self._unit)), max(1, round(hop * self._unit))
         self.frame_rate = self._unit / self._hop
-        self.sha256 = sha256
+        self.sha256, self._remembered = sha256, Remembered()
         self._open()
 
     def _features_before(self) -> Features | None:
@@ -109,11 +110,11 @@ class OnnxEncoder(Features):
                 f"{path} is not the file that was asked for: its SHA-256 is {found}, not {self.sha256}; {advice}"
             )
         self.sha256 = found
-        self._graph = Graph(path, input=self.input, output=self.output, device=self.device)
+        self.graph = Graph(path, input=self.input, output=self.output, device=self.device)
         rng = np.random.default_rng(0)
         lengths = [self._window] if self.sees == "window" else [self._window, self._window + 9 * self._hop]
         for length in lengths:
-            shape = (length,) if self._before is None else (length, self._before.n_bins)
+            shape = (length,) if self.before is None else (length, self.before.n_bins)
             given = self._run(rng.normal(0, 0.1, shape).astype(np.float32)[None])
             expected = 1 + (length - self._window) // self._hop
             if given.shape[1] != expected:
@@ -128,73 +129,112 @@ class OnnxEncoder(Features):
         """The graph's file, and those of the features that it is given."""
         if self.kept is not None:
             return self.config(), self.kept
-        config, files = self.config(), {self.file: self._graph.path.read_bytes()}
-        if self._before is not None:
-            config["front_end"], more = self._before.carried()
+        config, files = self.config(), {self.file: self.graph.path.read_bytes()}
+        if self.before is not None:
+            config["front_end"], more = self.before.carried()
             files |= more
         return config, files
 
     @property
+    def turned(self) -> bool:
+        """Whether the graph wants bins before time."""
+        return self.before is not None and self.arrangement([1, self._window, self.before.n_bins])[0]
+
+    @property
+    def in_units(self) -> tuple[int, int]:
+        """Window and hop in what the graph is given: samples, or frames."""
+        return self._window, self._hop
+
+    @property
     def _what(self) -> str:
-        return "samples" if self._before is None else "frames"
+        return "samples" if self.before is None else "frames"
 
     def n_frames(self, n_samples: int) -> int:
         """Frames N of a clip of so many samples."""
-        length = n_samples if self._before is None else self._before.n_frames(n_samples)
+        length = n_samples if self.before is None else self.before.n_frames(n_samples)
         return 1 + max(0, length - self._window) // self._hop
 
     def __call__(self, waveform: Array) -> Array:
         """Compute the embeddings of one waveform `[T]` -> `[N, F]`."""
         if waveform.ndim != 1 or not len(waveform):
             raise FeatureError(f"onnx: the waveform has the shape {waveform.shape}; give one channel, [T], not empty")
-        values = waveform if self._before is None else self._before(waveform)
+        values = waveform if self.before is None else self.before(waveform)
         if (short := self._window - len(values)) > 0:
             values = np.pad(values, [(0, short), *[(0, 0)] * (values.ndim - 1)])
         if self.sees == "clip":
             frames: Array = self._run(values[None])[0]
             return frames
         places = np.arange(0, len(values) - self._window + 1, self._hop)
-        size = self.batch if self._many else 1
-        parts = [
-            self._run(np.stack([values[place : place + self._window] for place in places[start : start + size]]))
-            for start in range(0, len(places), size)
-        ]
-        return np.concatenate(parts)[:, 0]
+        windows = np.lib.stride_tricks.sliding_window_view(values, self._window, axis=0)[places]
+        windows = np.moveaxis(windows, -1, 1)  # [N, T] or [N, T, F]
+        if self.together == 1:
+            return self._remembered(windows, self._embedded)
+        return self._embedded(windows)
+
+    def _embedded(self, windows: Array) -> Array:
+        size = self.together
+        return np.concatenate([self._run(windows[at : at + size]) for at in range(0, len(windows), size)])[:, 0]
 
     @cached_property
-    def _many(self) -> bool:
+    def together(self) -> int:
+        """Windows that the graph is given at once."""
+        return self.batch if self._takes_many else 1
+
+    @cached_property
+    def _takes_many(self) -> bool:
         """Whether the graph takes several windows at once."""
-        content = [self._window] if self._before is None else [self._window, self._before.n_bins]
-        return any(_placed(self._graph.shape, [2, *order]) for order in (content, content[::-1]))
+        if self.sees == "clip":
+            return False
+        content = [self._window] if self.before is None else [self._window, self.before.n_bins]
+        return any(_placed(self.graph.shape, [2, *order]) for order in (content, content[::-1]))
 
     def _run(self, windows: Array) -> Array:
         """Inputs `[B, T]` or `[B, T, F]` -> frames `[B, N, F]`."""
-        found = self._graph(self._shaped(windows * np.float32(self.scale) + np.float32(self.offset)))
+        found = self.graph(self._shaped(windows * np.float32(self.scale) + np.float32(self.offset)))
         if not np.isfinite(found).all():
-            raise FeatureError(f"{self._graph.path} gives numbers that are not finite; check scale and offset")
+            raise FeatureError(f"{self.graph.path} gives numbers that are not finite; check scale and offset")
         count = len(windows)
         if found.ndim < 1 or (count > 1 and found.shape[0] != count):
-            raise FeatureError(f"{self._graph.path}: of {count} inputs it makes {list(found.shape)}; set batch to 1")
+            raise FeatureError(f"{self.graph.path}: of {count} inputs it makes {list(found.shape)}; set batch to 1")
         rest = [length for length in (found.shape[1:] if found.shape[0] == count else found.shape) if length != 1]
         if len(rest) > 2 or not rest:
             raise FeatureError(
-                f"{self._graph.path}: its output has the shape {list(found.shape)}, which is no embedding, nor frames "
+                f"{self.graph.path}: its output has the shape {list(found.shape)}, which is no embedding, nor frames "
                 "of one; choose another output"
             )
         return found.reshape(count, *([1] if len(rest) == 1 else []), *rest)
 
     def _shaped(self, windows: Array) -> Array:
         """Inputs in the graph's own axes."""
-        turned = [windows] if windows.ndim == 2 else [windows, windows.transpose(0, 2, 1)]
-        for values in turned:
-            axes = _placed(self._graph.shape, list(values.shape))
-            if axes is None and len(values) == 1:
-                axes = _placed(self._graph.shape, list(values.shape[1:]))
+        turned, axes = self.arrangement(windows.shape)
+        return (windows.transpose(0, 2, 1) if turned else windows).reshape(axes)
+
+    @property
+    def open_shape(self) -> list[int]:
+        """Lengths of the graph's axes for several windows, or for a clip of any length; -1 where they differ."""
+        rest = [] if self.before is None else [self.before.n_bins]
+        several = (2, 3) if self.together > 1 else (1, 1)
+        lengths = (self._window, self._window + (self.sees == "clip") * self._hop)
+        one, other = (self.arrangement([n, length, *rest])[1] for n, length in zip(several, lengths, strict=True))
+        return [a if a == b else -1 for a, b in zip(one, other, strict=True)]
+
+    def arrangement(self, shape: Sequence[int]) -> tuple[bool, list[int]]:
+        """Of inputs `[B, T]` or `[B, T, F]`: whether time and bins change places, and the lengths of the graph's axes.
+
+        Raises:
+            FeatureError: if there is no place for them.
+        """
+        first, *content = shape
+        for turned in (False, True)[: len(content)]:
+            lengths = content[::-1] if turned else content
+            axes = _placed(self.graph.shape, [first, *lengths])
+            if axes is None and first == 1:
+                axes = _placed(self.graph.shape, lengths)
             if axes is not None:
-                return values.reshape(axes)
-        said = ["?" if length is None else length for length in self._graph.shape]
+                return turned, axes
+        said = ["?" if length is None else length for length in self.graph.shape]
         raise FeatureError(
-            f"{self._graph.path} takes {said}, and a window of {self.window:g} s has {list(windows.shape[1:])} "
+            f"{self.graph.path} takes {said}, and a window of {self.window:g} s has {content} "
             f"{self._what}; set window, sample_rate and front_end to what the encoder was made for"
         )
 

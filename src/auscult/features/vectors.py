@@ -50,18 +50,16 @@ class Statistics(Features):
         except ModelError as error:
             raise FeatureError(str(error)) from error
         self.weights, self.device = weights, device
-        self._inner = features_within(
-            of, sample_rate=sample_rate, weights=weights, device=device, outline=self._outline
-        )
-        self.of = {name: value for name, value in self._inner.config().items() if name != "device"}
-        self.sample_rate = self._inner.sample_rate
-        self.n_bins, self.frame_rate = self._inner.n_bins * len(self.statistics), 1.0
+        self.inner = features_within(of, sample_rate=sample_rate, weights=weights, device=device, outline=self._outline)
+        self.of = {name: value for name, value in self.inner.config().items() if name != "device"}
+        self.sample_rate = self.inner.sample_rate
+        self.n_bins, self.frame_rate = self.inner.n_bins * len(self.statistics), 1.0
 
     def carried(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Those of the other features."""
         if self.kept is not None:
             return self.config(), self.kept
-        of, files = self._inner.carried()
+        of, files = self.inner.carried()
         inner = {name: value for name, value in of.items() if name != "device"}
         return {**self.config(), "of": inner}, files
 
@@ -82,7 +80,7 @@ class Statistics(Features):
 
         from auscult.features.statistics import clip_vector
 
-        frames = torch.from_numpy(self._inner(waveform))
+        frames = torch.from_numpy(self.inner(waveform))
         vector: NDArray[np.float32] = clip_vector(frames, self.statistics, self.ratio)[None].numpy()
         return vector
 

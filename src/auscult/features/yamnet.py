@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from auscult.denoising.sounds import AUDIOSET
 from auscult.errors import FeatureError, ModelError
 from auscult.features.base import Features
+from auscult.features.remembered import Remembered
 from auscult.features.yamnet_weights import OFFICIAL, TENSORS, find_weights, read_state
 from auscult.sound.audio import read_waveform
 from auscult.training.settings import choose_device
@@ -83,7 +84,8 @@ class Yamnet(Features):
         except ModelError as error:
             raise FeatureError(f"yamnet: {error}") from error
         self.hop, self.weights, self.sha256 = float(hop), weights, sha256
-        self._hop = frames
+        self._remembered = Remembered()
+        self.hop_frames = frames
         self.sample_rate, self.n_bins, self.frame_rate = SAMPLE_RATE, 1024, SAMPLE_RATE / (STEP * frames)
         self._open()
 
@@ -106,12 +108,20 @@ class Yamnet(Features):
 
     def n_frames(self, n_samples: int) -> int:
         """Windows N of a clip of so many samples at 16 kHz."""
-        return 1 + max(0, -(-(n_samples - LENGTH) // (self._hop * STEP)))
+        return 1 + max(0, -(-(n_samples - LENGTH) // (self.hop_frames * STEP)))
 
     def __call__(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute the embeddings of one waveform at 16 kHz, `[T]` -> `[N, 1024]`."""
         embeddings: NDArray[np.float32] = self._embeddings(waveform).cpu().numpy()
         return embeddings
+
+    def spectrogram(self, waveform: NDArray[np.float32]) -> "torch.Tensor":
+        """What the network sees of a waveform of at least 400 samples, 96 frames at once: log-mel `[N, 64]`."""
+        import torch
+
+        with torch.inference_mode():
+            found: torch.Tensor = self._front_end(torch.from_numpy(waveform).to(self.device))
+        return found
 
     def heard(self, waveform: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Embeddings `[N, 1024]`, and how likely each class of AudioSet is in each window `[N, 521]`."""
@@ -128,12 +138,14 @@ class Yamnet(Features):
         if waveform.ndim != 1 or not len(waveform):
             raise FeatureError(f"yamnet: the waveform has the shape {waveform.shape}; give one channel, [T], not empty")
         n_windows = self.n_frames(len(waveform))
-        padded = torch.zeros((n_windows - 1) * self._hop * STEP + LENGTH)
+        padded = torch.zeros((n_windows - 1) * self.hop_frames * STEP + LENGTH)
         padded[: len(waveform)] = torch.from_numpy(waveform)[: len(padded)]
         with torch.inference_mode():
-            patches = self._front_end(padded.to(self.device)).unfold(0, PATCH, self._hop)  # [N, 64, 96], a view
-            batch = BATCH if self.device == "cpu" else BATCH_ON_GPU
-            return torch.cat([self._embed(patches[at : at + batch]) for at in range(0, n_windows, batch)])
+            patches = self._front_end(padded.to(self.device)).unfold(0, PATCH, self.hop_frames)  # [N, 64, 96], a view
+            if self.device != "cpu":
+                return self._embed(patches, BATCH_ON_GPU)
+            some = self._remembered(patches.numpy(), lambda new: self._embed(torch.from_numpy(new), BATCH).numpy())
+            return torch.from_numpy(some)
 
     def mechanical(self, path: Path) -> str | None:
         """The mechanical class of AudioSet that a file sounds most like; none if it sounds like none of them.
@@ -144,15 +156,20 @@ class Yamnet(Features):
         likely = self.heard(read_waveform(path, sample_rate=SAMPLE_RATE, channel=0))[1].mean(axis=0)[list(MECHANICAL)]
         return MECHANICAL[list(MECHANICAL)[int(likely.argmax())]] if likely.max() >= LIKELY else None
 
-    def _embed(self, patches: "torch.Tensor") -> "torch.Tensor":
+    def _embed(self, patches: "torch.Tensor", batch: int) -> "torch.Tensor":
+        """Embeddings `[N, 1024]` of patches `[N, 64, 96]`."""
         import torch
 
-        images = patches.transpose(1, 2)[:, None].contiguous(memory_format=torch.channels_last)
-        embeddings: torch.Tensor = self._network(images)
-        return embeddings
+        images = patches.transpose(1, 2)[:, None]
+        parts = (some.contiguous(memory_format=torch.channels_last) for some in torch.split(images, batch))
+        return torch.cat([self._network(some) for some in parts])
 
     @cached_property
     def _network(self) -> "MobileNet":
+        return self.network()
+
+    def network(self) -> "MobileNet":
+        """A copy of the network."""
         import torch
 
         from auscult.features.yamnet_network import MobileNet

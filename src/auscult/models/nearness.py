@@ -54,6 +54,19 @@ def k_centres(x: Tensor, count: int) -> Tensor:
     return torch.tensor(sorted(set(chosen)), device=x.device)
 
 
+def mixed(x: Tensor, others: Tensor, count: int, share: float = 0.2) -> Tensor:
+    """Vectors `[C * n, D]` between each of `[C, D]` and its n nearest of others `[O, D]`.
+
+    Args:
+        x: of which each gives n vectors, one behind the other.
+        others: towards which they lie.
+        count: how many of the nearest, n; as many as there are, if there are fewer.
+        share: of the way.
+    """
+    nearest = torch.cdist(x, others).topk(min(count, len(others)), largest=False).indices
+    return torch.lerp(x[:, None], others[nearest], share).flatten(end_dim=1)
+
+
 def mean_of_least(distances: Tensor, k: int) -> Tensor:
     """Mean of the k least of some distances, or of all if there are fewer."""
     return distances.topk(min(k, len(distances)), largest=False).values.mean()

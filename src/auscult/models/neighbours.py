@@ -21,7 +21,7 @@ from auscult.features.statistics import check_statistics, clip_vector
 from auscult.models.base import Model
 from auscult.models.density import GaussianMixture
 from auscult.models.layers import standardisation
-from auscult.models.nearness import k_centres, known, mean_nearest, mean_of_least, means, quotas, usable
+from auscult.models.nearness import k_centres, known, mean_nearest, mean_of_least, means, mixed, quotas, usable
 from auscult.training import Training
 
 Space = Literal["standardised", "whitened", "cosine"]
@@ -69,9 +69,12 @@ class Neighbours(Model):
             counts in units of its bank's median leave-one-out distance, and the smallest counts.
         bank: most clips to keep, a greedy k-centre subset of each bank; none for all.
         log: whether the score is the logarithm of the distance, whose tail is closer to that of a normal density.
+        oversample: for each clip of a rarer domain, how many mixtures with its nearest clips of the machine's greatest
+            bank are kept beside it (mixup); 0 for none. They count as that clip, and change no scale.
     """
 
     family: ClassVar[str] = "neighbours"
+    later: ClassVar[Mapping[str, Any]] = {"oversample": 0}
     default_training: ClassVar[Training] = Training(epochs=1)
 
     def __init__(
@@ -87,16 +90,18 @@ class Neighbours(Model):
         domains: bool = True,
         bank: int | None = None,
         log: bool = True,
+        oversample: int = 0,
     ) -> None:
         super().__init__(n_bins=n_bins)
         self.statistics, self.ratio = check_statistics(self.family, statistics, ratio), ratio
         if space not in get_args(Space):
             raise ModelError(f"neighbours: space is {space!r}; choose one of {', '.join(get_args(Space))}")
-        for name, value, least in (("k", k, 1), ("density", density, 0), ("bank", 1 if bank is None else bank, 1)):
+        numbers = (("k", k, 1), ("density", density, 0), ("oversample", oversample, 0))
+        for name, value, least in (*numbers, ("bank", 1 if bank is None else bank, 1)):
             if not isinstance(value, int) or value < least:
                 raise ModelError(f"neighbours: {name} is {value!r}; it must be a whole number of at least {least}")
         self.space, self.per_id, self.k, self.density = space, per_id, k, density
-        self.domains, self.bank, self.log = domains, bank, log
+        self.domains, self.bank, self.log, self.oversample = domains, bank, log, oversample
         self.least_clips = 2
         width, whole = n_bins * len(self.statistics), torch.float64
         self.register_buffer("deviation", torch.ones(n_bins))
@@ -187,6 +192,8 @@ class Neighbours(Model):
         self.owners = torch.tensor([machine for machine, _ in sorted(banks)], device=device)
         placed = self._placed(vectors, machines)
         self._keep(placed, [torch.tensor(banks[key], device=device) for key in sorted(banks)])
+        if self.oversample:
+            self._mix()
         self.profiles = profiles[self.places]
 
     def _learn_space(self, vectors: Tensor, machines: Tensor) -> None:
@@ -230,6 +237,21 @@ class Neighbours(Model):
         self.radii = torch.cat([radius[some] for radius, some in zip(radii, chosen, strict=True)])
         self.starts = torch.tensor([0, *accumulate(map(len, chosen))], device=vectors.device)
         self.vectors = vectors[self.places]
+
+    def _mix(self) -> None:
+        """Keep mixtures of the clips of rarer domains with their nearest of the greatest bank of their machine."""
+        each: list[list[Tensor]] = []
+        for span in (spans := self.spans()):
+            kept = [values[span.begin : span.end] for values in (self.vectors, self.radii, self.places)]
+            most = max((one for one in spans if one.machine == span.machine), key=lambda one: one.end - one.begin)
+            if span.end - span.begin < most.end - most.begin:
+                between = mixed(kept[0], self.vectors[most.begin : most.end], self.oversample)
+                between = torch.nn.functional.normalize(between, dim=1) if self.space == "cosine" else between
+                more = [between, *(values.repeat_interleave(len(between) // len(kept[0])) for values in kept[1:])]
+                kept = [torch.cat(pair) for pair in zip(kept, more, strict=True)]
+            each.append(kept)
+        self.vectors, self.radii, self.places = (torch.cat(values) for values in zip(*each, strict=True))
+        self.starts = torch.tensor([0, *accumulate(len(kept[0]) for kept in each)], device=self.starts.device)
 
     def spans(self, machine_id: str | None = None) -> list[KeptBank]:
         """The banks that a clip of a machine is compared with: its own, or all where it is unknown."""

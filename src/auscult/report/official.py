@@ -27,8 +27,8 @@ EVALUATION = (
 """What the protocols mean for the evaluation machines."""
 
 PUBLISHED = (
-    "Published figures are of the evaluation machines and of all of their types: hold them against ours of the same "
-    "clips alone."
+    "Published figures are of the challenge's evaluation clips of all machine types: hold them against ours of the "
+    "same clips alone."
 )
 
 

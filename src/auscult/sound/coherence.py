@@ -39,7 +39,7 @@ class Coherence:
         elif self.noise >= self.machine:
             meaning = "the far one hears the noise of the place, which is what the subtraction removes"
         else:
-            meaning = "the far one hears the machine, which the guard keeps: expect little of the subtraction"
+            meaning = "the far one hears mostly the machine, which the guard spares"
         some = f"{self.recordings} recording{'' if self.recordings == 1 else 's'}"
         return (
             f"The far microphone predicts {both:.0%} of the power near the machine: {self.noise:.0%} where it hears "

@@ -15,9 +15,9 @@ def exported_table(members: Sequence[ExportedMember]) -> "Table":
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("member", "file", "MB", "differs from torch by", "ms a window"):
+    for column in ("member", "graphs", "MB", "differs from torch by", "ms a window"):
         table.add_column(column, no_wrap=True)
     for member in members:
         numbers = (f"{member.megabytes:.2f}", f"{member.difference:.1g}", f"{member.milliseconds:.1f}")
-        table.add_row(Text(member.name), Text(member.file), *numbers)
+        table.add_row(Text(member.name), Text(", ".join(step["file"] for step in member.steps)), *numbers)
     return table

@@ -160,10 +160,11 @@ def thresholds_table(detector: "Detector") -> "Table":
 
 def info_lines(facts: Mapping[str, Any]) -> str:
     """The facts of a detector as lines for people."""
-    alarm, provenance = facts["alarm"], facts["provenance"]
+    alarm, provenance, far = facts["alarm"], facts["provenance"], facts["reference_channel"]
     lines = [
         f"made by: {provenance.get('made_by', 'unknown')}, auscult {provenance.get('auscult', 'unknown')}",
-        f"hears: {facts['window_seconds']:g} s every {facts['step_seconds']:g} s, at {facts['sample_rate']} Hz",
+        f"hears: {facts['window_seconds']:g} s every {facts['step_seconds']:g} s, at {facts['sample_rate']} Hz"
+        + ("" if far is None else f", channel {facts['channel']} without what channel {far} predicts"),
         f"alarm: {alarm['k']} of {alarm['n']} windows above the threshold, {alarm['cool_down_seconds']:g} s cool-down",
     ]
     if facts["licence"]:
