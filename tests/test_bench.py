@@ -41,6 +41,7 @@ def test_a_second_of_sound_costs_the_units_that_are_in_it(ones: None) -> None:
             "yamnet": 20 / 10,
             "denoising": n_frames * 512 / 160000,
             "autoencoder training": 0.9 * (n_frames - 4) / 10,
+            "mahalanobis training": 0.9 * (n_frames - 4) / 10,
             "spectral training": n_frames / 10,
             "hvae training": (n_frames - 4) / 10,
             "idcae training": windows / 10,
