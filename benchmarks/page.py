@@ -43,6 +43,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "with_encoder": page_performance.with_encoder,
     "exponents": page_performance.exponents,
     "projection": page_performance.projection,
+    "year": page_performance.year,
     "far": page_benchmarks.far,
     "monitored_slider": page_detector.monitored_slider,
     "monitored_speed": page_detector.monitored_speed,

@@ -121,6 +121,27 @@ def exponents() -> str:
     return table(["what", "clips", "ms for each clip", "exponent"], rows, left=(0, 1, 2))
 
 
+def year() -> str:
+    """A year of the challenge in one command, at smaller sizes, and what 16 whole machine types take by the largest."""
+    from benchmarks.year import WHOLE, exponents
+
+    found = read("year.json")
+    if found is None:
+        return absent("year.json", "python -m benchmarks.run year")
+    rows = [
+        [f"{run['types']}", f"{run['clips']:,}", f"{run['seconds']:.1f}", f"{run['megabytes']:.0f}"]
+        for run in found["runs"]
+    ]
+    (whole,) = [run for run in found["runs"] if (run["types"], run["clips"]) == WHOLE]
+    slopes = exponents(found["runs"])
+    return (
+        f"{table(['machine types', 'clips of each', 'processor seconds', 'peak memory, MB'], rows, left=())}\n\n"
+        f"Exponents: time {slopes['exponent_year_clips']:.2f} with clips of a type and "
+        f"{slopes['exponent_year_types']:.2f} with types, memory {slopes['exponent_year_memory']:.2f} with clips. "
+        f"Computed: 16 machine types of 1,200 clips take {16 * whole['seconds'] / 60:.0f} minutes of one processor."
+    )
+
+
 def projection() -> str:
     """Hours of `srpol`, on each device that was measured."""
     found = {

@@ -2,8 +2,9 @@
 
 `python -m benchmarks.run year` writes noise of the challenge's length under the names of 2024, whose 16 machine types
 have 1,000 training and 200 test clips each, at smaller sizes, and runs `auscult run best` on each in a process of its
-own with one worker. Time is that of the processors, less that of a run on 12 clips; memory is the peak of the largest
-process. An exponent is the slope of the line through the logarithms. `benchmarks/results/year.json` holds all of it.
+own with one worker. Time is that of the processors, the less of two, without that of a run on 12 clips; memory is the
+peak of the largest process. An exponent is the slope of the line through the logarithms.
+`benchmarks/results/year.json` holds all of it.
 """
 
 import json
@@ -11,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,30 +25,45 @@ PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "benchmarks" / "results" / "year.json"
 
 YEAR, SECONDS, RATE = 2024, 10, 16_000
-CLIPS, TYPES = (60, 120, 240, 480), (2, 4, 8, 16)
-"""Clips of each of `TYPES[1]` machine types; numbers of types with `CLIPS[0]` clips each."""
+BY_CLIPS = tuple((4, clips) for clips in (60, 120, 240, 480))
+BY_TYPES = tuple((types, 60) for types in (2, 4, 8, 16))
+"""Numbers of machine types, and of clips of each."""
+WHOLE = (1, 1200)
+"""One machine type as large as the year's."""
+LEAST = (1, 12)
+REPEATS = 2
+
+Sizes = tuple[tuple[int, int], ...]
 
 
 def figures() -> dict[str, float]:
-    by_clips = [(TYPES[1], clips) for clips in CLIPS]
-    by_types = [(types, CLIPS[0]) for types in TYPES]
-    start, _ = measure(1, 12)
-    measured = {size: measure(*size) for size in dict.fromkeys(by_clips + by_types)}
-    lines = {
-        name: {
-            "clips": [float(types * clips) for types, clips in sizes],
-            "seconds": [measured[size][0] - start for size in sizes],
-            "megabytes": [measured[size][1] for size in sizes],
-        }
-        for name, sizes in (("best, more clips of 4 types", by_clips), ("best, more types of 60 clips", by_types))
-    }
-    RESULTS.write_text(json.dumps(lines, indent=1) + "\n")
-    more_clips, more_types = lines.values()
-    memory = {"clips": more_clips["clips"], "seconds": more_clips["megabytes"]}
+    sizes = dict.fromkeys((LEAST, *BY_CLIPS, *BY_TYPES, WHOLE))
+    times: dict[tuple[int, int], list[tuple[float, float]]] = {size: [] for size in sizes}
+    for _ in range(REPEATS):
+        for size, measured in times.items():
+            measured.append(measure(*size))
+    best = {size: min(measured) for size, measured in times.items()}
+    start, _ = best.pop(LEAST)
+    runs = [
+        {"types": types, "clips": clips, "seconds": seconds - start, "megabytes": megabytes}
+        for (types, clips), (seconds, megabytes) in best.items()
+    ]
+    RESULTS.write_text(json.dumps({"start": start, "runs": runs}, indent=1) + "\n")
+    return exponents(runs)
+
+
+def exponents(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of time against clips of each type and against types, and of memory against clips."""
+    by_size = {(run["types"], run["clips"]): run for run in runs}
+
+    def of(sizes: Sizes, what: str) -> float:
+        clips = [float(types * clips) for types, clips in sizes]
+        return exponent({"clips": clips, "seconds": [by_size[size][what] for size in sizes]})
+
     return {
-        "exponent_year_clips": exponent(more_clips),
-        "exponent_year_types": exponent(more_types),
-        "exponent_year_memory": exponent(memory),
+        "exponent_year_clips": of(BY_CLIPS, "seconds"),
+        "exponent_year_types": of(BY_TYPES, "seconds"),
+        "exponent_year_memory": of(BY_CLIPS, "megabytes"),
     }
 
 

@@ -382,7 +382,7 @@ def test_synth_does_not_overwrite_unless_it_is_told_to(command: Callable[..., An
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--machine-type", "vlave"], "vlave; choose from ToyCar"),
+        (["--machine-type", "vlave"], "vlave in 2020; choose from ToyCar"),
         (["--seed", "-1"], "seed is -1; give 0 or more"),
         (["--snr", "100"], "100.0 dB; give -60 to 60"),
         (["--snr", "nan"], "nan dB"),
