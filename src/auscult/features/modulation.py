@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from auscult.errors import FeatureError
 from auscult.features.base import Features
+from auscult.features.remembered import Remembered
 
 if TYPE_CHECKING:
     import torch
@@ -23,8 +24,12 @@ WIDTH = 0.6
 WHOLE = 100
 """Envelopes are filled up with zeros to a multiple of so many values: lengths with large factors transform slowly."""
 
-BLOCK, BANDS = 1250, 12
-"""Windows and envelopes transformed at once: what lies between stays in the processor's cache."""
+BLOCK, BANDS = 500, 12
+"""Windows and envelopes transformed at once: what lies between stays in the processor's cache. A block is a second, by
+which a monitor's windows move on."""
+
+KEPT = 16
+"""Blocks whose levels are remembered: more than a monitor's window holds."""
 
 EPS = 1e-12
 """Added to energies, which are of sound whose full scale is 1."""
@@ -83,6 +88,7 @@ class Modulation(Features):
             )
         self.sample_rate, self.n_bands, self.n_modulations = sample_rate, n_bands, n_modulations
         self.fmin, self.slowest, self.fastest = float(fmin), float(slowest), float(fastest)
+        self._remembered = Remembered(KEPT)
         self.n_bins, self.frame_rate = n_bands * n_modulations, 1.0
 
     @property
@@ -141,13 +147,21 @@ class Modulation(Features):
         """How the level of each band moves about its mean `[n_bands, N]`."""
         import torch
 
-        windows, bell = waveform.unfold(0, self.n_fft, self.hop_length), torch.hann_window(self.n_fft)
-        envelopes = torch.empty(len(windows), self.n_bands)
-        for start in range(0, len(windows), BLOCK):
-            power = _power(torch.fft.rfft(windows[start : start + BLOCK] * bell))
-            torch.mm(power, self._bands, out=envelopes[start : start + BLOCK])
-        bands = envelopes.sqrt_().T.contiguous()
+        length, step = len(waveform), BLOCK * self.hop_length
+        starts = range(0, length - self.n_fft + 1, step)
+        blocks = [waveform[start : start + step - self.hop_length + self.n_fft].numpy() for start in starts]
+        levels = [self._remembered(block[None], self._levels)[0] for block in blocks]
+        bands = torch.from_numpy(np.concatenate(levels)).T.contiguous()
         return bands.sub_(bands.mean(dim=1, keepdim=True))
+
+    def _levels(self, blocks: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Level of each band in the windows of a block `[1, T]` -> `[1, N, n_bands]`."""
+        import torch
+
+        windows = torch.from_numpy(blocks[0]).unfold(0, self.n_fft, self.hop_length)
+        power = _power(torch.fft.rfft(windows * torch.hann_window(self.n_fft)))
+        levels: NDArray[np.float32] = (power @ self._bands).sqrt_()[None].numpy()
+        return levels
 
 
 @lru_cache(maxsize=8)  # clips of a folder, and windows of a monitor, are of few lengths

@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
-MOST = 512
-"""Embeddings that are kept: those of half a minute of sound and more."""
-
 
 class Remembered:
     """Embeds what is new, and remembers the last embeddings by what was embedded, bit for bit.
 
     For embeddings that are the same numbers whatever is embedded with them.
+
+    Args:
+        most: embeddings that are kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 512) -> None:
+        self._most = most
         self._kept: OrderedDict[bytes, Array] = OrderedDict()
 
     def __call__(self, windows: Array, embed: Callable[[Array], Array]) -> Array:
@@ -36,6 +37,6 @@ class Remembered:
         found = np.stack([self._kept[key] for key in keys])
         for key in keys:
             self._kept.move_to_end(key)
-        while len(self._kept) > MOST:
+        while len(self._kept) > self._most:
             self._kept.popitem(last=False)
         return found
