@@ -94,6 +94,8 @@ def test_adapted_weights_of_yamnet_are_used_as_any(tmp_path: Path, capsys: pytes
     (tmp_path / "old").mkdir()
     save_file(MobileNet().state_dict(), tmp_path / "old" / "yamnet.safetensors")
     data = write_factory(tmp_path / "data", size="tiny", machine_types=["fan"])
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "adaptation-0123.checkpoint").write_text("of another training")
     line = ["adapt-encoder", data, "--out", tmp_path / "new", "--weights", tmp_path / "old", "--epochs", "1"]
     with pytest.raises(SystemExit) as stopped:
         main([*map(str, line), "--device", "cpu", "--rank", "1"])
@@ -103,5 +105,9 @@ def test_adapted_weights_of_yamnet_are_used_as_any(tmp_path: Path, capsys: pytes
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["adaptation.json", "yamnet.safetensors"]
     old, new = (Yamnet(weights=str(tmp_path / name)) for name in ("old", "new"))
     assert (facts["from"], facts["sha256"], len(facts["history"])) == (old.sha256, new.sha256, 1)
+    with pytest.raises(SystemExit) as stopped:
+        main([*map(str, line), "--device", "cpu"])
+    assert stopped.value.code == 2
+    assert "holds yamnet.safetensors already; name another folder" in capsys.readouterr().err
     sound = np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)
     assert not np.array_equal(old(sound), new(sound))

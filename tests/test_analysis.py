@@ -49,6 +49,14 @@ weights = "search"
 PROTOCOLS = {"uniform", "leave-one-id-out", "paper"}
 
 
+def test_choices_of_older_runs_are_read(finished: Run, tmp_path: Path) -> None:
+    content = json.loads((finished.folder / "results.json").read_text())
+    for choice in content["choices"]:
+        choice["mauc"] = choice.pop("reached")
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    assert read_results(tmp_path).choices == read_results(finished.folder).choices
+
+
 def rows_of(done: Run) -> dict[tuple[str, str, str, str], tuple[float, float]]:
     found = read_results(done.folder).development
     return {(row.machine_type, row.machine_id, row.system, row.protocol): (*row.figures.values(),) for row in found}

@@ -331,7 +331,7 @@ def test_repeating_does_not_touch_the_first_training(planned: Callable[..., Plan
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"family": "autoencodr"}, r"'autoencodr' is unknown \(did you mean 'autoencoder'\?\); known: autoencoder, sp"),
+        ({"family": "autoencodr"}, r"'autoencodr' is unknown \(did you mean 'autoencoder'\?\); known: autoencoder, mahalanobis, sp"),
         ({"family": "IDCAE2"}, r"'IDCAE2' is unknown \(did you mean 'idcae'\?\)"),
         (
             {"model": "{ contxt = 3 }"},
@@ -535,6 +535,9 @@ def test_the_recipes_own_settings_change_what_they_touch(
 def test_a_far_microphone_is_part_of_the_keys(planned: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auscult.runs.plan, "probe", lambda path: AudioInfo(16_000, 2, 1, "PCM_16"))
     assert changes(keys(planned(member())), keys(planned(member(), top="reference_channel = 1"))) == ALL
+    before = keys(planned(member(), top="reference_channel = 1"))
+    monkeypatch.setattr(auscult.runs.plan, "VERSION", auscult.runs.plan.VERSION + 1)
+    assert changes(before, keys(planned(member(), top="reference_channel = 1"))) == ALL, "what is subtracted is another"
 
 
 def test_the_device_and_the_libraries_versions_are_part_of_the_keys(

@@ -519,6 +519,15 @@ def test_the_paper_protocol_maximises_the_official_score_of_the_year(sections: d
     assert values.max() == pytest.approx(highest, abs=1e-12)
 
 
+def test_machines_without_any_figure_of_the_year_choose_nothing(sections: dict[str, Leaves]) -> None:
+    def apart(table: ScoreTable) -> ScoreTable:
+        return ScoreTable(replace(row, domain="source" if row.label == "normal" else "target") for row in table)
+
+    _, [choice] = combine([ALL], changed(sections["fan"], apart), "paper", step=0.1, rule=2021)
+    assert choice.reached is None or np.isnan(choice.reached)
+    assert sum(choice.weights.values()) == pytest.approx(1)
+
+
 def test_a_machine_alone_in_its_type_is_scored_by_what_other_types_chose(sections: dict[str, Leaves]) -> None:
     systems, choices = held_out(sections, "fan")
     highest, where = searched(sections, ["ToyCar", "slider"], 2025)

@@ -65,6 +65,11 @@ def test_official_scores_stand_beside_published_ones() -> None:
         subset="test",
     )
     assert old.columns == ["system", "protocol", "official", "fan"]
+    fewer = {("fan alone", "none"): Official(2022, 0.9, {"BandSealer": 0.9}, parts, parts)}
+    table = official_table(ours | fewer, [], ("all", "uniform"), years=[2025], subset="evaluation")
+    (alone,) = (row for row in table.rows if row[0].text == "fan alone")
+    assert (alone[2].text, alone[2].best) == ("90.0\N{DAGGER}", False)
+    assert "Of fewer machine types than the others" in table.note
 
 
 def rows_of(system: str, protocol: str, *, types: tuple[str, ...] = MACHINE_TYPES, seed: int = 0) -> list[ResultRow]:

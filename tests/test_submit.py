@@ -14,7 +14,7 @@ import yaml
 
 from auscult.clips import Label
 from auscult.errors import AuscultError, ModelError, RunError, ScoreError
-from auscult.recipe import parse_recipe
+from auscult.recipe import Member, parse_recipe
 from auscult.runs.run import run as run_recipe
 from auscult.scores.table import ScoreRow, ScoreTable
 from auscult.submission import metadata, read_submission, write_submission
@@ -274,6 +274,14 @@ def test_denoiser_and_embeddings_count_and_are_named(real: Path, tmp_path: Path)
     assert (description["embeddings"], description["input_sampling_rate"]) == ("OpenL3", "16kHz, 48kHz")
     assert description["acoustic_features"] == "log-mel energies"
     assert "U-Net" in description["front_end"]
+
+
+def test_statistics_are_named_by_what_they_are_of() -> None:
+    def member_of(**features: Any) -> Member:
+        return Member.model_validate({"name": "a", "family": "spectral", "features": features})
+
+    assert metadata._encoder(member_of(kind="statistics", of={"kind": "yamnet"})) == metadata._ENCODERS["yamnet"]
+    assert metadata._features(member_of(kind="statistics", of={"kind": "modulation"})) == "modulation spectrum"
 
 
 def test_missing_weights_are_named(made: Path) -> None:

@@ -21,7 +21,8 @@ class RunOptions:
         data: Data folder; see `auscult inspect`.
         machine_type: Only this machine type; may be repeated.
         dataset: Layout of the data by its name, for instance dcase2024; detected by default.
-        clean: Folder of clean mechanical sounds for recipes with a denoiser.
+        clean: Folder of clean mechanical sounds for recipes with a denoiser; of a machine type with three supplemental
+            clips of the machine alone, those are taken instead.
         device: auto, cpu, cuda, cuda:N or mps. Results repeat bit for bit on the CPU.
         override: key=value in the recipe, for instance training.epochs=3; may be repeated.
         without: Leave out members that need openl3, yamnet or a denoiser; may be repeated.

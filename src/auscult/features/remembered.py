@@ -33,7 +33,8 @@ class Remembered:
         keys = [hashlib.blake2b(window.tobytes(), digest_size=16).digest() for window in windows]
         new = {key: place for place, key in enumerate(keys) if key not in self._kept}
         if new:
-            self._kept.update(zip(new, embed(windows[list(new.values())]), strict=True))
+            made = embed(windows[list(new.values())])
+            self._kept.update((key, one.copy()) for key, one in zip(new, made, strict=True))  # a view would keep all
         found = np.stack([self._kept[key] for key in keys])
         for key in keys:
             self._kept.move_to_end(key)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from auscult.clips import Clip
-from auscult.errors import FeatureError
+from auscult.errors import FeatureError, WeightsError
 from auscult.features.yamnet import LENGTH, PATCH, SAMPLE_RATE, Yamnet
 from auscult.features.yamnet_network import MobileNet
-from auscult.features.yamnet_weights import TENSORS
+from auscult.features.yamnet_weights import KERAS, ONNX, TENSORS
 from auscult.files import replacing, saving
 from auscult.models.adaptation import adapt_encoder, adaptable
 from auscult.sound.audio import read_waveform
 from auscult.training import History, Training
 
-FACTS, CHECKPOINT = "adaptation.json", "adaptation.checkpoint"
+FACTS, CHECKPOINT = "adaptation.json", "adaptation-{}.checkpoint"
+"""Files beside the weights; a checkpoint is named by all that the training depends on."""
 
 
 class _Patches(nn.Module):
@@ -59,11 +61,14 @@ def adapt_yamnet(
         The file of weights.
 
     Raises:
-        AuscultError: if a clip cannot be read, is shorter than a window, or all are of one class; if the training fails
-            or the folder cannot be written to.
+        AuscultError: if a clip cannot be read, is shorter than a window, or all are of one class; if the training
+            fails; if the folder holds weights already, or cannot be written to.
     """
     classes = [(clip.machine_type, *clip.known) for clip in clips]
     adaptable(classes, rank)
+    for name in (KERAS, ONNX, TENSORS):
+        if (folder / name).exists():
+            raise WeightsError(f"{folder} holds {name} already; name another folder for the adapted weights")
     with saving(folder):
         folder.mkdir(parents=True, exist_ok=True)
     network = _Patches(yamnet.network()).to(training.device)
@@ -88,12 +93,20 @@ def adapt_yamnet(
         width=yamnet.n_bins,
         training=training,
         rank=rank,
-        checkpoint=folder / CHECKPOINT,
+        checkpoint=folder / CHECKPOINT.format(_digest([classes, yamnet.sha256, rank, asdict(training)], spectrograms)),
         on_epoch=lambda done, _: on_step(done, training.epochs, "epochs"),
     )
     path = _write(network.network.cpu(), folder, {"from": yamnet.sha256, "rank": rank, "clips": len(clips)}, history)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    for checkpoint in folder.glob(CHECKPOINT.format("*")):
+        checkpoint.unlink()
     return path
+
+
+def _digest(facts: list[Any], spectrograms: Sequence[Tensor]) -> str:
+    found = hashlib.sha256(repr(facts).encode())
+    for one in spectrograms:
+        found.update(one.numpy().tobytes())
+    return found.hexdigest()[:16]
 
 
 def _spectrogram(path: Path, yamnet: Yamnet, channel: int) -> Tensor:

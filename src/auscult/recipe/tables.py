@@ -65,8 +65,8 @@ class DenoiserTable(RecipeTable):
         learning_rate: in the first epoch; it falls to a fiftieth.
         precision: `"fp32"` or `"bf16"`.
         fixed: mixtures that choose the levels, and as many others that measure them.
-        supplemental: whether a machine type's supplemental clips, of the machine alone and of noise alone, are among
-            its clean sounds and its noise, where the data has any; they are by default.
+        supplemental: whether a machine type's supplemental clips of the machine alone, three or more, take the place of
+            the folder of clean sounds, and those of noise alone join its noise; they do by default.
     """
 
     epochs: Whole | None = Field(None, ge=1, le=1_000_000)

@@ -7,6 +7,7 @@ from auscult.report.data import Cell, Section, System, Table
 from auscult.report.reference import Published, published_scores
 from auscult.report.summary import sorted_systems
 from auscult.report.tables import (
+    FEWER,
     by_system,
     domains_in_words,
     exact,
@@ -72,8 +73,9 @@ def official_table(
     rows = []
     for (system, protocol), one in ours.items():
         interval = {} if one.interval is None else {"official": one.interval}
-        cells = figure_cells({"official": one.score}, ["official"], interval=interval)
-        cells += figure_cells(one.harmonic, names) + figure_cells(one.machine_types, types)
+        partial = set(one.machine_types) != set(types)
+        cells = figure_cells({"official": one.score}, ["official"], interval=interval, partial=partial)
+        cells += figure_cells(one.harmonic, names, partial=partial) + figure_cells(one.machine_types, types)
         rows.append([Cell(system), Cell(protocol), *cells])
     rows = with_best(rows, first=2)
     for theirs in published:
@@ -82,6 +84,8 @@ def official_table(
         rows.append([Cell(theirs.system), Cell("published"), *cells])
     year = f"DCASE {years[0]}" if len(years) == 1 else f"DCASE {rule_name(rule)}"
     notes = ["Small: 95 % interval over resampled clips."] if any(one.interval for one in ours.values()) else []
+    if any(FEWER in cell.text for row in rows for cell in row):
+        notes.append(f"{FEWER} Of fewer machine types than the others; not comparable.")
     notes += [PUBLISHED, *sources_of(published)] if published else []
     over = f"{len(types)} machine types" if len(types) > 1 else types[0]
     return Table(
@@ -113,7 +117,7 @@ def evaluation_sections(analysis: Analysis, shown: Sequence[str]) -> list[Sectio
         return []
     section = results_section("The evaluation machines", rows, shown)
     choosing = {row.protocol for row in rows} - {"none", "uniform"}
-    final = type_means(by_system(rows)[analysis.headline])
-    words = domains_in_words(mean_figures(final.values()))
+    final = by_system(rows).get(analysis.headline)
+    words = "" if final is None else domains_in_words(mean_figures(type_means(final).values()))
     paragraphs = [*([words] if words else []), *([EVALUATION] if choosing else [])]
     return [replace(section, paragraphs=paragraphs, tables=[*official_tables(analysis, "evaluation"), *section.tables])]

@@ -20,6 +20,7 @@ from auscult.runs.lacking import LeftOut, check_members_types, parts_of, planned
 from auscult.runs.store import Store, environment, key_of
 from auscult.scores.pooling import lasting_name
 from auscult.sound.audio import Channel, probe, require_channel
+from auscult.sound.far import VERSION
 from auscult.training import Training
 
 
@@ -266,6 +267,7 @@ class _Banks:
                 "libraries": self._versions,
             }
             if isinstance(self._channel, tuple):
+                facts["far"] = VERSION
                 require_channel(clips[0].path, probe(clips[0].path).channels, self._channel)
             if denoiser is not None:
                 facts["denoiser"] = [denoiser.key, level]

@@ -218,7 +218,7 @@ def read_results(run: Path) -> Results:
         headline = content["headline"]
         return Results(
             headline=(headline["system"], headline["protocol"]),
-            choices=[SeedChoice(item.pop("seed"), Choice(**item)) for item in content["choices"]],
+            choices=[_choice_of(item) for item in content["choices"]],
             failures=content["failures"],
             notes=content["notes"],
             scales=content.get("scales", []),
@@ -229,6 +229,13 @@ def read_results(run: Path) -> Results:
         raise RunError(
             f"{path} is damaged or of another version ({error}); the same `auscult run` command writes it again"
         ) from error
+
+
+def _choice_of(item: dict[str, Any]) -> SeedChoice:
+    """As it is written; older runs name `reached` by the one metric that there was."""
+    if "mauc" in item:
+        item["reached"] = item.pop("mauc")
+    return SeedChoice(item.pop("seed"), Choice(**item))
 
 
 def read_scores_of(

@@ -123,7 +123,7 @@ def metadata_text(run: FinishedRun, choice: SubmittedSystem, identity: Identity)
             else:
                 missing.append(f"{member.name} of {machine_type}")
     notes = [f"the run has no weights of {', '.join(missing)}; total_parameters is without them"] if missing else []
-    kinds_used = {member.features.get("kind") for some in members.values() for member in some}
+    kinds_used = {_features_of(member).get("kind") for some in members.values() for member in some}
     if uncounted := [_ENCODERS[kind] for kind in ("yamnet", "onnx") if kind in kinds_used]:
         notes.append(f"total_parameters is without those of {' and '.join(uncounted)}; add them")
     counts = {machine_type: _parameters(some) for machine_type, some in models.items()}
@@ -246,19 +246,27 @@ def _parameters(models: list[tuple[Member, ModelFile]]) -> int:
 
 
 def _openl3(member: Member) -> bool:
-    return member.features.get("kind") == "openl3"
+    return _features_of(member).get("kind") == "openl3"
+
+
+def _features_of(member: Member) -> dict[str, Any]:
+    """The table of a member's features, or of those whose statistics it takes."""
+    features = member.features
+    while features.get("kind") == "statistics":
+        features = features["of"]
+    return features
 
 
 def _encoder(member: Member) -> str | None:
     """The trained network that makes a member's features, if one does."""
-    return _ENCODERS.get(str(member.features.get("kind")))
+    return _ENCODERS.get(str(_features_of(member).get("kind")))
 
 
 def _features(member: Member) -> str:
-    if member.features.get("kind") == "modulation":
+    if _features_of(member).get("kind") == "modulation":
         return "modulation spectrum"
     scales = {"sqrt": "root of mel energies", "linear": "mel energies"}
-    return scales.get(str(member.features.get("scale")), "log-mel energies")
+    return scales.get(str(_features_of(member).get("scale")), "log-mel energies")
 
 
 def _aggregation(member: Member, model: ModelFile) -> str:

@@ -219,7 +219,7 @@ class Combiner:
             pool: whose labels may be seen.
         """
         found = [one.objective(scores[one], counts, uniform(scores[one]), ids) for one, ids in pool]
-        rows = [some for some in found if some]
+        rows = [kept for some in found if (kept := [figures for figures in some if figures])]
         return score_of(self.rule, rows) if rows else np.full(len(counts), np.nan)
 
     def _choose(
