@@ -331,7 +331,10 @@ def test_repeating_does_not_touch_the_first_training(planned: Callable[..., Plan
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"family": "autoencodr"}, r"'autoencodr' is unknown \(did you mean 'autoencoder'\?\); known: autoencoder, mahalanobis, sp"),
+        (
+            {"family": "autoencodr"},
+            r"'autoencodr' is unknown \(did you mean 'autoencoder'\?\); known: autoencoder, mahalanobis, sp",
+        ),
         ({"family": "IDCAE2"}, r"'IDCAE2' is unknown \(did you mean 'idcae'\?\)"),
         (
             {"model": "{ contxt = 3 }"},
