@@ -23,6 +23,7 @@ from auscult.training import Training
 RATE = 16000
 SMALL: dict[str, dict[str, Any]] = {
     "autoencoder": {"hidden": [16], "n_latent": 4},
+    "mahalanobis": {"hidden": [16], "n_latent": 4},
     "spectral": {},
     "hvae": {"hidden": [16], "n_latent": 4, "big_precision": True},
     "idcae": {"windows_per_clip": 20},

@@ -50,7 +50,7 @@ def made(command: Callable[..., Any], root: Path, year: int, *kinds: str) -> Pat
     assert out.code == 0, out.err
     inspected = command("inspect", root / "data")
     assert inspected.code == 0, inspected.out
-    assert f"DCASE {year}" in inspected.out
+    assert f"DCASE {year}" in " ".join(inspected.out.split())
     return root / "data"
 
 
