@@ -6,6 +6,8 @@ from dataclasses import replace
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from auscult.report.ensembles import is_challenge
 from auscult.report.export import export_tables, file_names
 from auscult.report.formats import table_csv, table_latex, table_markdown
 from auscult.report.members import MemberEffect, correlation_table, members_table
-from auscult.report.official import official_table
+from auscult.report.official import evaluation_sections, official_table
 from auscult.report.reference import PrintedOptimum, printed_optima, printed_rows, printed_table, published_scores
 from auscult.report.summary import MANY, protocol_tables
 from auscult.report.tables import NONE, results_section
@@ -70,6 +72,13 @@ def test_official_scores_stand_beside_published_ones() -> None:
     (alone,) = (row for row in table.rows if row[0].text == "fan alone")
     assert (alone[2].text, alone[2].best) == ("90.0\N{DAGGER}", False)
     assert "Of fewer machine types than the others" in table.note
+
+
+def test_a_result_that_scored_no_evaluation_clip_does_not_end_the_report() -> None:
+    rows = rows_of("one", "none", types=("fan",))
+    analysis: Any = SimpleNamespace(evaluation_results=rows, headline=("other", "none"), official=[], years=())
+    (section,) = evaluation_sections(analysis, ["one", "other"])
+    assert section.tables and not section.paragraphs
 
 
 def rows_of(system: str, protocol: str, *, types: tuple[str, ...] = MACHINE_TYPES, seed: int = 0) -> list[ResultRow]:
