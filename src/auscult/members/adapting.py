@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from auscult.clips import Clip
 from auscult.errors import FeatureError, WeightsError
@@ -22,18 +22,6 @@ from auscult.training import History, Training
 
 FACTS, CHECKPOINT = "adaptation.json", "adaptation-{}.checkpoint"
 """Files beside the weights; a checkpoint is named by all that the training depends on."""
-
-
-class _Patches(nn.Module):
-    """The network, from patches `[B, 96, 64]`."""
-
-    def __init__(self, network: MobileNet) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, patches: Tensor) -> Tensor:
-        found: Tensor = self.network(patches[:, None])
-        return found
 
 
 def adapt_yamnet(
@@ -71,7 +59,7 @@ def adapt_yamnet(
             raise WeightsError(f"{folder} holds {name} already; name another folder for the adapted weights")
     with saving(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    network = _Patches(yamnet.network()).to(training.device)
+    network = yamnet.network().to(training.device)
     spectrograms = []
     for clip in clips:
         spectrograms.append(_spectrogram(clip.path, yamnet, channel))
@@ -84,7 +72,7 @@ def adapt_yamnet(
             whole = spectrograms[place]
             first = int(start * (len(whole) - PATCH + 1))
             windows.append(whole[first : first + PATCH])
-        return torch.stack(windows).float().to(training.device)
+        return torch.stack(windows)[:, None].float().to(training.device)
 
     history = adapt_encoder(
         network,
@@ -96,7 +84,7 @@ def adapt_yamnet(
         checkpoint=folder / CHECKPOINT.format(_digest([classes, yamnet.sha256, rank, asdict(training)], spectrograms)),
         on_epoch=lambda done, _: on_step(done, training.epochs, "epochs"),
     )
-    path = _write(network.network.cpu(), folder, {"from": yamnet.sha256, "rank": rank, "clips": len(clips)}, history)
+    path = _write(network.cpu(), folder, {"from": yamnet.sha256, "rank": rank, "clips": len(clips)}, history)
     for checkpoint in folder.glob(CHECKPOINT.format("*")):
         checkpoint.unlink()
     return path
