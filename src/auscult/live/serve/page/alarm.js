@@ -94,8 +94,13 @@ function opinions(panel, incident, signal) {
   const refresh = (notes) =>
     fill(
       list,
-      noteList(notes, () => {
-        fill(proposal);
+      noteList(notes, ({ threshold }) => {
+        fill(
+          proposal,
+          threshold
+            ? h("p", { class: "said-it" }, T.note.back(figure(threshold.before), figure(threshold.after)))
+            : null,
+        );
         reload();
       }),
     );

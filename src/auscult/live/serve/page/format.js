@@ -39,9 +39,9 @@ export function time(seconds, options = {}) {
 export function duration(seconds) {
   if (seconds < 1) return T.shorter;
   const whole = Math.round(seconds);
-  if (whole < 120) return `${whole} s`;
+  if (whole < 120 && whole !== 60) return `${whole} s`;
   const minutes = Math.round(whole / 60);
-  if (minutes < 120) return `${minutes} min`;
+  if (minutes < 120 && minutes !== 60) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return minutes % 60 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
   const days = Math.floor(hours / 24);

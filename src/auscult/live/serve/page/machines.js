@@ -7,6 +7,7 @@ import { shape } from "./signs.js";
 import { sparkline } from "./sparkline.js";
 import { T } from "./texts.js";
 
+const FEW = 8; // machines up to which all cards are large
 const GROUPS = {
   open: ["alarm", "warning", "trouble"],
   idle: ["stopped", "waiting", "starting", "upload"],
@@ -23,6 +24,7 @@ export async function show(main, { signal }) {
     cards = new Map(machines.map((machine) => [machine.name, cards.get(machine.name) ?? card(machine)]));
     for (const machine of machines) cards.get(machine.name).update(machine);
     fill(head, summary(machines));
+    body.classList.toggle("few", machines.length <= FEW);
     fill(body, machines.length ? groups(machines, cards) : nobody());
   };
   fill(main, head, body);

@@ -96,22 +96,24 @@ export function spectrum(machine, { signal }) {
 
 /** How strongly evidence shows: a map alone is as bright for normal sound, so the score against the threshold says it. */
 function strength({ score, threshold }) {
-  if (score === null || threshold === null) return 1;
+  if (score === null || threshold === null || threshold <= 0) return 1;
   return Math.min(1, Math.max(0, (score / threshold - FAINT) / (1 - FAINT)));
 }
 
 /** Keeps the pictures of the last minute. */
 function put(state, { time, seconds, spectrogram, map }, alpha) {
-  if (time < state.end - SECONDS || time > state.end + 10 * SECONDS) state.columns = [];
-  state.end = Math.max(time, state.end * (state.columns.length ? 1 : 0));
+  if (time < state.end || time > state.end + 10 * SECONDS) state.columns = [];
+  const before = state.columns.at(-1)?.time ?? -Infinity;
+  const joined = Math.abs(time - seconds - before) < 0.5 + seconds / 2; // the clock trembles; sound does not
+  state.end = time;
   state.columns.push({
     time,
-    seconds,
+    from: joined ? before : time - seconds,
     alpha,
     sound: painted(bytes(spectrogram), spectrogram),
     map: map && painted(bytes(map), map, { evidence: true }),
   });
-  state.columns = state.columns.filter((one) => one.time > state.end - SECONDS - one.seconds);
+  state.columns = state.columns.filter((one) => one.time > state.end - SECONDS);
 }
 
 function paint(canvas, field, { columns, end, evidence }) {
@@ -122,8 +124,8 @@ function paint(canvas, field, { columns, end, evidence }) {
   context.fillStyle = SILENCE;
   context.fillRect(0, 0, width, height);
   const x = (time) => Math.round(((time - end + SECONDS) / SECONDS) * width);
-  for (const { time, seconds, alpha, sound, map } of columns) {
-    const from = x(time - seconds),
+  for (const { time, from: begin, alpha, sound, map } of columns) {
+    const from = x(begin),
       to = x(time);
     context.drawImage(sound, from, 0, to - from, height);
     context.globalAlpha = alpha;

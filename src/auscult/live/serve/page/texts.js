@@ -96,8 +96,10 @@ export const T = {
     limit: (text) => `, threshold ${text}`,
     above: (above, count) => `${above} of ${count} windows over it`,
     empty: "No scores in this span.",
-    summary: (start, end, top, at, above, count, step, alarms) =>
-      `${start} to ${end}: highest score ${top} at ${at}; over the threshold in ${above} of ${count} steps of ${step}; ${many(alarms, "alarm")}.`,
+    summary: (start, end, top, at, above, count, step) =>
+      `${start} to ${end}: highest score ${top} at ${at}; over the threshold in ${above} of ${count} steps of ${step}`,
+    alarms: (count) => `; ${many(count, "alarm")}.`,
+    incidents: (drawn, count) => `; the newest ${drawn} of ${count} incidents are drawn.`,
     table: "Show as a table",
     columns: ["From", "Lowest", "Highest", "Windows over the threshold"],
     keyLine: "highest score",
@@ -316,10 +318,9 @@ export const T = {
         [
           ["↑ ↓", "up and down"],
           ["Enter", "open"],
-          ["Space", "play or pause"],
+          ["Space", "play or pause, in the list and in an alarm"],
         ],
       ],
-      ["One alarm", [["Space", "play or pause"]]],
       [
         "Trend, when it has the focus",
         [

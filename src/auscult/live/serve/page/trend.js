@@ -5,6 +5,7 @@ import { duration, figure, time, when } from "./format.js";
 import { on } from "./live.js";
 import { choice } from "./parts.js";
 import { T } from "./texts.js";
+import { thinned } from "./thinned.js";
 import { drawn } from "./trend_drawing.js";
 import { handled, SPANS, within } from "./trend_input.js";
 
@@ -59,7 +60,8 @@ export async function trend(machine, { at, select, signal }) {
         ),
         api.incidents({ machine: machine.name, ...range, limit: 200 }, asked.signal),
       ]);
-      [state.scores, state.incidents, loaded] = [scores, found.incidents, Date.now()];
+      [state.scores, state.incidents, state.total] = [thinned(scores, field.clientWidth), found.incidents, found.total];
+      loaded = Date.now();
       chart.classList.remove("failed");
     } catch (error) {
       if (error.name === "AbortError" || signal.aborted) return;
@@ -195,21 +197,22 @@ function reading({ scores }, index) {
   ];
 }
 
-function summed({ scores, incidents, start, end }) {
+function summed({ scores, incidents, total, start, end }) {
   const known = scores.high.filter((one) => one !== null);
   if (!known.length) return T.trend.empty;
-  const top = Math.max(...known),
-    at = scores.time[scores.high.indexOf(top)];
-  return T.trend.summary(
+  const top = Math.max(...known);
+  const { time: times, high, step, above } = scores;
+  const said = T.trend.summary(
     when(start, { always: true }),
-    when(end, { always: true }),
+    when(Math.min(end, Math.max(Date.now() / 1000, times.at(-1) + step)), { always: true }),
     figure(top),
-    when(at, { always: true }),
-    scores.above.filter(Boolean).length,
-    scores.time.length,
-    duration(scores.step),
-    incidents.filter((one) => one.kind === "alarm").length,
+    when(times[high.indexOf(top)], { always: true }),
+    above.filter(Boolean).length,
+    times.length,
+    duration(step),
   );
+  const alarms = incidents.filter((one) => one.kind === "alarm").length;
+  return said + (total > incidents.length ? T.trend.incidents(incidents.length, total) : T.trend.alarms(alarms));
 }
 
 function key() {

@@ -197,7 +197,8 @@ function spans(u, state, colours, alpha) {
 
 function limits(u, { scores, end }, colours) {
   if (!scores) return;
-  inField(u, (ctx, _, x, y) => {
+  inField(u, (ctx, box, far, y) => {
+    const x = (time) => Math.max(box.left - 9, Math.min(far(time), box.left + box.width + 9)); // dashes from far away blur
     for (const [name, dashes, ink] of [
       ["threshold", [6, 4], colours.alarm],
       ["warning", [2, 4], colours.warning],
