@@ -1,0 +1,1 @@
+"""The live page of a plant: a server over the history of its machines."""
