@@ -213,7 +213,7 @@ class _Refused:
 def _facts(scorer: WindowScorer, watch: Watch, source: SourceOptions, state: Path | None) -> dict[str, Any]:
     return {
         "machine_id": watch.machine_id,
-        "source": source.text,
+        "source": source.shown,
         "threshold": watch.threshold,
         "warning": watch.warning,
         "caveat": watch.caveat,
