@@ -181,13 +181,13 @@ async function noted(body, machine, signal, changed) {
 }
 
 async function lately(body, name, signal) {
-  const [open, over] =
-    (await Promise.all(
-      ["open", "over"].map((state) =>
-        api.incidents({ machine: name, state, limit: state === "open" ? 20 : 8 }, signal),
-      ),
-    ).catch(() => [])) ?? [];
+  const asked = [
+    ["open", 20],
+    ["over", 8],
+  ].map(([state, limit]) => api.incidents({ machine: name, state, limit }, signal));
+  const [open, over] = await Promise.all(asked).catch(() => []);
   if (!open) return;
+  const focused = body.contains(document.activeElement) ? document.activeElement.closest("tr")?.dataset.row : null;
   const rows = [...open.incidents, ...over.incidents].sort((a, b) => b.raised - a.raised);
   fill(
     body,
@@ -202,6 +202,7 @@ async function lately(body, name, signal) {
         )
       : null,
   );
+  if (focused) body.querySelector(`[data-row="${CSS.escape(focused)}"] .row-link`)?.focus({ preventScroll: true });
 }
 
 /** What to do with the moment or span that was selected. */

@@ -80,7 +80,7 @@ addEventListener("auscult-login", () => {
 });
 const announced = new Set();
 live.on("incident", (incident) => {
-  if (incident.cleared !== null || announced.has(incident.id)) return;
+  if (incident.kind !== "alarm" || incident.cleared !== null || announced.has(incident.id)) return;
   announced.add(incident.id);
   announce(
     T.newIncident(T.kinds[incident.kind], plant.title(incident.machine), incident.words || incident.message),

@@ -4,6 +4,7 @@ import { fill, h, recoloured, say, sized } from "./dom.js";
 import { duration, figure, time, when } from "./format.js";
 import { on } from "./live.js";
 import { choice } from "./parts.js";
+import { covered } from "./sparkline.js";
 import { T } from "./texts.js";
 import { thinned } from "./thinned.js";
 import { drawn } from "./trend_drawing.js";
@@ -161,7 +162,7 @@ export async function trend(machine, { at, select, signal }) {
     view.redraw();
   };
   if (at) show(at - 1800, at + 1800, { soon: false });
-  else show(now() - 86400 * (1 - AHEAD), now() + 86400 * AHEAD, { follow: true, soon: false });
+  else latest(covered(machine) < 7200 ? 3600 : 86400);
   notes();
   return {
     element: h(
