@@ -75,7 +75,7 @@ fill(document.querySelector("#app"), frame());
 shortcuts();
 addEventListener("hashchange", () => show());
 addEventListener("auscult-login", () => {
-  live.close();
+  live.stop();
   if (!document.querySelector("main form.login")) show({ asLogin: true });
 });
 const announced = new Set();

@@ -117,6 +117,7 @@ export const T = {
     label:
       "Live spectrogram of the last minute: time from left to right, low tones at the bottom; what is unlike normal sound is orange",
     waiting: "Waiting for sound …",
+    quiet: "Nothing is listened to at present.",
     stillness: "Standing still, as your system asks for less motion. Turn on Run to see it move.",
     run: "Run",
     runTip: "Let the picture run, or hold it",
@@ -275,7 +276,7 @@ export const T = {
 
   login: {
     title: "Who is there?",
-    hint: "This page needs its token. It was shown when the server was first started.",
+    hint: "This page needs its token. It was shown when the server was first started, and stands in the file token of its folder.",
     token: "Token",
     name: "Your name, to stand with your notes (optional)",
     enter: "Enter",
