@@ -64,7 +64,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class HeardWindow:
-    """A window of normal sound that models were trained on: the files that hold it, and its start in the first, in s."""
+    """A window that models were trained on: the files that hold it, and its start in the first, in seconds."""
 
     files: tuple[Path, ...]
     start: float
