@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from brokers import broker  # noqa: F401 - a fixture
+
 # A busy machine is slow at random; what is too slow shows in the benchmarks.
 settings.register_profile("busy", deadline=None)
 settings.load_profile("busy")

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from auscult.detector.alarms import AlarmSettings
 from auscult.live.events import Event
+from auscult.live.history import History
 from auscult.live.sound import Item
 from auscult.live.watch import Watch
 
@@ -104,3 +106,9 @@ class Seen:
     def named(self, kind: str) -> list[tuple[str, str]]:
         """Kind and phase of the events of a type."""
         return [(event.details.get("kind", "alarm"), event.phase) for event in self.events if event.kind == kind]
+
+
+def pragma(history: History, text: str) -> None:
+    """Set what the only connection of a history does from now on."""
+    with closing(history.engine.raw_connection()) as borrowed:
+        borrowed.driver_connection.execute(f"PRAGMA {text}").fetchall()

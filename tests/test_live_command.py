@@ -175,6 +175,7 @@ def test_settings_that_were_not_calibrated_are_warned_of(
         (["--machine", "left", "--alarm", "9/3"], "give 1 <= k <= n"),
         (["--machine", "left", "--windows"], "give --json too"),
         (["--machine", "left", "--mqtt", "host"], "HOST[:PORT]/TOPIC"),
+        (["--machine", "left", "--home-assistant"], "give --mqtt"),
         (["--machine", "left", "--webhook", "host"], "give one like"),
         (["--machine", "left", "--rate", "16000"], "--rate is for"),
         (["--machine", "left", "--channel", "3"], "channel 3"),
@@ -226,7 +227,8 @@ def test_a_folder_is_heard_once_over_restarts(
 def test_help_explains_every_option(command: Callable[..., Any]) -> None:
     text = command("monitor", "--help").out
     for option in (
-        "--source --machine --rate --channels --format --channel --stall --once --json --windows --mqtt --webhook "
+        "--source --machine --rate --channels --format --channel --stall --once --json --windows --mqtt --home-assistant "
+        "--webhook "
         "--state --alarm --release-k --release-margin --cool-down --threshold --device"
     ).split():
         assert option in text

@@ -2,7 +2,6 @@
 
 import json
 import math
-import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from sqlalchemy.exc import OperationalError
 
 from auscult.detector.alarms import AlarmStatistic, WindowScores
 from auscult.errors import FeatureError, MonitorError
@@ -21,7 +21,7 @@ from auscult.live.monitor import Monitor
 from auscult.live.sound import End, FileKey, Item, Samples, Solved, SourceProblem, Start, Waiting
 from auscult.live.watch import Watch
 from auscult.sound.condition import band_levels, learn_condition
-from live_fakes import Loudness, Script, Seen, faulty, noise, offline, watch
+from live_fakes import Loudness, Script, Seen, faulty, noise, offline, pragma, watch
 
 SOUND = faulty(60, (10, 13), (30, 40), (50, 50.2))
 KEY = FileKey("a.wav", 1, 2)
@@ -281,17 +281,20 @@ def test_scores_of_another_detector_are_not_mixed_with_the_new_ones(tmp_path: Pa
 
 def fill(history: History) -> None:
     """Let the history's file grow no more, and fill it: SQLite then says what it says on a full disk."""
-    history._database.execute("PRAGMA synchronous = OFF")
-    history._database.execute("PRAGMA max_page_count = 1")
-    with pytest.raises(sqlite3.OperationalError, match="full"):
+    pragma(history, "synchronous = OFF")
+    pragma(history, "max_page_count = 1")
+    row = "INSERT INTO events (key, machine, kind, phase, id, time, heard, json) VALUES (?, '', '', '', '', 0, 0, ?)"
+    with pytest.raises(OperationalError, match="full"):
         for number in range(10_000):
-            history._database.execute("INSERT INTO events (key, json) VALUES (?, ?)", (f"ballast {number}", 90 * "x"))
+            with history.engine.begin() as connection:
+                connection.exec_driver_sql(row, (f"ballast {number}", 90 * "x"))
 
 
 def empty(history: History) -> None:
     """There is space again."""
-    history._database.execute("PRAGMA max_page_count = 100000")
-    history._database.execute("DELETE FROM events WHERE key LIKE 'ballast%'")
+    pragma(history, "max_page_count = 100000")
+    with history.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM events WHERE key LIKE 'ballast%'")
 
 
 def test_a_full_disk_stops_neither_monitoring_nor_delivery_and_doubles_nothing(tmp_path: Path) -> None:

@@ -1,11 +1,8 @@
-"""History and outputs: each event once in the history, at least once at each output, whatever fails."""
+"""Outputs: each event at least once at each of them, whatever fails."""
 
 import io
 import json
-import shutil
 import socket
-import sqlite3
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,13 +18,14 @@ from auscult.errors import MonitorError
 from auscult.live import delivery as delivery_module
 from auscult.live.delivery import Delivery, DeliveryError
 from auscult.live.events import Event, dumps, iso
-from auscult.live.history import NAME, History, read_events
+from auscult.live.history import History, read_events
 from auscult.live.json_lines import JsonLines
 from auscult.live.monitor import Monitor, MonitorSummary
 from auscult.live.mqtt import Mqtt, MqttAddress
-from auscult.live.sound import End, FileKey, Samples, Start
+from auscult.live.sound import End, Samples, Start
 from auscult.live.terminal import Terminal
 from auscult.live.webhook import Webhook
+from brokers import Broker, Listener, free_port, wait_for
 from live_fakes import Loudness, Script, faulty, watch
 
 
@@ -51,86 +49,6 @@ class Receiver:
 
     def close(self) -> None:
         pass
-
-
-def wait_for(condition: Callable[[], Any], *, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
-
-
-def test_an_event_stands_once_however_often_it_is_recorded(tmp_path: Path) -> None:
-    history = History(tmp_path, ["a", "b"])
-    assert history.record([event(1), event(2)]) == [event(1), event(2)]
-    assert history.record([event(2), event(3), event(1, "cleared")]) == [event(3), event(1, "cleared")]
-    for key, _ in history.undelivered("a"):
-        history.delivered("a", key)
-    assert (history.waiting("a"), history.waiting("b")) == (0, 4)
-    history.close()
-    again = History(tmp_path, ["a"])
-    assert again.record([event(1)]) == []
-    assert [key for key, _ in again.undelivered("b")] == [
-        "pump-1:raised", "pump-2:raised", "pump-3:raised", "pump-1:cleared"
-    ]  # fmt: skip
-    again.close()
-    assert read_events(tmp_path)[0] == event(1).to_json()
-    assert len(read_events(tmp_path)) == 4
-
-
-def test_files_and_checkpoint_survive(tmp_path: Path) -> None:
-    history = History(tmp_path)
-    assert history.checkpoint() is None
-    history.record([], checkpoint={"a": 1}, heard=FileKey("x.wav", 2**40, 2**62))
-    history.close()
-    again = History(tmp_path)
-    assert again.checkpoint() == {"a": 1}
-    assert again.heard_file("x.wav") == FileKey("x.wav", 2**40, 2**62)
-    assert again.heard_file("y.wav") is None
-    again.close()
-
-
-def test_two_monitors_never_share_a_history(tmp_path: Path) -> None:
-    history = History(tmp_path)
-    with pytest.raises(MonitorError, match="another monitor writes to"):
-        History(tmp_path)
-    history.close()
-    History(tmp_path).close()
-
-
-@pytest.mark.parametrize("content", [b"this is no database " * 200, b"SQLite format 3\0junk"])
-def test_a_damaged_history_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / NAME).write_bytes(content)
-    with pytest.raises(MonitorError, match="cannot be opened"):
-        History(tmp_path)
-    with pytest.raises(MonitorError, match="cannot be opened"):
-        read_events(tmp_path)
-    with pytest.raises(MonitorError, match="holds no history"):
-        read_events(tmp_path / "elsewhere")
-
-
-def test_a_newer_history_is_refused(tmp_path: Path) -> None:
-    History(tmp_path).close()
-    with sqlite3.connect(tmp_path / NAME) as database:
-        database.execute("PRAGMA user_version = 2")
-    with pytest.raises(MonitorError, match="version 2"):
-        History(tmp_path)
-
-
-def test_memory_is_bounded_when_the_disk_stays_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("auscult.live.history.MOST_PENDING", 5)
-    history = History(tmp_path, ["a"])
-    history._database.execute("PRAGMA query_only = 1")
-    for number in range(8):
-        history.record([event(number)])
-    assert history.problem is not None
-    assert history.lost == 3
-    assert [key for key, _ in history.undelivered("a")] == [f"pump-{number}:raised" for number in range(3, 8)]
-    history.record([])
-    assert "3 events were lost" in history.problem
-    history._database.execute("PRAGMA query_only = 0")
-    history.close()
-    assert len(read_events(tmp_path)) == 5
 
 
 def test_a_delivery_tries_again_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,81 +204,6 @@ def test_what_is_no_broker_is_refused(text: str) -> None:
 def test_a_password_on_the_command_line_is_refused() -> None:
     with pytest.raises(MonitorError, match="AUSCULT_MQTT_PASSWORD"):
         MqttAddress.parse("mqtt://me:secret@host/a")
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-class Broker:
-    """A real Mosquitto on a free port, which can go away and come back."""
-
-    def __init__(self, folder: Path, program: str) -> None:
-        self.port, self.folder, self.program = free_port(), folder, program
-        (folder / "mosquitto.conf").write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
-            f"persistence_location {folder}/\nuser root\n"
-        )
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [self.program, "-c", str(self.folder / "mosquitto.conf")],
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "log").open("ab"),
-        )
-        wait_for(self.answers)
-
-    def answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(10)
-            self.process = None
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    program = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-    if program is None:
-        pytest.skip("no mosquitto is installed (apt install mosquitto)")
-    (tmp_path / "broker").mkdir()
-    made = Broker(tmp_path / "broker", program)
-    yield made
-    made.stop()
-
-
-class Listener:
-    """A subscriber with a session that the broker remembers."""
-
-    def __init__(self, broker: Broker) -> None:
-        import paho.mqtt.client as paho
-        from paho.mqtt.enums import CallbackAPIVersion
-
-        self.got: list[tuple[str, dict[str, Any]]] = []
-        self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id="listener", clean_session=False)
-        self.client.on_connect = lambda client, *_: client.subscribe("plant/#", qos=1)
-        self.client.on_message = lambda _client, _data, message: self.got.append(
-            (message.topic, json.loads(message.payload))
-        )
-        self.client.reconnect_delay_set(1, 1)
-        self.client.connect_async("127.0.0.1", broker.port)
-        self.client.loop_start()
-
-    def ids(self) -> list[str]:
-        return [data["id"] for topic, data in self.got if topic == "plant/pump/alarm"]
-
-    def statuses(self) -> list[tuple[str, str]]:
-        return [(data["status"], data["reason"]) for topic, data in self.got if topic == "plant/pump/status"]
-
-    def close(self) -> None:
-        self.client.disconnect()
-        self.client.loop_stop()
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ def monitor(
     json: Annotated[bool, Parameter(negative=())] = False,
     windows: Annotated[bool, Parameter(negative=())] = False,
     mqtt: str | None = None,
+    home_assistant: Annotated[bool, Parameter(negative=())] = False,
     webhook: str | None = None,
     state: Path | None = None,
     alarm: str | None = None,
@@ -46,6 +47,7 @@ def monitor(
         windows: With --json, also a line for every window.
         mqtt: HOST[:PORT]/TOPIC, with mqtts:// before it for TLS; AUSCULT_MQTT_USERNAME and AUSCULT_MQTT_PASSWORD in
             the environment.
+        home_assistant: With --mqtt, a device of Home Assistant: problem, score, threshold.
         webhook: URL that gets each alarm by POST; AUSCULT_WEBHOOK_AUTHORIZATION in the environment.
         state: Folder of the history, and of what is needed after a restart; by default NAME-monitor here for a detector
             NAME.auscult, and none for a file.
@@ -82,7 +84,7 @@ def monitor(
     options = SourceOptions(source, rate, channels, sample_format, loaded.listening(channel), stall, once)
     if state is None and options.kind != "file":
         state = Path(f"{detector.stem}-monitor")
-    outputs = Outputs(json, windows, mqtt, webhook)
+    outputs = Outputs(json, windows, mqtt, webhook, home_assistant)
     listen(DetectorScorer(loaded, watch.machine_id), watch, options, state=state, outputs=outputs, warn=print_warning)
 
 

@@ -2,6 +2,8 @@
 
 import json
 import ssl
+import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -91,6 +93,9 @@ class Mqtt:
         self.name = f"mqtt {address.host}:{address.port}/{address.topic}"
         self._refused = ""
         self._sent: tuple[str, MQTTMessageInfo] | None = None
+        self._kept: dict[str, str] = {}
+        self._calls: dict[str, Callable[[bytes], None]] = {}
+        self._mutex = threading.RLock()  # of what is kept: the newest goes out last
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         if username:
             self._client.username_pw_set(username, password)
@@ -99,6 +104,7 @@ class Mqtt:
         self._client.will_set(self._topic("status"), self._status("offline", "connection lost"), qos=1, retain=True)
         self._client.reconnect_delay_set(1, LONGEST_PAUSE)
         self._client.on_connect = self._connected
+        self._client.on_message = self._came
         self._client.connect_async(address.host, address.port, KEEP_ALIVE_SECONDS)
         self._client.loop_start()
 
@@ -123,6 +129,26 @@ class Mqtt:
         if not taken:
             raise DeliveryError(f"the MQTT broker {self._broker} does not acknowledge")
         self._sent = None
+
+    def keep(self, topic: str, payload: str) -> None:
+        """Let the broker hold a message for whoever asks: published now, and again after each connection."""
+        with self._mutex:
+            self._kept[topic] = payload
+            if self._client.is_connected():
+                self._client.publish(topic, payload, retain=True)
+
+    def keep_again(self) -> None:
+        """Publish all that is kept once more."""
+        with self._mutex:
+            for topic, payload in self._kept.items():
+                self._client.publish(topic, payload, retain=True)
+
+    def hear(self, topic: str, call: Callable[[bytes], None]) -> None:
+        """Have the payload of each message at a topic, in the client's thread, now and after each connection."""
+        with self._mutex:
+            self._calls[topic] = call
+            if self._client.is_connected():
+                self._client.subscribe(topic)
 
     def close(self) -> None:
         """Leave with a status, which the last will then does not replace."""
@@ -151,4 +177,14 @@ class Mqtt:
             self._refused = f" ({reason})"
         else:
             self._refused = ""
+            with self._mutex:
+                for topic in self._calls:
+                    client.subscribe(topic)
+                self.keep_again()
             client.publish(self._topic("status"), self._status("online"), qos=1, retain=True)
+
+    def _came(self, _client: Any, _data: Any, message: Any) -> None:
+        with self._mutex:
+            call = self._calls.get(message.topic)
+        if call is not None:
+            call(message.payload)

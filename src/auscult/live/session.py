@@ -13,9 +13,11 @@ from typing import Any, TextIO
 from auscult.errors import MonitorError
 from auscult.live.delivery import Delivery, Output
 from auscult.live.history import History
+from auscult.live.home_assistant import DISCOVERY_PREFIX, HomeAssistant
 from auscult.live.json_lines import JsonLines
 from auscult.live.monitor import Monitor, MonitorSummary
 from auscult.live.mqtt import Mqtt, MqttAddress
+from auscult.live.screens import Screens
 from auscult.live.sources import SourceOptions, open_source
 from auscult.live.terminal import Terminal
 from auscult.live.watch import Watch, WindowScorer
@@ -34,12 +36,14 @@ class Outputs:
         windows: a JSON line for every window.
         mqtt: HOST[:PORT]/TOPIC.
         webhook: a URL.
+        home_assistant: by MQTT, a device of Home Assistant.
     """
 
     json: bool = False
     windows: bool = False
     mqtt: str | None = None
     webhook: str | None = None
+    home_assistant: bool = False
 
     def check(self) -> None:
         """Refuse what makes no sense.
@@ -49,6 +53,8 @@ class Outputs:
         """
         if self.windows and not self.json:
             raise MonitorError("--windows writes JSON lines; give --json too")
+        if self.home_assistant and self.mqtt is None:
+            raise MonitorError("--home-assistant is told by MQTT; give --mqtt HOST[:PORT]/TOPIC too")
 
     def screen(self, stream: TextIO, watch: Watch, refused: Callable[[OSError], None]) -> JsonLines | Terminal:
         """The output on the stream; `refused` is called when it does not take a line."""
@@ -76,7 +82,12 @@ class Outputs:
         if self.mqtt is not None:
             user, password = environment("AUSCULT_MQTT_USERNAME"), environment("AUSCULT_MQTT_PASSWORD")
             address = MqttAddress.parse(self.mqtt)
-            outputs.append(Mqtt(address, machine_id=machine_id, username=user, password=password))
+            known: dict[str, Any] = {"machine_id": machine_id, "username": user, "password": password}
+            if self.home_assistant:
+                prefix = environment("AUSCULT_HOME_ASSISTANT_PREFIX", DISCOVERY_PREFIX)
+                outputs.append(HomeAssistant(address, prefix=prefix, **known))
+            else:
+                outputs.append(Mqtt(address, **known))
         return outputs
 
 
@@ -152,7 +163,8 @@ def listen(
         history.deliver_to([output.name for output in (*local, *remote)])
         deliveries = [Delivery(output, history, threaded=False) for output in local]
         deliveries += [Delivery(output, history) for output in remote]
-        monitor = Monitor(scorer, watch, history=history, deliveries=deliveries, screen=screen)
+        shown = Screens.of(screen, remote)
+        monitor = Monitor(scorer, watch, history=history, deliveries=deliveries, screen=shown)
         with signals.caught():
             screen.begin(_facts(scorer, watch, source, state))
             for delivery in deliveries:

@@ -1,0 +1,86 @@
+// One stream of events from the server, kept up: it connects again, and says since when it is lost.
+import { query } from "./api.js";
+
+const KINDS = ["machine", "window", "columns", "incident", "note", "threshold"];
+const PAUSES = [1, 2, 4, 8, 15]; // seconds before each attempt; the last one for ever
+const SILENT = 45; // seconds without any event after which the server is asked whether it is there
+
+const target = new EventTarget();
+let source = null;
+let listening = "";
+let attempt = 0;
+let lostSince = null;
+let heard = Date.now();
+let timer = 0;
+
+/** Calls a handler with the data of each event of a kind, until the signal; "connection" and "again" are ours. */
+export function on(kind, handler, signal) {
+  target.addEventListener(kind, (event) => handler(event.detail), { signal });
+}
+
+/** Since when the connection is lost, in seconds since 1970, or null. */
+export const lost = () => lostSince;
+
+/** Opens the stream; with the columns of the spectrogram of a machine, if one is named. */
+export function listen(name = "") {
+  if (source && name === listening && source.readyState !== EventSource.CLOSED) return;
+  listening = name;
+  attempt = 0;
+  open();
+}
+
+/** Closes the stream: nobody may listen now. */
+export function close() {
+  clearTimeout(timer);
+  source?.close();
+  source = null;
+}
+
+function open() {
+  close();
+  source = new EventSource(`api/live${query({ listen: listening })}`);
+  source.addEventListener("open", connected);
+  source.addEventListener("error", failed);
+  for (const kind of KINDS) {
+    source.addEventListener(kind, (event) => {
+      heard = Date.now();
+      emit(kind, JSON.parse(event.data));
+    });
+  }
+}
+
+function emit(kind, detail) {
+  target.dispatchEvent(new CustomEvent(kind, { detail }));
+}
+
+function connected() {
+  heard = Date.now();
+  attempt = 0;
+  const again = lostSince !== null;
+  lostSince = null;
+  emit("connection", null);
+  if (again) emit("again", null);
+}
+
+async function failed() {
+  close();
+  if (lostSince === null) lostSince = Date.now() / 1000;
+  emit("connection", lostSince);
+  timer = setTimeout(open, 1000 * PAUSES[Math.min(attempt++, PAUSES.length - 1)]);
+  const answer = await fetch("api/status").catch(() => null);
+  if (answer?.status === 401) {
+    close();
+    dispatchEvent(new CustomEvent("auscult-login"));
+  }
+}
+
+setInterval(async () => {
+  if (!source || Date.now() - heard < SILENT * 1000) return;
+  heard = Date.now();
+  const answer = await fetch("api/status").catch(() => null);
+  if (!answer?.ok) failed();
+}, 5000);
+
+addEventListener("online", () => lostSince !== null && open());
+addEventListener("pagehide", close);
+addEventListener("pageshow", (event) => event.persisted && open());

@@ -1,0 +1,77 @@
+// The page: which view a hash shows, what stands around it, and how it is left.
+import { api } from "./api.js";
+import { fill, h } from "./dom.js";
+import { announce, frame, here, problems } from "./frame.js";
+import * as live from "./live.js";
+import { plant } from "./plant.js";
+import { shortcuts } from "./shortcuts.js";
+import { T } from "./texts.js";
+import { kindSign } from "./signs.js";
+
+const VIEWS = {
+  "": () => import("./machines.js"),
+  machine: () => import("./machine.js"),
+  alarms: () => import("./alarms.js"),
+  alarm: () => import("./alarm.js"),
+  about: () => import("./about.js"),
+  login: () => import("./login.js"),
+};
+
+let leave = new AbortController();
+let first = true;
+
+/** The view of the present address: `#/machine/NAME?key=value`. */
+function address() {
+  if (location.pathname.endsWith("/login")) return { view: "login", name: "", query: new URLSearchParams() };
+  const [path, search] = location.hash.replace(/^#\/?/, "").split("?");
+  const [view, ...rest] = path.split("/");
+  return { view: view in VIEWS ? view : "", name: decodeURIComponent(rest.join("/")), query: new URLSearchParams(search) };
+}
+
+async function show({ asLogin = false } = {}) {
+  leave.abort();
+  leave = new AbortController();
+  const { signal } = leave;
+  const { view, name, query } = asLogin ? { ...address(), view: "login" } : address();
+  const main = document.querySelector("main");
+  here(view);
+  fill(main, h("p", { class: "loading", role: "status" }, T.loading));
+  if (view !== "login") live.listen(view === "machine" ? name : "");
+  try {
+    const module = await VIEWS[view]();
+    const title = await module.show(main, { name, query, signal, again: () => show() });
+    if (signal.aborted) return;
+    document.title = title ? `${title} – ${T.name}` : T.name;
+    if (!first) main.querySelector("h1")?.focus();
+    first = false;
+  } catch (error) {
+    if (signal.aborted || error.name === "AbortError" || error.status === 401) return;
+    const retry = h("button", { class: "button", on: { click: () => show() } }, T.again);
+    fill(main, h("section", { class: "empty", role: "alert" }, h("h1", { tabindex: -1 }, T.failed), h("p", {}, error.message), retry));
+    if (!error.status) console.warn(error.message);
+  }
+}
+
+async function status() {
+  if (address().view === "login") return;
+  const found = await api.status().catch(() => null);
+  if (found) problems(found);
+}
+
+fill(document.querySelector("#app"), frame());
+shortcuts();
+addEventListener("hashchange", () => show());
+addEventListener("auscult-login", () => {
+  live.close();
+  if (!document.querySelector("main form.login")) show({ asLogin: true });
+});
+live.on("incident", (incident) => {
+  if (incident.cleared !== null) return;
+  announce(T.newIncident(T.kinds[incident.kind], plant.title(incident.machine), incident.words || incident.message), () =>
+    h("a", { class: "toast-link", href: `#/alarm/${encodeURIComponent(incident.id)}` }, kindSign(incident.kind), plant.title(incident.machine)),
+  );
+});
+live.on("again", () => status());
+setInterval(status, 60000);
+status();
+show();

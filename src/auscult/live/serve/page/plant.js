@@ -1,0 +1,54 @@
+// What is known of the machines: loaded once, kept up by the events of the stream.
+import { api } from "./api.js";
+import { on } from "./live.js";
+
+const known = new Map();
+let loading = null;
+
+const ORDER = ["alarm", "warning", "trouble", "stopped", "waiting", "starting", "normal"];
+const STEP = 900; // seconds of a point of the trend of a card
+
+export const plant = {
+  /** All machines, from the server if `fresh` or not yet known. */
+  async load({ fresh = false } = {}) {
+    if (known.size && !fresh) return plant.all();
+    loading ??= api.machines().finally(() => (loading = null));
+    const machines = await loading;
+    known.clear();
+    for (const machine of machines) known.set(machine.name, machine);
+    return plant.all();
+  },
+  all: () => [...known.values()],
+  get: (name) => known.get(name),
+  put: (machine) => known.set(machine.name, { ...known.get(machine.name), ...machine }),
+  title: (name) => known.get(name)?.title || name,
+  forget: () => known.clear(),
+};
+
+/** Worst first; among normal ones the order of the plant, so that each stays where people know it. */
+export function worstFirst(machines) {
+  const ratio = (one) => (one.score ?? 0) / (one.threshold || 1);
+  const rank = (one) => ORDER.indexOf(one.state);
+  return machines
+    .map((one, place) => ({ one, place }))
+    .sort((a, b) => rank(a.one) - rank(b.one) || (a.one.state === "normal" ? 0 : ratio(b.one) - ratio(a.one)) || a.place - b.place)
+    .map(({ one }) => one);
+}
+
+on("machine", (news) => known.has(news.name) && plant.put(news));
+
+on("window", ({ machine: name, time, score }) => {
+  const machine = known.get(name);
+  if (!machine) return;
+  machine.score = score;
+  machine.last_window = time;
+  const { time: times, high } = machine.trend ?? { time: [], high: [] };
+  if (!times.length || time >= times.at(-1) + STEP) {
+    times.push(times.length ? times.at(-1) + STEP * Math.floor((time - times.at(-1)) / STEP) : time);
+    high.push(score);
+    while (times[0] < time - 86400) {
+      times.shift();
+      high.shift();
+    }
+  } else if (score !== null) high[high.length - 1] = Math.max(high.at(-1) ?? score, score);
+});

@@ -1,0 +1,73 @@
+// A table of incidents: by keyboard up and down, Enter opens, space plays.
+import { api } from "./api.js";
+import { fill, h } from "./dom.js";
+import { clock, day, duration, figure, sameDay, utc } from "./format.js";
+import { plant } from "./plant.js";
+import { icon, kindSign } from "./signs.js";
+import { T } from "./texts.js";
+
+/** The table; `machines`: with a column that names them. */
+export function incidentTable(incidents, { machines = true, caption, signal }) {
+  const audio = new Audio();
+  audio.preload = "none";
+  signal.addEventListener("abort", () => audio.pause());
+  let playing = null;
+  const mark = () => table.querySelectorAll(".play").forEach((one) => {
+    const on = one.dataset.id === playing && !audio.paused;
+    fill(one, icon(on ? "pause" : "play"));
+    one.setAttribute("aria-pressed", String(on));
+  });
+  const turn = (id) => {
+    if (playing === id && !audio.paused) return audio.pause();
+    if (playing !== id) audio.src = api.sound(id);
+    playing = id;
+    return audio.play().catch(() => {});
+  };
+  for (const event of ["play", "pause", "ended"]) audio.addEventListener(event, mark);
+  const columns = ["when", "kind", machines && "machine", "words", "score", "verdict", "play"].filter(Boolean);
+  const head = h("thead", {}, h("tr", {}, columns.map((one) => h("th", { scope: "col", class: `cell-${one}` }, T.columns[one]))));
+  const bodies = days(incidents).map(([title, some]) => h("tbody", {},
+    h("tr", { class: "day" }, h("th", { colspan: columns.length, scope: "colgroup" }, title)),
+    some.map((one) => row(one, machines, turn))));
+  const table = h("table", { class: "incidents" }, h("caption", { class: "unseen" }, caption), head, bodies);
+  table.addEventListener("keydown", (event) => keys(event, table, turn));
+  return table;
+}
+
+function days(incidents) {
+  const found = [];
+  for (const one of incidents) {
+    if (!found.length || !sameDay(found.at(-1)[1][0].raised, one.raised)) found.push([day(one.raised), []]);
+    found.at(-1)[1].push(one);
+  }
+  return found;
+}
+
+function row(one, machines, turn) {
+  const href = `#/alarm/${encodeURIComponent(one.id)}`;
+  const long = one.cleared === null ? h("strong", { class: "open" }, T.open) : duration(one.cleared - one.raised);
+  const title = plant.title(one.machine);
+  const play = one.sound
+    ? h("button", { class: "play small", type: "button", tabindex: -1, "data-id": one.id, "aria-label": T.playAlarm(title, clock(one.raised)), on: { click: () => turn(one.id) } }, icon("play"))
+    : null;
+  return h("tr", { class: one.cleared === null ? "is-open" : "", "data-id": one.sound ? one.id : "" },
+    h("td", { class: "cell-when" }, h("a", { class: "row-link", href }, h("time", { datetime: new Date(one.raised * 1000).toISOString(), title: utc(one.raised) }, clock(one.raised))), h("span", { class: "hint" }, long)),
+    h("td", { class: "cell-kind" }, kindSign(one.kind)),
+    machines ? h("td", { class: "cell-machine" }, title) : null,
+    h("td", { class: "cell-words" }, one.words || one.message || ""),
+    h("td", { class: "cell-score" }, one.score === null ? "" : [h("strong", {}, figure(one.score)), h("span", { class: "hint" }, T.ofThreshold(figure(one.threshold)))]),
+    h("td", { class: "cell-verdict" }, one.verdict ? h("span", { class: `tag tag-${one.verdict}` }, T.note.verdicts[one.verdict]) : ""),
+    h("td", { class: "cell-play" }, play));
+}
+
+function keys(event, table, turn) {
+  const here = event.target.closest("tr");
+  if (!here || here.closest("thead")) return;
+  const links = [...table.querySelectorAll(".row-link")];
+  const at = links.indexOf(here.querySelector(".row-link"));
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: links.length - 1 }[event.key];
+  if (to !== undefined) links[Math.max(0, Math.min(to, links.length - 1))].focus();
+  else if (event.key === " " && here.dataset.id && !event.target.closest("button")) turn(here.dataset.id);
+  else return;
+  event.preventDefault();
+}

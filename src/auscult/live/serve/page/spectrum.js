@@ -1,0 +1,74 @@
+// The sound as it comes: a spectrogram that scrolls, with the evidence over it.
+import { bytes } from "./api.js";
+import { frequencies, painted, SILENCE } from "./colours.js";
+import { fill, h, say, sized } from "./dom.js";
+import { clock } from "./format.js";
+import { on } from "./live.js";
+import { toggle } from "./parts.js";
+import { legend } from "./picture.js";
+import { T } from "./texts.js";
+
+const SECONDS = 60;
+const TICKS = [60, 45, 30, 15, 0];
+
+/** The panel of a machine. */
+export function spectrum(machine, { signal }) {
+  const canvas = h("canvas", { role: "img", "aria-label": T.spectrum.label });
+  const wait = h("p", { class: "spectrum-wait", role: "status" }, T.spectrum.waiting);
+  const axis = h("div", { class: "axis-y", "aria-hidden": "true" });
+  const field = h("div", { class: "picture-field" }, canvas, wait);
+  const foot = h("div");
+  const last = h("span", { class: "hint" });
+  const state = { columns: [], end: 0, evidence: true, still: false };
+  let known = "";
+  const draw = () => field.clientWidth && paint(canvas, field, state);
+  on("columns", (news) => {
+    if (news.machine !== machine.name || state.still) return;
+    wait.hidden = true;
+    put(state, news);
+    say(last, clock(news.time, true));
+    const scale = `${news.low_hz} ${news.high_hz}`;
+    if (scale !== known) {
+      known = scale;
+      fill(axis, h("span", { class: "unit" }, "kHz"), frequencies(news.low_hz, news.high_hz).map(([text, at]) => h("span", { style: { bottom: `${at * 100}%` } }, text)));
+      fill(foot, legend(news.spectrogram, true));
+    }
+    draw();
+  }, signal);
+  on("connection", (since) => since !== null && (wait.hidden = false), signal);
+  sized(field, draw, signal);
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  state.still = still;
+  if (still) say(wait, T.spectrum.stillness);
+  return h("section", { class: "panel panel-spectrum", "aria-labelledby": "spectrum-title" },
+    h("div", { class: "row" }, h("h2", { id: "spectrum-title" }, T.spectrum.title), last,
+      h("div", { class: "row" },
+        toggle(T.alarm.showEvidence, true, (on_) => { state.evidence = on_; draw(); }),
+        toggle(T.spectrum.run, !still, (on_) => { state.still = !on_; }, T.spectrum.runTip))),
+    h("figure", { class: "picture live" }, axis, field,
+      h("div", { class: "axis-x", "aria-hidden": "true" }, TICKS.map((one) => h("span", { style: { left: `${100 - (one / SECONDS) * 100}%` } }, one ? `−${one}` : T.spectrum.now)), h("span", { class: "unit" }, "s"))),
+    foot);
+}
+
+/** Keeps the pictures of the last minute. */
+function put(state, { time, seconds, spectrogram, map }) {
+  if (time < state.end - SECONDS || time > state.end + 10 * SECONDS) state.columns = [];
+  state.end = Math.max(time, state.end * (state.columns.length ? 1 : 0));
+  state.columns.push({ time, seconds, sound: painted(bytes(spectrogram), spectrogram), map: map && painted(bytes(map), map, { evidence: true }) });
+  state.columns = state.columns.filter((one) => one.time > state.end - SECONDS - one.seconds);
+}
+
+function paint(canvas, field, { columns, end, evidence }) {
+  const ratio = devicePixelRatio || 1;
+  const [width, height] = [Math.round(field.clientWidth * ratio), Math.round(field.clientHeight * ratio)];
+  if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+  const context = canvas.getContext("2d");
+  context.fillStyle = SILENCE;
+  context.fillRect(0, 0, width, height);
+  const x = (time) => Math.round(((time - end + SECONDS) / SECONDS) * width);
+  for (const { time, seconds, sound, map } of columns) {
+    const from = x(time - seconds), to = x(time);
+    context.drawImage(sound, from, 0, to - from, height);
+    if (evidence && map) context.drawImage(map, from, 0, to - from, height);
+  }
+}
