@@ -21,6 +21,7 @@ from auscult.live.delivery import Delivery
 from auscult.live.events import Event
 from auscult.live.history import History, file_hash
 from auscult.live.monitor import Monitor
+from auscult.live.screens import Screens
 from auscult.live.serve.grids import Grid
 from auscult.live.serve.machines import Errand
 from auscult.live.serve.settings import source_options
@@ -64,8 +65,8 @@ def _follow(errand: Errand, wire: "Wire", stop: threading.Event, history: Histor
     outputs = _outputs(errand).remote(errand.name)
     history.deliver_to([output.name for output in outputs])
     deliveries = [Delivery(output, history) for output in outputs]
-    wire.screens = [output for output in outputs if hasattr(output, "window")]
-    monitor = Monitor(scorer, watch, history=history, deliveries=deliveries, screen=wire, begins=table.begins)
+    screen = Screens.of(wire, outputs)
+    monitor = Monitor(scorer, watch, history=history, deliveries=deliveries, screen=screen, begins=table.begins)
     wire.follow(monitor, scorer)
     wire.tell({"type": "start", "threshold": watch.threshold, "warning": watch.warning, "state": monitor.state()})
     for delivery in deliveries:
@@ -104,7 +105,9 @@ def _outputs(errand: Errand) -> Outputs:
     """Those of the machine, or of the plant with the machine's name behind the topic."""
     own, plant = errand.table.outputs, errand.outputs
     topic = None if plant.mqtt is None else f"{plant.mqtt.rstrip('/')}/{errand.name}"
-    return Outputs(mqtt=own.mqtt or topic, webhook=own.webhook or plant.webhook)
+    mqtt = own.mqtt or topic
+    told = mqtt is not None and (own.home_assistant or plant.home_assistant)
+    return Outputs(mqtt=mqtt, webhook=own.webhook or plant.webhook, home_assistant=told)
 
 
 class _Ear(DetectorScorer):
@@ -160,7 +163,6 @@ class Wire:
         self._watched = False
         self._monitor: Monitor | None = None
         self._ear: _Ear | None = None
-        self.screens: list[Any] = []
         threading.Thread(target=self._obey, daemon=True, name="auscult-orders").start()
 
     def follow(self, monitor: Monitor, ear: _Ear) -> None:
@@ -174,8 +176,6 @@ class Wire:
 
     def window(self, window: dict[str, Any], *, heard: float, state: str) -> None:
         """A window was heard."""
-        for screen in self.screens:
-            screen.window(window, heard=heard, state=state)
         message = {"type": "window", **window, "heard": heard, "state": state}
         if self._watched and self._ear is not None:
             with contextlib.suppress(AuscultError):  # a picture less
@@ -184,8 +184,6 @@ class Wire:
 
     def event(self, event: Event) -> None:
         """Something new happened."""
-        for screen in self.screens:
-            screen.event(event)
         self.tell({"type": "event", "id": event.id, "kind": event.kind, "phase": event.phase})
 
     def waiting(self, state: str) -> None:

@@ -53,7 +53,7 @@ class Metrics:
                 self._incidents.labels(name, kind)
         for result in ("scored", "refused", "failed"):
             self._uploads.labels(result)
-        self.registry.register(self)  # type: ignore[arg-type]
+        self.registry.register(self)
 
     def window(self, machine: str) -> None:
         """A window was heard."""

@@ -1,5 +1,6 @@
 """The service behind the endpoints: the machines, their history, the desk of scoring workers, news for open pages."""
 
+import contextlib
 import math
 import shutil
 import threading
@@ -9,9 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from auscult import __version__
 from auscult.errors import MonitorError, nearest
 from auscult.live.history import History, Incident, Note, Notes, Reader, Retention, file_hash
+from auscult.live.history.opening import writing_engine
 from auscult.live.serve.desk import Desk
 from auscult.live.serve.hub import Hub
 from auscult.live.serve.machines import Listening
@@ -312,16 +316,11 @@ class Service:
 
     def _keep_tidy(self) -> None:
         """Now and then, what is older than wanted is thrown away."""
-        table = self.plant.retention
-        retention = Retention(
-            windows_days=table.windows_days,
-            minutes_days=table.minutes_days,
-            ten_minutes_days=table.ten_minutes_days,
-            sounds_days=table.sounds_days,
-            sounds_megabytes=table.sounds_megabytes,
-        )
+        retention, engine = Retention(**self.plant.retention.model_dump()), writing_engine(self.plant.state)
         while not self._ended.wait(TIDY_SECONDS):
-            retention.apply(self.plant.state, time.time())
+            with contextlib.suppress(SQLAlchemyError):  # the disk is full: `problem` says so
+                retention.apply(engine, time.time())
+        engine.dispose()
 
 
 def _shown(source: str) -> str:

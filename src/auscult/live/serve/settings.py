@@ -50,13 +50,13 @@ class ServerTable(_Table):
 
 
 class RetentionTable(_Table):
-    """How long what is kept; see `auscult.live.history`."""
+    """How long what is kept; see `auscult.live.history.Retention`."""
 
-    windows_days: Annotated[float, Field(gt=0)] = 2.0
-    minutes_days: Annotated[float, Field(gt=0)] = 31.0
-    ten_minutes_days: Annotated[float, Field(gt=0)] = 400.0
-    sounds_days: Annotated[float, Field(gt=0)] = 90.0
-    sounds_megabytes: Annotated[float, Field(gt=0)] = 2000.0
+    second_days: Annotated[float, Field(gt=0)] = 2.0
+    minute_days: Annotated[float, Field(gt=0)] = 31.0
+    ten_minute_days: Annotated[float, Field(gt=0)] = 400.0
+    sound_days: Annotated[float, Field(gt=0)] = 90.0
+    megabytes: Annotated[float, Field(gt=0)] = 2000.0
 
 
 class OutputsTable(_Table):
@@ -230,11 +230,9 @@ def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"])) or "the file"
     if first["type"] == "extra_forbidden":
-        table: type[BaseModel] = Plant
-        for key in first["loc"][:-1]:
-            table = {"server": ServerTable, "retention": RetentionTable, "outputs": OutputsTable}.get(
-                str(key), MachineTable if table is Plant or table is MachineTable else table
-            )
+        within = {"server": ServerTable, "retention": RetentionTable, "outputs": OutputsTable, "machines": MachineTable}
+        names = [str(key) for key in first["loc"][:-1] if str(key) in within]
+        table: type[_Table] = within[names[-1]] if names else Plant
         allowed = ", ".join(table.model_fields)
         return f"the key {place} is unknown{nearest(str(first['loc'][-1]), table.model_fields)}; allowed are {allowed}"
     if first["type"] == "missing":
