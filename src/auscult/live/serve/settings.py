@@ -230,9 +230,14 @@ def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"])) or "the file"
     if first["type"] == "extra_forbidden":
-        within = {"server": ServerTable, "retention": RetentionTable, "outputs": OutputsTable, "machines": MachineTable}
+        within: dict[str, type[_Table]] = {
+            "server": ServerTable,
+            "retention": RetentionTable,
+            "outputs": OutputsTable,
+            "machines": MachineTable,
+        }
         names = [str(key) for key in first["loc"][:-1] if str(key) in within]
-        table: type[_Table] = within[names[-1]] if names else Plant
+        table = within[names[-1]] if names else Plant
         allowed = ", ".join(table.model_fields)
         return f"the key {place} is unknown{nearest(str(first['loc'][-1]), table.model_fields)}; allowed are {allowed}"
     if first["type"] == "missing":
