@@ -1,4 +1,4 @@
-"""Home Assistant by MQTT: devices that appear by themselves, tell of alarms at once, and are known again after anything."""
+"""Home Assistant: devices that appear by themselves, tell of alarms at once, and are known again after anything."""
 
 import json
 import re

@@ -227,9 +227,8 @@ def test_a_folder_is_heard_once_over_restarts(
 def test_help_explains_every_option(command: Callable[..., Any]) -> None:
     text = command("monitor", "--help").out
     for option in (
-        "--source --machine --rate --channels --format --channel --stall --once --json --windows --mqtt --home-assistant "
-        "--webhook "
-        "--state --alarm --release-k --release-margin --cool-down --threshold --device"
+        "--source --machine --rate --channels --format --channel --stall --once --json --windows --mqtt "
+        "--home-assistant --webhook --state --alarm --release-k --release-margin --cool-down --threshold --device"
     ).split():
         assert option in text
 

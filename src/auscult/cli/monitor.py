@@ -35,7 +35,7 @@ def monitor(
 
     Args:
         detector: File that `auscult learn` or `auscult pack` wrote.
-        source: mic, mic:DEVICE, a sound file, a folder to watch, or - for standard input.
+        source: mic, mic:DEVICE, a sound file, a folder to watch, an rtsp or http URL, or - for standard input.
         machine: Which of the detector's machines it is; not needed if it knows only one.
         rate: Of raw samples (or the microphone), in Hz. Higher rates than the detector's are resampled.
         channels: Of raw samples; 1 by default.

@@ -19,6 +19,7 @@ from auscult.sound.windows import require_rate
 
 PcmFormat = Literal["s16le", "s32le", "f32le"]
 
+STANDARD_INPUT = "standard input"
 
 _READ = 65536  # bytes at once
 _QUEUED = 16  # reads that wait for the scorer; then the pipe waits, and no sample is lost on this side
@@ -35,18 +36,23 @@ class PcmDecoder:
         sample_format: signed 16 or 32 bits or 32-bit floats, little-endian.
         channels: in the bytes.
         channel: the one to keep, counted from 0; or the two.
+        name: of the stream, for messages.
 
     >>> PcmDecoder("s16le", channels=2, channel=1)(b"\x00\x00\x00\x40")
     array([0.5], dtype=float32)
     """
 
-    def __init__(self, sample_format: PcmFormat, *, channels: int, channel: Channel) -> None:
+    def __init__(
+        self, sample_format: PcmFormat, *, channels: int, channel: Channel, name: str = STANDARD_INPUT
+    ) -> None:
         if sample_format not in get_args(PcmFormat):
             raise MonitorError(f"--format is {sample_format!r}; choose one of {', '.join(get_args(PcmFormat))}")
         if isinstance(channel, tuple) and not all(0 <= one < channels for one in channel):
-            raise MonitorError(f"standard input has {two_needed(channels, channel)} (--channels 2)")
+            raise MonitorError(f"{name} has {two_needed(channels, channel)} (--channels 2)")
         if isinstance(channel, int) and not 0 <= channel < channels:
-            raise MonitorError(f"--channel {channel} of --channels {channels} does not exist; they count from 0")
+            raise MonitorError(
+                f"{name}: --channel {channel} of --channels {channels} does not exist; they count from 0"
+            )
         self.sample_format, self.channels, self.channel = sample_format, channels, channel
         self.source_rate: int | None = None
         self._dtype = np.dtype({"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}[sample_format])
@@ -74,13 +80,14 @@ class WavDecoder:
 
     Args:
         channel: the one to keep, counted from 0; or the two.
+        name: of the stream, for messages.
 
     Attributes:
         source_rate: of the samples, in Hz; none until the header is there.
     """
 
-    def __init__(self, *, channel: Channel) -> None:
-        self.channel = channel
+    def __init__(self, *, channel: Channel, name: str = STANDARD_INPUT) -> None:
+        self.channel, self.name = channel, name
         self.source_rate: int | None = None
         self._head = b""
         self._left: int | None = None  # bytes of samples, where the header says how many
@@ -113,7 +120,7 @@ class WavDecoder:
         head, place, form = self._head, 12, b""
         if not b"RIFF".startswith(head[:4]) or not b"WAVE".startswith(head[8:12]):
             raise MonitorError(
-                f"standard input is no wav stream, it begins with {head[:12]!r}; {_ADVICE}, or say with --format, "
+                f"{self.name} is no wav stream, it begins with {head[:12]!r}; {_ADVICE}, or say with --format, "
                 "--rate and --channels what its raw samples are"
             )
         while len(head) >= place + 8:
@@ -125,7 +132,7 @@ class WavDecoder:
             form = head[place : place + length] if name == b"fmt " else form
             place += length + length % 2
         if max(place, len(head)) > _LONGEST_HEADER:
-            raise MonitorError(f"standard input is a wav stream whose header holds no samples; {_ADVICE}")
+            raise MonitorError(f"{self.name} is a wav stream whose header holds no samples; {_ADVICE}")
         return 0
 
     def _take(self, form: bytes, length: int) -> None:
@@ -136,11 +143,11 @@ class WavDecoder:
             kind = int.from_bytes(form[24:26], "little")
         if (kind, bits) not in _FORMATS or not rate:
             raise MonitorError(
-                f"standard input is a wav stream of {bits} bits in format {kind} at {rate} Hz, which is not read; "
+                f"{self.name} is a wav stream of {bits} bits in format {kind} at {rate} Hz, which is not read; "
                 f"{_ADVICE}"
             )
-        self._samples = PcmDecoder(_FORMATS[kind, bits], channels=channels, channel=self.channel)
         self.source_rate, self._left = rate, None if says_nothing(length) else length
+        self._samples = PcmDecoder(_FORMATS[kind, bits], channels=channels, channel=self.channel, name=self.name)
 
 
 class PcmSource:
@@ -155,6 +162,7 @@ class PcmSource:
         sample_rate: of the scorer, in Hz.
         stop: ends the iteration when set.
         stall_seconds: without samples.
+        name: for messages.
     """
 
     live = True
@@ -168,8 +176,9 @@ class PcmSource:
         sample_rate: int,
         stop: threading.Event,
         stall_seconds: float,
+        name: str = STANDARD_INPUT,
     ) -> None:
-        self.name = "standard input"
+        self.name = name
         if source_rate is not None:
             require_rate(self.name, source_rate, sample_rate)
         self.descriptor, self.decoder = descriptor, decoder

@@ -1,4 +1,4 @@
-"""From `--source` to a source: mic, a file, a folder to watch, or - for standard input."""
+"""From `--source` to a source: mic, a file, a folder to watch, a stream of the network, or - for standard input."""
 
 import threading
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import Literal
 
 from auscult.errors import MonitorError
 from auscult.live.folder import FolderSource
+from auscult.live.network import NetworkSource, is_url, without_secrets
 from auscult.live.pcm import PcmDecoder, PcmFormat, PcmSource, WavDecoder
 from auscult.live.sound import FileKey, FileSource, Source
 from auscult.sound.audio import Channel, near_channel
@@ -22,7 +23,7 @@ class SourceOptions:
     """What users say about a source; None where they say nothing.
 
     Args:
-        text: "mic", "mic:DEVICE", "-", a file or a folder.
+        text: "mic", "mic:DEVICE", "-", a URL, a file or a folder.
         rate: of raw samples or the microphone, in Hz.
         channels: of raw samples.
         sample_format: of raw samples; or "wav" for a stream that says rate, channels and format itself.
@@ -41,12 +42,19 @@ class SourceOptions:
 
     @property
     def kind(self) -> str:
-        """mic, pcm, folder or file."""
+        """mic, pcm, stream, folder or file."""
         if self.text == "-":
             return "pcm"
         if self.text == "mic" or self.text.startswith("mic:"):
             return "mic"
+        if is_url(self.text):
+            return "stream"
         return "folder" if Path(self.text).is_dir() else "file"
+
+    @property
+    def shown(self) -> str:
+        """The text, without a password."""
+        return without_secrets(self.text) if is_url(self.text) else self.text
 
     def check(self) -> None:
         """Refuse options that the source does not take.
@@ -59,13 +67,13 @@ class SourceOptions:
             "--channels": (self.channels, "pcm"),
             "--format": (self.sample_format, "pcm"),
             "--once": (self.once or None, "folder"),
-            "--stall": (self.stall, "pcm mic folder"),
+            "--stall": (self.stall, "pcm mic folder stream"),
         }
         for option, (value, kinds) in takers.items():
             if value is not None and self.kind not in kinds.split():
-                names = {"pcm": "-", "mic": "mic", "folder": "a folder"}
+                names = {"pcm": "-", "mic": "mic", "folder": "a folder", "stream": "a stream"}
                 allowed = " or ".join(names[kind] for kind in kinds.split())
-                raise MonitorError(f"{option} is for --source {allowed}, not for {self.text}; leave it out")
+                raise MonitorError(f"{option} is for --source {allowed}, not for {self.shown}; leave it out")
         if self.sample_format == "wav" and (self.rate, self.channels) != (None, None):
             raise MonitorError("a wav stream says its rate and its channels itself; leave out --rate and --channels")
         if self.rate is not None and self.rate < 1:
@@ -114,6 +122,8 @@ def open_source(
     if kind == "file":
         return FileSource(Path(options.text), sample_rate=sample_rate, channel=channel, stop=stop)
     stall = stall or STALL_SECONDS
+    if kind == "stream":
+        return NetworkSource(options.text, sample_rate=sample_rate, channel=channel, stop=stop, stall_seconds=stall)
     if kind == "mic":
         from auscult.live.microphone import Microphone
 
