@@ -12,6 +12,7 @@ import soundfile
 from starlette.testclient import TestClient
 
 from auscult.detector import Detector
+from auscult.live.history import History, file_hash
 from auscult.live.serve import routes_history, routes_machines, routes_page
 from auscult.live.serve.service import Service
 from serve_fakes import BEGIN, RATE, TOKEN, alarm, hum, served, small_detector
@@ -269,7 +270,9 @@ def test_too_many_uploads_in_a_minute_are_told_to_wait(detector: Path, tmp_path:
 # Alarms and what people say
 
 
-def test_an_alarm_is_listed_played_and_shown(open_house: tuple[TestClient, Service], sound: bytes) -> None:
+def test_an_alarm_is_listed_played_and_shown(
+    open_house: tuple[TestClient, Service], detector: Path, sound: bytes
+) -> None:
     client, _ = open_house
     (found,) = client.get("/api/incidents?kind=alarm&machine=fan&state=over").json()["incidents"]
     assert (found["id"], found["words"], found["verdict"]) == (ALARM, "a tone at 1.0 kHz", None)
@@ -287,7 +290,7 @@ def test_an_alarm_is_listed_played_and_shown(open_house: tuple[TestClient, Servi
     assert any("1.0 kHz" in one["sentence"] for one in evidence["differences"])
     assert evidence["nearest"] == {"file": "fan/000.wav"}
     normal, rate = soundfile.read(io.BytesIO(client.get(f"/api/incidents/{ALARM}/nearest").content))
-    assert (rate, len(normal)) == (RATE, 2 * RATE)
+    assert (rate, len(normal)) == (RATE, round(Detector.load(detector).window_seconds * RATE))
 
 
 def test_what_is_not_there_is_said(open_house: tuple[TestClient, Service]) -> None:
@@ -334,9 +337,12 @@ def test_a_threshold_that_was_decided_outlives_the_server_but_not_the_detector(
         number = client.post("/api/notes", json=NOTE).json()["note"]["number"]
         client.post("/api/machines/fan/threshold", json={"note": number, "threshold": 7.5})
         assert service.decided("fan") == 7.5
-    with served(detector, state) as (_, service):
-        assert service.decided("fan") == 7.5
-        assert service.machines["fan"].live.threshold == 7.5
+    for other in (False, True):
+        history = History(state, machine="fan", locked=False)
+        history.record([], checkpoint={"machine_id": "fan", "detector": "another" if other else file_hash(detector)})
+        history.close()
+        with served(detector, state) as (_, service):
+            assert service.decided("fan") == (None if other else 7.5)
 
 
 def test_faults_are_counted_with_those_that_were_heard(open_house: tuple[TestClient, Service]) -> None:

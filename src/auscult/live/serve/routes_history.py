@@ -80,7 +80,7 @@ def incident(service: Served, name: str) -> dict[str, Any]:
     return service.incident(name).to_json()
 
 
-@router.get("/incidents/{name}/sound", responses=answers("fLaC…", "audio/flac"))
+@router.get("/incidents/{name}/sound", responses=answers("fLaC…", "audio/flac"), response_class=Response)
 def sound(service: Served, request: Request, name: str) -> Response:
     """The sound that raised it, with some seconds before, as FLAC."""
     return _played(_flac(service, name), request)
@@ -94,7 +94,7 @@ async def evidence(service: Served, name: str) -> dict[str, Any]:
     return {**found["said"], "nearest": None if beside is None else {"file": beside["file"]}}
 
 
-@router.get("/incidents/{name}/nearest", responses=answers("fLaC…", "audio/flac"))
+@router.get("/incidents/{name}/nearest", responses=answers("fLaC…", "audio/flac"), response_class=Response)
 async def nearest(service: Served, request: Request, name: str) -> Response:
     """The nearest normal sound, where the detector knows one, as FLAC."""
     beside = (await _shown(service, service.incident(name)))["nearest"]

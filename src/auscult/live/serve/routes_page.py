@@ -111,7 +111,10 @@ def health(service: Served) -> Response:
     return JSONResponse({"status": "ok" if status == 200 else "trouble", "problem": problem, "down": down}, status)
 
 
-@router.get("/metrics", tags=["server"], responses=answers('auscult_score{machine="pump-3"} 4.1', "text/plain"))
+METRICS = answers('auscult_score{machine="pump-3"} 4.1', "text/plain")
+
+
+@router.get("/metrics", tags=["server"], responses=METRICS, response_class=Response)
 def metrics(service: Served) -> Response:
     """Metrics as Prometheus reads them."""
     return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
@@ -125,7 +128,10 @@ def status(service: Served, request: Request) -> dict[str, Any]:
     return {**service.status(), "access": {"token": access.token is not None, "name": name}}
 
 
-@router.get("/api/live", tags=["server"], responses=answers("event: window\ndata: {…}", "text/event-stream"))
+NEWS = answers("event: window\ndata: {…}", "text/event-stream")
+
+
+@router.get("/api/live", tags=["server"], responses=NEWS, response_class=StreamingResponse)
 async def live(service: Served, listen: Annotated[str | None, Query(max_length=64)] = None) -> Response:
     """News as they come, as server-sent events.
 

@@ -98,6 +98,8 @@ class Service:
         """Begin to listen."""
         for one in self.machines.values():
             self._forget_other_detector(one)
+            decided, own = self.decided(one.name), one.table.threshold
+            one.live.threshold = decided if decided is not None else own if own is not None else one.live.threshold
             one.start()
         self._tidy.start()
 
@@ -280,8 +282,8 @@ class Service:
             return
         history = History(self.plant.state, machine=one.name, locked=False)
         try:
-            checkpoint = history.checkpoint() or {}
-            if checkpoint.get("detector") != file_hash(one.table.detector):
+            checkpoint = history.checkpoint()
+            if checkpoint is not None and checkpoint.get("detector") != file_hash(one.table.detector):
                 own = one.table.threshold if one.table.threshold is not None else one.facts["threshold"]
                 history.threshold(time.time(), own, one.facts["warning"], why="another detector")
         finally:
