@@ -320,11 +320,11 @@ def test_normal_proposes_a_threshold_and_undoing_takes_it_back(open_house: tuple
         "before": before,
         "after": proposal["after"],
     }
-    assert service.machines["fan"].live.threshold == service.decided("fan") == proposal["after"]
+    assert service.machines["fan"].live.threshold == service.thresholds.decided("fan") == proposal["after"]
     assert client.get(f"/api/incidents/{ALARM}").json()["verdict"] == "normal"
     undone = client.post(f"/api/notes/{said['note']['number']}/undo", json={"author": "Ines"}).json()
     assert undone["threshold"] == {"before": proposal["after"], "after": before}
-    assert service.machines["fan"].live.threshold == before and service.decided("fan") is None
+    assert service.machines["fan"].live.threshold == before and service.thresholds.decided("fan") is None
     assert client.get(f"/api/incidents/{ALARM}").json()["verdict"] is None
 
 
@@ -336,13 +336,13 @@ def test_a_threshold_that_was_decided_outlives_the_server_but_not_the_detector(
         alarm(state, "fan", 1, time=BEGIN + 600, flac=sound)
         number = client.post("/api/notes", json=NOTE).json()["note"]["number"]
         client.post("/api/machines/fan/threshold", json={"note": number, "threshold": 7.5})
-        assert service.decided("fan") == 7.5
+        assert service.thresholds.decided("fan") == 7.5
     for other in (False, True):
         history = History(state, machine="fan", locked=False)
         history.record([], checkpoint={"machine_id": "fan", "detector": "another" if other else file_hash(detector)})
         history.close()
         with served(detector, state) as (_, service):
-            assert service.decided("fan") == (None if other else 7.5)
+            assert service.thresholds.decided("fan") == (None if other else 7.5)
 
 
 def test_faults_are_counted_with_those_that_were_heard(open_house: tuple[TestClient, Service]) -> None:

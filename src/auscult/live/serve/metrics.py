@@ -1,16 +1,14 @@
 """Metrics for Prometheus: counters of what happened, and the state of the machines as it is when it is asked for."""
 
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from auscult import __version__
-
-if TYPE_CHECKING:
-    from auscult.live.serve.service import Service
+from auscult.live.serve.machines import Listening
 
 STATES = ("starting", "normal", "warning", "alarm", "trouble", "waiting", "stopped", "upload")
 GAUGES = {
@@ -27,12 +25,13 @@ class Metrics:
     """All metrics of a server.
 
     Args:
-        service: that is measured.
+        machines: name -> machine.
+        storage: gives the bytes of the history, those that are free, and what is wrong with it.
     """
 
-    def __init__(self, service: "Service") -> None:
+    def __init__(self, machines: Mapping[str, Listening], storage: Callable[[], tuple[int, int, str | None]]) -> None:
         self.registry = CollectorRegistry()
-        self._service = service
+        self._machines, self._storage = machines, storage
         label = ["machine"]
         self._windows = Counter("auscult_windows", "Windows that were heard.", label, registry=self.registry)
         self._incidents = Counter(
@@ -47,7 +46,7 @@ class Metrics:
         )
         info = Gauge("auscult_build_info", "The version.", ["version"], registry=self.registry)
         info.labels(__version__).set(1)
-        for name in service.plant.machines:
+        for name in machines:
             self._windows.labels(name)
             for kind in ("alarm", "warning", "trouble"):
                 self._incidents.labels(name, kind)
@@ -78,7 +77,7 @@ class Metrics:
         """The state of the machines and of the disk, now."""
         for name, meaning in GAUGES.items():
             family = GaugeMetricFamily(name, meaning, labels=["machine"])
-            for one in self._service.machines.values():
+            for one in self._machines.values():
                 value = _value(name, one.live)
                 if value is not None:
                     family.add_metric([one.name], value)
@@ -87,16 +86,17 @@ class Metrics:
         active = GaugeMetricFamily("auscult_alarm_active", "Whether an alarm lasts.", labels=["machine"])
         again = "How often its listener was started again."
         restarts = CounterMetricFamily("auscult_listener_restarts", again, labels=["machine"])
-        for one in self._service.machines.values():
+        for one in self._machines.values():
             for state in STATES:
                 states.add_metric([one.name, state], float(one.live.state == state))
             active.add_metric([one.name], float(one.live.state == "alarm"))
             restarts.add_metric([one.name], one.live.restarts)
         yield from (states, active, restarts)
-        yield GaugeMetricFamily("auscult_history_bytes", "Size of the history.", value=self._service.reader.size())
-        yield GaugeMetricFamily("auscult_free_bytes", "Left on its disk.", value=self._service.free_bytes())
-        problem = float(self._service.problem() is not None)
-        yield GaugeMetricFamily("auscult_history_problem", "Whether the disk needs somebody.", value=problem)
+        size, free, problem = self._storage()
+        yield GaugeMetricFamily("auscult_history_bytes", "Size of the history.", value=size)
+        yield GaugeMetricFamily("auscult_free_bytes", "Left on its disk.", value=free)
+        wrong = float(problem is not None)
+        yield GaugeMetricFamily("auscult_history_problem", "Whether the disk needs somebody.", value=wrong)
 
 
 def _value(name: str, live: Any) -> float | None:

@@ -139,7 +139,7 @@ def say(service: Served, request: Request, saying: Saying) -> dict[str, Any]:
         now=time.time(),
     )
     service.hub.publish("note", one.name, note.to_json())
-    proposal = service.proposal(one, note, about)
+    proposal = service.thresholds.proposal(one, note, about)
     return {"note": note.to_json(), "proposal": None if proposal is None else proposal.to_json()}
 
 
@@ -149,7 +149,7 @@ def undo(service: Served, request: Request, number: int, undoing: Undoing) -> di
     author = _author(request, undoing.author)
     note = service.notes.undo(number, author=author, now=time.time())
     service.hub.publish("note", note.machine, note.to_json())
-    return {"note": note.to_json(), "threshold": service.take_back(note, author=author)}
+    return {"note": note.to_json(), "threshold": service.thresholds.take_back(note, author=author)}
 
 
 def _author(request: Request, given: str) -> str:

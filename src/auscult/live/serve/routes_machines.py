@@ -104,8 +104,8 @@ async def score(service: Served, request: Request, name: str, evidence: bool = F
 def change_threshold(service: Served, name: str, decision: Decision) -> dict[str, Any]:
     """Take another threshold, by the decision of a user who called a sound normal."""
     one = service.machine(name)
-    before = service.change_threshold(
-        one.name,
+    before = service.thresholds.change(
+        one,
         decision.threshold,
         why=f"note {decision.note}",
         note=decision.note,

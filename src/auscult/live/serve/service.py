@@ -1,12 +1,11 @@
 """The service behind the endpoints: the machines, their history, the desk of scoring workers, news for open pages."""
 
 import contextlib
-import math
 import shutil
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +13,20 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from auscult import __version__
 from auscult.errors import MonitorError, nearest
-from auscult.live.history import History, Incident, Note, Notes, Reader, Retention, file_hash
+from auscult.live.history import History, Incident, Notes, Reader, Retention
 from auscult.live.history.opening import writing_engine
 from auscult.live.serve.desk import Desk
 from auscult.live.serve.hub import Hub
+from auscult.live.serve.kept import Kept
 from auscult.live.serve.machines import Listening
 from auscult.live.serve.metrics import Metrics
-from auscult.live.serve.proposals import Proposal, level_of, propose
 from auscult.live.serve.settings import Plant
+from auscult.live.serve.thresholds import Thresholds
 from auscult.live.serve.work import look_at
 
 DAY = 86400.0
 TREND_POINTS = 150
 """Of the little line of the last day."""
-
-MOST_POINTS = 5000
-"""That are looked at of one alarm."""
 
 REMEMBER_SECONDS = 5.0
 """How long the trend of a machine is kept before it is read again."""
@@ -37,26 +34,6 @@ REMEMBER_SECONDS = 5.0
 TIDY_SECONDS = 3600.0
 LEAST_FREE_BYTES = 200 * 10**6
 """Below it, the page warns of a full disk."""
-
-
-class Kept:
-    """The evidence that was asked for of late: what was made once is not made again soon."""
-
-    def __init__(self, most: int = 64) -> None:
-        self._most = most
-        self._content: OrderedDict[str, dict[str, Any]] = OrderedDict()
-
-    def get(self, name: str) -> dict[str, Any] | None:
-        """What is kept under a name."""
-        if name in self._content:
-            self._content.move_to_end(name)
-        return self._content.get(name)
-
-    def put(self, name: str, content: dict[str, Any]) -> None:
-        """Keep it, and forget what was not asked for longest."""
-        self._content[name] = content
-        while len(self._content) > self._most:
-            self._content.popitem(last=False)
 
 
 class AbsentError(MonitorError):
@@ -83,12 +60,13 @@ class Service:
                 table,
                 plant,
                 facts[name],
-                threshold=lambda name=name: self.decided(name),  # type: ignore[misc]
+                threshold=partial(self._decided, name),
                 publish=self._news,
             )
             for name, table in plant.machines.items()
         }
-        self.metrics = Metrics(self)
+        self.thresholds = Thresholds(self.reader, plant.state, self.machines, self.hub)
+        self.metrics = Metrics(self.machines, self._storage)
         self.evidence = Kept()
         self._trends: dict[str, tuple[float, dict[str, Any]]] = {}
         self._ended = threading.Event()
@@ -97,9 +75,7 @@ class Service:
     def start(self) -> None:
         """Begin to listen."""
         for one in self.machines.values():
-            self._forget_other_detector(one)
-            decided, own = self.decided(one.name), one.table.threshold
-            one.live.threshold = decided if decided is not None else own if own is not None else one.live.threshold
+            one.live.threshold = self.thresholds.at_start(one)
             one.start()
         self._tidy.start()
 
@@ -137,6 +113,9 @@ class Service:
                 "upload_seconds": limits.upload_sound_seconds,
             },
         }
+
+    def _storage(self) -> tuple[int, int, str | None]:
+        return self.reader.size(), self.free_bytes(), self.problem()
 
     def free_bytes(self) -> int:
         """Of the history's disk."""
@@ -207,87 +186,9 @@ class Service:
             raise AbsentError(f"there is no alarm {name[:80]!r}; it may be older than what is kept")
         return found
 
-    def decided(self, machine: str) -> float | None:
-        """The threshold that a user has decided on, if it is in force."""
-        rows = self.reader.thresholds(machine, time.time(), time.time())
-        return rows[-1].threshold if rows and rows[-1].note is not None else None
-
-    def change_threshold(self, machine: str, threshold: float, *, why: str, note: int | None, author: str) -> float:
-        """Another threshold from the next window on; the one before."""
-        one = self.machine(machine)
-        before = one.live.threshold
-        if before is None:
-            raise MonitorError(f"{machine} has no threshold to change; calibrate its detector")
-        warning = one.facts["warning"]
-        warning = warning if warning is not None and warning < threshold else None
-        history = History(self.plant.state, machine=machine, locked=False)
-        try:
-            history.threshold(time.time(), threshold, warning, why=why, note=note, author=author)
-            if history.problem:
-                raise MonitorError(history.problem)
-        finally:
-            history.close()
-        one.set_threshold(threshold, warning)
-        self.hub.publish("threshold", machine, {"threshold": threshold, "warning": warning, "before": before})
-        return before
-
-    def proposal(self, one: Listening, note: Note, about: Incident | None) -> Proposal | None:
-        """What a note means for the threshold; nothing unless it says that an alarm was of normal sound."""
-        if note.verdict != "normal" or about is None or about.kind != "alarm" or one.live.threshold is None:
-            return None
-        said = self.reader.notes(machine=one.name, verdict="normal", limit=500).rows
-        names = {other.incident for other in said if other.undone is None and other.incident is not None}
-        alarms = [found for found in map(self.reader.incident, sorted(names)) if found and found.kind == "alarm"]
-        levels = {alarm.id: self._level(one, alarm) for alarm in alarms}
-        return propose(
-            note.number,
-            [*levels.values()],
-            level=levels.get(about.id, self._level(one, about)),
-            before=one.live.threshold,
-            hours=one.live.heard_seconds / 3600,
-            rate=one.facts["promised_per_hour"],
-            promised=one.facts["promised"],
-        )
-
-    def take_back(self, note: Note, *, author: str) -> dict[str, float] | None:
-        """The threshold that was in force before a note changed it; none if it did not."""
-        one = self.machine(note.machine)
-        rows = self.reader.thresholds(note.machine, 0.0, time.time())
-        if not rows or rows[-1].note != note.number:
-            return None
-        earlier = next((row for row in reversed(rows) if row.note != note.number), None)
-        own = one.table.threshold if one.table.threshold is not None else one.facts["threshold"]
-        threshold = own if earlier is None else earlier.threshold
-        of = None if earlier is None else earlier.note
-        why = f"note {note.number} was taken back"
-        before = self.change_threshold(note.machine, threshold, why=why, note=of, author=author)
-        return {"before": before, "after": threshold}
-
-    def _level(self, one: Listening, alarm: Incident) -> float:
-        """The lowest threshold at which what was heard during an alarm would have raised none, as far as it is kept."""
-        facts = one.facts
-        span = facts["n"] * facts["step_seconds"] + facts["window_seconds"]
-        end = one.clock() if alarm.cleared is None else alarm.cleared
-        columns = self.reader.scores(one.name, alarm.raised - span, end + 1, points=MOST_POINTS)
-        highs = [float(high) for high in columns.high if high is not None]
-        fine = columns.step <= max(1.0, facts["step_seconds"])
-        known = alarm.score if alarm.score is not None else -math.inf
-        if not highs:
-            return known
-        return max(known, level_of(highs, k=facts["k"], n=facts["n"]) if fine else max(highs))
-
-    def _forget_other_detector(self, one: Listening) -> None:
-        """A user's threshold holds for the detector on whose scores it was decided, and for no other."""
-        if self.decided(one.name) is None:
-            return
-        history = History(self.plant.state, machine=one.name, locked=False)
-        try:
-            checkpoint = history.checkpoint()
-            if checkpoint is not None and checkpoint.get("detector") != file_hash(one.table.detector):
-                own = one.table.threshold if one.table.threshold is not None else one.facts["threshold"]
-                history.threshold(time.time(), own, one.facts["warning"], why="another detector")
-        finally:
-            history.close()
+    def _decided(self, machine: str) -> float | None:
+        """For listeners that are started."""
+        return self.thresholds.decided(machine)
 
     def _trend(self, name: str, now: float) -> dict[str, Any]:
         begun = time.monotonic()
