@@ -1,4 +1,4 @@
-"""Thresholds that users decide on: proposed, taken, taken back, and forgotten with the detector they were decided for."""
+"""Thresholds that users decide on: proposed, taken, taken back, forgotten with the detector they were decided for."""
 
 import math
 import time
