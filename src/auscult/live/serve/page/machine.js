@@ -22,7 +22,11 @@ export async function show(main, { name, query, signal }) {
   const heard = section("heard", T.faults.title);
   const recent = section("recent", T.recent.title);
   const marking = h("div", { class: "marking", hidden: true });
-  const chart = await trend(machine, { signal, at: Number(query.get("at")) || null, select: (span) => mark(span) });
+  const chart = await trend(machine, {
+    signal,
+    at: Number(query.get("at")) || null,
+    select: (...marked) => mark(...marked),
+  });
   const reload = async () => {
     const now = await api.machine(name, signal).catch(() => null);
     if (!now) return;
@@ -32,9 +36,10 @@ export async function show(main, { name, query, signal }) {
     noted(heard.body, now, signal, reload);
     chart.notes();
   };
-  const mark = (span) => {
+  const mark = (span, byKey) => {
     marking.hidden = !span;
     if (span) fill(marking, markPanel(machine, span, chart, reload));
+    if (span && byKey) marking.querySelector("textarea").focus();
   };
   header(head, machine);
   fill(known.body, factsOf(machine));

@@ -19,6 +19,7 @@ const VIEWS = {
 
 let leave = new AbortController();
 let first = true;
+let titled = T.name;
 
 /** The view of the present address: `#/machine/NAME?key=value`. */
 function address() {
@@ -45,7 +46,8 @@ async function show({ asLogin = false } = {}) {
     const module = await VIEWS[view]();
     const title = await module.show(main, { name, query, signal, again: () => show() });
     if (signal.aborted) return;
-    document.title = title ? `${title} – ${T.name}` : T.name;
+    titled = title ? `${title} – ${T.name}` : T.name;
+    retitle();
     if (!first) main.querySelector("h1")?.focus();
     first = false;
   } catch (error) {
@@ -63,6 +65,12 @@ async function show({ asLogin = false } = {}) {
     );
     if (!error.status) console.warn(error.message);
   }
+}
+
+/** The title of the tab: how many machines sound wrong, for whoever looks at another one. */
+function retitle() {
+  const wrong = plant.all().filter((one) => one.state === "alarm").length;
+  document.title = wrong ? `(${wrong}) ${titled}` : titled;
 }
 
 async function status() {
@@ -94,6 +102,7 @@ live.on("incident", (incident) => {
   );
 });
 live.on("again", () => status());
+live.on("machine", retitle);
 setInterval(status, 60000);
 status();
 show();

@@ -13,7 +13,8 @@ import { handled, SPANS, within } from "./trend_input.js";
 const POINTS = 1000;
 const AHEAD = 0.02; // share of the range that stays empty at the right while following
 
-/** The chart of a machine; `at` a second that it shows at first; `select` gets the span that was selected, or null. */
+/** The chart of a machine; `at` a second that it shows at first; `select` gets the span that was
+ * selected, or null, and whether by a key. */
 export async function trend(machine, { at, select, signal }) {
   const now = () => machine.last_window ?? machine.clock ?? Date.now() / 1000;
   const state = {
@@ -92,10 +93,10 @@ export async function trend(machine, { at, select, signal }) {
   };
   const latest = (span = state.end - state.start) =>
     show(now() - span * (1 - AHEAD), now() + span * AHEAD, { follow: true });
-  const pick = (span) => {
+  const pick = (span, { byKey = false } = {}) => {
     state.selected = span;
     view.redraw();
-    select(span);
+    select(span, byKey);
   };
   const spans = choice(
     T.trend.spans,
