@@ -27,10 +27,18 @@ function address() {
   const [path, search] = location.hash.replace(/^#\/?/, "").split("?");
   const [view, ...rest] = path.split("/");
   return {
-    view: view in VIEWS ? view : "",
-    name: decodeURIComponent(rest.join("/")),
+    view: Object.hasOwn(VIEWS, view) ? view : "",
+    name: decoded(rest.join("/")),
     query: new URLSearchParams(search),
   };
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // somebody typed it
+  }
 }
 
 async function show({ asLogin = false } = {}) {
