@@ -17,7 +17,7 @@ import pytest
 BROWSER = Path(__file__).parent / "browser"
 PAGE = Path(__file__).parents[1] / "src" / "auscult" / "live" / "serve" / "page"
 BEGINS = 1767247200.0  # of the replay that `auscult synth --hours` writes: 2026-01-01T06:00:00Z
-MACHINE = "pump"
+MACHINE = "valve"
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ const alarms = await (await fetch(`${base}/api/incidents?machine=${machine}&kind
 const alarm = `#/alarm/${encodeURIComponent(alarms.incidents.at(-1).id)}`;
 
 const PICTURES = [
-  ["machines-light", "#/", {}, ".spark", 900],
-  ["machines-dark", "#/", { scheme: "dark" }, ".spark", 900],
+  ["machines-light", "#/", {}, ".spark", 720],
+  ["machines-dark", "#/", { scheme: "dark" }, ".spark", 720],
   ["machine", `#/machine/${machine}`, {}, ".uplot", 1160],
   ["machine-dark", `#/machine/${machine}`, { scheme: "dark" }, ".uplot", 1160],
   ["alarms", "#/alarms", {}, ".row-link", 900],

@@ -95,9 +95,10 @@ addEventListener("auscult-login", () => {
   if (!document.querySelector("main form.login")) show({ asLogin: true });
 });
 const announced = new Set();
-live.on("incident", (incident) => {
+live.on("incident", async (incident) => {
   if (incident.kind !== "alarm" || incident.cleared !== null || announced.has(incident.id)) return;
   announced.add(incident.id);
+  await plant.load().catch(() => []); // its name for people
   announce(
     T.newIncident(T.kinds[incident.kind], plant.title(incident.machine), incident.words || incident.message),
     () =>
