@@ -263,7 +263,7 @@ def test_the_history_of_another_machine_or_a_damaged_one_is_refused(tmp_path: Pa
     saved = history.checkpoint()
     assert saved is not None
     for name in saved:
-        if name not in ("detector", "warning"):
+        if name not in ("detector", "warning", "clock"):
             history.record([], checkpoint={key: value for key, value in saved.items() if key != name})
             with pytest.raises(MonitorError, match="damaged"):
                 follow([], history=history)
@@ -275,7 +275,7 @@ def test_scores_of_another_detector_are_not_mixed_with_the_new_ones(tmp_path: Pa
     saved = history.checkpoint()
     assert saved is not None and saved["alarm"]["history"]
     other = Watch("pump", 0.2, 0.01, watch(k=5, n=5).settings, detector="another")
-    assert Monitor(Loudness(), other, history=history).alarm.to_json()["history"] == []
+    assert Monitor(Loudness(), other, history=history).levels.alarm.to_json()["history"] == []
     assert json.dumps(saved)
 
 

@@ -20,9 +20,10 @@ from auscult.live.delivery import Delivery, DeliveryError
 from auscult.live.events import Event, dumps, iso
 from auscult.live.history import History, read_events
 from auscult.live.json_lines import JsonLines
-from auscult.live.monitor import Monitor, MonitorSummary
+from auscult.live.monitor import Monitor
 from auscult.live.mqtt import Mqtt, MqttAddress
 from auscult.live.sound import End, Samples, Start
+from auscult.live.summary import MonitorSummary
 from auscult.live.terminal import Terminal
 from auscult.live.webhook import Webhook
 from brokers import Broker, Listener, free_port, wait_for

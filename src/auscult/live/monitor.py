@@ -3,20 +3,24 @@
 import math
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from auscult.detector.alarms import AlarmState
-from auscult.errors import AuscultError, MonitorError
+from auscult.errors import AuscultError
+from auscult.live.clock import MonitorClock
 from auscult.live.delivery import Delivery
 from auscult.live.drift import Drift
 from auscult.live.events import Event
-from auscult.live.history import History
+from auscult.live.history import History, Retention, Sound, WindowScore
+from auscult.live.kept import KeptSound
+from auscult.live.levels import AlarmLevels, check_thresholds
+from auscult.live.saved import SavedMonitor
 from auscult.live.sound import End, FileKey, Item, Samples, Solved, Source, SourceProblem, Start, Waiting
+from auscult.live.summary import MonitorSummary, Screen
 from auscult.live.troubles import Change, Troubles
 from auscult.live.watch import Watch, WindowScorer
 from auscult.sound.defects import SoundLevel
@@ -25,44 +29,14 @@ from auscult.sound.windows import Stream, Window
 CHECKPOINT_SECONDS = 10.0
 """How often the monitor writes down where it is, besides at every event."""
 
+LIVE_CHECKPOINT_SECONDS = 2.0
+"""The same where sound is lost that is not taken in time: windows since then cannot be heard again."""
+
+TIDY_SECONDS = 600.0
+"""How often it lets go of what the history need not keep."""
+
 TICK_SECONDS = 1.0
-CLOCK_JUMP_SECONDS = 5.0
 WINDOW_TROUBLES = ("samples", "silence", "clipping", "dropout", "score")
-
-
-class Screen(Protocol):
-    """What people or programs see besides events."""
-
-    def window(self, window: dict[str, Any], *, heard: float, state: str) -> None:
-        """A window was heard."""
-        ...
-
-    def event(self, event: Event) -> None:
-        """Something new happened."""
-        ...
-
-    def waiting(self, state: str) -> None:
-        """No sound comes."""
-        ...
-
-
-@dataclass(slots=True)
-class MonitorSummary:
-    """What a monitor did: windows, those with a score, alarms and warnings raised, troubles raised or noted."""
-
-    windows: int = 0
-    scored: int = 0
-    alarms: int = 0
-    troubles: int = 0
-    highest: float = -math.inf
-    warnings: int = 0
-
-    def add(self, score: float | None) -> None:
-        """Count a window; None if it could not be scored."""
-        self.windows += 1
-        if score is not None:
-            self.scored += 1
-            self.highest = max(self.highest, score)
 
 
 class Monitor:
@@ -75,6 +49,8 @@ class Monitor:
         deliveries: of the history's events to outputs.
         screen: shows windows and events.
         wall: clock of the events, in seconds since 1970.
+        begins: of a replay, when its sound began, in seconds since 1970: the time of events and scores is that sound's.
+        retention: what the history need not keep; none if somebody else sees to it.
     """
 
     def __init__(
@@ -87,25 +63,28 @@ class Monitor:
         screen: Screen | None = None,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        begins: float | None = None,
+        retention: Retention | None = None,
     ) -> None:
         self.scorer, self.watch, self.history = scorer, watch, history
         self.deliveries, self.screen = deliveries, screen
         self.summary = MonitorSummary()
-        self._wall, self._monotonic = wall, monotonic
+        self._clock, self._retention = MonitorClock(wall, monotonic, begins), retention
+        self._scores: list[WindowScore] = []  # since the last checkpoint
+        raised_by = (watch.settings.n - 1) * scorer.step_seconds + scorer.window_seconds
+        self._kept = None if history.folder is None else KeptSound(scorer.sample_rate, raised_by=raised_by)
+        self._ordered: tuple[float, float | None] | None = None  # thresholds from the next window on
         self._drift = Drift(watch.condition, sample_rate=scorer.sample_rate) if watch.condition else None
         self._heard = 0.0  # seconds before the recording that is being heard
         self._key: FileKey | None = None
         self._done = 0  # windows of that recording which were scored
         self._stream: Stream | None = None
-        self._ticked = self._written = monotonic()
-        self._offset = wall() - monotonic()
+        self._ticked = self._written = self._tidied = monotonic()
+        self._every = CHECKPOINT_SECONDS
         self._resumed: tuple[FileKey, int] | None = None
         self._down = 0.0  # seconds for which no monitor was running
         name = f"{watch.machine_id}-{datetime.fromtimestamp(wall(), UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-        self.alarm = AlarmState(watch.threshold, watch.settings, spread=watch.spread, name=name)
-        self.warning: AlarmState | None = None
-        if watch.warning is not None:
-            self.warning = AlarmState(watch.warning, watch.settings, spread=watch.spread, name=f"{name}-w")
+        self.levels = AlarmLevels(watch, name=name)
         self.troubles = Troubles(name)
         saved = history.checkpoint()
         if saved is not None:
@@ -114,20 +93,37 @@ class Monitor:
     def run(self, source: Source) -> MonitorSummary:
         """Listen until the source ends or is stopped; the state is written down, however it ends."""
         if source.live:
+            self._every = LIVE_CHECKPOINT_SECONDS
             self._heard += min(max(self._down, 0.0), self.watch.settings.gap_seconds)
+        self.history.threshold(self._clock.time(self.heard_seconds), *self.levels.thresholds, why="start")
+        self._tidy()
         try:
             for item in source:
                 self._take(item, source)
                 self._tick()
         finally:
-            self.history.record([], checkpoint=self._checkpoint())
+            self._write()
         return self.summary
+
+    def set_threshold(self, threshold: float, warning: float | None) -> None:
+        """Other thresholds from the next window on; an alarm that is raised stays raised. Any thread may call it.
+
+        Args:
+            threshold: of alarms.
+            warning: of warnings; none takes that level away.
+
+        Raises:
+            MonitorError: if they are not finite, or warnings would not come before alarms.
+        """
+        check_thresholds(threshold, warning)
+        self._ordered = threshold, warning
 
     def state(self) -> str:
         """How it is, in a word or some."""
         troubles = ", ".join(self.troubles.active)
-        alarm = "ALARM" if self.alarm.active else "warning" if self.warning and self.warning.active else ""
-        return " + ".join(part for part in (alarm, troubles and f"TROUBLE: {troubles}") if part) or "normal"
+        return (
+            " + ".join(part for part in (self.levels.word(), troubles and f"TROUBLE: {troubles}") if part) or "normal"
+        )
 
     @property
     def heard_seconds(self) -> float:
@@ -171,8 +167,9 @@ class Monitor:
         if self._resumed is not None and item.key is not None and self._resumed[0] == item.key:
             self._done = self._resumed[1]
         self._resumed = None
-        if self._drift is not None:
-            self._drift.restart()
+        for follower in (self._drift, self._kept):
+            if follower is not None:
+                follower.restart()
 
     def _finish(self) -> None:
         """The recording is over: its last windows, and its length."""
@@ -190,9 +187,11 @@ class Monitor:
     def _end(self, item: End) -> None:
         self._finish()
         self._key, self._done = None, 0
-        self.history.record([], checkpoint=self._checkpoint(), heard=item.key)
+        self._write(heard=item.key)
 
     def _window(self, window: Window, level: SoundLevel) -> None:
+        if self._kept is not None:
+            self._kept.add(window)
         if window.index < self._done:  # heard before a restart
             return
         self._done = window.index + 1
@@ -207,29 +206,38 @@ class Monitor:
         if score is not None and not math.isfinite(score):
             found["score"] = f"a window has the score {score}; the detector's file does not fit this sound"
             score = None
+        self._decide(window, score, found, heard=self._heard + end)
+
+    def _decide(self, window: Window, score: float | None, found: dict[str, str], *, heard: float) -> None:
+        """What the score of a window, or what is wrong with it, raises and clears."""
         self.summary.add(score)
-        changes = self.troubles.update(self._heard + end, found, of=WINDOW_TROUBLES)
+        ordered, self._ordered = self._ordered, None
+        if ordered is not None:
+            self.levels.set(*ordered)
+        if self._kept is not None:
+            above = score is not None and score > self.levels.threshold
+            self._scores.append(WindowScore(self._clock.time(heard), score, above))
+        changes = self.troubles.update(heard, found, of=WINDOW_TROUBLES)
         if self._drift is not None and not found:
-            changes += self._changed(self._drift.update(window), self._heard + end)
-        where = {} if self._key is None else {"file": self._key.name, "file_seconds": round(end, 6)}
-        events = [self._event_of(change, self._heard + end, where) for change in changes]
-        for kind, state in (("warning", self.warning), ("alarm", self.alarm)):
-            if state is not None and (alarm := state.update(self._heard + end, score)) is not None:
-                said = self.scorer.words(window.samples) if alarm.kind == "raised" else {}
-                details = {**where, "score": alarm.score, "threshold": state.threshold, **said}
-                events.append(self._event(kind, alarm.alarm_id, alarm.kind, alarm.time, details))
+            changes += self._changed(self._drift.update(window), heard)
+        where = {} if self._key is None else {"file": self._key.name, "file_seconds": round(heard - self._heard, 6)}
+        events = [self._event_of(change, heard, where) for change in changes]
+        raised = []
+        for kind, alarm, threshold in self.levels.update(heard, score):
+            said = self.scorer.words(window.samples) if alarm.kind == "raised" else {}
+            details = {**where, "score": alarm.score, "threshold": threshold, **said}
+            events.append(self._event(kind, alarm.alarm_id, alarm.kind, alarm.time, details))
+            raised += [alarm.alarm_id] * (alarm.kind == "raised")
         if events:
-            self._record(events)
+            self._record(events, self._kept.sounds(raised, end=self._clock.time(heard)) if self._kept else {})
         if self.screen is not None:
-            self.screen.window(self._shown(score, where, found), heard=self._heard + end, state=self.state())
+            shown = {**where, "score": score, "threshold": self.levels.threshold, "troubles": list(found)}
+            self.screen.window(shown, heard=heard, state=self.state())
 
     def _changed(self, message: str | None, time: float) -> list[Change]:
         if message is None:
             return []
         return self.troubles.begin("changed", message, time=time) if message else self.troubles.end("changed")
-
-    def _shown(self, score: float | None, where: dict[str, Any], found: dict[str, str]) -> dict[str, Any]:
-        return {**where, "score": score, "threshold": self.watch.threshold, "troubles": list(found)}
 
     def _emit(self, changes: Sequence[Change]) -> None:
         if changes:
@@ -240,42 +248,50 @@ class Monitor:
         return self._event("trouble", change.id, change.phase, heard, details)
 
     def _event(self, kind: Any, key: str, phase: Any, heard: float, details: dict[str, Any]) -> Event:
-        return Event(kind, key, phase, self._wall(), heard, self.watch.machine_id, details)
+        return Event(kind, key, phase, self._clock.time(heard), heard, self.watch.machine_id, details)
 
-    def _record(self, events: Sequence[Event]) -> None:
+    def _write(
+        self, events: Sequence[Event] = (), *, heard: FileKey | None = None, sounds: Mapping[str, Sound] | None = None
+    ) -> list[Event]:
+        """Where it is, and all that is new since the last time, at once."""
+        scores, self._scores, self._written = self._scores, [], self._clock.monotonic()
+        return self.history.record(events, checkpoint=self._checkpoint(), heard=heard, scores=scores, sounds=sounds)
+
+    def _record(self, events: Sequence[Event], sounds: Mapping[str, Sound] | None = None) -> None:
         """Into the history, and from there to the outputs; what was there before a crash is not shown again."""
-        for event in self.history.record(events, checkpoint=self._checkpoint()):
+        for event in self._write(events, sounds=sounds):
             self.summary.alarms += event.kind == "alarm" and event.phase == "raised"
             self.summary.warnings += event.kind == "warning" and event.phase == "raised"
             self.summary.troubles += event.kind == "trouble" and event.phase != "cleared"
             if self.screen is not None:
                 self.screen.event(event)
-        self._written = self._monotonic()
         for delivery in self.deliveries:
             delivery.wake()
 
     def _tick(self) -> None:
         """Now and then: the clocks, the disk, the outputs, the checkpoint."""
-        now = self._monotonic()
+        now = self._clock.monotonic()
         if now - self._ticked < TICK_SECONDS:
             return
         self._ticked = now
-        if now - self._written >= CHECKPOINT_SECONDS:
-            self._written = now
-            self.history.record([], checkpoint=self._checkpoint())
+        if now - self._written >= self._every:
+            self._write()
         elif self.history.problem:
             self.history.flush()
-        jump, self._offset = self._wall() - now - self._offset, self._wall() - now
-        if abs(jump) > CLOCK_JUMP_SECONDS:
-            message = (
-                f"the clock was set {'forward' if jump > 0 else 'back'} by {abs(jump):.0f} s; alarms do not use it"
-            )
+        if now - self._tidied >= TIDY_SECONDS:
+            self._tidy()
+        if (message := self._clock.jump()) is not None:
             self._emit(self.troubles.note("clock", message))
         self._check("history", self.history.problem)
         for delivery in self.deliveries:
             self._check(delivery.output.name, delivery.problem)
             if not delivery.threaded:
                 delivery.wake()
+
+    def _tidy(self) -> None:
+        self._tidied = self._clock.monotonic()
+        if self._retention is not None and not self.history.problem:
+            self.history.tidy(self._retention, self._clock.wall())
 
     def _check(self, kind: str, problem: str | None) -> None:
         self._emit(self.troubles.begin(kind, problem) if problem else self.troubles.end(kind))
@@ -285,36 +301,20 @@ class Monitor:
         return {
             "machine_id": self.watch.machine_id,
             "detector": self.watch.detector,
-            "alarm": self.alarm.to_json(),
-            "warning": None if self.warning is None else self.warning.to_json(),
+            **self.levels.to_json(),
             "troubles": self.troubles.to_json(),
             "heard": self._heard if in_file else self.heard_seconds,
-            "time": self._wall(),
+            "time": self._clock.wall(),
+            "clock": self._clock.time(self.heard_seconds),
             "file": asdict(self._key) if self._key is not None and in_file else None,
             "windows": self._done if in_file else 0,
         }
 
-    def _resume(self, saved: dict[str, Any]) -> None:
+    def _resume(self, checkpoint: dict[str, Any]) -> None:
         """Go on where the last monitor stood."""
-        try:
-            machine, detector, heard = str(saved["machine_id"]), saved["detector"], float(saved["heard"])
-            alarm, self._down = dict(saved["alarm"]), self._wall() - float(saved["time"])
-            warning = dict(saved.get("warning") or {})
-            troubles, windows = saved["troubles"], int(saved["windows"])
-            if saved["file"] is not None:
-                self._resumed = FileKey(**saved["file"]), windows
-        except (KeyError, TypeError, ValueError) as error:
-            raise MonitorError(f"the saved state of the monitor is damaged ({error!r}); name a new --state") from error
-        if machine != self.watch.machine_id:
-            raise MonitorError(
-                f"the history belongs to the machine {machine}, not to {self.watch.machine_id}; name another folder "
-                "with --state"
-            )
-        if detector != self.watch.detector:
-            alarm["history"], warning["history"] = [], []
-        self._heard = heard
-        self.troubles = Troubles.from_json(troubles)
-        rule, spread = self.watch.settings, self.watch.spread
-        self.alarm = AlarmState.from_json(alarm, self.watch.threshold, rule, spread=spread)
-        if self.watch.warning is not None and saved.get("warning"):
-            self.warning = AlarmState.from_json(warning, self.watch.warning, rule, spread=spread)
+        saved = SavedMonitor.of(checkpoint, self.watch)
+        self._down, self._heard = self._clock.wall() - saved.time, saved.heard
+        if saved.file is not None:
+            self._resumed = saved.file, saved.windows
+        self.troubles = Troubles.from_json(saved.troubles)
+        self.levels.resume(saved.alarm, saved.warning, same_detector=saved.detector == self.watch.detector)

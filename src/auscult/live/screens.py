@@ -5,7 +5,7 @@ from typing import Any
 
 from auscult.live.events import Event
 from auscult.live.home_assistant import HomeAssistant
-from auscult.live.monitor import Screen
+from auscult.live.summary import Screen
 
 
 class Screens:

@@ -12,13 +12,14 @@ from typing import Any, TextIO
 
 from auscult.errors import MonitorError
 from auscult.live.delivery import Delivery, Output
-from auscult.live.history import History
+from auscult.live.history import History, Retention
 from auscult.live.home_assistant import DISCOVERY_PREFIX, HomeAssistant
 from auscult.live.json_lines import JsonLines
-from auscult.live.monitor import Monitor, MonitorSummary
+from auscult.live.monitor import Monitor
 from auscult.live.mqtt import Mqtt, MqttAddress
 from auscult.live.screens import Screens
 from auscult.live.sources import SourceOptions, open_source
+from auscult.live.summary import MonitorSummary
 from auscult.live.terminal import Terminal
 from auscult.live.watch import Watch, WindowScorer
 from auscult.live.webhook import Webhook
@@ -155,7 +156,7 @@ def listen(
     refused = _Refused(warn, signals.stop, alone=outputs.mqtt is None and outputs.webhook is None)
     screen = outputs.screen(stream, watch, refused)
     # What can be refused comes first: nobody is told that a monitor is there before it is.
-    history = History(state)
+    history = History(state, machine=watch.machine_id)
     try:
         opened = open_source(source, sample_rate=scorer.sample_rate, heard=history.heard_file, stop=signals.stop)
         remote = outputs.remote(watch.machine_id)
@@ -164,7 +165,7 @@ def listen(
         deliveries = [Delivery(output, history, threaded=False) for output in local]
         deliveries += [Delivery(output, history) for output in remote]
         shown = Screens.of(screen, remote)
-        monitor = Monitor(scorer, watch, history=history, deliveries=deliveries, screen=shown)
+        monitor = Monitor(scorer, watch, history=history, deliveries=deliveries, screen=shown, retention=Retention())
         with signals.caught():
             screen.begin(_facts(scorer, watch, source, state))
             for delivery in deliveries:

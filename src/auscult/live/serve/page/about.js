@@ -15,10 +15,15 @@ export async function show(main, { signal }) {
     await api.logout();
     location.reload();
   };
-  fill(main,
+  fill(
+    main,
     h("h1", { tabindex: -1 }, T.about.title),
-    h("div", { class: "columns" },
-      h("section", { class: "panel", "aria-labelledby": "about-server" },
+    h(
+      "div",
+      { class: "columns" },
+      h(
+        "section",
+        { class: "panel", "aria-labelledby": "about-server" },
         h("h2", { id: "about-server" }, T.about.server),
         facts([
           [T.about.version, status.version],
@@ -28,13 +33,24 @@ export async function show(main, { signal }) {
           [T.about.free, size(storage.free_bytes)],
           [T.about.disk, storage.problem || T.about.fine],
           [T.about.uploads, T.about.uploadLimit(size(limits.upload_bytes), limits.upload_seconds)],
-        ])),
-      h("section", { class: "panel", "aria-labelledby": "about-data" },
+        ]),
+      ),
+      h(
+        "section",
+        { class: "panel", "aria-labelledby": "about-data" },
         h("h2", { id: "about-data" }, T.about.data),
-        h("ul", { class: "links" },
+        h(
+          "ul",
+          { class: "links" },
           link("openapi.json", T.about.openapi, T.about.openapiWhat),
           link("metrics", T.about.metrics, T.about.metricsWhat),
-          link("health", T.about.health, T.about.healthWhat)),
-        status.access?.token ? h("button", { class: "button", on: { click: leave } }, T.login.leave) : h("p", { class: "hint" }, T.about.open))));
+          link("health", T.about.health, T.about.healthWhat),
+        ),
+        status.access?.token
+          ? h("button", { class: "button", on: { click: leave } }, T.login.leave)
+          : h("p", { class: "hint" }, T.about.open),
+      ),
+    ),
+  );
   return T.about.title;
 }

@@ -18,15 +18,31 @@ export async function show(main, { query, signal }) {
   const load = async () => {
     const found = await api.incidents({ ...asked(chosen), limit: LIMIT, cursor: pages.at(-1) }, signal);
     const first = (pages.length - 1) * LIMIT;
-    const more = (cursor) => { pages.push(cursor); turned(); };
-    const back = () => { pages.pop(); turned(); };
+    const more = (cursor) => {
+      pages.push(cursor);
+      turned();
+    };
+    const back = () => {
+      pages.pop();
+      turned();
+    };
     news.hidden = true;
     if (!found.incidents.length) return fill(list, nothing(Object.values(chosen).some(Boolean)));
-    return fill(list, incidentTable(found.incidents, { caption: T.alarms.caption, signal }),
-      h("nav", { class: "pages", "aria-label": T.alarms.pages },
+    return fill(
+      list,
+      incidentTable(found.incidents, { caption: T.alarms.caption, signal }),
+      h(
+        "nav",
+        { class: "pages", "aria-label": T.alarms.pages },
         h("button", { class: "button", disabled: pages.length < 2, on: { click: back } }, T.alarms.newer),
         h("span", {}, T.alarms.range(first + 1, first + found.incidents.length, found.total)),
-        h("button", { class: "button", disabled: found.next === null, on: { click: () => more(found.next) } }, T.alarms.older)));
+        h(
+          "button",
+          { class: "button", disabled: found.next === null, on: { click: () => more(found.next) } },
+          T.alarms.older,
+        ),
+      ),
+    );
   };
   const turned = async () => {
     await load();
@@ -62,20 +78,57 @@ function asked({ machine, kind, state, verdict, from, to }) {
 }
 
 function filters(chosen, choose) {
-  const select = (name, options) => h("div", { class: "field" }, h("label", { for: `filter-${name}` }, T.alarms.filters[name]),
-    h("select", { id: `filter-${name}`, on: { change: (event) => choose(name, event.target.value) } },
-      options.map(([value, text]) => h("option", { value, selected: chosen[name] === value }, text))));
-  const date = (name) => h("div", { class: "field" }, h("label", { for: `filter-${name}` }, T.alarms.filters[name]),
-    h("input", { id: `filter-${name}`, type: "date", value: chosen[name], on: { change: (event) => choose(name, event.target.value) } }));
+  const select = (name, options) =>
+    h(
+      "div",
+      { class: "field" },
+      h("label", { for: `filter-${name}` }, T.alarms.filters[name]),
+      h(
+        "select",
+        { id: `filter-${name}`, on: { change: (event) => choose(name, event.target.value) } },
+        options.map(([value, text]) => h("option", { value, selected: chosen[name] === value }, text)),
+      ),
+    );
+  const date = (name) =>
+    h(
+      "div",
+      { class: "field" },
+      h("label", { for: `filter-${name}` }, T.alarms.filters[name]),
+      h("input", {
+        id: `filter-${name}`,
+        type: "date",
+        value: chosen[name],
+        on: { change: (event) => choose(name, event.target.value) },
+      }),
+    );
   const all = ["", T.alarms.all];
-  return h("form", { class: "filters", role: "search", "aria-label": T.alarms.filter, on: { submit: (event) => event.preventDefault() } },
+  return h(
+    "form",
+    {
+      class: "filters",
+      role: "search",
+      "aria-label": T.alarms.filter,
+      on: { submit: (event) => event.preventDefault() },
+    },
     select("machine", [all, ...plant.all().map((one) => [one.name, one.title || one.name])]),
     select("kind", [all, ...["alarm", "warning", "trouble"].map((one) => [one, T.kinds[one]])]),
     select("state", [all, ["open", T.open], ["over", T.over]]),
-    select("verdict", [all, ["none", T.alarms.unheard], ["normal", T.note.verdicts.normal], ["fault", T.note.verdicts.fault]]),
-    date("from"), date("to"));
+    select("verdict", [
+      all,
+      ["none", T.alarms.unheard],
+      ["normal", T.note.verdicts.normal],
+      ["fault", T.note.verdicts.fault],
+    ]),
+    date("from"),
+    date("to"),
+  );
 }
 
 function nothing(filtered) {
-  return h("section", { class: "empty" }, h("h2", {}, filtered ? T.alarms.noMatch : T.alarms.none), h("p", {}, filtered ? T.alarms.noMatchHow : T.alarms.noneHow));
+  return h(
+    "section",
+    { class: "empty" },
+    h("h2", {}, filtered ? T.alarms.noMatch : T.alarms.none),
+    h("p", {}, filtered ? T.alarms.noMatchHow : T.alarms.noneHow),
+  );
 }

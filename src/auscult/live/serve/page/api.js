@@ -44,7 +44,12 @@ export const api = {
   undo: (number, author) => ask(`api/notes/${at(number)}/undo`, { method: "POST", json: { author } }),
   threshold: (name, choice) => ask(`api/machines/${at(name)}/threshold`, { method: "POST", json: choice }),
   score: (name, file, signal) =>
-    ask(`api/machines/${at(name)}/score`, { method: "POST", body: file, type: "application/octet-stream", signal }),
+    ask(`api/machines/${at(name)}/score?evidence=true`, {
+      method: "POST",
+      body: file,
+      type: "application/octet-stream",
+      signal,
+    }),
   login: (token, name) => ask("login", { method: "POST", json: { token, name } }),
   logout: () => ask("logout", { method: "POST" }),
   sound: (id) => `api/incidents/${at(id)}/sound`,

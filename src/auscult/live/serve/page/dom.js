@@ -74,9 +74,17 @@ export function recoloured(handler, signal) {
 /** Something kept in the browser; storage may be forbidden. */
 export const kept = {
   get(name, otherwise = "") {
-    try { return localStorage.getItem(`auscult-${name}`) ?? otherwise; } catch { return otherwise; }
+    try {
+      return localStorage.getItem(`auscult-${name}`) ?? otherwise;
+    } catch {
+      return otherwise;
+    }
   },
   set(name, value) {
-    try { localStorage.setItem(`auscult-${name}`, value); } catch { /* it is not kept, then */ }
+    try {
+      localStorage.setItem(`auscult-${name}`, value);
+    } catch {
+      /* it is not kept, then */
+    }
   },
 };

@@ -16,12 +16,13 @@ const dayOf = (moment) => `${moment.getFullYear()}-${moment.getMonth()}-${moment
 /** Whether two times are of the same local day. */
 export const sameDay = (a, b) => dayOf(date(a)) === dayOf(date(b));
 
-/** "04:12" today, "28 Nov, 04:12" this year, with the year otherwise. */
-export function when(seconds, { seconds: fine = false, always = false } = {}) {
+/** "04:12" today, "28 Nov, 04:12" this year, with the year otherwise; `short`: without the hour of other days. */
+export function when(seconds, { seconds: fine = false, always = false, short = false } = {}) {
   const moment = date(seconds);
   const clock = (fine ? SECOND : HOUR).format(moment);
   if (!always && dayOf(moment) === dayOf(new Date())) return clock;
-  return `${(moment.getFullYear() === new Date().getFullYear() ? DAY : YEAR).format(moment)}, ${clock}`;
+  const day = (moment.getFullYear() === new Date().getFullYear() ? DAY : YEAR).format(moment);
+  return short ? day : `${day}, ${clock}`;
 }
 
 export const clock = (seconds, fine = false) => (fine ? SECOND : HOUR).format(date(seconds));
@@ -38,9 +39,9 @@ export function time(seconds, options = {}) {
 export function duration(seconds) {
   if (seconds < 1) return T.shorter;
   const whole = Math.round(seconds);
-  if (whole < 120) return `${whole} s`;
+  if (whole < 120 && whole !== 60) return `${whole} s`;
   const minutes = Math.round(whole / 60);
-  if (minutes < 120) return `${minutes} min`;
+  if (minutes < 120 && minutes !== 60) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return minutes % 60 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
   const days = Math.floor(hours / 24);
@@ -51,7 +52,13 @@ export function duration(seconds) {
 export function figure(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  return size >= 100 ? value.toFixed(0) : size >= 10 ? value.toFixed(1) : size >= 0.1 || size === 0 ? value.toFixed(2) : value.toPrecision(2);
+  return size >= 100
+    ? value.toFixed(0)
+    : size >= 10
+      ? value.toFixed(1)
+      : size >= 0.1 || size === 0
+        ? value.toFixed(2)
+        : value.toPrecision(2);
 }
 
 /** Bytes: "1.2 GB". */

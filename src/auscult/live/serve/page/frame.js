@@ -1,12 +1,17 @@
 // What stands around every view: the bar, the banners, the connection, what is announced.
 import { add, fill, h, kept, say } from "./dom.js";
 import { time } from "./format.js";
-import { lost, on } from "./live.js";
+import { on } from "./live.js";
+import { icon } from "./signs.js";
 import { openShortcuts } from "./shortcuts.js";
 import { T } from "./texts.js";
 
 const THEMES = ["auto", "light", "dark"];
-const PAGES = [["", "#/"], ["alarms", "#/alarms"], ["about", "#/about"]];
+const PAGES = [
+  ["", "#/"],
+  ["alarms", "#/alarms"],
+  ["about", "#/about"],
+];
 
 const banners = h("div", { class: "banners" });
 const voice = h("div", { class: "unseen", role: "status", "aria-live": "polite" });
@@ -16,18 +21,26 @@ let themeButton;
 
 /** The whole page, with an empty `main`. */
 export function frame() {
-  themeButton = h("button", { class: "quiet", on: { click: nextTheme } });
+  themeButton = h("button", { class: "quiet row", on: { click: nextTheme } }, icon("theme"), h("span"));
   sayTheme();
   const skip = h("a", { class: "skip", href: "#main", on: { click: skipToMain } }, T.skip);
   const pages = PAGES.map(([view, href]) => h("li", {}, h("a", { href, "data-view": view }, T.views[view])));
-  const help = h("button", { class: "quiet", "aria-label": T.shortcuts.title, title: T.shortcuts.title, on: { click: openShortcuts } }, "?");
-  showConnection(lost());
+  const help = h(
+    "button",
+    { class: "quiet", "aria-label": T.shortcuts.title, title: T.shortcuts.title, on: { click: openShortcuts } },
+    "?",
+  );
+  fill(link, h("span", { class: "link-dot", "aria-hidden": "true" }), h("span", {}, T.connecting));
+  link.className = "link link-wait";
   return [
     skip,
-    h("header", { class: "bar" },
+    h(
+      "header",
+      { class: "bar" },
       h("a", { class: "mark", href: "#/" }, T.name),
       h("nav", { "aria-label": T.navigation }, h("ul", {}, pages)),
-      h("div", { class: "tools" }, link, themeButton, help)),
+      h("div", { class: "tools" }, link, themeButton, help),
+    ),
     banners,
     h("main", { id: "main", tabindex: -1 }),
     voice,
@@ -77,9 +90,14 @@ export function problems(status) {
 
 function showConnection(since) {
   link.className = since === null ? "link link-live" : "link link-lost";
-  fill(link, h("span", { class: "link-dot", "aria-hidden": "true" }), h("span", {}, since === null ? T.connected : T.disconnected));
+  fill(
+    link,
+    h("span", { class: "link-dot", "aria-hidden": "true" }),
+    h("span", {}, since === null ? T.connected : T.disconnected),
+  );
   if (since === null) banner("connection");
-  else if (!document.body.classList.contains("alone")) banner("connection", T.lost, " ", time(since, { seconds: true }), ". ", T.reconnecting);
+  else if (!document.body.classList.contains("alone"))
+    banner("connection", T.lost, " ", time(since, { seconds: true }), ". ", T.reconnecting);
 }
 
 function nextTheme() {
@@ -96,14 +114,13 @@ export const turnTheme = nextTheme;
 function sayTheme() {
   const theme = document.documentElement.dataset.theme;
   themeButton.title = T.themeTip;
-  say(themeButton, T.themes[theme] ?? T.themes.auto);
+  themeButton.setAttribute("aria-label", T.themeLabel(T.themes[theme] ?? T.themes.auto));
+  say(themeButton.lastChild, T.themes[theme] ?? T.themes.auto);
 }
 
-let shownSince = null;
+let shownSince; // undefined before the first connection
 on("connection", (since) => {
-  if (since !== shownSince && link.isConnected) {
-    announce(since === null ? T.connectedAgain : T.disconnected);
-    showConnection(since);
-  }
+  if (since !== shownSince && shownSince !== undefined) announce(since === null ? T.connectedAgain : T.disconnected);
+  if (since !== shownSince) showConnection(since);
   shownSince = since;
 });

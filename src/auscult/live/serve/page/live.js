@@ -18,9 +18,6 @@ export function on(kind, handler, signal) {
   target.addEventListener(kind, (event) => handler(event.detail), { signal });
 }
 
-/** Since when the connection is lost, in seconds since 1970, or null. */
-export const lost = () => lostSince;
-
 /** Opens the stream; with the columns of the spectrogram of a machine, if one is named. */
 export function listen(name = "") {
   if (source && name === listening && source.readyState !== EventSource.CLOSED) return;

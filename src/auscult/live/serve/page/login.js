@@ -7,7 +7,7 @@ import { T } from "./texts.js";
 export async function show(main, { signal, again }) {
   banner("connection");
   const token = h("input", { id: "token", type: "password", autocomplete: "current-password", required: true });
-  const name = h("input", { id: "name", autocomplete: "name", value: kept.get("name"), maxlength: 80 });
+  const name = h("input", { id: "name", autocomplete: "name", value: kept.get("name"), maxlength: 64 });
   const wrong = h("p", { class: "wrong-input", role: "alert" });
   const enter = async (event) => {
     event.preventDefault();
@@ -23,14 +23,21 @@ export async function show(main, { signal, again }) {
     else again();
     return null;
   };
-  fill(main,
-    h("form", { class: "login panel", on: { submit: enter } },
+  fill(
+    main,
+    h(
+      "form",
+      { class: "login panel", on: { submit: enter } },
       h("h1", { tabindex: -1 }, T.login.title),
       h("p", { class: "hint" }, T.login.hint),
-      h("label", { for: "token" }, T.login.token), token,
-      h("label", { for: "name" }, T.login.name), name,
+      h("label", { for: "token" }, T.login.token),
+      token,
+      h("label", { for: "name" }, T.login.name),
+      name,
       wrong,
-      h("button", { class: "button primary" }, T.login.enter)));
+      h("button", { class: "button primary" }, T.login.enter),
+    ),
+  );
   if (!signal.aborted) token.focus();
   return T.login.title;
 }

@@ -5,7 +5,7 @@ import { duration, figure, time } from "./format.js";
 import { on } from "./live.js";
 import { noteForm, noteList, proposalOf } from "./notes.js";
 import { facts } from "./parts.js";
-import { plant } from "./plant.js";
+import { plant, saying } from "./plant.js";
 import { incidentTable } from "./rows.js";
 import { sign } from "./signs.js";
 import { spectrum } from "./spectrum.js";
@@ -38,10 +38,23 @@ export async function show(main, { name, query, signal }) {
   };
   header(head, machine);
   fill(known.body, factsOf(machine));
-  fill(main, head, h("div", { class: "machine-grid" },
-    h("section", { class: "panel wide", "aria-labelledby": "trend-title" }, h("h2", { id: "trend-title" }, T.trend.title), chart.element, marking),
-    spectrum(machine, { signal }), known.element, recent.element,
-    h("div", { class: "side" }, heard.element, upload(machine, { signal }))));
+  fill(
+    main,
+    head,
+    h(
+      "div",
+      { class: "machine-grid" },
+      h(
+        "section",
+        { class: "panel wide", "aria-labelledby": "trend-title" },
+        h("h2", { id: "trend-title" }, T.trend.title),
+        chart.element,
+        marking,
+      ),
+      h("div", { class: "side" }, spectrum(machine, { signal }), recent.element),
+      h("div", { class: "side" }, known.element, heard.element, upload(machine, { signal })),
+    ),
+  );
   noted(heard.body, machine, signal, reload);
   lately(recent.body, name, signal);
   follow(name, head, { reload, lately: () => lately(recent.body, name, signal) }, signal);
@@ -50,31 +63,67 @@ export async function show(main, { name, query, signal }) {
 
 function section(id, title) {
   const body = h("div");
-  return { body, element: h("section", { class: `panel panel-${id}`, "aria-labelledby": `${id}-title` }, h("h2", { id: `${id}-title` }, title), body) };
+  return {
+    body,
+    element: h(
+      "section",
+      { class: `panel panel-${id}`, "aria-labelledby": `${id}-title` },
+      h("h2", { id: `${id}-title` }, title),
+      body,
+    ),
+  };
 }
 
 function follow(name, head, { reload, lately: again }, signal) {
   let last = "";
-  on("machine", (news) => {
-    if (news.name !== name) return;
-    const now = `${news.state} ${news.since} ${news.message}`;
-    if (now !== last) header(head, plant.get(name) ?? news);
-    last = now;
-  }, signal);
+  on(
+    "machine",
+    (news) => {
+      if (news.name !== name) return;
+      const now = `${news.state} ${news.since} ${news.message}`;
+      if (now !== last) header(head, plant.get(name) ?? news);
+      last = now;
+    },
+    signal,
+  );
   on("window", (news) => news.machine === name && scoreOf(head, plant.get(name)), signal);
   on("incident", (news) => news.machine === name && again(), signal);
   for (const kind of ["note", "threshold"]) on(kind, (news) => news.machine === name && reload(), signal);
-  on("again", () => { reload(); again(); }, signal);
+  on(
+    "again",
+    () => {
+      reload();
+      again();
+    },
+    signal,
+  );
 }
 
 function header(head, machine) {
-  fill(head,
+  fill(
+    head,
     h("p", { class: "crumbs" }, h("a", { href: "#/" }, T.views[""]), " / ", machine.name),
-    h("div", { class: "head-row" },
+    h(
+      "div",
+      { class: "head-row" },
       h("h1", { tabindex: -1 }, machine.title || machine.name),
-      h("p", { class: "lead" }, sign(machine.state), machine.since ? h("span", { class: "hint" }, T.since, " ", time(machine.since)) : null),
-      h("p", { class: "head-score" }, h("strong", { class: "score-now" }), " ", h("span", { class: "hint score-limit" }))),
-    machine.message && machine.state !== "normal" ? h("p", { class: "words" }, machine.message) : null);
+      h(
+        "p",
+        { class: "lead" },
+        sign(machine.state),
+        machine.since ? h("span", { class: "hint" }, T.since, " ", time(machine.since)) : null,
+      ),
+      h(
+        "p",
+        { class: "head-score" },
+        h("strong", { class: "score-now" }),
+        " ",
+        h("span", { class: "hint score-limit" }),
+      ),
+    ),
+    saying(machine) ? h("p", { class: "words" }, saying(machine)) : null,
+    machine.replay ? h("p", { class: "hint" }, T.replay) : null,
+  );
   scoreOf(head, machine);
 }
 
@@ -84,55 +133,115 @@ function scoreOf(head, machine) {
   const over = machine.score !== null && machine.threshold !== null && machine.score > machine.threshold;
   now.textContent = figure(machine.score);
   now.classList.toggle("over", over);
-  head.querySelector(".score-limit").textContent = machine.threshold === null ? T.noThreshold : T.ofThreshold(figure(machine.threshold));
+  head.querySelector(".score-limit").textContent =
+    machine.threshold === null ? T.noThreshold : T.ofThreshold(figure(machine.threshold));
 }
 
 function factsOf(machine) {
-  const seconds = (value) => `${figure(value)} s`;
-  return [facts([
-    [T.facts.detector, machine.detector],
-    [T.facts.source, machine.source],
-    [T.facts.promised, machine.promised ? T.facts.atMost(machine.promised) : T.facts.notPromised],
-    [T.facts.threshold, machine.threshold === null ? T.noThreshold : figure(machine.threshold)],
-    [T.facts.warning, machine.warning === null ? null : figure(machine.warning)],
-    [T.facts.windows, T.facts.windowsOf(seconds(machine.window_seconds), seconds(machine.step_seconds))],
-    [T.facts.rate, `${machine.sample_rate / 1000} kHz`],
-    [T.facts.heard, duration(machine.heard_seconds)],
-    [T.facts.last, machine.last_window === null ? null : time(machine.last_window, { seconds: true })],
-    [T.facts.alarms, machine.alarms_day],
-  ]), machine.caveat ? h("p", { class: "caveat" }, h("strong", {}, T.facts.caveat), " ", machine.caveat) : null];
+  const seconds = (value) => `${Number(value.toFixed(2))} s`;
+  return [
+    facts([
+      [T.facts.detector, machine.detector],
+      [T.facts.source, machine.source],
+      [T.facts.promised, machine.promised ? T.facts.atMost(machine.promised) : T.facts.notPromised],
+      [T.facts.threshold, machine.threshold === null ? T.noThreshold : figure(machine.threshold)],
+      [T.facts.warning, machine.warning === null ? null : figure(machine.warning)],
+      [T.facts.windows, T.facts.windowsOf(seconds(machine.window_seconds), seconds(machine.step_seconds))],
+      [T.facts.rate, `${machine.sample_rate / 1000} kHz`],
+      [T.facts.heard, duration(machine.heard_seconds)],
+      [T.facts.last, machine.last_window === null ? null : time(machine.last_window, { seconds: true })],
+      [T.facts.alarms, machine.alarms_day],
+    ]),
+    machine.caveat ? h("p", { class: "caveat" }, h("strong", {}, T.facts.caveat), " ", machine.caveat) : null,
+  ];
 }
 
 /** How many confirmed faults were heard, and all that was said of this machine. */
 async function noted(body, machine, signal, changed) {
   const { confirmed, heard } = machine.faults;
   const found = await api.notes({ machine: machine.name, limit: 50 }, signal).catch(() => ({ notes: [] }));
-  fill(body,
-    confirmed ? h("p", { class: "big-figure" }, h("strong", {}, `${heard} / ${confirmed}`), " ", T.faults.heard(heard, confirmed)) : h("p", { class: "hint" }, T.faults.none),
-    h("details", { class: "more" }, h("summary", {}, T.faults.notes(found.notes.length)), noteList(found.notes, changed)));
+  fill(
+    body,
+    confirmed
+      ? h(
+          "p",
+          { class: "big-figure" },
+          h("strong", {}, `${heard} / ${confirmed}`),
+          " ",
+          T.faults.heard(heard, confirmed),
+        )
+      : h("p", { class: "hint" }, T.faults.none),
+    h(
+      "details",
+      { class: "more" },
+      h("summary", {}, T.faults.notes(found.notes.length)),
+      noteList(found.notes, changed),
+    ),
+  );
 }
 
 async function lately(body, name, signal) {
-  const [open, over] = await Promise.all(["open", "over"].map((state) => api.incidents({ machine: name, state, limit: state === "open" ? 20 : 8 }, signal))).catch(() => []) ?? [];
+  const [open, over] =
+    (await Promise.all(
+      ["open", "over"].map((state) =>
+        api.incidents({ machine: name, state, limit: state === "open" ? 20 : 8 }, signal),
+      ),
+    ).catch(() => [])) ?? [];
   if (!open) return;
   const rows = [...open.incidents, ...over.incidents].sort((a, b) => b.raised - a.raised);
-  fill(body,
-    rows.length ? incidentTable(rows, { machines: false, caption: T.recent.title, signal }) : h("p", { class: "hint" }, T.recent.none),
-    open.total + over.total > rows.length ? h("p", {}, h("a", { href: `#/alarms?machine=${encodeURIComponent(name)}` }, T.recent.all(open.total + over.total))) : null);
+  fill(
+    body,
+    rows.length
+      ? incidentTable(rows, { machines: false, caption: T.recent.title, signal })
+      : h("p", { class: "hint" }, T.recent.none),
+    open.total + over.total > rows.length
+      ? h(
+          "p",
+          {},
+          h("a", { href: `#/alarms?machine=${encodeURIComponent(name)}` }, T.recent.all(open.total + over.total)),
+        )
+      : null,
+  );
 }
 
 /** What to do with the moment or span that was selected. */
 function markPanel(machine, span, chart, reload) {
   const after = h("div");
   const done = (answer) => {
-    fill(after, answer.proposal ? proposalOf(machine.name, answer.proposal, reload) : h("p", { class: "said-it", tabindex: -1 }, T.note.said[answer.note.verdict]));
+    fill(
+      after,
+      answer.proposal
+        ? proposalOf(machine.name, answer.proposal, reload)
+        : h("p", { class: "said-it", tabindex: -1 }, T.note.said[answer.note.verdict]),
+    );
     after.firstChild.focus();
     reload();
   };
   const there = chart.incidentsIn(span);
-  const links = there.map((one) => h("li", {}, h("a", { href: `#/alarm/${encodeURIComponent(one.id)}` }, `${T.kinds[one.kind]}, `, time(one.raised, { always: true })), one.words ? ` – ${one.words}` : ""));
-  return h("section", { class: "mark-panel", "aria-labelledby": "mark-title" },
-    h("div", { class: "row" }, h("h3", { id: "mark-title" }, T.mark.title), h("button", { class: "button small", type: "button", on: { click: () => chart.select(null) } }, T.close)),
+  const links = there.map((one) =>
+    h(
+      "li",
+      {},
+      h(
+        "a",
+        { href: `#/alarm/${encodeURIComponent(one.id)}` },
+        `${T.kinds[one.kind]}, `,
+        time(one.raised, { always: true }),
+      ),
+      one.words ? ` – ${one.words}` : "",
+    ),
+  );
+  return h(
+    "section",
+    { class: "mark-panel", "aria-labelledby": "mark-title" },
+    h(
+      "div",
+      { class: "row" },
+      h("h3", { id: "mark-title" }, T.mark.title),
+      h("button", { class: "button small", type: "button", on: { click: () => chart.select(null) } }, T.close),
+    ),
     links.length ? h("ul", { class: "differences" }, links) : null,
-    noteForm({ machine: machine.name, incident: null, ...span }, done), after);
+    noteForm({ machine: machine.name, incident: null, ...span }, done),
+    after,
+  );
 }

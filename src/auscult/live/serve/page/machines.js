@@ -2,12 +2,17 @@
 import { fill, h, say } from "./dom.js";
 import { figure, time } from "./format.js";
 import { on } from "./live.js";
-import { plant, worstFirst } from "./plant.js";
+import { plant, saying, worstFirst } from "./plant.js";
 import { shape } from "./signs.js";
 import { sparkline } from "./sparkline.js";
 import { T } from "./texts.js";
 
-const CALM = new Set(["normal"]);
+const FEW = 8; // machines up to which all cards are large
+const GROUPS = {
+  open: ["alarm", "warning", "trouble"],
+  idle: ["stopped", "waiting", "starting", "upload"],
+  calm: ["normal"],
+};
 
 export async function show(main, { signal }) {
   await plant.load({ fresh: true });
@@ -19,20 +24,35 @@ export async function show(main, { signal }) {
     cards = new Map(machines.map((machine) => [machine.name, cards.get(machine.name) ?? card(machine)]));
     for (const machine of machines) cards.get(machine.name).update(machine);
     fill(head, summary(machines));
+    body.classList.toggle("few", machines.length <= FEW);
     fill(body, machines.length ? groups(machines, cards) : nobody());
   };
   fill(main, head, body);
   arrange();
   let order = "";
-  on("machine", (news) => {
-    if (!plant.get(news.name)) return;
-    const now = plant.all().map((one) => one.name + one.state + one.since).join();
-    if (now !== order) keepingFocus(arrange);
-    else cards.get(news.name)?.update(plant.get(news.name));
-    order = now;
-  }, signal);
+  on(
+    "machine",
+    (news) => {
+      if (!plant.get(news.name)) return;
+      const now = plant
+        .all()
+        .map((one) => one.name + one.state + one.since)
+        .join();
+      if (now !== order) keepingFocus(arrange);
+      else cards.get(news.name)?.update(plant.get(news.name));
+      order = now;
+    },
+    signal,
+  );
   on("window", (news) => cards.get(news.machine)?.soon(), signal);
-  on("again", async () => { await plant.load({ fresh: true }); arrange(); }, signal);
+  on(
+    "again",
+    async () => {
+      await plant.load({ fresh: true });
+      arrange();
+    },
+    signal,
+  );
   const tick = setInterval(() => cards.forEach((one, name) => one.update(plant.get(name))), 30000);
   signal.addEventListener("abort", () => clearInterval(tick));
   return "";
@@ -55,19 +75,38 @@ function summary(machines) {
   const title = h("h1", { tabindex: -1, class: alarms.length ? "wrong" : "" });
   if (alarms.length) {
     const since = Math.min(...alarms.map((one) => one.since ?? Infinity));
-    fill(title, T.wrong(alarms.length, machines.length), Number.isFinite(since) ? [", ", T.since, " ", time(since)] : "", ".");
+    fill(
+      title,
+      T.wrong(alarms.length, machines.length),
+      Number.isFinite(since) ? [", ", T.since, " ", time(since)] : "",
+      ".",
+    );
   } else fill(title, T.calm(machines.length, of("normal").length, of("warning").length));
-  const rest = ["warning", "trouble", "stopped", "waiting", "starting", "normal"].map((state) => [state, of(state).length]);
-  const counts = rest.filter(([, count]) => count).map(([state, count]) => h("li", { class: `state-${state}` }, shape(state), T.counts[state](count)));
+  const rest = ["warning", "trouble", "stopped", "waiting", "starting", "upload", "normal"].map((state) => [
+    state,
+    of(state).length,
+  ]);
+  const counts = rest
+    .filter(([, count]) => count)
+    .map(([state, count]) => h("li", { class: `state-${state}` }, shape(state), T.counts[state](count)));
   return [title, machines.length > 1 ? h("ul", { class: "counts" }, counts) : null];
 }
 
 function groups(machines, cards) {
-  const calm = machines.filter((one) => CALM.has(one.state));
-  const rest = machines.filter((one) => !CALM.has(one.state));
-  const group = (title, some, kind) => some.length && h("section", { class: `group group-${kind}`, "aria-labelledby": `group-${kind}` },
-    h("h2", { id: `group-${kind}` }, title), h("ul", { class: "cards" }, some.map((one) => cards.get(one.name).element)));
-  return [group(T.attention, rest, "open"), group(T.asUsual, calm, "calm")];
+  return Object.entries(GROUPS).map(([kind, states]) => {
+    const some = machines.filter((one) => states.includes(one.state));
+    if (!some.length) return null;
+    return h(
+      "section",
+      { class: `group group-${kind}`, "aria-labelledby": `group-${kind}` },
+      h("h2", { id: `group-${kind}` }, T.groups[kind]),
+      h(
+        "ul",
+        { class: "cards" },
+        some.map((one) => cards.get(one.name).element),
+      ),
+    );
+  });
 }
 
 /** A card that changes in place. */
@@ -80,23 +119,43 @@ function card(machine) {
   const threshold = h("span", { class: "card-threshold" });
   const mark = h("span", { class: "card-sign" });
   const trend = h("div", { class: "card-trend" });
-  const element = h("li", {},
-    h("a", { class: "card", href: `#/machine/${encodeURIComponent(machine.name)}` },
-      h("span", { class: "card-head" }, mark, h("span", { class: "card-title" }, name, h("span", { class: "card-state" }, word, since))),
-      words, trend, h("span", { class: "card-foot" }, score, threshold)));
-  let state = "", began = 0, drawn = 0, timer = 0;
+  const element = h(
+    "li",
+    {},
+    h(
+      "a",
+      { class: "card", href: `#/machine/${encodeURIComponent(machine.name)}` },
+      h(
+        "span",
+        { class: "card-head" },
+        mark,
+        h("span", { class: "card-title" }, name, h("span", { class: "card-state" }, word, since)),
+      ),
+      words,
+      trend,
+      h("span", { class: "card-foot" }, score, threshold),
+    ),
+  );
+  let state = "",
+    began = 0,
+    drawn = 0,
+    timer = 0;
   const update = (now) => {
     if (now.state !== state) {
       element.firstChild.className = `card state-${now.state}`;
       fill(mark, shape(now.state));
       say(word, T.states[now.state] ?? now.state);
     }
-    if (now.since !== began || now.state !== state) fill(since, now.since ? [T.since, " ", time(now.since)] : "");
+    if (now.since !== began || now.state !== state)
+      fill(since, now.since ? [T.since, " ", time(now.since, { short: true })] : "");
     [state, began] = [now.state, now.since];
     say(name, now.title || now.name);
-    say(words, now.state === "normal" ? "" : now.message || "");
+    say(words, saying(now));
     say(score, figure(now.score));
-    say(threshold, now.threshold === null || now.threshold === undefined ? T.noThreshold : T.ofThreshold(figure(now.threshold)));
+    say(
+      threshold,
+      now.threshold === null || now.threshold === undefined ? T.noThreshold : T.ofThreshold(figure(now.threshold)),
+    );
     if (Date.now() - drawn > 5000) {
       drawn = Date.now();
       fill(trend, sparkline(now));

@@ -25,7 +25,11 @@ function address() {
   if (location.pathname.endsWith("/login")) return { view: "login", name: "", query: new URLSearchParams() };
   const [path, search] = location.hash.replace(/^#\/?/, "").split("?");
   const [view, ...rest] = path.split("/");
-  return { view: view in VIEWS ? view : "", name: decodeURIComponent(rest.join("/")), query: new URLSearchParams(search) };
+  return {
+    view: view in VIEWS ? view : "",
+    name: decodeURIComponent(rest.join("/")),
+    query: new URLSearchParams(search),
+  };
 }
 
 async function show({ asLogin = false } = {}) {
@@ -47,7 +51,16 @@ async function show({ asLogin = false } = {}) {
   } catch (error) {
     if (signal.aborted || error.name === "AbortError" || error.status === 401) return;
     const retry = h("button", { class: "button", on: { click: () => show() } }, T.again);
-    fill(main, h("section", { class: "empty", role: "alert" }, h("h1", { tabindex: -1 }, T.failed), h("p", {}, error.message), retry));
+    fill(
+      main,
+      h(
+        "section",
+        { class: "empty", role: "alert" },
+        h("h1", { tabindex: -1 }, T.failed),
+        h("p", {}, error.message),
+        retry,
+      ),
+    );
     if (!error.status) console.warn(error.message);
   }
 }
@@ -65,10 +78,19 @@ addEventListener("auscult-login", () => {
   live.close();
   if (!document.querySelector("main form.login")) show({ asLogin: true });
 });
+const announced = new Set();
 live.on("incident", (incident) => {
-  if (incident.cleared !== null) return;
-  announce(T.newIncident(T.kinds[incident.kind], plant.title(incident.machine), incident.words || incident.message), () =>
-    h("a", { class: "toast-link", href: `#/alarm/${encodeURIComponent(incident.id)}` }, kindSign(incident.kind), plant.title(incident.machine)),
+  if (incident.cleared !== null || announced.has(incident.id)) return;
+  announced.add(incident.id);
+  announce(
+    T.newIncident(T.kinds[incident.kind], plant.title(incident.machine), incident.words || incident.message),
+    () =>
+      h(
+        "a",
+        { class: "toast-link", href: `#/alarm/${encodeURIComponent(incident.id)}` },
+        kindSign(incident.kind),
+        plant.title(incident.machine),
+      ),
   );
 });
 live.on("again", () => status());

@@ -14,10 +14,19 @@ let forms = 0;
 export function noteForm(about, done) {
   const id = `note-${++forms}`;
   const text = h("textarea", { id: `${id}-text`, rows: 2, maxlength: 2000, placeholder: T.note.example });
-  const author = h("input", { id: `${id}-author`, value: kept.get("name"), autocomplete: "name", maxlength: 80 });
+  const author = h("input", { id: `${id}-author`, value: kept.get("name"), autocomplete: "name", maxlength: 64 });
   const wrong = h("p", { class: "wrong-input", role: "alert" });
-  const span = about.incident ? null : ["start", "end"].map((name) =>
-    h("input", { id: `${id}-${name}`, type: "datetime-local", step: 1, value: toInput(about[name]), required: true }));
+  const span = about.incident
+    ? null
+    : ["start", "end"].map((name) =>
+        h("input", {
+          id: `${id}-${name}`,
+          type: "datetime-local",
+          step: 1,
+          value: toInput(about[name]),
+          required: true,
+        }),
+      );
   const buttons = [];
   const say_ = async (verdict) => {
     say(wrong, "");
@@ -43,20 +52,41 @@ export function noteForm(about, done) {
     return null;
   };
   for (const verdict of ["normal", "fault", "remark"]) {
-    buttons.push(h("button", { type: "button", class: `button verdict-${verdict}`, title: T.note.tips[verdict], on: { click: () => say_(verdict) } }, T.note.buttons[verdict]));
+    buttons.push(
+      h(
+        "button",
+        {
+          type: "button",
+          class: `button verdict-${verdict}`,
+          title: T.note.tips[verdict],
+          on: { click: () => say_(verdict) },
+        },
+        T.note.buttons[verdict],
+      ),
+    );
   }
-  const field = (name, label, input) => h("div", { class: `field field-${name}` }, h("label", { for: input.id }, label), input);
-  return h("form", { class: "note-form", on: { submit: (event) => event.preventDefault() } },
+  const field = (name, label, input) =>
+    h("div", { class: `field field-${name}` }, h("label", { for: input.id }, label), input);
+  return h(
+    "form",
+    { class: "note-form", on: { submit: (event) => event.preventDefault() } },
     span ? [field("start", T.note.from, span[0]), field("end", T.note.to, span[1])] : null,
-    field("text", T.note.text, text), field("author", T.note.author, author),
-    h("div", { class: "verdicts" }, buttons), wrong);
+    field("text", T.note.text, text),
+    field("author", T.note.author, author),
+    h("div", { class: "verdicts verdicts-three" }, buttons),
+    wrong,
+  );
 }
 
 /** The notes that were said, the newest first, each with its undo. `changed` gets the answer of an undo. */
 export function noteList(notes, changed) {
   if (!notes.length) return h("p", { class: "hint" }, T.note.none);
   const newest = [...notes].sort((a, b) => b.said - a.said);
-  return h("ul", { class: "notes" }, newest.map((note) => noteItem(note, changed)));
+  return h(
+    "ul",
+    { class: "notes" },
+    newest.map((note) => noteItem(note, changed)),
+  );
 }
 
 function noteItem(note, changed) {
@@ -74,15 +104,45 @@ function noteItem(note, changed) {
     }
   };
   const gone = note.undone !== null && note.undone !== undefined;
-  return h("li", { class: `note note-${note.verdict}${gone ? " note-undone" : ""}`, "data-number": note.number },
-    h("p", { class: "note-head" }, h("strong", {}, T.note.verdicts[note.verdict]), " ",
-      h("span", { class: "hint" }, note.author || T.note.nobody, ", ", time(note.said))),
+  return h(
+    "li",
+    { class: `note note-${note.verdict}${gone ? " note-undone" : ""}`, "data-number": note.number },
+    h(
+      "p",
+      { class: "note-head" },
+      h("strong", {}, T.note.verdicts[note.verdict]),
+      " ",
+      h("span", { class: "hint" }, note.author || T.note.nobody, ", ", time(note.said)),
+    ),
     note.text ? h("p", { class: "note-text" }, note.text) : null,
-    note.incident ? null : h("p", { class: "hint" }, T.note.of, " ", time(note.start, { seconds: true, always: true }), " ", T.note.until, " ", time(note.end, { clock: true, seconds: true })),
+    note.incident
+      ? null
+      : h(
+          "p",
+          { class: "hint" },
+          T.note.of,
+          " ",
+          time(note.start, { seconds: true, always: true }),
+          " ",
+          T.note.until,
+          " ",
+          time(note.end, { clock: true, seconds: true }),
+        ),
     note.verdict === "fault" ? h("p", { class: "hint" }, note.heard ? T.note.heard : T.note.missed) : null,
-    gone ? h("p", { class: "hint" }, T.note.undoneBy(note.undone_by || T.note.nobody), " ", time(note.undone))
-      : h("button", { class: "button small", type: "button", "aria-label": T.note.undoLabel(T.note.verdicts[note.verdict]), on: { click: undo } }, T.note.undo),
-    wrong);
+    gone
+      ? h("p", { class: "hint" }, T.note.undoneBy(note.undone_by || T.note.nobody), " ", time(note.undone))
+      : h(
+          "button",
+          {
+            class: "button small",
+            type: "button",
+            "aria-label": T.note.undoLabel(T.note.verdicts[note.verdict]),
+            on: { click: undo },
+          },
+          T.note.undo,
+        ),
+    wrong,
+  );
 }
 
 /** What the server proposes after "normal": the threshold before and after, the reason, and the choice. */
@@ -93,7 +153,11 @@ export function proposalOf(machine, proposal, taken) {
   const head = [h("h3", {}, same ? T.proposal.same(figure(before)) : T.proposal.title), h("p", {}, proposal.reason)];
   if (same) return fill(panel, head);
   const wrong = h("p", { class: "wrong-input", role: "alert" });
-  const done = (text) => { fill(panel, h("h3", {}, text), h("p", { class: "hint" }, T.proposal.undo)); announce(text); panel.focus(); };
+  const done = (text) => {
+    fill(panel, h("h3", {}, text), h("p", { class: "hint" }, T.proposal.undo));
+    announce(text);
+    panel.focus();
+  };
   const take = async () => {
     try {
       const now = await api.threshold(machine, { note: proposal.note, threshold: after, author: kept.get("name") });
@@ -103,9 +167,26 @@ export function proposalOf(machine, proposal, taken) {
       say(wrong, error.message);
     }
   };
-  return fill(panel, head,
-    h("p", { class: "from-to" }, h("span", {}, h("small", {}, T.proposal.now), figure(before)), h("span", { "aria-hidden": "true" }, "→"), h("span", { class: "to" }, h("small", {}, T.proposal.then), figure(after))),
-    h("p", { class: "verdicts" },
+  return fill(
+    panel,
+    head,
+    h(
+      "p",
+      { class: "from-to" },
+      h("span", {}, h("small", {}, T.proposal.now), figure(before)),
+      h("span", { "aria-hidden": "true" }, "→"),
+      h("span", { class: "to" }, h("small", {}, T.proposal.then), figure(after)),
+    ),
+    h(
+      "p",
+      { class: "verdicts" },
       h("button", { class: "button primary", type: "button", on: { click: take } }, T.proposal.take(figure(after))),
-      h("button", { class: "button", type: "button", on: { click: () => done(T.proposal.kept(figure(before))) } }, T.proposal.keep(figure(before)))), wrong);
+      h(
+        "button",
+        { class: "button", type: "button", on: { click: () => done(T.proposal.kept(figure(before))) } },
+        T.proposal.keep(figure(before)),
+      ),
+    ),
+    wrong,
+  );
 }

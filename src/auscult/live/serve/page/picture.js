@@ -17,9 +17,20 @@ export function picture(sound, { label, before = null, seek = null, signal }) {
   const canvas = h("canvas", { role: "img", "aria-label": label });
   const share = (time) => `${Math.min(100, Math.max(0, (time / seconds) * 100))}%`;
   const head = h("div", { class: "playhead", hidden: true });
-  const span = map || sound.window_seconds
-    ? h("div", { class: "window-span", style: { left: share(sound.window_start ?? 0), width: share(Math.min(sound.window_seconds ?? seconds, seconds - (sound.window_start ?? 0))) } }, h("span", {}, T.worstWindow))
-    : null;
+  const span =
+    map || sound.window_seconds
+      ? h(
+          "div",
+          {
+            class: "window-span",
+            style: {
+              left: share(sound.window_start ?? 0),
+              width: share(Math.min(sound.window_seconds ?? seconds, seconds - (sound.window_start ?? 0))),
+            },
+          },
+          h("span", {}, T.worstWindow),
+        )
+      : null;
   const onset = before ? h("div", { class: "onset", style: { left: share(before) } }) : null;
   const field = h("div", { class: "picture-field" }, canvas, span, onset, head);
   let shown = true;
@@ -32,15 +43,39 @@ export function picture(sound, { label, before = null, seek = null, signal }) {
     context.drawImage(below, 0, 0, canvas.width, canvas.height);
     if (!above || !shown) return;
     const scale = canvas.width / seconds;
-    context.drawImage(above, (sound.window_start ?? 0) * scale, 0, Math.min(sound.window_seconds ?? seconds, seconds) * scale, canvas.height);
+    context.drawImage(
+      above,
+      (sound.window_start ?? 0) * scale,
+      0,
+      Math.min(sound.window_seconds ?? seconds, seconds) * scale,
+      canvas.height,
+    );
   };
   sized(field, draw, signal);
-  if (seek) field.addEventListener("click", (event) => seek(((event.clientX - field.getBoundingClientRect().left) / field.clientWidth) * seconds));
+  if (seek)
+    field.addEventListener("click", (event) =>
+      seek(((event.clientX - field.getBoundingClientRect().left) / field.clientWidth) * seconds),
+    );
   if (seek) field.classList.add("seekable");
-  const element = h("figure", { class: "picture" },
-    h("div", { class: "axis-y", "aria-hidden": "true" }, h("span", { class: "unit" }, "kHz"), frequencies(sound.low_hz, sound.high_hz).map(([text, at]) => h("span", { style: { bottom: `${at * 100}%` } }, text))),
+  const element = h(
+    "figure",
+    { class: "picture" },
+    h(
+      "div",
+      { class: "axis-y", "aria-hidden": "true" },
+      h("span", { class: "unit" }, "kHz"),
+      frequencies(sound.low_hz, sound.high_hz).map(([text, at]) =>
+        h("span", { style: { bottom: `${at * 100}%` } }, text),
+      ),
+    ),
     field,
-    h("div", { class: "axis-x", "aria-hidden": "true" }, ticks(seconds).map((at) => h("span", { style: { left: share(at) } }, String(at))), h("span", { class: "unit" }, "s")));
+    h(
+      "div",
+      { class: "axis-x", "aria-hidden": "true" },
+      ticks(seconds).map((at) => h("span", { style: { left: share(at) } }, String(at))),
+      h("span", { class: "unit" }, "s"),
+    ),
+  );
   return {
     element,
     /** Moves the playhead to a second. */
@@ -63,10 +98,14 @@ function ticks(seconds) {
   return Array.from({ length: Math.floor((seconds - step * 0.3) / step) + 1 }, (_, k) => k * step);
 }
 
-/** What the colours mean. */
-export function legend(spectrogram, withEvidence) {
+/** What the colours mean; `evidence`: what is said of it, if there is any. */
+export function legend(spectrogram, evidence) {
   const { low, high, unit } = spectrogram;
-  return fill(h("p", { class: "legend" }),
-    h("span", {}, `${Math.round(low)} ${unit}`), h("span", { class: "legend-sound", "aria-hidden": "true" }), h("span", {}, `${Math.round(high)} ${unit}`),
-    withEvidence ? [h("span", { class: "legend-evidence", "aria-hidden": "true" }), h("span", {}, T.evidenceMeans)] : null);
+  return fill(
+    h("p", { class: "legend" }),
+    h("span", {}, `${Math.round(low)} ${unit}`),
+    h("span", { class: "legend-sound", "aria-hidden": "true" }),
+    h("span", {}, `${Math.round(high)} ${unit}`),
+    evidence ? [h("span", { class: "legend-evidence", "aria-hidden": "true" }), h("span", {}, evidence)] : null,
+  );
 }

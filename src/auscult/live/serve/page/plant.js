@@ -5,8 +5,8 @@ import { on } from "./live.js";
 const known = new Map();
 let loading = null;
 
-const ORDER = ["alarm", "warning", "trouble", "stopped", "waiting", "starting", "normal"];
-const STEP = 900; // seconds of a point of the trend of a card
+const ORDER = ["alarm", "warning", "trouble", "stopped", "waiting", "starting", "upload", "normal"];
+const STEP = 600; // seconds of a point of the trend of a card, where the server does not say
 
 export const plant = {
   /** All machines, from the server if `fresh` or not yet known. */
@@ -31,20 +31,34 @@ export function worstFirst(machines) {
   const rank = (one) => ORDER.indexOf(one.state);
   return machines
     .map((one, place) => ({ one, place }))
-    .sort((a, b) => rank(a.one) - rank(b.one) || (a.one.state === "normal" ? 0 : ratio(b.one) - ratio(a.one)) || a.place - b.place)
+    .sort(
+      (a, b) =>
+        rank(a.one) - rank(b.one) || (a.one.state === "normal" ? 0 : ratio(b.one) - ratio(a.one)) || a.place - b.place,
+    )
     .map(({ one }) => one);
 }
 
+/** What is to be said of a machine beside its state: how it sounds, or what is wrong with hearing it. */
+export function saying(machine) {
+  if (machine.state === "alarm" || machine.state === "warning") return machine.words || machine.message || "";
+  return machine.state === "normal" ? "" : machine.message || "";
+}
+
 on("machine", (news) => known.has(news.name) && plant.put(news));
+
+on("incident", async ({ machine: name }) => {
+  const found = known.has(name) && (await api.machine(name).catch(() => null));
+  if (found) plant.put(found);
+});
 
 on("window", ({ machine: name, time, score }) => {
   const machine = known.get(name);
   if (!machine) return;
   machine.score = score;
   machine.last_window = time;
-  const { time: times, high } = machine.trend ?? { time: [], high: [] };
-  if (!times.length || time >= times.at(-1) + STEP) {
-    times.push(times.length ? times.at(-1) + STEP * Math.floor((time - times.at(-1)) / STEP) : time);
+  const { time: times, high, step = STEP } = machine.trend ?? { time: [], high: [] };
+  if (!times.length || time >= times.at(-1) + step) {
+    times.push(times.length ? times.at(-1) + step * Math.floor((time - times.at(-1)) / step) : time);
     high.push(score);
     while (times[0] < time - 86400) {
       times.shift();

@@ -21,8 +21,20 @@ export function player(source, { label, seconds = 0, moved = null, gain = true, 
   const audio = new Audio();
   audio.preload = "metadata";
   audio.src = source;
-  const button = h("button", { class: "play", type: "button", "aria-label": T.play(label), on: { click: () => turn() } }, icon("play"));
-  const seek = h("input", { class: "seek", type: "range", min: 0, max: seconds || 1, step: 0.1, value: 0, "aria-label": T.seek(label) });
+  const button = h(
+    "button",
+    { class: "play", type: "button", "aria-label": T.play(label), on: { click: () => turn() } },
+    icon("play"),
+  );
+  const seek = h("input", {
+    class: "seek",
+    type: "range",
+    min: 0,
+    max: seconds || 1,
+    step: 0.1,
+    value: 0,
+    "aria-label": T.seek(label),
+  });
   const clock = h("span", { class: "player-clock" }, `0:00 / ${place(seconds)}`);
   const wrong = h("span", { class: "wrong-input", role: "alert" });
   const length = () => (Number.isFinite(audio.duration) && audio.duration) || seconds;
@@ -48,7 +60,10 @@ export function player(source, { label, seconds = 0, moved = null, gain = true, 
     moved?.(now);
   };
   let frame = 0;
-  const follow = () => { show(); frame = requestAnimationFrame(follow); };
+  const follow = () => {
+    show();
+    frame = requestAnimationFrame(follow);
+  };
   const state = () => {
     cancelAnimationFrame(frame);
     fill(button, icon(audio.paused ? "play" : "pause"));
@@ -59,24 +74,45 @@ export function player(source, { label, seconds = 0, moved = null, gain = true, 
   for (const event of ["play", "pause", "ended"]) audio.addEventListener(event, state);
   for (const event of ["loadedmetadata", "seeked"]) audio.addEventListener(event, show);
   audio.addEventListener("error", () => say(wrong, T.unplayable));
-  seek.addEventListener("input", () => { audio.currentTime = Number(seek.value); });
+  seek.addEventListener("input", () => {
+    audio.currentTime = Number(seek.value);
+  });
   signal.addEventListener("abort", () => {
     cancelAnimationFrame(frame);
     audio.pause();
     audio.removeAttribute("src");
     louder.end();
   });
-  const gains = gain ? choice(T.gain, Object.keys(GAINS).map((one) => [one, T.gains[one], T.gainTip]), kept.get("gain", "0"), (one) => {
-    kept.set("gain", one);
-    louder.set(one);
-  }, { small: true }) : null;
+  const gains = gain
+    ? choice(
+        T.gain,
+        Object.keys(GAINS).map((one) => [one, T.gains[one], T.gainTip]),
+        kept.get("gain", "0"),
+        (one) => {
+          kept.set("gain", one);
+          louder.set(one);
+        },
+        { small: true },
+      )
+    : null;
   const element = h("div", { class: "player", role: "group", "aria-label": label }, button, seek, clock, gains, wrong);
-  return { element, turn, play, audio, to(time) { audio.currentTime = Math.max(0, Math.min(time, length())); show(); } };
+  return {
+    element,
+    turn,
+    play,
+    audio,
+    to(time) {
+      audio.currentTime = Math.max(0, Math.min(time, length()));
+      show();
+    },
+  };
 }
 
 /** Makes an element of sound louder through WebAudio, with a limiter behind it, once that is asked for. */
 function amplifier(audio) {
-  let gain = null, source = null, limiter = null;
+  let gain = null,
+    source = null,
+    limiter = null;
   return {
     set(decibels) {
       if (!gain && decibels === "0") return;
@@ -84,7 +120,13 @@ function amplifier(audio) {
         context ??= new AudioContext();
         source = context.createMediaElementSource(audio);
         gain = context.createGain();
-        limiter = new DynamicsCompressorNode(context, { threshold: -6, knee: 3, ratio: 20, attack: 0.002, release: 0.1 });
+        limiter = new DynamicsCompressorNode(context, {
+          threshold: -6,
+          knee: 3,
+          ratio: 20,
+          attack: 0.002,
+          release: 0.1,
+        });
         source.connect(gain).connect(limiter).connect(context.destination);
       }
       context.resume();

@@ -12,11 +12,12 @@ export function incidentTable(incidents, { machines = true, caption, signal }) {
   audio.preload = "none";
   signal.addEventListener("abort", () => audio.pause());
   let playing = null;
-  const mark = () => table.querySelectorAll(".play").forEach((one) => {
-    const on = one.dataset.id === playing && !audio.paused;
-    fill(one, icon(on ? "pause" : "play"));
-    one.setAttribute("aria-pressed", String(on));
-  });
+  const mark = () =>
+    table.querySelectorAll(".play").forEach((one) => {
+      const on = one.dataset.id === playing && !audio.paused;
+      fill(one, icon(on ? "pause" : "play"));
+      one.setAttribute("aria-pressed", String(on));
+    });
   const turn = (id) => {
     if (playing === id && !audio.paused) return audio.pause();
     if (playing !== id) audio.src = api.sound(id);
@@ -25,10 +26,23 @@ export function incidentTable(incidents, { machines = true, caption, signal }) {
   };
   for (const event of ["play", "pause", "ended"]) audio.addEventListener(event, mark);
   const columns = ["when", "kind", machines && "machine", "words", "score", "verdict", "play"].filter(Boolean);
-  const head = h("thead", {}, h("tr", {}, columns.map((one) => h("th", { scope: "col", class: `cell-${one}` }, T.columns[one]))));
-  const bodies = days(incidents).map(([title, some]) => h("tbody", {},
-    h("tr", { class: "day" }, h("th", { colspan: columns.length, scope: "colgroup" }, title)),
-    some.map((one) => row(one, machines, turn))));
+  const head = h(
+    "thead",
+    {},
+    h(
+      "tr",
+      {},
+      columns.map((one) => h("th", { scope: "col", class: `cell-${one}` }, T.columns[one])),
+    ),
+  );
+  const bodies = days(incidents).map(([title, some]) =>
+    h(
+      "tbody",
+      {},
+      h("tr", { class: "day" }, h("th", { colspan: columns.length, scope: "colgroup" }, title)),
+      some.map((one) => row(one, machines, turn)),
+    ),
+  );
   const table = h("table", { class: "incidents" }, h("caption", { class: "unseen" }, caption), head, bodies);
   table.addEventListener("keydown", (event) => keys(event, table, turn));
   return table;
@@ -48,16 +62,49 @@ function row(one, machines, turn) {
   const long = one.cleared === null ? h("strong", { class: "open" }, T.open) : duration(one.cleared - one.raised);
   const title = plant.title(one.machine);
   const play = one.sound
-    ? h("button", { class: "play small", type: "button", tabindex: -1, "data-id": one.id, "aria-label": T.playAlarm(title, clock(one.raised)), on: { click: () => turn(one.id) } }, icon("play"))
+    ? h(
+        "button",
+        {
+          class: "play small",
+          type: "button",
+          tabindex: -1,
+          "data-id": one.id,
+          "aria-label": T.playAlarm(title, clock(one.raised)),
+          on: { click: () => turn(one.id) },
+        },
+        icon("play"),
+      )
     : null;
-  return h("tr", { class: one.cleared === null ? "is-open" : "", "data-id": one.sound ? one.id : "" },
-    h("td", { class: "cell-when" }, h("a", { class: "row-link", href }, h("time", { datetime: new Date(one.raised * 1000).toISOString(), title: utc(one.raised) }, clock(one.raised))), h("span", { class: "hint" }, long)),
+  return h(
+    "tr",
+    { class: one.cleared === null ? "is-open" : "", "data-id": one.sound ? one.id : "" },
+    h(
+      "td",
+      { class: "cell-when" },
+      h(
+        "a",
+        { class: "row-link", href },
+        h("time", { datetime: new Date(one.raised * 1000).toISOString(), title: utc(one.raised) }, clock(one.raised)),
+      ),
+      h("span", { class: "hint" }, long),
+    ),
     h("td", { class: "cell-kind" }, kindSign(one.kind)),
     machines ? h("td", { class: "cell-machine" }, title) : null,
     h("td", { class: "cell-words" }, one.words || one.message || ""),
-    h("td", { class: "cell-score" }, one.score === null ? "" : [h("strong", {}, figure(one.score)), h("span", { class: "hint" }, T.ofThreshold(figure(one.threshold)))]),
-    h("td", { class: "cell-verdict" }, one.verdict ? h("span", { class: `tag tag-${one.verdict}` }, T.note.verdicts[one.verdict]) : ""),
-    h("td", { class: "cell-play" }, play));
+    h(
+      "td",
+      { class: "cell-score" },
+      one.score === null
+        ? ""
+        : [h("strong", {}, figure(one.score)), h("span", { class: "hint" }, T.ofThreshold(figure(one.threshold)))],
+    ),
+    h(
+      "td",
+      { class: "cell-verdict" },
+      one.verdict ? h("span", { class: `tag tag-${one.verdict}` }, T.note.verdicts[one.verdict]) : "",
+    ),
+    h("td", { class: "cell-play" }, play),
+  );
 }
 
 function keys(event, table, turn) {

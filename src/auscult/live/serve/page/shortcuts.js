@@ -7,7 +7,9 @@ let dialog = null;
 
 /** Whether a key belongs to what has the focus: a field, a list, a slider. */
 export function typing(event) {
-  return event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, select, textarea, dialog[open]");
+  return (
+    event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, select, textarea, dialog[open]")
+  );
 }
 
 /** Opens the list. */
@@ -32,11 +34,35 @@ export function shortcuts() {
 function build() {
   const close = h("button", { class: "button", on: { click: () => found.close() } }, T.close);
   const parts = T.shortcuts.groups.map(([title, keys]) =>
-    h("section", {}, h("h3", {}, title),
-      h("dl", { class: "keys" }, keys.map(([key, what]) => h("div", {}, h("dt", {}, key.split(" ").map((one) => h("kbd", {}, one))), h("dd", {}, what))))),
+    h(
+      "section",
+      {},
+      h("h3", {}, title),
+      h(
+        "dl",
+        { class: "keys" },
+        keys.map(([key, what]) =>
+          h(
+            "div",
+            {},
+            h(
+              "dt",
+              {},
+              key.split(" ").map((one) => h("kbd", {}, one)),
+            ),
+            h("dd", {}, what),
+          ),
+        ),
+      ),
+    ),
   );
-  const found = h("dialog", { class: "dialog", "aria-labelledby": "keys-title" },
-    h("h2", { id: "keys-title" }, T.shortcuts.title), h("div", { class: "key-groups" }, parts), h("p", { class: "row-end" }, close));
+  const found = h(
+    "dialog",
+    { class: "dialog", "aria-labelledby": "keys-title" },
+    h("h2", { id: "keys-title" }, T.shortcuts.title),
+    h("div", { class: "key-groups" }, parts),
+    h("p", { class: "row-end" }, close),
+  );
   document.body.append(found);
   return found;
 }

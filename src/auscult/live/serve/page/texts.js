@@ -22,15 +22,26 @@ export const T = {
   reconnecting: "What is shown may be old; trying again.",
   themes: { auto: "Auto", light: "Light", dark: "Dark" },
   themeTip: "Colours: as the system, light or dark (t)",
+  themeLabel: (theme) => `Colours: ${theme}`,
   newIncident: (kind, machine, words) => `${kind}, ${machine}: ${words}`,
   shorter: "under 1 s",
   since: "since",
   open: "Open",
   over: "Over",
+  replay: "Replay: its clock is that of the recording",
   stillOpen: "still open",
   lasted: (text) => `lasted ${text}`,
 
-  states: { alarm: "Alarm", warning: "Warning", trouble: "Trouble", stopped: "Stopped", waiting: "Waiting", starting: "Starting", normal: "Normal" },
+  states: {
+    alarm: "Alarm",
+    warning: "Warning",
+    trouble: "Trouble",
+    stopped: "Stopped",
+    waiting: "Waiting",
+    starting: "Starting",
+    upload: "Recordings only",
+    normal: "Normal",
+  },
   kinds: { alarm: "Alarm", warning: "Warning", trouble: "Trouble" },
   counts: {
     warning: (count) => many(count, "warning"),
@@ -38,17 +49,20 @@ export const T = {
     stopped: (count) => `${count} stopped`,
     waiting: (count) => `${count} waiting`,
     starting: (count) => `${count} starting`,
+    upload: (count) => `${count} for recordings only`,
     normal: (count) => `${count} normal`,
   },
-  wrong: (count, all) => (all === 1 ? "The machine sounds wrong" : `${count} of ${all} machines ${count === 1 ? "sounds" : "sound"} wrong`),
+  wrong: (count, all) =>
+    all === 1 ? "The machine sounds wrong" : `${count} of ${all} machines ${count === 1 ? "sounds" : "sound"} wrong`,
   calm(all, normal, warnings) {
     if (!all) return "No machine is watched.";
     if (warnings) return `No alarm. ${many(warnings, "machine")} ${warnings === 1 ? "sounds" : "sound"} unusual.`;
     if (normal === all) return all === 1 ? "The machine sounds normal." : `All ${all} machines sound normal.`;
-    return normal ? `No alarm. ${normal} of ${all} machines ${normal === 1 ? "sounds" : "sound"} normal.` : "No machine is heard at present.";
+    return normal
+      ? `No alarm. ${normal} of ${all} machines ${normal === 1 ? "sounds" : "sound"} normal.`
+      : "No machine is heard at present.";
   },
-  attention: "Needs attention",
-  asUsual: "As usual",
+  groups: { open: "Needs attention", idle: "Not listening", calm: "As usual" },
   noMachines: "No machine is watched",
   noMachinesHow: "Start auscult serve with a detector, or with a --config file that names machines.",
   nothingHeard: "nothing heard in the last 24 hours",
@@ -82,8 +96,10 @@ export const T = {
     limit: (text) => `, threshold ${text}`,
     above: (above, count) => `${above} of ${count} windows over it`,
     empty: "No scores in this span.",
-    summary: (start, end, top, at, above, count, step, alarms) =>
-      `${start} to ${end}: highest score ${top} at ${at}; over the threshold in ${above} of ${count} steps of ${step}; ${many(alarms, "alarm")}.`,
+    summary: (start, end, top, at, above, count, step) =>
+      `${start} to ${end}: highest score ${top} at ${at}; over the threshold in ${above} of ${count} steps of ${step}`,
+    alarms: (count) => `; ${many(count, "alarm")}.`,
+    incidents: (drawn, count) => `; the newest ${drawn} of ${count} incidents are drawn.`,
     table: "Show as a table",
     columns: ["From", "Lowest", "Highest", "Windows over the threshold"],
     keyLine: "highest score",
@@ -96,19 +112,21 @@ export const T = {
   mark: { title: "What was this?" },
   spectrum: {
     title: "Sound, live",
-    label: "Live spectrogram of the last minute: time from left to right, low tones at the bottom; what is unlike normal sound is orange",
+    label:
+      "Live spectrogram of the last minute: time from left to right, low tones at the bottom; what is unlike normal sound is orange",
     waiting: "Waiting for sound …",
     stillness: "Standing still, as your system asks for less motion. Turn on Run to see it move.",
     run: "Run",
     runTip: "Let the picture run, or hold it",
     now: "now",
+    ago: (seconds) => `−${seconds} s`,
   },
   facts: {
     title: "What watches it",
     detector: "Detector",
     source: "Source",
     promised: "Promised",
-    atMost: (text) => `at most ${text} false alarm`,
+    atMost: (text) => `false alarms: at most ${text.replace("/", " per ")}`,
     notPromised: "no rate of false alarms",
     threshold: "Threshold",
     warning: "Warning from",
@@ -131,19 +149,37 @@ export const T = {
     none: "No fault was confirmed yet. Mark one in the trend or at an alarm; then this says how many of them had an alarm.",
     notes: (count) => many(count, "note"),
   },
-  recent: { title: "Open and recent", none: "Nothing was raised for this machine.", all: (count) => `All ${count} of this machine` },
+  recent: {
+    title: "Open and recent",
+    none: "Nothing was raised for this machine.",
+    all: (count) => `All ${count} of this machine`,
+  },
   upload: {
     title: "Score a recording",
     choose: "Choose a sound file",
-    how: "WAV, FLAC, OGG or MP3; or drop one here. It is scored and not kept.",
+    how: "WAV, FLAC or OGG; or drop one here. It is scored and not kept.",
     scoring: (name, size) => `Scoring ${name} (${size}) …`,
     done: (score, decision) => `Score ${score}, ${decision}`,
-    decisions: { normal: "Normal", anomalous: "Unlike normal", anomaly: "Unlike normal", abstain: "No decision", unknown: "No decision" },
+    decisions: {
+      normal: "Normal",
+      anomalous: "Unlike normal",
+      anomaly: "Unlike normal",
+      abstain: "No decision",
+      unknown: "No decision",
+    },
     windows: "Windows",
     chance: "p-value",
   },
 
-  columns: { when: "When", kind: "What", machine: "Machine", words: "How it sounds", score: "Score", verdict: "Verdict", play: "Sound" },
+  columns: {
+    when: "When",
+    kind: "What",
+    machine: "Machine",
+    words: "How it sounds",
+    score: "Score",
+    verdict: "Verdict",
+    play: "Sound",
+  },
   playAlarm: (machine, at) => `Play the sound of ${machine} at ${at}`,
   alarms: {
     caption: "Alarms, warnings and troubles, the newest first. Up and down move, Enter opens, space plays.",
@@ -172,6 +208,7 @@ export const T = {
   gainTip: "Louder, for quiet sounds; a limiter protects the ears",
   worstWindow: "worst window",
   evidenceMeans: "unlike normal",
+  evidenceLive: "unlike normal (fades where the score is low)",
   alarm: {
     sound: "What was heard",
     thisSound: "the sound of this alarm",
@@ -181,7 +218,8 @@ export const T = {
     noSoundOfTrouble: "A trouble has no sound: the machine could not be heard properly.",
     showEvidence: "Evidence",
     playWorst: "Play the worst window",
-    pictureLabel: (seconds, words) => `Spectrogram of ${seconds} s, low tones at the bottom; what is unlike normal sound is orange. ${words || ""}`,
+    pictureLabel: (seconds, words) =>
+      `Spectrogram of ${seconds} s, low tones at the bottom; what is unlike normal sound is orange. ${words || ""}`,
     differs: "In what it differs",
     nearest: "The nearest normal sound",
     nearestSound: "the nearest normal sound",
@@ -264,10 +302,36 @@ export const T = {
   shortcuts: {
     title: "Keyboard shortcuts",
     groups: [
-      ["Everywhere", [["1", "machines"], ["2", "alarms"], ["3", "about"], ["t", "light or dark"], ["?", "this list"], ["Esc", "close"]]],
-      ["Alarms", [["↑ ↓", "up and down"], ["Enter", "open"], ["Space", "play or pause"]]],
-      ["One alarm", [["Space", "play or pause"]]],
-      ["Trend, when it has the focus", [["← →", "move"], ["+ −", "zoom"], ["End", "latest"], [", .", "read single values"], ["m", "mark"], ["Esc", "give up the selection"]]],
+      [
+        "Everywhere",
+        [
+          ["1", "machines"],
+          ["2", "alarms"],
+          ["3", "about"],
+          ["t", "light or dark"],
+          ["?", "this list"],
+          ["Esc", "close"],
+        ],
+      ],
+      [
+        "Alarms",
+        [
+          ["↑ ↓", "up and down"],
+          ["Enter", "open"],
+          ["Space", "play or pause, in the list and in an alarm"],
+        ],
+      ],
+      [
+        "Trend, when it has the focus",
+        [
+          ["← →", "move"],
+          ["+ −", "zoom"],
+          ["End", "latest"],
+          [", .", "read single values"],
+          ["m", "mark"],
+          ["Esc", "give up the selection"],
+        ],
+      ],
     ],
   },
 };

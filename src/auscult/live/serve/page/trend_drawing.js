@@ -6,13 +6,23 @@ const KINDS = ["alarm", "warning", "trouble"];
 
 /** A view of the chart's state; `pointed` gets the index of the values under the cursor, or null. */
 export function drawn(field, state, pointed) {
-  let plot = null, places = [], colours = {}, box = null;
+  let plot = null,
+    places = [],
+    colours = {},
+    box = null;
   const script = loaded();
   const rebuild = () => {
     if (!globalThis.uPlot || !field.clientWidth || !field.isConnected) return;
     plot?.destroy();
     colours = palette(field);
-    plot = new globalThis.uPlot(options(field, state, colours, { pointed: (i) => pointed(i === null || i === undefined ? null : places[i] ?? null), box: () => box }), columns(), field);
+    plot = new globalThis.uPlot(
+      options(field, state, colours, {
+        pointed: (i) => pointed(i === null || i === undefined ? null : (places[i] ?? null)),
+        box: () => box,
+      }),
+      columns(),
+      field,
+    );
   };
   const columns = () => {
     const found = withGaps(state.scores);
@@ -30,7 +40,8 @@ export function drawn(field, state, pointed) {
     inside: (target) => plot?.over.contains(target) ?? false,
     width: () => plot.over.clientWidth,
     shareAt: (x) => (x - plot.over.getBoundingClientRect().left) / plot.over.clientWidth,
-    timeAt: (x) => state.start + ((x - plot.over.getBoundingClientRect().left) / plot.over.clientWidth) * (state.end - state.start),
+    timeAt: (x) =>
+      state.start + ((x - plot.over.getBoundingClientRect().left) / plot.over.clientWidth) * (state.end - state.start),
     cursor: () => (plot?.cursor.idx === null || plot?.cursor.idx === undefined ? null : plot.data[0][plot.cursor.idx]),
     step(by) {
       if (!plot?.data[0].length) return;
@@ -53,8 +64,13 @@ function loaded() {
   });
 }
 
-const palette = (element) => Object.fromEntries(
-  ["ink", "muted", "line", "surface", "accent", "score", "alarm", "warning", "trouble", "normal"].map((name) => [name, colour(`--${name}`, element)]));
+const palette = (element) =>
+  Object.fromEntries(
+    ["ink", "muted", "line", "surface", "accent", "score", "alarm", "warning", "trouble", "normal"].map((name) => [
+      name,
+      colour(`--${name}`, element),
+    ]),
+  );
 
 /** The columns for uPlot, with an empty place wherever steps are missing; `places`: their index in the answer. */
 function withGaps(scores) {
@@ -77,19 +93,27 @@ function withGaps(scores) {
 }
 
 function options(field, state, colours, { pointed, box }) {
-  const alpha = (one, share) => one.replace(/^rgba?\(([^)]*)\)$/, (_, inside) => `rgba(${inside.split(/[,/]/).slice(0, 3).join(",")},${share})`);
+  const alpha = (one, share) =>
+    one.replace(/^rgba?\(([^)]*)\)$/, (_, inside) => `rgba(${inside.split(/[,/]/).slice(0, 3).join(",")},${share})`);
   const axis = { stroke: colours.muted, font: FONT, grid: { stroke: colours.line, width: 1 }, ticks: { show: false } };
   return {
     width: field.clientWidth,
     height: field.clientHeight,
     legend: { show: false },
-    padding: [14, 12, 0, 0],
-    cursor: { drag: { x: false, y: false, setScale: false }, y: false, points: { size: 7, fill: colours.accent, stroke: colours.accent } },
+    padding: [14, 24, 0, 0],
+    cursor: {
+      drag: { x: false, y: false, setScale: false },
+      y: false,
+      points: { size: 7, fill: colours.accent, stroke: colours.accent },
+    },
     scales: {
       x: { time: true, auto: false, range: () => [state.start, state.end] },
       y: { range: (_, low, high) => vertical(state, low, high) },
     },
-    axes: [{ ...axis, values: times, space: 72, gap: 6 }, { ...axis, size: 48, gap: 6, space: 36 }],
+    axes: [
+      { ...axis, values: times, space: 72, gap: 6 },
+      { ...axis, size: 48, gap: 6, space: 36 },
+    ],
     series: [
       {},
       { stroke: colours.score, width: 1.5, points: { show: false } },
@@ -100,7 +124,13 @@ function options(field, state, colours, { pointed, box }) {
     bands: [{ series: [1, 2], fill: alpha(colours.score, 0.18) }],
     hooks: {
       drawClear: [(u) => spans(u, state, colours, alpha)],
-      draw: [(u) => { limits(u, state, colours); marks(u, state, colours); chosen(u, box() ?? state.selected, colours, alpha); }],
+      draw: [
+        (u) => {
+          limits(u, state, colours);
+          marks(u, state, colours);
+          chosen(u, box() ?? state.selected, colours, alpha);
+        },
+      ],
       setCursor: [(u) => pointed(u.cursor.idx)],
     },
   };
@@ -108,21 +138,25 @@ function options(field, state, colours, { pointed, box }) {
 
 function vertical({ scores }, low, high) {
   const limits = scores?.thresholds.map((one) => one.threshold).filter((one) => one !== null) ?? [];
-  const top = Math.max(high ?? -Infinity, ...limits), floor = Math.min(low ?? Infinity, ...limits);
+  const top = Math.max(high ?? -Infinity, ...limits),
+    floor = Math.min(low ?? Infinity, ...limits);
   if (!Number.isFinite(top) || !Number.isFinite(floor)) return [0, 1];
   const room = (top - floor || Math.abs(top) || 1) * 0.1;
   return [floor >= 0 && floor < room * 4 ? 0 : floor - room, top + room];
 }
 
 const text = (options_) => new Intl.DateTimeFormat("en-GB", options_);
-const CLOCK = text({ hour: "2-digit", minute: "2-digit" }), FINE = text({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const DAY = text({ day: "numeric", month: "short" }), MONTH = text({ month: "short", year: "numeric" });
+const CLOCK = text({ hour: "2-digit", minute: "2-digit" }),
+  FINE = text({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const DAY = text({ day: "numeric", month: "short" }),
+  MONTH = text({ month: "short", year: "numeric" });
 
 /** Labels of the axis of time: the date below the first and below each new day. */
 function times(_, splits, __, ___, step) {
   let last = "";
   return splits.map((seconds) => {
-    const moment = new Date(seconds * 1000), day = DAY.format(moment);
+    const moment = new Date(seconds * 1000),
+      day = DAY.format(moment);
     if (step >= 86400 * 27) return MONTH.format(moment);
     if (step >= 86400) return day;
     const new_ = day !== last;
@@ -138,7 +172,12 @@ function inField(u, draw) {
   ctx.beginPath();
   ctx.rect(bbox.left, bbox.top - 10 * devicePixelRatio, bbox.width, bbox.height + 10 * devicePixelRatio);
   ctx.clip();
-  draw(ctx, bbox, (time) => u.valToPos(time, "x", true), (value) => u.valToPos(value, "y", true));
+  draw(
+    ctx,
+    bbox,
+    (time) => u.valToPos(time, "x", true),
+    (value) => u.valToPos(value, "y", true),
+  );
   ctx.restore();
 }
 
@@ -146,7 +185,8 @@ function spans(u, state, colours, alpha) {
   inField(u, (ctx, box, x) => {
     const thick = 5 * devicePixelRatio;
     for (const one of [...state.incidents].sort((a, b) => KINDS.indexOf(b.kind) - KINDS.indexOf(a.kind))) {
-      const from = x(one.raised), to = Math.max(x(one.cleared ?? state.end), from + 2 * devicePixelRatio);
+      const from = x(one.raised),
+        to = Math.max(x(one.cleared ?? state.end), from + 2 * devicePixelRatio);
       ctx.fillStyle = alpha(colours[one.kind], 0.13);
       ctx.fillRect(from, box.top, to - from, box.height);
       ctx.fillStyle = colours[one.kind];
@@ -157,8 +197,12 @@ function spans(u, state, colours, alpha) {
 
 function limits(u, { scores, end }, colours) {
   if (!scores) return;
-  inField(u, (ctx, _, x, y) => {
-    for (const [name, dashes, ink] of [["threshold", [6, 4], colours.alarm], ["warning", [2, 4], colours.warning]]) {
+  inField(u, (ctx, box, far, y) => {
+    const x = (time) => Math.max(box.left - 9, Math.min(far(time), box.left + box.width + 9)); // dashes from far away blur
+    for (const [name, dashes, ink] of [
+      ["threshold", [6, 4], colours.alarm],
+      ["warning", [2, 4], colours.warning],
+    ]) {
       ctx.beginPath();
       ctx.setLineDash(dashes.map((one) => one * devicePixelRatio));
       [ctx.lineWidth, ctx.strokeStyle] = [1.5 * devicePixelRatio, ink];
@@ -178,11 +222,19 @@ function limits(u, { scores, end }, colours) {
 /** Notes at the foot: a diamond for a fault, a disc for normal, a square for a remark. */
 function marks(u, state, colours) {
   inField(u, (ctx, box, x) => {
-    const size = 6 * devicePixelRatio, y = box.top + box.height - size - 3 * devicePixelRatio;
+    const size = 6 * devicePixelRatio,
+      y = box.top + box.height - size - 3 * devicePixelRatio;
     for (const note of state.notes) {
       const at = x((note.start + note.end) / 2);
       ctx.beginPath();
-      if (note.verdict === "fault") for (const [dx, dy] of [[0, -1], [1, 0], [0, 1], [-1, 0]]) ctx.lineTo(at + dx * size * 1.2, y + dy * size * 1.2);
+      if (note.verdict === "fault")
+        for (const [dx, dy] of [
+          [0, -1],
+          [1, 0],
+          [0, 1],
+          [-1, 0],
+        ])
+          ctx.lineTo(at + dx * size * 1.2, y + dy * size * 1.2);
       else if (note.verdict === "normal") ctx.arc(at, y, size * 0.9, 0, 2 * Math.PI);
       else ctx.rect(at - size * 0.8, y - size * 0.8, size * 1.6, size * 1.6);
       ctx.closePath();
@@ -197,7 +249,8 @@ function marks(u, state, colours) {
 function chosen(u, span, colours, alpha) {
   if (!span) return;
   inField(u, (ctx, box, x) => {
-    const from = x(span.start), width = Math.max(x(span.end) - from, 2 * devicePixelRatio);
+    const from = x(span.start),
+      width = Math.max(x(span.end) - from, 2 * devicePixelRatio);
     ctx.fillStyle = alpha(colours.accent, 0.2);
     ctx.fillRect(from, box.top, width, box.height);
     [ctx.strokeStyle, ctx.lineWidth] = [colours.accent, devicePixelRatio];

@@ -1,7 +1,15 @@
 // How one moves about in the trend: mouse, wheel, fingers, keys.
 
-export const SPANS = [["1min", 60], ["1h", 3600], ["1d", 86400], ["1w", 604800], ["1m", 2592000], ["1y", 31622400]];
-const SHORTEST = 60, LONGEST = SPANS.at(-1)[1];
+export const SPANS = [
+  ["1min", 60],
+  ["1h", 3600],
+  ["1d", 86400],
+  ["1w", 604800],
+  ["1m", 2592000],
+  ["1y", 31622400],
+];
+const SHORTEST = 60,
+  LONGEST = SPANS.at(-1)[1];
 const MOVED = 5; // pixels from which on a press is a drag
 
 /** A span that the chart can show, in seconds. */
@@ -61,7 +69,14 @@ function pointers(chart, view, state, act) {
     if (fingers.size === 2) return (press = pinch(fingers, view, state));
     const marks = event.shiftKey || state.mode === "mark";
     const kind = marks ? "mark" : event.pointerType === "mouse" ? "zoom" : "pan";
-    press = { kind, x: event.clientX, time: view.timeAt(event.clientX), start: state.start, end: state.end, moved: false };
+    press = {
+      kind,
+      x: event.clientX,
+      time: view.timeAt(event.clientX),
+      start: state.start,
+      end: state.end,
+      moved: false,
+    };
     return null;
   });
   addEventListener("pointermove", (event) => {
@@ -93,13 +108,20 @@ function pointers(chart, view, state, act) {
 }
 
 function widened(start, end) {
-  const span = within(end - start), middle = (start + end) / 2;
+  const span = within(end - start),
+    middle = (start + end) / 2;
   return [middle - span / 2, middle + span / 2];
 }
 
 function pinch(fingers, view, state) {
   const [a, b] = [...fingers.values()];
-  return { kind: "pinch", apart: Math.abs(a - b) || 1, time: view.timeAt((a + b) / 2), start: state.start, end: state.end };
+  return {
+    kind: "pinch",
+    apart: Math.abs(a - b) || 1,
+    time: view.timeAt((a + b) / 2),
+    start: state.start,
+    end: state.end,
+  };
 }
 
 function pinched(press, fingers, view, act) {
