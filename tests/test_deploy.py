@@ -20,6 +20,7 @@ import yaml
 
 from auscult.live.mqtt import MqttAddress
 from brokers import Broker, Listener, wait_for
+from test_readme import table, toml
 
 PROJECT = Path(__file__).parents[1]
 DEPLOY = PROJECT / "deploy"
@@ -204,6 +205,37 @@ def test_systemd_takes_the_unit_and_finds_it_safe(tmp_path: Path) -> None:
     assert (verified.returncode, verified.stderr) == (0, "")
     judged = ["systemd-analyze", "security", "--offline=true", "--threshold=40", path]
     assert subprocess.run(judged, capture_output=True, check=False).returncode == 0
+
+
+@server
+def test_every_key_of_a_plant_is_listed_with_its_default() -> None:
+    from auscult.live.serve.settings import MachineTable, OutputsTable, Plant, RetentionTable, ServerTable
+
+    headings = {
+        "At the top:\n": Plant,
+        "### `[server]`": ServerTable,
+        "### `[retention]`": RetentionTable,
+        "### `[machines.NAME]`": MachineTable,
+        "### `[outputs]`": OutputsTable,
+    }
+    for heading, kind in headings.items():
+        listed = {key.strip("`"): default for key, default, *_ in table("docs/serve.md", heading)}
+        assert list(listed) == list(kind.model_fields), heading
+        for name, field in kind.model_fields.items():
+            default = field.get_default(call_default_factory=True)
+            if field.is_required():
+                assert listed[name] == "required"
+            elif not isinstance(default, (OutputsTable, RetentionTable, ServerTable)):
+                assert listed[name] == toml(str(default) if isinstance(default, Path) else default), name
+
+
+@server
+def test_every_metric_is_listed() -> None:
+    listed = {row[0].strip("`"): row[-1] for row in table("docs/serve.md", "## Metrics")}
+    assert set(listed) == {
+        f"{name}_total" if kind == "counter" and not name.endswith("_total") else name
+        for name, kind in exposed().items()
+    }
 
 
 def dashboard() -> dict[str, Any]:
