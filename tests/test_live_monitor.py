@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from auscult.detector.alarms import AlarmStatistic, WindowScores
 from auscult.errors import FeatureError, MonitorError
-from auscult.live.history import History, read_events
+from auscult.live.history import History, Reader, read_events
 from auscult.live.monitor import Monitor
 from auscult.live.sound import End, FileKey, Item, Samples, Solved, SourceProblem, Start, Waiting
 from auscult.live.watch import Watch
@@ -203,6 +203,11 @@ def events_of(folder: Path) -> list[tuple[str, Any, Any]]:
     return [(event["event"], event["file"], event["file_seconds"]) for event in read_events(folder)]
 
 
+def windows_of(folder: Path) -> int:
+    """In the scores, each counted once."""
+    return sum(Reader(folder).scores("", 0, 4e9, points=1).count)
+
+
 @pytest.mark.parametrize("place", [1, 3, 9, 17, 35, 44, 60, 80, 90, 120])
 def test_a_folder_goes_on_within_a_file_after_a_crash(
     tmp_path: Path, place: int, monkeypatch: pytest.MonkeyPatch
@@ -224,6 +229,7 @@ def test_a_folder_goes_on_within_a_file_after_a_crash(
     follow(rest, history=again)
     again.close()
     assert events_of(tmp_path / "killed") == events_of(tmp_path / "whole")
+    assert windows_of(tmp_path / "killed") == windows_of(tmp_path / "whole") == 2 * 237
     assert len({event["id"] for event in read_events(tmp_path / "killed")}) == 4
 
 

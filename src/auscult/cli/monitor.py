@@ -51,8 +51,8 @@ def monitor(
             the environment.
         home_assistant: With --mqtt, a device of Home Assistant: problem, score, threshold.
         webhook: URL that gets each alarm by POST; AUSCULT_WEBHOOK_AUTHORIZATION in the environment.
-        state: Folder of the history, and of what is needed after a restart; by default NAME-monitor here for a detector
-            NAME.auscult, and none for a file.
+        state: Folder of the history (events, scores, sounds of alarms) and of what is needed after a restart; by
+            default NAME-monitor here for a detector NAME.auscult, and none for a file.
         alarm: k/n, windows above the threshold among the last n that raise an alarm. This and the next four are as
             calibrated unless they are given.
         release_k: An alarm is over when fewer of the last n windows are above the release level.

@@ -6,6 +6,7 @@ from auscult.live.history.reader import Reader
 from auscult.live.history.retention import Retention
 from auscult.live.history.rows import (
     Faults,
+    Glance,
     Incident,
     Listing,
     Note,
@@ -23,6 +24,7 @@ __all__ = [
     "VERSION",
     "Faults",
     "FolderLock",
+    "Glance",
     "History",
     "Incident",
     "Listing",

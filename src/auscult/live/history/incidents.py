@@ -4,18 +4,21 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, bindparam, update
 from sqlalchemy.dialects.sqlite import insert
 
 from auscult.live.history.tables import incidents
+
+NEW = insert(incidents).on_conflict_do_nothing()
+OVER = update(incidents).where(incidents.c.id == bindparam("which")).values(cleared=bindparam("over"))
 
 
 def keep_up(connection: Connection, event: Mapping[str, Any]) -> None:
     """Bring the incidents up to an event that was just written, a row of the table `events`."""
     over = None if event["phase"] == "raised" else event["time"]
     if event["phase"] == "cleared":
-        known = update(incidents).where(incidents.c.id == event["id"]).values(cleared=over)
-        if connection.execute(known).rowcount:
+        known = connection.execute(OVER, {"which": event["id"], "over": over})
+        if known.rowcount:
             return
     details = json.loads(event["json"])
     row = {
@@ -31,4 +34,4 @@ def keep_up(connection: Connection, event: Mapping[str, Any]) -> None:
         "words": details.get("words") or "",
         "json": event["json"],
     }
-    connection.execute(insert(incidents).values(row).on_conflict_do_nothing())
+    connection.execute(NEW, row)

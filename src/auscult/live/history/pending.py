@@ -1,7 +1,7 @@
 """What waits in memory until it is written, and what is given up first when that takes long."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,17 +107,16 @@ class Pending:
 
     def __bool__(self) -> bool:
         """Whether anything waits."""
-        return any(getattr(self, name) for name in self.__slots__ if name != "lost")
+        return self.checkpoint is not None or any(self._collections())
 
-    def add_sounds(self, sounds: Mapping[str, Sound]) -> None:
-        """Sounds of incidents."""
-        self.sounds.update(sounds)
-
-    def written(self) -> None:
+    def clear(self) -> None:
         """Nothing waits any more."""
         self.checkpoint = None
-        for waiting in (self.events, self.delivered, self.files, self.buckets, self.sounds, self.thresholds):
+        for waiting in self._collections():
             waiting.clear()
+
+    def _collections(self) -> tuple[Any, ...]:
+        return self.events, self.delivered, self.files, self.buckets, self.sounds, self.thresholds
 
     def bound(self) -> None:
         """Keep memory bounded: give up the finest scores first, the oldest sounds, and at last the oldest events."""

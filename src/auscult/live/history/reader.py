@@ -1,16 +1,18 @@
 """Reading the history while others write it: scores, thresholds, incidents and their sounds, notes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from auscult.live.history.cursors import after, cursor_of, number_of
+from auscult.live.history.glance import glances
 from auscult.live.history.opening import reading_engine
 from auscult.live.history.rows import (
     Faults,
+    Glance,
     Incident,
     Listing,
     Note,
@@ -19,7 +21,7 @@ from auscult.live.history.rows import (
     SoundFacts,
     ThresholdRow,
 )
-from auscult.live.history.tables import NAME, incidents, notes, scores, sounds, thresholds
+from auscult.live.history.tables import LEVELS, NAME, incidents, notes, scores, sounds, thresholds
 from auscult.live.history.trend import Trend
 
 
@@ -49,10 +51,13 @@ class Reader:
             )
 
     def last(self, machine: str) -> float | None:
-        """The start of the last second in which a window of a machine ended, in seconds since 1970."""
+        """When the last window of a machine ended, in whole seconds since 1970; coarser where seconds are not kept."""
         with self._engine.connect() as connection:
-            wanted = select(func.max(scores.c.time)).where(scores.c.machine == machine, scores.c.level == 1)
-            return connection.execute(wanted).scalar()
+            for level in LEVELS:
+                wanted = select(func.max(scores.c.time)).where(scores.c.machine == machine, scores.c.level == level)
+                if (found := connection.execute(wanted).scalar()) is not None:
+                    return float(found)
+        return None
 
     def scores(self, machine: str, start: float, end: float, *, points: int = 1000) -> ScoreColumns:
         """Scores of the buckets that overlap a time: as fine as is kept, in at most about `points` buckets.
@@ -103,17 +108,8 @@ class Reader:
         Raises:
             MonitorError: if the cursor is none of this list.
         """
+        filters = _filters(machine, kinds, state=state, verdict=verdict, start=start, end=end)
         columns = incidents.c
-        filters = [] if machine is None else [columns.machine == machine]
-        filters += [columns.kind.in_(kinds)] if kinds else []
-        if state is not None:
-            filters.append(columns.cleared.is_(None) if state == "open" else columns.cleared.is_not(None))
-        if verdict is not None:
-            said = _of_verdict(verdict)
-            filters.append(columns.id.not_in(said) if verdict == "none" else columns.id.in_(said))
-        if start is not None:
-            filters.append(columns.cleared.is_(None) | (columns.cleared >= start))
-        filters += [] if end is None else [columns.raised < end]
         page = select(incidents).where(
             *filters, *([] if cursor is None else [after(cursor, columns.raised, columns.id)])
         )
@@ -123,6 +119,12 @@ class Reader:
             rows = connection.execute(page).all()
             found = _with_notes_and_sounds(connection, rows[:limit])
         return Listing(found, cursor_of(found[-1].raised, found[-1].id) if len(rows) > limit else None, total)
+
+    def count(self, *, machine: str | None = None, kinds: Sequence[str] = (), start: float | None = None) -> int:
+        """How many incidents there are; the arguments are those of `incidents`."""
+        filters = _filters(machine, kinds, start=start)
+        with self._engine.connect() as connection:
+            return connection.execute(select(func.count()).select_from(incidents).where(*filters)).scalar_one()
 
     def incident(self, id: str) -> Incident | None:
         """One incident, if there is one of this id."""
@@ -169,6 +171,17 @@ class Reader:
             confirmed, heard = connection.execute(wanted).one()
         return Faults(confirmed, heard)
 
+    def glance(self, ends: Mapping[str, float], *, seconds: float = 86400.0, points: int = 96) -> dict[str, Glance]:
+        """Machines at a glance, in a few queries for all of them.
+
+        Args:
+            ends: machine -> the end of the time, in seconds since 1970: now, by its own clock.
+            seconds: of the time.
+            points: of each trend, about.
+        """
+        with self._engine.connect() as connection:
+            return glances(connection, ends, seconds, points)
+
     def size(self) -> int:
         """Bytes of the file and its write-ahead log."""
         paths = [self.folder / NAME, self.folder / f"{NAME}-wal"]
@@ -189,6 +202,28 @@ def _distinct(connection: Connection, column: Any) -> list[str]:
         found.append(value)
         value = connection.execute(select(func.min(column)).where(column > value)).scalar()
     return found
+
+
+def _filters(
+    machine: str | None,
+    kinds: Sequence[str],
+    *,
+    state: str | None = None,
+    verdict: str | None = None,
+    start: float | None = None,
+    end: float | None = None,
+) -> list[ColumnElement[bool]]:
+    columns = incidents.c
+    filters: list[ColumnElement[bool]] = [] if machine is None else [columns.machine == machine]
+    filters += [columns.kind.in_(kinds)] if kinds else []
+    if state is not None:
+        filters.append(columns.cleared.is_(None) if state == "open" else columns.cleared.is_not(None))
+    if verdict is not None:
+        said = _of_verdict(verdict)
+        filters.append(columns.id.not_in(said) if verdict == "none" else columns.id.in_(said))
+    if start is not None:
+        filters.append(columns.cleared.is_(None) | (columns.cleared >= start))
+    return filters + ([] if end is None else [columns.raised < end])
 
 
 def _of_verdict(verdict: str) -> Select[Any]:

@@ -174,5 +174,5 @@ def _shrink(engine: Engine) -> None:
             if free < 2 * PAGES or free >= before:
                 return
             before = free
-            database.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()
+            database.executescript(f"PRAGMA incremental_vacuum({PAGES})")  # `execute` would take one step of it: a page
             database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

@@ -81,8 +81,8 @@ class ScoreColumns:
     above: list[int]
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
+        """As JSON; the columns are not copied."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +216,23 @@ class Faults:
     def to_json(self) -> dict[str, int]:
         """As JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A machine at a glance, at the end of some time by its own clock.
+
+    Args:
+        trend: of its scores in that time.
+        open: ids of incidents that last, the oldest first.
+        alarms: raised in that time.
+        faults: that were confirmed, ever.
+    """
+
+    trend: ScoreColumns
+    open: list[str]
+    alarms: int
+    faults: Faults
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,9 +126,9 @@ notes = Table(
     Column("heard", Integer, nullable=False),
 )
 
-Index("incidents_newest", incidents.c.raised, incidents.c.id)
-Index("incidents_of_machine", incidents.c.machine, incidents.c.raised, incidents.c.id)
-Index("incidents_open", incidents.c.machine, sqlite_where=incidents.c.cleared.is_(None))
+# Both hold all by which incidents are chosen, so that they are counted without being read.
+Index("incidents_newest", *(incidents.c[name] for name in "raised id machine kind cleared".split()))
+Index("incidents_of_machine", *(incidents.c[name] for name in "machine raised id kind cleared".split()))
 Index("thresholds_of_machine", thresholds.c.machine, thresholds.c.time)
 Index("notes_of_machine", notes.c.machine, notes.c.verdict)
 Index("notes_of_incident", notes.c.incident)

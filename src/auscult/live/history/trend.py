@@ -80,10 +80,11 @@ class Trend:
             low, high = func.min(columns.low), func.max(columns.high)
             wanted = select(time, low, total, high, windows, scored, above).group_by(time)
         rows = self.connection.execute(wanted.where(self._within(level)).order_by("time")).all()
-        return _transposed(step, rows)
+        return transposed(step, rows)
 
 
-def _transposed(step: int, rows: Any) -> ScoreColumns:
+def transposed(step: int, rows: Any) -> ScoreColumns:
+    """Rows of time, low, sum, high, count, scored and above, as columns."""
     times, low, total, high, count, scored, above = [list(column) for column in zip(*rows, strict=True)] or [[]] * 7
     mean = [all_ / number if number else None for all_, number in zip(total, scored, strict=True)]
     return ScoreColumns(step, times, low, mean, high, count, scored, above)

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from auscult.live.history.retention import Retention
 from auscult.live.history.rows import Sound, ThresholdRow, WindowScore
 from auscult.live.history.writing import write
 from auscult.live.sound import FileKey
+
+PART = 100
+"""Events that are written at once after a failure."""
 
 
 class History:
@@ -175,18 +179,27 @@ class History:
             self.flush()
 
     def flush(self) -> None:
-        """Write all that waits in memory, in one transaction; `problem` says why it was not possible."""
+        """Write all that waits in memory, in one transaction; `problem` says why it was not possible.
+
+        After a failure in parts, so that trying again is cheap: events, all else but sounds, and sound by sound.
+        """
         with self._mutex:
-            if not self._pending:
+            pending = self._pending
+            if not pending or (self.problem is None and (self._written(pending) or not pending.sounds)):
                 return
-            try:
-                with self.engine.begin() as connection:
-                    write(connection, self._pending, self.machine)
-            except SQLAlchemyError as error:
-                self._note(error)
-                return
-            self.problem = None
-            self._pending.written()
+            while len(pending.events) > PART:
+                part = Pending(events=dict(islice(pending.events.items(), PART)))
+                if not self._written(part):
+                    return
+                pending.events = dict(islice(pending.events.items(), PART, None))
+            sounds, pending.sounds = pending.sounds, {}
+            done = self._written(pending)
+            pending.sounds = sounds
+            while done and pending.sounds:
+                incident = next(iter(pending.sounds))
+                done = self._written(Pending(sounds={incident: pending.sounds[incident]}))
+                if done:
+                    del pending.sounds[incident]
 
     def tidy(self, retention: Retention, now: float) -> None:
         """Let go of what is older, or more, than is to be kept; `problem` says why it was not possible.
@@ -200,6 +213,18 @@ class History:
                 retention.apply(self.engine, now)
             except SQLAlchemyError as error:
                 self._note(error)
+
+    def _written(self, pending: Pending) -> bool:
+        """Whether a part, or all, of what waits could be written; it then waits no more."""
+        try:
+            with self.engine.begin() as connection:
+                write(connection, pending, self.machine)
+        except SQLAlchemyError as error:
+            self._note(error)
+            return False
+        self.problem = None
+        pending.clear()
+        return True
 
     def _waiting(self, output: str, *columns: Any) -> Any:
         found = select(*columns).select_from(

@@ -25,6 +25,10 @@ def _merging() -> Any:
 MERGE = _merging()
 """Adds rows of scores to those that are there."""
 
+EVENT, SOUND = insert(events).on_conflict_do_nothing(), insert(sounds).on_conflict_do_nothing()
+OUTBOX, THRESHOLD = insert(outbox), insert(thresholds)
+FILE, CHECKPOINT = (insert(table).prefix_with("OR REPLACE") for table in (files, checkpoints))
+
 
 def write(connection: Connection, pending: Pending, machine: str) -> None:
     """Write all that waits, within the caller's transaction.
@@ -41,22 +45,22 @@ def write(connection: Connection, pending: Pending, machine: str) -> None:
         connection.exec_driver_sql("DELETE FROM outbox WHERE output = :o AND number = :n", got)
     for file in pending.files.values():
         row = {"machine": machine, "name": file.name, "size": file.size, "mtime_ns": file.mtime_ns}
-        connection.execute(insert(files).prefix_with("OR REPLACE"), row)
+        connection.execute(FILE, row)
     if pending.checkpoint is not None:
         saved = {"machine": machine, "json": pending.checkpoint}
-        connection.execute(insert(checkpoints).prefix_with("OR REPLACE"), saved)
+        connection.execute(CHECKPOINT, saved)
     if pending.buckets:
         connection.execute(MERGE, [bucket.row(machine, place) for place, bucket in pending.buckets.items()])
     for incident, sound in pending.sounds.items():
         write_sound(connection, incident, sound)
     for threshold in pending.thresholds:
-        connection.execute(insert(thresholds), {**threshold.to_json(), "machine": threshold.machine})
+        connection.execute(THRESHOLD, {**threshold.to_json(), "machine": threshold.machine})
 
 
 def write_sound(connection: Connection, incident: str, sound: Sound) -> None:
     """Write the sound of an incident, if it has none."""
     row = {name: getattr(sound, name) for name in ("start", "seconds", "before", "sample_rate", "channels", "flac")}
-    connection.execute(insert(sounds).on_conflict_do_nothing(), {"incident": incident, **row})
+    connection.execute(SOUND, {"incident": incident, **row})
 
 
 def _write_event(connection: Connection, key: str, waiting: PendingEvent, machine: str) -> None:
@@ -71,10 +75,10 @@ def _write_event(connection: Connection, key: str, waiting: PendingEvent, machin
         "heard": event.heard_seconds,
         "json": waiting.line,
     }
-    added = connection.execute(insert(events).on_conflict_do_nothing(), row)
+    added = connection.execute(EVENT, row)
     if not added.rowcount:
         return
     missing = [{"output": output, "number": added.lastrowid} for output in waiting.missing]
     if missing:
-        connection.execute(insert(outbox), missing)
+        connection.execute(OUTBOX, missing)
     keep_up(connection, row)
