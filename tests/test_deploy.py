@@ -5,11 +5,13 @@ import json
 import re
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 import tomllib
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +20,8 @@ from typing import Any
 import pytest
 import yaml
 
+from auscult.live.events import Event
+from auscult.live.history import NAME, History, read_events
 from auscult.live.mqtt import MqttAddress
 from brokers import Broker, Listener, wait_for
 from test_readme import table, toml
@@ -163,6 +167,24 @@ def test_compose_mounts_what_is_there_and_opens_only_what_it_must() -> None:
     assert own["ports"] == [f"127.0.0.1:{last('EXPOSE')}:{last('EXPOSE')}"]
     assert own["read_only"] and own["cap_drop"] == ["ALL"] and "state:/state" in own["volumes"]
     assert [service.get("profiles") for service in services.values()] == [None, None, ["metrics"], ["metrics"]]
+
+
+def test_a_copy_that_is_taken_while_it_is_written_is_a_history(tmp_path: Path) -> None:
+    """The command of docs/serve.md."""
+    page = (PROJECT / "docs" / "serve.md").read_text(encoding="utf-8")
+    (statement,) = set(re.findall(r"VACUUM INTO 'backup\.sqlite'", page))
+    raised = Event("alarm", "pump-1", "raised", 1.7e9, 12.5, "pump", {"score": 1.25, "threshold": 1.0})
+    history = History(tmp_path / "plant", machine="pump")
+    history.record([raised], checkpoint={"a": 1})
+    copy = tmp_path / "again" / NAME
+    copy.parent.mkdir()
+    with closing(sqlite3.connect(tmp_path / "plant" / NAME)) as database:
+        database.execute(statement.replace("backup.sqlite", str(copy)))
+    history.close()
+    again = History(tmp_path / "again", machine="pump")
+    assert (again.checkpoint(), again.record([raised])) == ({"a": 1}, [])
+    again.close()
+    assert read_events(tmp_path / "again") == [raised.to_json()]
 
 
 def test_prometheus_asks_the_server_with_the_token_that_is_mounted() -> None:
