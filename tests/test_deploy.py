@@ -1,6 +1,5 @@
 """The files in deploy: they parse, name what exists, start what they say, and show the metrics that there are."""
 
-import importlib.util
 import json
 import re
 import shlex
@@ -28,12 +27,6 @@ from test_readme import table, toml
 
 PROJECT = Path(__file__).parents[1]
 DEPLOY = PROJECT / "deploy"
-server = pytest.mark.skipif(
-    importlib.util.find_spec("auscult.live.serve.metrics") is None
-    if importlib.util.find_spec("auscult.live.serve")
-    else True,
-    reason="the server is not there yet",
-)
 MADE_BY_USERS = {"./detectors", "./recordings", "./passwords", "./token"}
 """What compose mounts besides the files of the folder; docs/serve.md says how they are made."""
 
@@ -76,7 +69,6 @@ def test_deploy_is_part_of_the_source_distribution() -> None:
     assert "deploy" in project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
 
 
-@server
 @pytest.mark.parametrize("line", ["container", "unit"])
 def test_the_command_takes_these_options(line: str) -> None:
     from auscult.cli import app
@@ -86,7 +78,6 @@ def test_the_command_takes_these_options(line: str) -> None:
     app.parse_args(start, print_error=False, exit_on_error=False)
 
 
-@server
 def test_the_example_of_a_plant_is_one() -> None:
     from auscult.live.serve.settings import Plant
 
@@ -229,7 +220,6 @@ def test_systemd_takes_the_unit_and_finds_it_safe(tmp_path: Path) -> None:
     assert subprocess.run(judged, capture_output=True, check=False).returncode == 0
 
 
-@server
 def test_every_key_of_a_plant_is_listed_with_its_default() -> None:
     from auscult.live.serve.settings import MachineTable, OutputsTable, Plant, RetentionTable, ServerTable
 
@@ -251,7 +241,6 @@ def test_every_key_of_a_plant_is_listed_with_its_default() -> None:
                 assert listed[name] == toml(str(default) if isinstance(default, Path) else default), name
 
 
-@server
 def test_every_metric_is_listed() -> None:
     listed = {row[0].strip("`"): row[-1] for row in table("docs/serve.md", "## Metrics")}
     assert set(listed) == {
@@ -277,14 +266,8 @@ def exposed() -> dict[str, str]:
     live = SimpleNamespace(
         score=1.0, threshold=2.0, warning=1.5, last_window=0.0, heard_seconds=9.0, state="normal", restarts=0
     )
-    service: Any = SimpleNamespace(
-        plant=SimpleNamespace(machines={"pump": None}),
-        machines={"pump": SimpleNamespace(name="pump", live=live)},
-        reader=SimpleNamespace(size=lambda: 1),
-        free_bytes=lambda: 1,
-        problem=lambda: None,
-    )
-    text = Metrics(service).text().decode()
+    machines: Any = {"pump": SimpleNamespace(name="pump", live=live)}
+    text = Metrics(machines, lambda: (1, 1, None)).text().decode()
     types = dict(line.split()[2:] for line in text.splitlines() if line.startswith("# TYPE"))
     return {name: kind for name, kind in types.items() if not name.endswith("_created")}
 
@@ -293,7 +276,6 @@ def series(name: str, kind: str) -> set[str]:
     return {f"{name}_bucket", f"{name}_sum", f"{name}_count"} if kind == "histogram" else {name}
 
 
-@server
 def test_the_dashboard_shows_the_metrics_that_there_are() -> None:
     known = set().union(*(series(name, kind) for name, kind in exposed().items()))
     variables = [variable.get("definition", "") for variable in dashboard()["templating"]["list"]]
@@ -302,7 +284,6 @@ def test_the_dashboard_shows_the_metrics_that_there_are() -> None:
     assert {name for name, kind in exposed().items() if not series(name, kind) & shown} == {"auscult_heard_seconds"}
 
 
-@server
 def test_the_dashboard_knows_every_state() -> None:
     from auscult.live.serve.metrics import STATES
 
