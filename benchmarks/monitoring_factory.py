@@ -14,6 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from auscult.datasets.factory.catalogue import DEVELOPMENT_IDS
+from auscult.datasets.factory.day import MINUTE, minute_of
 from auscult.datasets.factory.hall import Hall
 from auscult.datasets.factory.machine_types import TYPES
 from auscult.datasets.factory.sounds import SAMPLE_RATE
@@ -30,9 +31,6 @@ from auscult.live.sound import End, Item, Samples, Start
 from auscult.live.watch import DetectorScorer, watch_machine
 from auscult.recipe import load_recipe
 from benchmarks.predictions import alarm_count, prediction_interval
-
-MINUTE = 60
-"""Length in seconds of what is made at once: each minute has a load, speed and background noise of its own."""
 
 BLOCK = SAMPLE_RATE
 LEVEL = 0.99
@@ -124,16 +122,7 @@ class Factory:
     def minute(self, part: str, number: int, *, fault: str | None = None) -> NDArray[np.float32]:
         """A minute `[T]`, healthy or with a fault of full strength."""
         begun = time.process_time()
-        seed = [self.plan.seed, number, *f"monitoring/{self.machine_type}/{part}".encode()]
-        recording = self.hall.hear(
-            np.random.default_rng(seed),
-            self.machine_type,
-            self.machine_id,
-            n_samples=MINUTE * SAMPLE_RATE,
-            fault=fault,
-            strength=0.0 if fault is None else 1.0,
-        )
-        sound = recording.mix.astype(np.float32)
+        sound = minute_of(self.hall, self.machine_type, part, number, fault=fault)
         self.seconds += MINUTE
         self.cpu += time.process_time() - begun
         return sound

@@ -23,6 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 import numpy as np
 from numpy.typing import NDArray
 
+from auscult.datasets.factory.day import MINUTE
 from auscult.datasets.factory.machine_types import TYPES
 from auscult.datasets.factory.sounds import SAMPLE_RATE
 from auscult.detector import Detector
@@ -34,7 +35,7 @@ from auscult.detector.learn.settings import LearnSettings
 from auscult.detector.scorer import Scorer
 from auscult.recipe import load_recipe
 from benchmarks.monitoring import PLAN as FULL_PLAN
-from benchmarks.monitoring_factory import MINUTE, Factory, Plan
+from benchmarks.monitoring_factory import Factory, Plan
 
 RESULTS = Path(__file__).parent / "results" / "practical_alarms.json"
 

@@ -16,6 +16,7 @@ from auscult.cli.encoders import adapt_encoder
 from auscult.cli.monitor import history, monitor
 from auscult.cli.planning import bench, plan
 from auscult.cli.runs import evaluate, recipes, run
+from auscult.cli.serve import serve
 from auscult.cli.submission import submit
 from auscult.errors import AuscultError
 
@@ -44,6 +45,7 @@ for command in (
     info,
     monitor,
     history,
+    serve,
     export,
 ):
     app.command(command)
@@ -63,6 +65,7 @@ STOPPED = {
     "submit": NOTHING,
     "denoise": "; the recordings that were finished are kept, and the same command with --force makes all anew",
     "score": "; the scores above hold, and the same command begins again",
+    "serve": "; the same command goes on",
     "monitor": "; the same command listens on",
 }
 """Command -> what is true when it was stopped by Ctrl-C; of the others there is nothing to say."""

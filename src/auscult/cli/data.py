@@ -19,6 +19,7 @@ def synth(
     snr: float = 6.0,
     leakage: float | None = None,
     machine_type: Types = None,
+    hours: float | None = None,
     force: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Write a synthetic factory: machines, their faults and factory noise, in the layout of a year of the challenge.
@@ -33,15 +34,24 @@ def synth(
         snr: Power of a healthy machine over that of the background, in dB; near the machine.
         leakage: Of 2026, which has a far microphone: amplitude of the machine there over that near it; 0.1 by default.
         machine_type: Only this machine type; may be repeated.
+        hours: Instead of clips, so many hours of normal sound of each machine to learn from, and as many of a day with
+            faults to replay (`auscult serve --config OUT/plant.toml`); an hour of a machine takes 140 MB in all.
         force: Replace the factory that is there.
     """
     from rich.console import Console
 
     from auscult.cli.display.progress import counting
     from auscult.datasets import YEAR_NAMES
-    from auscult.datasets.factory import write_factory
+    from auscult.datasets.factory import write_day, write_factory
     from auscult.errors import DatasetError, nearest
 
+    if hours is not None:
+        if force or leakage is not None or (layout, size) != ("dcase2020", "demo"):
+            raise DatasetError("--hours writes no clips: leave out --layout, --size, --leakage and --force")
+        with counting(f"writing {out}") as show:
+            write_day(out, hours=hours, seed=seed, snr_db=snr, machine_types=machine_type, progress=show)
+        Console().print(f"a day in the factory: {out}", markup=False, soft_wrap=True)
+        return
     if layout not in YEAR_NAMES:
         known = ", ".join(YEAR_NAMES)
         raise DatasetError(f"the factory has no layout {layout!r}{nearest(layout, YEAR_NAMES)}; choose {known}")

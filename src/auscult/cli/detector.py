@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from auscult.cli.display.messages import print_lines, print_notes
-from auscult.cli.options import Output, Overrides, k_of_n
+from auscult.cli.options import Output, Overrides
 
 if TYPE_CHECKING:
     from auscult.detector import Detector
@@ -244,7 +244,7 @@ def _recipe(name: str | None, encoder: str | None, override: Overrides, channel:
 
 
 def _settings(rate: str, *, alarm: str | None, cool_down: float | None, **windows: Any) -> "LearnSettings":
-    from auscult.detector.alarms import AlarmSettings
+    from auscult.detector.alarms import AlarmSettings, k_of_n
     from auscult.detector.calibration.result import parse_rate
     from auscult.detector.learn.settings import WINDOW_SECONDS, LearnSettings
 

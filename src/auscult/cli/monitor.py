@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from auscult.cli.options import k_of_n
-
 
 def monitor(
     detector: Path,
@@ -65,18 +63,19 @@ def monitor(
     from auscult.cli.display.scores import Patience
 
     rule = {"release_k": release_k, "release_margin": release_margin, "cool_down_seconds": cool_down}
-    if alarm is not None:
-        rule["k"], rule["n"] = k_of_n(alarm)
     with Patience(f"loading {detector.name}"):
         import torch
 
         from auscult.detector import Detector
+        from auscult.detector.alarms import k_of_n
         from auscult.live.history import file_hash
         from auscult.live.session import Outputs, listen
         from auscult.live.sources import SourceOptions
         from auscult.live.watch import DetectorScorer, watch_machine
         from auscult.training import choose_device
 
+        if alarm is not None:
+            rule["k"], rule["n"] = k_of_n(alarm)
         torch.set_num_threads(1)  # others need the computer too, and the scores are those of offline to the last bit
         loaded = Detector.load(detector, device=choose_device(device))
     watch, warnings = watch_machine(loaded, machine, name=file_hash(detector), threshold=threshold, **rule)

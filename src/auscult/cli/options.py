@@ -41,13 +41,3 @@ class RunOptions:
     store: Path | None = None
     weights: Path | None = None
     stack: Literal["auto", "on", "off"] = "auto"
-
-
-def k_of_n(text: str) -> tuple[int, int]:
-    """The numbers of an alarm logic that is written as k/n."""
-    from auscult.errors import AlarmError
-
-    k, slash, n = text.partition("/")
-    if not (slash and k.strip().isdecimal() and n.strip().isdecimal()):
-        raise AlarmError(f"the alarm logic {text!r} is not understood; write it as k/n, for instance 3/5")
-    return int(k), int(n)

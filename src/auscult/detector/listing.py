@@ -122,7 +122,7 @@ def facts_of(detector: Detector) -> dict[str, Any]:
             }
             for part in detector.parts
         ],
-        "provenance": dict(detector.provenance),
+        "provenance": {key: value for key, value in detector.provenance.items() if key != "windows"},
         "licence": detector.licence,
     }
 

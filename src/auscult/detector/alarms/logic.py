@@ -194,6 +194,21 @@ class AlarmState:
         return state
 
 
+def k_of_n(text: str) -> tuple[int, int]:
+    """The numbers of an alarm logic that is written as k/n.
+
+    Raises:
+        AlarmError: if it is not.
+
+    >>> k_of_n("3/5")
+    (3, 5)
+    """
+    k, slash, n = text.partition("/")
+    if not (slash and k.strip().isdecimal() and n.strip().isdecimal()):
+        raise AlarmError(f"the alarm logic {text!r} is not understood; write it as k/n, for instance 3/5")
+    return int(k), int(n)
+
+
 def whole(seconds: float) -> int:
     """Seconds as whole microseconds, whose sums are exact."""
     return round(seconds * 1e6)

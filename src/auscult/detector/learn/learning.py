@@ -108,6 +108,7 @@ def learn(
         "recipe": recipe.model_dump(mode="json", exclude_none=True),
         "method": settings.method,
         "machines": _origin(recordings, seconds),
+        "windows": _windows(found.detector.provenance["windows"], normals),
         "libraries": environment(),
     }
     detector = replace(judged.detector, provenance=provenance, licence=licence)
@@ -237,6 +238,12 @@ def _pieces(stretches: Stretches, spans: Mapping[str, Sequence[Span]]) -> dict[s
     return {
         name: [Piece(name, stretches[name][span.recording], span) for span in found] for name, found in spans.items()
     }
+
+
+def _windows(places: Sequence[Sequence[Any]], normals: Path) -> list[list[Any]]:
+    """Of each window that was trained on, in the order of training: its start, and the files below `normals`."""
+    above = normals if normals.is_dir() else normals.parent
+    return [[start, *(Path(file).relative_to(above).as_posix() for file in files)] for start, *files in places]
 
 
 def _origin(

@@ -54,6 +54,21 @@ class Stretch:
             seconds -= recording.info.duration
         return self.recordings[-1].path, seconds
 
+    def window(self, start: float, seconds: float) -> "HeardWindow":
+        """Where a window lies, in files."""
+        path, offset = self.place(start)
+        paths = [recording.path for recording in self.recordings]
+        last, _ = self.place(max(start, start + seconds - 1e-6))
+        return HeardWindow(tuple(paths[paths.index(path) : paths.index(last) + 1]), offset)
+
+
+@dataclass(frozen=True, slots=True)
+class HeardWindow:
+    """A window that models were trained on: the files that hold it, and its start in the first, in seconds."""
+
+    files: tuple[Path, ...]
+    start: float
+
 
 def find_recordings(
     normals: Path,

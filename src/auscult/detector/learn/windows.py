@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from auscult.detector.calibration.folds import Span
-from auscult.detector.learn.recordings import Stretch
+from auscult.detector.learn.recordings import HeardWindow, Stretch
 from auscult.errors import DatasetError
 from auscult.features.bank import Bank, bank_of
 from auscult.features.front_end import FrontEnd
@@ -81,8 +81,8 @@ def training_banks(
     seconds: float,
     sample_rate: int,
     on_window: Callable[[int, int], None],
-) -> dict[str, Bank]:
-    """Member -> bank of the windows that it trains on, each a clip of its own.
+) -> tuple[dict[str, Bank], list[HeardWindow]]:
+    """Member -> bank of the windows that it trains on, each a clip of its own; and where these windows lie.
 
     Args:
         pieces: to train on, of all machines.
@@ -97,15 +97,17 @@ def training_banks(
     shared = FrontEnds(front_ends)
     found: dict[str, list[np.ndarray]] = {name: [] for name in front_ends}
     ids: list[str] = []
+    places: list[HeardWindow] = []
     steps = _training_steps(pieces, seconds)
     expected = expected_windows(pieces, seconds)
     length = round(seconds * sample_rate)
     channel = next(iter(front_ends.values())).channel
     for piece in pieces:
         step = round(steps[piece.machine] * sample_rate)
-        for _, waveform in piece.windows(sample_rate=sample_rate, channel=channel, length=length, step=step):
+        for start, waveform in piece.windows(sample_rate=sample_rate, channel=channel, length=length, step=step):
             if not is_sound(waveform, sample_rate=sample_rate):
                 continue
+            places.append(piece.stretch.window(start / sample_rate, seconds))
             for name, frames in shared.frames(waveform, sample_rate=sample_rate).items():
                 found[name].append(frames)
             ids.append(piece.machine)
@@ -114,10 +116,11 @@ def training_banks(
         one = pieces[0].stretch.recordings[0].path
         hint = channels_sentence(one, channel) if isinstance(channel, int) else ""
         require_windows(len(ids), seconds, hint=hint)
-    return {
+    banks = {
         name: bank_of(found[name], ids, frame_rate=front_end.features.frame_rate)
         for name, front_end in front_ends.items()
     }
+    return banks, places
 
 
 def expected_windows(pieces: Sequence[Piece], seconds: float) -> int:

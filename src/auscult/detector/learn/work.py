@@ -69,7 +69,7 @@ class Learner:
         Raises:
             DatasetError: if they are too little.
         """
-        banks = training_banks(
+        banks, places = training_banks(
             [piece for found in pieces.values() for piece in found],
             self.front_ends,
             seconds=self.settings.window_seconds,
@@ -88,4 +88,12 @@ class Learner:
         machines = {name: Machine(name, name) for name in self.stretches}
         nodes = nodes_of(self.recipe)
         fusion = nodes[-1].fusion if nodes else "mean"
-        return Detector(parts, machines, settings.window_seconds, settings.step_seconds, settings.alarm, fusion=fusion)
+        return Detector(
+            parts,
+            machines,
+            settings.window_seconds,
+            settings.step_seconds,
+            settings.alarm,
+            provenance={"windows": [[round(one.start, 6), *map(str, one.files)] for one in places]},
+            fusion=fusion,
+        )

@@ -1,1 +1,1 @@
-"""The live page of a plant: a server over the history of its machines."""
+"""The server: machines that are listened to, their history and what they sound like, behind one page."""

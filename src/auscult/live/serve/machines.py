@@ -1,0 +1,263 @@
+"""The machines of a plant as the server sees them: state and listener of each, which is started again if it fails."""
+
+import contextlib
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from auscult.live.serve.settings import MachineTable, OutputsTable, Plant
+from auscult.processes import ctrl_c_for_this_process_alone
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds until a listener that failed is started again; they double, and begin anew after a quiet while."""
+
+QUIET_SECONDS = 120.0
+STOP_SECONDS = 10.0
+"""That a listener may take to end when it is asked to."""
+
+MODULE = "auscult.live.serve.listener"
+
+
+@dataclass(slots=True)
+class Live:
+    """What is known of a machine just now.
+
+    Attributes:
+        state: starting, normal, warning, alarm, trouble, waiting, stopped or upload (nothing to listen to).
+        since: when it came to be so, in seconds since 1970 by the machine's clock.
+        message: why, for people; may be empty.
+        score: of the last window; none if it has none.
+        threshold, warning: in force.
+        last_window: when the last window ended, by the machine's clock.
+        heard_seconds: of sound.
+        windows, restarts: how many since the server was started.
+        troubles: of the last window.
+    """
+
+    state: str = "starting"
+    since: float = 0.0
+    message: str = ""
+    score: float | None = None
+    threshold: float | None = None
+    warning: float | None = None
+    last_window: float | None = None
+    heard_seconds: float = 0.0
+    windows: int = 0
+    restarts: int = 0
+    troubles: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What a listener is sent out with.
+
+    Attributes:
+        name: of the machine.
+        table: of the machine.
+        outputs: of the plant, for machines that have none of their own.
+        state: folder of the history, whose lock the server holds.
+        threshold: in force by a user's decision; none for the detector's or the table's.
+    """
+
+    name: str
+    table: MachineTable
+    outputs: OutputsTable
+    state: Path
+    threshold: float | None = None
+
+
+Publish = Callable[[str, str, dict[str, Any]], None]
+"""Takes the kind of news, the machine and the news."""
+
+
+class Listening:
+    """One machine's listener, followed by a thread.
+
+    Args:
+        name: of the machine.
+        table: of the machine.
+        plant: that it belongs to.
+        facts: what its detector says of it.
+        threshold: gives the one that a user has decided on, if any.
+        publish: takes what happens.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        table: MachineTable,
+        plant: Plant,
+        facts: Mapping[str, Any],
+        *,
+        threshold: Callable[[], float | None],
+        publish: Publish,
+    ) -> None:
+        self.name, self.table, self.facts = name, table, dict(facts)
+        self._plant, self._decided, self._publish = plant, threshold, publish
+        self.live = Live(
+            "upload" if table.source is None else "starting",
+            since=self.clock(),
+            threshold=facts.get("threshold"),
+            warning=facts.get("warning"),
+        )
+        self._ended = threading.Event()
+        self._line: Connection | None = None
+        self._mutex = threading.Lock()
+        self._watchers = 0
+        self._thread = threading.Thread(target=self._run, daemon=True, name=f"auscult-{name}")
+
+    def clock(self) -> float:
+        """Now, by the clock of its events: that of the computer, or of the sound in a replay."""
+        if self.table.begins is None:
+            return time.time()
+        live = getattr(self, "live", None)
+        return self.table.begins + (live.heard_seconds if live is not None else 0.0)
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a listener."""
+        return self._line is not None
+
+    def start(self) -> None:
+        """Begin to listen, if there is something to listen to."""
+        if self.table.source is not None:
+            self._thread.start()
+
+    def ask_to_stop(self) -> None:
+        """Let the listener end; `join` waits for it."""
+        self._ended.set()
+        self._order({"order": "stop"})
+
+    def join(self) -> None:
+        """Wait until it has ended."""
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS + 2)
+
+    def watch(self, more: int) -> None:
+        """So many more people look on (or fewer): pictures are made while there are any."""
+        with self._mutex:
+            self._watchers += more
+        self._order({"order": "watched", "watched": self._watchers > 0})
+
+    def set_threshold(self, threshold: float, warning: float | None) -> None:
+        """From the next window on."""
+        self.live.threshold, self.live.warning = threshold, warning
+        self._order({"order": "threshold", "threshold": threshold, "warning": warning})
+        self._tell()
+
+    def _order(self, order: dict[str, Any]) -> None:
+        line = self._line
+        if line is not None:
+            with contextlib.suppress(OSError, ValueError):  # it has just gone; the next one is told at its start
+                line.send(order)
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._ended.is_set():
+            begun = time.monotonic()
+            if self._follow():
+                break
+            if time.monotonic() - begun > QUIET_SECONDS:
+                pause = FIRST_PAUSE
+            self.live.restarts += 1
+            self._ended.wait(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _follow(self) -> bool:
+        """One listener from its start to its end; whether that was a good one."""
+        errand = Errand(self.name, self.table, self._plant.outputs, self._plant.state, self._decided())
+        own, other = multiprocessing.Pipe()
+        process = context().Process(target=_listen, args=(errand, other), daemon=True, name=f"auscult-{self.name}")
+        with ctrl_c_for_this_process_alone():
+            process.start()
+        other.close()
+        self._line, failed, good = own, "", False
+        if self._watchers:
+            self._order({"order": "watched", "watched": True})
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                message = own.recv()
+                if message["type"] in ("failed", "ended"):
+                    failed, good = message.get("message", ""), message["type"] == "ended"
+                else:
+                    self._take(message)
+        self._line = None
+        own.close()
+        process.join(STOP_SECONDS if self._ended.is_set() else 1.0)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        if good or self._ended.is_set():
+            self._become("stopped", "the source has ended" if good and not self._ended.is_set() else "")
+            return True
+        reason = failed or f"the listener was ended by the system (exit code {process.exitcode})"
+        self._become("trouble", f"{reason}; it is tried again")
+        return False
+
+    def _take(self, message: dict[str, Any]) -> None:
+        """What the listener says."""
+        live = self.live
+        match message["type"]:
+            case "start":
+                live.threshold, live.warning = message["threshold"], message["warning"]
+                self._become(*_state(message["state"], waiting=True))
+            case "window":
+                live.windows += 1
+                live.heard_seconds, live.score = message["heard"], message["score"]
+                live.troubles, live.last_window = message["troubles"], self.clock()
+                self._become(*_state(message["state"]), tell=False)
+                news = {"time": live.last_window, "score": live.score, "troubles": live.troubles}
+                self._publish("window", self.name, news)
+                if columns := message.get("columns"):
+                    self._publish("columns", self.name, {"time": live.last_window, **columns})
+            case "waiting":
+                self._become(*_state(message["state"], waiting=live.last_window is None))
+            case "event":
+                self._publish("event", self.name, message)
+
+    def _become(self, state: str, message: str, *, tell: bool = True) -> None:
+        live = self.live
+        if (state, message) == (live.state, live.message):
+            return
+        if state != live.state:
+            live.since = self.clock()
+        live.state, live.message = state, message
+        self._tell()
+
+    def _tell(self) -> None:
+        self._publish("machine", self.name, {})
+
+
+def _state(said: str, *, waiting: bool = False) -> tuple[str, str]:
+    """The state and its message, of what a monitor says of itself (see `Monitor.state`).
+
+    >>> _state("warning + TROUBLE: clipping"), _state("normal, waiting for sound", waiting=True)
+    (('warning', 'clipping'), ('waiting', ''))
+    """
+    alarm, _, trouble = said.removesuffix(", waiting for sound").partition("TROUBLE: ")
+    for name in ("ALARM", "warning"):
+        if alarm.startswith(name):
+            return name.lower(), trouble
+    if trouble:
+        return "trouble", trouble
+    return ("waiting" if waiting else "normal"), ""
+
+
+def context() -> Any:
+    """How listeners are started: as forks of a process that has torch already, where the system can do that."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload([MODULE])
+    return found
+
+
+def _listen(errand: Errand, line: Connection) -> None:
+    """In the listener."""
+    import_module(MODULE).listen(errand, line)

@@ -1,0 +1,127 @@
+"""Endpoints of machines: how they are, their scores, recordings that are sent in, thresholds."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from auscult.live.serve.examples import MACHINE, SCORE, SCORES, answers
+from auscult.live.serve.routes_page import Served
+from auscult.live.serve.service import DAY
+from auscult.live.serve.work import Answer, score_upload
+
+router = APIRouter(prefix="/api/machines", tags=["machines"])
+
+BEGINNINGS = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg"}
+"""First bytes of the files that are read."""
+
+AUDIO = ("audio/", "application/octet-stream", "application/ogg")
+
+MOST_POINTS = 5000
+FURTHEST = 1e11
+"""Of times, in seconds since 1970."""
+
+Moment = Annotated[float | None, Query(ge=0, le=FURTHEST, description="seconds since 1970")]
+
+
+class Decision(BaseModel):
+    """A threshold that a note proposed, or another one."""
+
+    note: int = Field(ge=1)
+    threshold: float = Field(allow_inf_nan=False)
+    author: str = Field(default="", max_length=64)
+
+
+@router.get("", responses=answers({"machines": [MACHINE]}))
+def machines(service: Served) -> dict[str, Any]:
+    """All machines."""
+    return {"machines": [service.describe(one) for one in service.machines.values()]}
+
+
+@router.get("/{name}", responses=answers(MACHINE))
+def machine(service: Served, name: str) -> dict[str, Any]:
+    """One machine."""
+    return service.describe(service.machine(name))
+
+
+@router.get("/{name}/scores", responses=answers(SCORES))
+def scores(
+    service: Served,
+    name: str,
+    start: Moment = None,
+    end: Moment = None,
+    points: Annotated[int, Query(ge=1, le=MOST_POINTS)] = 1000,
+) -> Response:
+    """Scores from one moment to another, in the finest steps of which there are no more than `points`."""
+    one = service.machine(name)
+    until = one.clock() if end is None else end
+    begin = until - DAY if start is None else start
+    if begin >= until:
+        raise HTTPException(422, f"start is {begin:.0f}, end {until:.0f}; give an earlier start")
+    columns = service.reader.scores(name, begin, until, points=points)
+    rows = service.reader.thresholds(name, begin, until)
+    return JSONResponse({**columns.to_json(), "thresholds": [row.to_json() for row in rows]})
+
+
+@router.post(
+    "/{name}/score",
+    responses=answers(SCORE),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"audio/wav": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+async def score(service: Served, request: Request, name: str, evidence: bool = False) -> Response:
+    """Score a recording: the body is a wav, flac or ogg file. With `evidence`, also pictures of what was heard."""
+    one = service.machine(name)
+    media = request.headers.get("content-type", "application/octet-stream").lower()
+    if not media.startswith(AUDIO):
+        service.metrics.upload("refused")
+        raise HTTPException(415, f"the content type is {media[:80]}; send the bytes of a sound file as audio/wav")
+    if service.desk.full:
+        service.metrics.upload("refused")
+        raise HTTPException(503, "too many recordings wait; try again in a second", {"retry-after": "1"})
+    with tempfile.TemporaryDirectory(prefix="auscult-") as folder:
+        file = await _received(request, Path(folder))
+        begun = time.monotonic()
+        table, most = one.table, service.plant.server.upload_sound_seconds
+        known = one.facts["machine"]
+        answer: Answer = await service.desk.ask(score_upload, table.detector, known, file, most, evidence)
+    service.metrics.upload("failed" if answer.error else "scored", begun)
+    if answer.error:
+        raise HTTPException(422, answer.error)
+    return JSONResponse(answer.content)
+
+
+@router.post("/{name}/threshold", responses=answers({"before": 3.2, "after": 4.1}))
+def change_threshold(service: Served, name: str, decision: Decision) -> dict[str, Any]:
+    """Take another threshold, by the decision of a user who called a sound normal."""
+    one = service.machine(name)
+    before = service.thresholds.change(
+        one,
+        decision.threshold,
+        why=f"note {decision.note}",
+        note=decision.note,
+        author=decision.author,
+    )
+    return {"before": before, "after": decision.threshold}
+
+
+async def _received(request: Request, folder: Path) -> Path:
+    """The recording as a file; its name is ours."""
+    file, beginning = folder / "recording", b""
+    with file.open("wb") as to:
+        async for piece in request.stream():
+            to.write(piece)
+            beginning = beginning if len(beginning) >= 4 else (beginning + piece)[:4]
+    suffix = BEGINNINGS.get(beginning)
+    if suffix is None:
+        raise HTTPException(415, f"the recording begins with {beginning!r}; send a wav, flac or ogg file")
+    return file.rename(file.with_suffix(suffix))

@@ -1,0 +1,127 @@
+"""The server from its start to its end: what can be refused is refused first, then the port is opened."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from auscult.errors import MonitorError
+from auscult.live.history import lock
+from auscult.live.serve.access import Access, is_loopback, token_of
+from auscult.live.serve.app import application
+from auscult.live.serve.desk import Desk
+from auscult.live.serve.service import Service, facts_of_plant
+from auscult.live.serve.settings import Plant
+from auscult.processes import default_workers
+
+HEADER_SECONDS = 10.0
+"""Within which a connection must have sent the head of its first request."""
+
+CONNECTIONS = 500
+
+
+class Patient(H11Protocol):
+    """HTTP whose patience with those who connect and say nothing has an end."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Somebody has connected."""
+        super().connection_made(transport)
+        self.loop.call_later(HEADER_SECONDS, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
+
+
+def serve(plant: Plant, *, desk: Desk, said: Callable[[str], None]) -> None:
+    """Serve until a signal ends it.
+
+    Args:
+        plant: what there is.
+        desk: of scoring workers; closed at the end.
+        said: takes lines for people: the address, and where the token is.
+
+    Raises:
+        MonitorError: if a detector, the history or the address cannot be used.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: None)  # the server ends by it, and then all is written down
+    try:
+        with lock(plant.state):
+            facts = facts_of_plant(plant, desk)
+            table = plant.server
+            token = None if is_loopback(table.host) else token_of(plant.state)
+            listening = _bound(table.host, table.port)
+            service = Service(plant, facts, desk)
+            try:
+                service.start()
+                _run(service, Access(token, frozenset(table.names)), listening, plant, said)
+            finally:
+                service.close()
+    finally:
+        desk.close()
+
+
+def workers_of(plant: Plant) -> int:
+    """Scoring workers: as many as were asked for, or one for each processor."""
+    return plant.server.workers or default_workers()
+
+
+def _run(service: Service, access: Access, listening: socket.socket, plant: Plant, said: Callable[[str], None]) -> None:
+    config = uvicorn.Config(
+        application(service, access),
+        http=Patient,
+        ws="none",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=True,
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=3,
+        timeout_keep_alive=30,
+    )
+    server = _Server(config, service)
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    said(f"listening on http://{shown}:{port}/")
+    if access.token is not None:
+        said(f"the token is in {plant.state / 'token'}; the page asks for it")
+    asyncio.run(server.serve(sockets=[listening]))
+
+
+class _Server(uvicorn.Server):
+    """Sends the pages away before it waits for their connections to end."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End all connections."""
+        self._service.hub.close()
+        await super().shutdown(sockets)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that listens at an address.
+
+    Raises:
+        MonitorError: if that is not possible.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.socket(family, socket.SOCK_STREAM)
+        if os.name == "posix":
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+        found.listen(128)
+    except OSError as error:
+        raise MonitorError(
+            f"the server cannot listen at {host}:{port} ({error.strerror or error}); choose another --host or --port"
+        ) from error
+    return found

@@ -1,0 +1,274 @@
+"""The service behind the endpoints: the machines, their history, the desk of scoring workers, news for open pages."""
+
+import contextlib
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from auscult import __version__
+from auscult.errors import MonitorError, nearest
+from auscult.live.history import History, Incident, Notes, Reader, Retention
+from auscult.live.history.opening import writing_engine
+from auscult.live.serve.desk import Desk
+from auscult.live.serve.hub import Hub
+from auscult.live.serve.kept import Kept
+from auscult.live.serve.machines import Listening
+from auscult.live.serve.metrics import Metrics
+from auscult.live.serve.settings import Plant
+from auscult.live.serve.thresholds import Thresholds
+from auscult.live.serve.work import look_at
+
+DAY = 86400.0
+TREND_POINTS = 150
+"""Of the little line of the last day."""
+
+REMEMBER_SECONDS = 5.0
+"""How long the trend of a machine is kept before it is read again."""
+
+TIDY_SECONDS = 3600.0
+LEAST_FREE_BYTES = 200 * 10**6
+"""Below it, the page warns of a full disk."""
+
+
+class AbsentError(MonitorError):
+    """What was asked for is not there."""
+
+
+class Service:
+    """All that endpoints ask; the caller holds the lock of the history's folder, and closes it.
+
+    Args:
+        plant: what there is.
+        facts: machine -> what its detector says of it (see `auscult.live.serve.work.facts_of`).
+        desk: of scoring workers.
+    """
+
+    def __init__(self, plant: Plant, facts: Mapping[str, Mapping[str, Any]], desk: Desk) -> None:
+        self.plant, self.desk = plant, desk
+        History(plant.state, locked=False).close()  # made, or brought to this version
+        self.reader, self.notes = Reader(plant.state), Notes(plant.state)
+        self.hub = Hub(plant.server.clients, self._watch)
+        self.machines = {
+            name: Listening(
+                name,
+                table,
+                plant,
+                facts[name],
+                threshold=partial(self._decided, name),
+                publish=self._news,
+            )
+            for name, table in plant.machines.items()
+        }
+        self.thresholds = Thresholds(self.reader, plant.state, self.machines, self.hub)
+        self.metrics = Metrics(self.machines, self._storage)
+        self.evidence = Kept()
+        self._trends: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._ended = threading.Event()
+        self._tidy = threading.Thread(target=self._keep_tidy, daemon=True, name="auscult-tidy")
+
+    def start(self) -> None:
+        """Begin to listen."""
+        for one in self.machines.values():
+            one.live.threshold = self.thresholds.at_start(one)
+            one.start()
+        self._tidy.start()
+
+    def close(self) -> None:
+        """End the listeners, what they have heard written down."""
+        self._ended.set()
+        self.hub.close()
+        for one in self.machines.values():
+            one.ask_to_stop()
+        for one in self.machines.values():
+            one.join()
+        self.desk.close()
+
+    def machine(self, name: str) -> Listening:
+        """The machine of a name.
+
+        Raises:
+            AbsentError: if there is none.
+        """
+        if name not in self.machines:
+            known = ", ".join(self.machines)
+            raise AbsentError(f"there is no machine {name!r}{nearest(name, self.machines)}; there are {known}")
+        return self.machines[name]
+
+    def status(self) -> dict[str, Any]:
+        """The server and its disk."""
+        limits = self.plant.server
+        return {
+            "version": __version__,
+            "time": time.time(),
+            "machines": [*self.machines],
+            "storage": {"bytes": self.reader.size(), "free_bytes": self.free_bytes(), "problem": self.problem()},
+            "limits": {
+                "upload_bytes": int(limits.upload_megabytes * 1e6),
+                "upload_seconds": limits.upload_sound_seconds,
+            },
+        }
+
+    def _storage(self) -> tuple[int, int, str | None]:
+        return self.reader.size(), self.free_bytes(), self.problem()
+
+    def free_bytes(self) -> int:
+        """Of the history's disk."""
+        return shutil.disk_usage(self.plant.state).free
+
+    def problem(self) -> str | None:
+        """What is wrong with the history or its disk."""
+        for one in self.machines.values():
+            if "history" in one.live.message.split(", "):
+                return (
+                    f"the history cannot be written, for {one.name}; free some space. Monitoring goes on, and what is "
+                    "missing is written as soon as it can be"
+                )
+        if self.free_bytes() < LEAST_FREE_BYTES:
+            return f"{self.free_bytes() / 1e6:.0f} MB are free on the disk of the history; free some space"
+        return None
+
+    def describe(self, one: Listening) -> dict[str, Any]:
+        """A machine as the page shows it."""
+        now = one.clock()
+        table, faults = one.table, self.reader.faults(one.name)
+        opened = self.reader.incidents(machine=one.name, state="open", limit=20).rows
+        day = self.reader.incidents(machine=one.name, kinds=("alarm",), start=now - DAY, limit=1).total
+        source = "uploads alone" if table.source is None else _shown(table.source)
+        said = next((incident.words for incident in opened if incident.kind != "trouble" and incident.words), "")
+        return {
+            **self.short(one),
+            "title": table.title or one.name,
+            "detector": table.detector.name,
+            "source": source,
+            "words": said,
+            "caveat": one.facts["caveat"],
+            "promised": one.facts["promised"],
+            "window_seconds": one.facts["window_seconds"],
+            "step_seconds": one.facts["step_seconds"],
+            "sample_rate": one.facts["sample_rate"],
+            "clock": now,
+            "replay": table.begins is not None,
+            "open": [incident.id for incident in opened],
+            "alarms_day": day,
+            "trend": self._trend(one.name, now),
+            "faults": {"confirmed": faults.confirmed, "heard": faults.heard},
+        }
+
+    def short(self, one: Listening) -> dict[str, Any]:
+        """What of a machine changes from moment to moment."""
+        live = one.live
+        return {
+            "name": one.name,
+            "state": live.state,
+            "since": live.since,
+            "message": live.message,
+            "score": live.score,
+            "threshold": live.threshold,
+            "warning": live.warning,
+            "last_window": live.last_window,
+            "heard_seconds": live.heard_seconds,
+        }
+
+    def incident(self, name: str) -> Incident:
+        """The alarm, warning or trouble of an id.
+
+        Raises:
+            AbsentError: if there is none.
+        """
+        found = self.reader.incident(name)
+        if found is None:
+            raise AbsentError(f"there is no alarm {name[:80]!r}; it may be older than what is kept")
+        return found
+
+    def _decided(self, machine: str) -> float | None:
+        """For listeners that are started."""
+        return self.thresholds.decided(machine)
+
+    def _trend(self, name: str, now: float) -> dict[str, Any]:
+        begun = time.monotonic()
+        kept = self._trends.get(name)
+        if kept is None or begun - kept[0] > REMEMBER_SECONDS:
+            columns = self.reader.scores(name, now - DAY, now, points=TREND_POINTS)
+            kept = begun, {"time": list(columns.time), "high": list(columns.high), "step": columns.step}
+            self._trends[name] = kept
+        return kept[1]
+
+    def _news(self, kind: str, machine: str, news: dict[str, Any]) -> None:
+        """From a listener to the pages; called by its thread."""
+        if kind == "machine":
+            self.hub.publish("machine", machine, self.short(self.machines[machine]))
+        elif kind == "event":
+            found = self.reader.incident(news["id"])
+            if found is not None:
+                self.metrics.incident(machine, news["kind"], news["phase"])
+                self.hub.publish("incident", machine, found.to_json())
+        else:
+            if kind == "window":
+                self.metrics.window(machine)
+            self.hub.publish(kind, machine, news)
+
+    def _watch(self, machine: str, more: int) -> None:
+        if machine in self.machines:
+            self.machines[machine].watch(more)
+
+    def _keep_tidy(self) -> None:
+        """Now and then, what is older than wanted is thrown away."""
+        retention, engine = Retention(**self.plant.retention.model_dump()), writing_engine(self.plant.state)
+        while not self._ended.wait(TIDY_SECONDS):
+            with contextlib.suppress(SQLAlchemyError):  # the disk is full: `problem` says so
+                retention.apply(engine, time.time())
+        engine.dispose()
+
+
+def _shown(source: str) -> str:
+    """A source without passwords, and without folders above it."""
+    if "://" in source:
+        scheme, _, rest = source.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+    return source if source in {"-", "mic"} or source.startswith("mic:") else Path(source).name
+
+
+def facts_of_plant(plant: Plant, desk: Desk) -> dict[str, dict[str, Any]]:
+    """Machine -> what its detector says of it; all detectors are read, by a worker.
+
+    Raises:
+        MonitorError: if a detector cannot be read, or does not know its machine.
+    """
+    known: dict[Path, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
+    for name, table in plant.machines.items():
+        if table.detector not in known:
+            known[table.detector] = machines_of(table.detector, desk)
+        machines = known[table.detector]
+        listed = ", ".join(machines)
+        if table.machine is None and len(machines) != 1:
+            raise MonitorError(f"machines.{name}: {table.detector} knows {listed}; say which it is: machine = …")
+        machine = table.machine or next(iter(machines))
+        if machine not in machines:
+            near = nearest(machine, machines)
+            raise MonitorError(f"machines.{name}: {table.detector} does not know {machine!r}{near}; it knows {listed}")
+        found[name] = machines[machine]
+        if table.source is not None and table.threshold is None and found[name]["threshold"] is None:
+            raise MonitorError(
+                f"machines.{name}: {table.detector} has no threshold for {machine}: it was not calibrated; learn again "
+                "with more sound, or give a threshold"
+            )
+    return found
+
+
+def machines_of(detector: Path, desk: Desk) -> dict[str, Any]:
+    """Machine -> facts of a detector's file, read by a worker.
+
+    Raises:
+        MonitorError: if it cannot be read.
+    """
+    answer = desk.give(look_at, detector).result()
+    if answer.error:
+        raise MonitorError(answer.error)
+    return dict(answer.content)
