@@ -81,8 +81,13 @@ def asked(url: str) -> Any:
 def heard_until(server: str, moment: float) -> None:
     """Wait until the machine was heard up to a moment of its clock."""
     with urllib.request.urlopen(f"{server}/api/live", timeout=600) as news:
-        while asked(f"{server}/api/machines/{MACHINE}")["clock"] < moment:
-            assert news.readline(), "the server ended its news"
+        if asked(f"{server}/api/machines/{MACHINE}")["clock"] >= moment:
+            return
+        for line in news:
+            said = json.loads(line.removeprefix(b"data: ")) if line.startswith(b"data: ") else {}
+            if said.get("machine") == MACHINE and said.get("time", 0) >= moment:
+                return
+    pytest.fail("the server ended its news")
 
 
 @pytest.mark.slow  # learns a detector of two hours of sound, and replays an hour in a browser
