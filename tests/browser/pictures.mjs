@@ -12,8 +12,7 @@ const alarm = `#/alarm/${encodeURIComponent(told.id)}`;
 const PICTURES = [
   ["machines-light", "#/", {}, ".spark", 720],
   ["machines-dark", "#/", { scheme: "dark" }, ".spark", 720],
-  ["machine", `#/machine/${machine}`, {}, ".uplot", 1160],
-  ["machine-dark", `#/machine/${machine}`, { scheme: "dark" }, ".uplot", 1160],
+  ["machine", `#/machine/${machine}`, {}, ".uplot", 840],
   ["alarms", "#/alarms", {}, ".row-link", 900],
   ["alarm", alarm, {}, ".picture canvas", 900],
   ["alarm-dark", alarm, { scheme: "dark" }, ".picture canvas", 900],

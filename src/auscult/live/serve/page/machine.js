@@ -5,7 +5,7 @@ import { duration, figure, time } from "./format.js";
 import { on } from "./live.js";
 import { noteForm, noteList, proposalOf } from "./notes.js";
 import { facts } from "./parts.js";
-import { plant, saying } from "./plant.js";
+import { over, plant, saying } from "./plant.js";
 import { incidentTable } from "./rows.js";
 import { sign } from "./signs.js";
 import { spectrum } from "./spectrum.js";
@@ -135,9 +135,8 @@ function header(head, machine) {
 function scoreOf(head, machine) {
   const now = head.querySelector(".score-now");
   if (!now || !machine) return;
-  const over = machine.score !== null && machine.threshold !== null && machine.score > machine.threshold;
   now.textContent = figure(machine.score);
-  now.classList.toggle("over", over);
+  now.classList.toggle("over", over(machine));
   head.querySelector(".score-limit").textContent =
     machine.threshold === null ? T.noThreshold : T.ofThreshold(figure(machine.threshold));
 }

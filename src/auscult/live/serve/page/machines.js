@@ -2,7 +2,7 @@
 import { fill, h, say } from "./dom.js";
 import { duration, figure, time } from "./format.js";
 import { on } from "./live.js";
-import { plant, saying, worstFirst } from "./plant.js";
+import { over, plant, saying, worstFirst } from "./plant.js";
 import { shape } from "./signs.js";
 import { covered, sparkline } from "./sparkline.js";
 import { T } from "./texts.js";
@@ -153,6 +153,7 @@ function card(machine) {
     say(name, now.title || now.name);
     say(words, saying(now));
     say(score, figure(now.score));
+    score.classList.toggle("over", over(now));
     say(
       threshold,
       now.threshold === null || now.threshold === undefined ? T.noThreshold : T.ofThreshold(figure(now.threshold)),

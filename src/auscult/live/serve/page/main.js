@@ -97,6 +97,7 @@ addEventListener("auscult-login", () => {
 const announced = new Set();
 live.on("incident", async (incident) => {
   if (incident.kind !== "alarm" || incident.cleared !== null || announced.has(incident.id)) return;
+  if (address().view === "alarm" && address().name === incident.id) return;
   announced.add(incident.id);
   await plant.load().catch(() => []); // its name for people
   announce(

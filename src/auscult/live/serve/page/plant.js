@@ -48,6 +48,9 @@ function halve(trend) {
   [trend.time, trend.step] = [pairs, 2 * (trend.step ?? STEP)];
 }
 
+/** Whether the last score is over the threshold; an alarm may still stand when it no longer is. */
+export const over = ({ score, threshold }) => score !== null && threshold !== null && score > threshold;
+
 /** What is to be said of a machine beside its state: how it sounds, or what is wrong with hearing it. */
 export function saying(machine) {
   if (machine.state === "alarm" || machine.state === "warning") return machine.words || machine.message || "";
