@@ -87,7 +87,6 @@ class Service:
             one.ask_to_stop()
         for one in self.machines.values():
             one.join()
-        self.desk.close()
 
     def machine(self, name: str) -> Listening:
         """The machine of a name.
