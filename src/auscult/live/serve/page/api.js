@@ -23,7 +23,10 @@ async function ask(path, { signal, method = "GET", json, body, type } = {}) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(T.unreachable, 0);
   }
-  const data = await answer.json().catch(() => null);
+  const data = await answer.json().catch((error) => {
+    if (error.name === "AbortError") throw error;
+    return null; // no JSON: a proxy says something of its own
+  });
   if (answer.ok) return data;
   if (answer.status === 401 && path !== "login") dispatchEvent(new CustomEvent("auscult-login"));
   throw new ApiError(data?.error || T.refused(answer.status), answer.status);

@@ -71,20 +71,23 @@ export function recoloured(handler, signal) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", handler, { signal });
 }
 
-/** Something kept in the browser; storage may be forbidden. */
+const memory = new Map();
+
+/** Something kept in the browser; as long as the page is open where storage is forbidden. */
 export const kept = {
   get(name, otherwise = "") {
     try {
-      return localStorage.getItem(`auscult-${name}`) ?? otherwise;
+      return memory.get(name) ?? localStorage.getItem(`auscult-${name}`) ?? otherwise;
     } catch {
       return otherwise;
     }
   },
   set(name, value) {
+    memory.set(name, value);
     try {
       localStorage.setItem(`auscult-${name}`, value);
     } catch {
-      /* it is not kept, then */
+      // it is kept in memory alone
     }
   },
 };

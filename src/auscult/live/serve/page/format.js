@@ -52,13 +52,8 @@ export function duration(seconds) {
 export function figure(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  return size >= 100
-    ? value.toFixed(0)
-    : size >= 10
-      ? value.toFixed(1)
-      : size >= 0.1 || size === 0
-        ? value.toFixed(2)
-        : value.toPrecision(2);
+  const digits = size >= 100 ? 0 : size >= 10 ? 1 : 2;
+  return (size >= 0.1 || size === 0 ? value.toFixed(digits) : value.toPrecision(2)).replace("-", "−");
 }
 
 /** Bytes: "1.2 GB". */

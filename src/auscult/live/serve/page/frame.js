@@ -6,6 +6,7 @@ import { icon } from "./signs.js";
 import { openShortcuts } from "./shortcuts.js";
 import { T } from "./texts.js";
 
+const TOASTS = 3; // at the same time
 const THEMES = ["auto", "light", "dark"];
 const PAGES = [
   ["", "#/"],
@@ -15,7 +16,7 @@ const PAGES = [
 
 const banners = h("div", { class: "banners" });
 const voice = h("div", { class: "unseen", role: "status", "aria-live": "polite" });
-const toasts = h("div", { class: "toasts" });
+const toasts = h("aside", { class: "toasts", "aria-label": T.news });
 const link = h("p", { class: "link" });
 let themeButton;
 
@@ -70,6 +71,7 @@ export function announce(text, shown = null) {
   if (!shown) return;
   const toast = h("div", { class: "toast" }, shown());
   toasts.append(toast);
+  while (toasts.children.length > TOASTS) toasts.firstChild.remove();
   setTimeout(() => toast.remove(), 12000);
 }
 

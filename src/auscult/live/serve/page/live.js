@@ -3,15 +3,18 @@ import { query } from "./api.js";
 
 const KINDS = ["machine", "window", "columns", "incident", "note", "threshold"];
 const PAUSES = [1, 2, 4, 8, 15]; // seconds before each attempt; the last one for ever
+const UNSEEN = 60; // seconds after which a page that nobody sees gives up its stream: browsers allow few per host
 const SILENT = 45; // seconds without any event after which the server is asked whether it is there
 
 const target = new EventTarget();
 let source = null;
-let listening = "";
+let listening = null; // the machine whose columns are wanted, or "" for none; null before the first stream
 let attempt = 0;
 let lostSince = null;
 let heard = Date.now();
 let timer = 0;
+let hiding = 0;
+let stale = false;
 
 /** Calls a handler with the data of each event of a kind, until the signal; "connection" and "again" are ours. */
 export function on(kind, handler, signal) {
@@ -26,8 +29,13 @@ export function listen(name = "") {
   open();
 }
 
-/** Closes the stream: nobody may listen now. */
-export function close() {
+/** Ends the stream: nobody may listen now. */
+export function stop() {
+  close();
+  listening = null;
+}
+
+function close() {
   clearTimeout(timer);
   source?.close();
   source = null;
@@ -53,8 +61,8 @@ function emit(kind, detail) {
 function connected() {
   heard = Date.now();
   attempt = 0;
-  const again = lostSince !== null;
-  lostSince = null;
+  const again = lostSince !== null || stale;
+  [lostSince, stale] = [null, false];
   emit("connection", null);
   if (again) emit("again", null);
 }
@@ -66,7 +74,7 @@ async function failed() {
   timer = setTimeout(open, 1000 * PAUSES[Math.min(attempt++, PAUSES.length - 1)]);
   const answer = await fetch("api/status").catch(() => null);
   if (answer?.status === 401) {
-    close();
+    stop();
     dispatchEvent(new CustomEvent("auscult-login"));
   }
 }
@@ -80,4 +88,15 @@ setInterval(async () => {
 
 addEventListener("online", () => lostSince !== null && open());
 addEventListener("pagehide", close);
-addEventListener("pageshow", (event) => event.persisted && open());
+addEventListener("pageshow", (event) => event.persisted && reopen());
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(hiding);
+  if (document.hidden) hiding = setTimeout(close, UNSEEN * 1000);
+  else if (!source && listening !== null) reopen();
+});
+
+/** Opens the stream after a time in which nobody looked; what was missed is asked for. */
+function reopen() {
+  stale = true;
+  open();
+}

@@ -22,7 +22,11 @@ export async function show(main, { name, query, signal }) {
   const heard = section("heard", T.faults.title);
   const recent = section("recent", T.recent.title);
   const marking = h("div", { class: "marking", hidden: true });
-  const chart = await trend(machine, { signal, at: Number(query.get("at")) || null, select: (span) => mark(span) });
+  const chart = await trend(machine, {
+    signal,
+    at: Number(query.get("at")) || null,
+    select: (...marked) => mark(...marked),
+  });
   const reload = async () => {
     const now = await api.machine(name, signal).catch(() => null);
     if (!now) return;
@@ -32,9 +36,10 @@ export async function show(main, { name, query, signal }) {
     noted(heard.body, now, signal, reload);
     chart.notes();
   };
-  const mark = (span) => {
+  const mark = (span, byKey) => {
     marking.hidden = !span;
     if (span) fill(marking, markPanel(machine, span, chart, reload));
+    if (span && byKey) marking.querySelector("textarea").focus();
   };
   header(head, machine);
   fill(known.body, factsOf(machine));
@@ -181,13 +186,13 @@ async function noted(body, machine, signal, changed) {
 }
 
 async function lately(body, name, signal) {
-  const [open, over] =
-    (await Promise.all(
-      ["open", "over"].map((state) =>
-        api.incidents({ machine: name, state, limit: state === "open" ? 20 : 8 }, signal),
-      ),
-    ).catch(() => [])) ?? [];
+  const asked = [
+    ["open", 20],
+    ["over", 8],
+  ].map(([state, limit]) => api.incidents({ machine: name, state, limit }, signal));
+  const [open, over] = await Promise.all(asked).catch(() => []);
   if (!open) return;
+  const focused = body.contains(document.activeElement) ? document.activeElement.closest("tr")?.dataset.row : null;
   const rows = [...open.incidents, ...over.incidents].sort((a, b) => b.raised - a.raised);
   fill(
     body,
@@ -202,6 +207,7 @@ async function lately(body, name, signal) {
         )
       : null,
   );
+  if (focused) body.querySelector(`[data-row="${CSS.escape(focused)}"] .row-link`)?.focus({ preventScroll: true });
 }
 
 /** What to do with the moment or span that was selected. */

@@ -1,10 +1,10 @@
 // Machines at a glance: a card for each, worst first, and one sentence for all.
 import { fill, h, say } from "./dom.js";
-import { figure, time } from "./format.js";
+import { duration, figure, time } from "./format.js";
 import { on } from "./live.js";
 import { plant, saying, worstFirst } from "./plant.js";
 import { shape } from "./signs.js";
-import { sparkline } from "./sparkline.js";
+import { covered, sparkline } from "./sparkline.js";
 import { T } from "./texts.js";
 
 const FEW = 8; // machines up to which all cards are large
@@ -117,6 +117,7 @@ function card(machine) {
   const words = h("p", { class: "card-words" });
   const score = h("span", { class: "card-score" });
   const threshold = h("span", { class: "card-threshold" });
+  const age = h("span", { class: "card-age" });
   const mark = h("span", { class: "card-sign" });
   const trend = h("div", { class: "card-trend" });
   const element = h(
@@ -133,7 +134,7 @@ function card(machine) {
       ),
       words,
       trend,
-      h("span", { class: "card-foot" }, score, threshold),
+      h("span", { class: "card-foot" }, score, threshold, age),
     ),
   );
   let state = "",
@@ -159,6 +160,7 @@ function card(machine) {
     if (Date.now() - drawn > 5000) {
       drawn = Date.now();
       fill(trend, sparkline(now));
+      say(age, now.trend?.time.length ? T.lastOf(duration(covered(now))) : "");
     }
   };
   const soon = () => {

@@ -19,6 +19,7 @@ const VIEWS = {
 
 let leave = new AbortController();
 let first = true;
+let titled = T.name;
 
 /** The view of the present address: `#/machine/NAME?key=value`. */
 function address() {
@@ -45,7 +46,8 @@ async function show({ asLogin = false } = {}) {
     const module = await VIEWS[view]();
     const title = await module.show(main, { name, query, signal, again: () => show() });
     if (signal.aborted) return;
-    document.title = title ? `${title} – ${T.name}` : T.name;
+    titled = title ? `${title} – ${T.name}` : T.name;
+    retitle();
     if (!first) main.querySelector("h1")?.focus();
     first = false;
   } catch (error) {
@@ -65,6 +67,12 @@ async function show({ asLogin = false } = {}) {
   }
 }
 
+/** The title of the tab: how many machines sound wrong, for whoever looks at another one. */
+function retitle() {
+  const wrong = plant.all().filter((one) => one.state === "alarm").length;
+  document.title = wrong ? `(${wrong}) ${titled}` : titled;
+}
+
 async function status() {
   if (address().view === "login") return;
   const found = await api.status().catch(() => null);
@@ -75,12 +83,12 @@ fill(document.querySelector("#app"), frame());
 shortcuts();
 addEventListener("hashchange", () => show());
 addEventListener("auscult-login", () => {
-  live.close();
+  live.stop();
   if (!document.querySelector("main form.login")) show({ asLogin: true });
 });
 const announced = new Set();
 live.on("incident", (incident) => {
-  if (incident.cleared !== null || announced.has(incident.id)) return;
+  if (incident.kind !== "alarm" || incident.cleared !== null || announced.has(incident.id)) return;
   announced.add(incident.id);
   announce(
     T.newIncident(T.kinds[incident.kind], plant.title(incident.machine), incident.words || incident.message),
@@ -94,6 +102,7 @@ live.on("incident", (incident) => {
   );
 });
 live.on("again", () => status());
+live.on("machine", retitle);
 setInterval(status, 60000);
 status();
 show();

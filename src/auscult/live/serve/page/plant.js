@@ -6,6 +6,7 @@ const known = new Map();
 let loading = null;
 
 const ORDER = ["alarm", "warning", "trouble", "stopped", "waiting", "starting", "upload", "normal"];
+const MOST = 300; // points of a trend
 const STEP = 600; // seconds of a point of the trend of a card, where the server does not say
 
 export const plant = {
@@ -38,6 +39,15 @@ export function worstFirst(machines) {
     .map(({ one }) => one);
 }
 
+/** Half as many points, each as high as the higher one of two. */
+function halve(trend) {
+  const pairs = trend.time.filter((_, at) => at % 2 === 0);
+  trend.high = pairs.map((_, at) =>
+    trend.high.slice(2 * at, 2 * at + 2).reduce((a, b) => (a === null ? b : Math.max(a, b ?? a))),
+  );
+  [trend.time, trend.step] = [pairs, 2 * (trend.step ?? STEP)];
+}
+
 /** What is to be said of a machine beside its state: how it sounds, or what is wrong with hearing it. */
 export function saying(machine) {
   if (machine.state === "alarm" || machine.state === "warning") return machine.words || machine.message || "";
@@ -64,5 +74,6 @@ on("window", ({ machine: name, time, score }) => {
       times.shift();
       high.shift();
     }
+    if (times.length > MOST) halve(machine.trend);
   } else if (score !== null) high[high.length - 1] = Math.max(high.at(-1) ?? score, score);
 });

@@ -16,7 +16,8 @@ function alone(audio) {
   playing = audio;
 }
 
-/** A player. `moved` gets the second at which it is; `seconds` is its length, as long as the file has not said it. */
+/** A player. `moved` gets the second at which it is; `seconds` is its length, as long as the file has not said it;
+ * `gain`: with the choice of how loud, which holds for all players. */
 export function player(source, { label, seconds = 0, moved = null, gain = true, signal }) {
   const audio = new Audio();
   audio.preload = "metadata";
@@ -43,7 +44,7 @@ export function player(source, { label, seconds = 0, moved = null, gain = true, 
   const turn = () => (audio.paused ? play() : audio.pause());
   async function play() {
     alone(audio);
-    louder.set(gain ? kept.get("gain", "0") : "0");
+    louder.set(kept.get("gain", "0"));
     try {
       await audio.play();
     } catch (error) {
@@ -77,6 +78,7 @@ export function player(source, { label, seconds = 0, moved = null, gain = true, 
   seek.addEventListener("input", () => {
     audio.currentTime = Number(seek.value);
   });
+  addEventListener("auscult-gain", () => !audio.paused && louder.set(kept.get("gain", "0")), { signal });
   signal.addEventListener("abort", () => {
     cancelAnimationFrame(frame);
     audio.pause();
@@ -90,7 +92,7 @@ export function player(source, { label, seconds = 0, moved = null, gain = true, 
         kept.get("gain", "0"),
         (one) => {
           kept.set("gain", one);
-          louder.set(one);
+          dispatchEvent(new CustomEvent("auscult-gain"));
         },
         { small: true },
       )

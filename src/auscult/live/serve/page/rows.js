@@ -6,25 +6,29 @@ import { plant } from "./plant.js";
 import { icon, kindSign } from "./signs.js";
 import { T } from "./texts.js";
 
+const audio = new Audio(); // one for all tables: a list that is drawn again goes on playing
+let playing = null;
+
+function turn(id) {
+  if (playing === id && !audio.paused) return audio.pause();
+  if (playing !== id) audio.src = api.sound(id);
+  playing = id;
+  return audio.play().catch(() => {});
+}
+
+function mark(root = document) {
+  for (const one of root.querySelectorAll(".incidents .play")) {
+    const on = one.dataset.id === playing && !audio.paused;
+    fill(one, icon(on ? "pause" : "play"));
+    one.setAttribute("aria-pressed", String(on));
+  }
+}
+
+for (const event of ["play", "pause", "ended"]) audio.addEventListener(event, () => mark());
+
 /** The table; `machines`: with a column that names them. */
 export function incidentTable(incidents, { machines = true, caption, signal }) {
-  const audio = new Audio();
-  audio.preload = "none";
   signal.addEventListener("abort", () => audio.pause());
-  let playing = null;
-  const mark = () =>
-    table.querySelectorAll(".play").forEach((one) => {
-      const on = one.dataset.id === playing && !audio.paused;
-      fill(one, icon(on ? "pause" : "play"));
-      one.setAttribute("aria-pressed", String(on));
-    });
-  const turn = (id) => {
-    if (playing === id && !audio.paused) return audio.pause();
-    if (playing !== id) audio.src = api.sound(id);
-    playing = id;
-    return audio.play().catch(() => {});
-  };
-  for (const event of ["play", "pause", "ended"]) audio.addEventListener(event, mark);
   const columns = ["when", "kind", machines && "machine", "words", "score", "verdict", "play"].filter(Boolean);
   const head = h(
     "thead",
@@ -40,11 +44,12 @@ export function incidentTable(incidents, { machines = true, caption, signal }) {
       "tbody",
       {},
       h("tr", { class: "day" }, h("th", { colspan: columns.length, scope: "colgroup" }, title)),
-      some.map((one) => row(one, machines, turn)),
+      some.map((one) => row(one, machines)),
     ),
   );
   const table = h("table", { class: "incidents" }, h("caption", { class: "unseen" }, caption), head, bodies);
-  table.addEventListener("keydown", (event) => keys(event, table, turn));
+  table.addEventListener("keydown", (event) => keys(event, table));
+  mark(table);
   return table;
 }
 
@@ -57,7 +62,7 @@ function days(incidents) {
   return found;
 }
 
-function row(one, machines, turn) {
+function row(one, machines) {
   const href = `#/alarm/${encodeURIComponent(one.id)}`;
   const long = one.cleared === null ? h("strong", { class: "open" }, T.open) : duration(one.cleared - one.raised);
   const title = plant.title(one.machine);
@@ -77,7 +82,7 @@ function row(one, machines, turn) {
     : null;
   return h(
     "tr",
-    { class: one.cleared === null ? "is-open" : "", "data-id": one.sound ? one.id : "" },
+    { class: one.cleared === null ? "is-open" : "", "data-row": one.id, "data-id": one.sound ? one.id : "" },
     h(
       "td",
       { class: "cell-when" },
@@ -107,7 +112,7 @@ function row(one, machines, turn) {
   );
 }
 
-function keys(event, table, turn) {
+function keys(event, table) {
   const here = event.target.closest("tr");
   if (!here || here.closest("thead")) return;
   const links = [...table.querySelectorAll(".row-link")];

@@ -1,11 +1,17 @@
 // The last 24 hours of a machine as one line, with its threshold.
 import { h, svg } from "./dom.js";
-import { figure, when } from "./format.js";
+import { duration, figure, when } from "./format.js";
 import { T } from "./texts.js";
 
 const WIDTH = 240,
   HEIGHT = 48,
   PAD = 3;
+
+/** What the line covers, in seconds: a day, or what is known of a machine that was not heard for so long. */
+export function covered(machine) {
+  const { time = [], step = 600 } = machine.trend ?? {};
+  return time.length ? Math.min(86400, Math.max(600, time.at(-1) - time[0] + step)) : 86400;
+}
 
 /** The drawing of `machine.trend`, with a sentence for who cannot see it; a word where nothing was heard. */
 export function sparkline(machine) {
@@ -17,7 +23,7 @@ export function sparkline(machine) {
     floor = Math.min(...known, limit ?? Infinity);
   const range = top - floor || 1;
   const end = time.at(-1),
-    begin = Math.min(time[0], end - 86400);
+    begin = end - covered(machine);
   const x = (t) => ((t - begin) / (end - begin)) * WIDTH;
   const y = (value) => HEIGHT - PAD - ((value - floor) / range) * (HEIGHT - 2 * PAD);
   const id = `over-${machine.name}`;
@@ -30,7 +36,7 @@ export function sparkline(machine) {
       viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
       preserveAspectRatio: "none",
       role: "img",
-      "aria-label": T.sparkline(figure(Math.max(...known)), when(at), figure(limit)),
+      "aria-label": T.sparkline(duration(covered(machine)), figure(Math.max(...known)), when(at), figure(limit)),
     },
     limit === null
       ? null

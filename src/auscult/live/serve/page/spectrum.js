@@ -11,12 +11,17 @@ import { T } from "./texts.js";
 
 const SECONDS = 60;
 const FAINT = 0.5; // share of the threshold up to which nothing is shown as evidence
+const QUIET = new Set(["stopped", "upload"]);
 const TICKS = [60, 45, 30, 15, 0];
 
 /** The panel of a machine. */
 export function spectrum(machine, { signal }) {
   const canvas = h("canvas", { role: "img", "aria-label": T.spectrum.label });
-  const wait = h("p", { class: "spectrum-wait", role: "status" }, T.spectrum.waiting);
+  const wait = h(
+    "p",
+    { class: "spectrum-wait", role: "status" },
+    QUIET.has(machine.state) ? T.spectrum.quiet : T.spectrum.waiting,
+  );
   const axis = h("div", { class: "axis-y", "aria-hidden": "true" });
   const field = h("div", { class: "picture-field" }, canvas, wait);
   const foot = h("div");

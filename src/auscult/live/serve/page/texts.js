@@ -4,6 +4,7 @@ const many = (count, one, more = `${one}s`) => `${count} ${count === 1 ? one : m
 
 export const T = {
   name: "auscult",
+  news: "New alarms",
   skip: "Skip to the content",
   navigation: "Pages",
   views: { "": "Machines", alarms: "Alarms", about: "About" },
@@ -66,9 +67,10 @@ export const T = {
   noMachines: "No machine is watched",
   noMachinesHow: "Start auscult serve with a detector, or with a --config file that names machines.",
   nothingHeard: "nothing heard in the last 24 hours",
+  lastOf: (text) => `last ${text}`,
   noThreshold: "no threshold",
   ofThreshold: (text) => `threshold ${text}`,
-  sparkline: (high, at, limit) => `Scores of the last 24 hours: highest ${high} at ${at}, threshold ${limit}`,
+  sparkline: (age, high, at, limit) => `Scores of the last ${age}: highest ${high} at ${at}, threshold ${limit}`,
 
   trend: {
     title: "Trend of scores",
@@ -115,6 +117,7 @@ export const T = {
     label:
       "Live spectrogram of the last minute: time from left to right, low tones at the bottom; what is unlike normal sound is orange",
     waiting: "Waiting for sound …",
+    quiet: "Nothing is listened to at present.",
     stillness: "Standing still, as your system asks for less motion. Turn on Run to see it move.",
     run: "Run",
     runTip: "Let the picture run, or hold it",
@@ -224,7 +227,8 @@ export const T = {
     nearest: "The nearest normal sound",
     nearestSound: "the nearest normal sound",
     nearestHow: "The most similar of the sounds it was learned from:",
-    noNearest: "The sounds it was learned from are not here, so there is no normal one to compare with.",
+    noNearest:
+      "No normal sound can be shown beside it: its detector does not know the nearest one, or the sounds it was learned from are not here.",
     facts: "About it",
     inTrend: "Show in the trend",
   },
@@ -272,7 +276,7 @@ export const T = {
 
   login: {
     title: "Who is there?",
-    hint: "This page needs its token. It was shown when the server was first started.",
+    hint: "This page needs its token. It was shown when the server was first started, and stands in the file token of its folder.",
     token: "Token",
     name: "Your name, to stand with your notes (optional)",
     enter: "Enter",

@@ -4,6 +4,7 @@ import { fill, h, recoloured, say, sized } from "./dom.js";
 import { duration, figure, time, when } from "./format.js";
 import { on } from "./live.js";
 import { choice } from "./parts.js";
+import { covered } from "./sparkline.js";
 import { T } from "./texts.js";
 import { thinned } from "./thinned.js";
 import { drawn } from "./trend_drawing.js";
@@ -12,7 +13,8 @@ import { handled, SPANS, within } from "./trend_input.js";
 const POINTS = 1000;
 const AHEAD = 0.02; // share of the range that stays empty at the right while following
 
-/** The chart of a machine; `at` a second that it shows at first; `select` gets the span that was selected, or null. */
+/** The chart of a machine; `at` a second that it shows at first; `select` gets the span that was
+ * selected, or null, and whether by a key. */
 export async function trend(machine, { at, select, signal }) {
   const now = () => machine.last_window ?? machine.clock ?? Date.now() / 1000;
   const state = {
@@ -91,10 +93,10 @@ export async function trend(machine, { at, select, signal }) {
   };
   const latest = (span = state.end - state.start) =>
     show(now() - span * (1 - AHEAD), now() + span * AHEAD, { follow: true });
-  const pick = (span) => {
+  const pick = (span, { byKey = false } = {}) => {
     state.selected = span;
     view.redraw();
-    select(span);
+    select(span, byKey);
   };
   const spans = choice(
     T.trend.spans,
@@ -161,7 +163,7 @@ export async function trend(machine, { at, select, signal }) {
     view.redraw();
   };
   if (at) show(at - 1800, at + 1800, { soon: false });
-  else show(now() - 86400 * (1 - AHEAD), now() + 86400 * AHEAD, { follow: true, soon: false });
+  else latest(covered(machine) < 7200 ? 3600 : 86400);
   notes();
   return {
     element: h(

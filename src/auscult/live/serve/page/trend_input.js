@@ -34,7 +34,7 @@ function keys(event, view, state, act) {
     End: () => act.latest(),
     ",": () => view.step(-1),
     ".": () => view.step(1),
-    m: () => act.pick(moment(state, view.cursor() ?? (state.start + state.end) / 2)),
+    m: () => act.pick(moment(state, view.cursor() ?? (state.start + state.end) / 2), { byKey: true }),
     Escape: () => act.pick(null),
   }[event.key];
   if (!does) return;

@@ -1,0 +1,122 @@
+"""The page in a real Chromium, from an empty folder: a day of the factory, its alarms heard, seen, judged, undone."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BROWSER = Path(__file__).parent / "browser"
+PAGE = Path(__file__).parents[1] / "src" / "auscult" / "live" / "serve" / "page"
+BEGINS = 1767247200.0  # of the replay that `auscult synth --hours` writes: 2026-01-01T06:00:00Z
+MACHINE = "pump"
+
+
+@pytest.fixture(scope="module")
+def tools() -> dict[str, str]:
+    """The environment in which the browser's scripts run."""
+    folder = Path(os.environ.get("AUSCULT_BROWSER_TOOLS", BROWSER))
+    chromium = os.environ.get("AUSCULT_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    for name, found in {
+        "chromium": chromium,
+        "node": shutil.which("node"),
+        "playwright-core (AUSCULT_BROWSER_TOOLS)": (folder / "node_modules" / "playwright-core").is_dir(),
+        "axe-core (AUSCULT_BROWSER_TOOLS)": (folder / "node_modules" / "axe-core").is_dir(),
+    }.items():
+        if not found:
+            pytest.skip(f"{name} is not installed")
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    return {**os.environ, "AUSCULT_BROWSER_TOOLS": str(folder.resolve()), "AUSCULT_CHROMIUM": str(chromium)}
+
+
+@pytest.fixture(scope="module")
+def factory(tools: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short day of the factory, and a detector of it: the commands of docs/serve.md."""
+    folder = tmp_path_factory.mktemp("plant") / "factory"
+    types = ["--machine-type", "fan", "--machine-type", MACHINE]
+    auscult("synth", str(folder), "--hours", "1", *types)
+    auscult("learn", "normal", "--out", "plant.auscult", "--false-alarms", "1/hour", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def server(factory: Path) -> Iterator[str]:
+    """The address of the page, whose replay has just begun."""
+    command = [sys.executable, "-m", "auscult", "serve", "--config", "plant.toml", "--port", "0"]
+    process = subprocess.Popen(command, cwd=factory, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if match := re.search(r"http://\S+", line):
+                yield match.group().rstrip("/")
+                break
+        else:
+            pytest.fail("the server did not say where it listens")
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def auscult(*arguments: str, cwd: Path | None = None) -> None:
+    """Run a command as a user does."""
+    command = [sys.executable, "-m", "auscult", *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=1200)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def asked(url: str) -> Any:
+    """What the server answers."""
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return json.load(answer)
+
+
+@pytest.mark.slow  # learns a detector of two hours of sound, and replays an hour in a browser
+def test_a_morning_at_the_plant(server: str, factory: Path, tools: dict[str, str], tmp_path: Path) -> None:
+    """No error in the console, no request elsewhere, nothing serious that axe finds; each fault raised its alarm."""
+    script = ["node", str(BROWSER / "story.mjs"), server, MACHINE]
+    environment = {**tools, "AUSCULT_BROWSER_PICTURE": str(tmp_path / "story.png")}
+    story = subprocess.run(script, env=environment, capture_output=True, text=True, check=False, timeout=1200)
+    assert story.returncode == 0, f"{story.stdout}{story.stderr}\nsee {tmp_path / 'story.png'}"
+
+    alarms = asked(f"{server}/api/incidents?machine={MACHINE}&kind=alarm")["incidents"]
+    window = asked(f"{server}/api/machines/{MACHINE}")["window_seconds"]
+    raised = [alarm["raised"] - BEGINS for alarm in alarms]
+    with (factory / "faults.csv").open(encoding="utf-8") as file:
+        faults = [row for row in csv.DictReader(file) if row["machine"] == MACHINE]
+    for fault in faults:
+        start, end = float(fault["start_seconds"]), float(fault["end_seconds"])
+        assert any(start < time <= end + window for time in raised), f"{fault} raised no alarm; raised: {raised}"
+    said = asked(f"{server}/api/notes?machine={MACHINE}")["notes"]
+    assert {(note["verdict"], note["undone"] is None) for note in said} == {("fault", True), ("normal", False)}
+
+
+def test_the_page_needs_no_build_step_and_no_other_host() -> None:
+    """Every file that a module or the index names is there, and no address of another host is in them."""
+    named = re.compile(
+        r"""(?:from |import\(|src=|href=|src: |href: )["'](?:\./|assets/)([\w./-]+\.(?:js|css|svg))["']"""
+    )
+    texts = {
+        path: path.read_text(encoding="utf-8") for path in PAGE.rglob("*") if path.suffix in {".js", ".css", ".html"}
+    }
+    missing = [
+        (path.name, name) for path, text in texts.items() for name in named.findall(text) if not (PAGE / name).is_file()
+    ]
+    assert not missing
+    own = {path: text for path, text in texts.items() if path.parent == PAGE}
+    assert not [path.name for path, text in own.items() if re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)]
+    assert not [
+        path.name for path, text in own.items() if re.search(r"innerHTML|outerHTML|insertAdjacentHTML|\beval\(", text)
+    ]
+    assert not [
+        path.name
+        for path, text in own.items()
+        if path.suffix == ".html" and re.search(r"<script>|\sstyle=|\son\w+=", text)
+    ]
