@@ -2,9 +2,10 @@
 
 `python -m benchmarks.serve` measures all three parts (`--only` some of them) and writes
 `benchmarks/results/serve.json`; the exit code is 1 where a target is missed. `load`: eight clients send clips of 10 s
-for a minute; beside it, in the same run, what `auscult score --workers` makes of the same clips. `malformed`: a thousand recordings that are none, lie, or
-come slowly, while a monitor listens. `year`: every view of the page, of an empty history and of a year of twenty
-machines (`benchmarks.history`), by HTTP; and how long Chromium takes to open the page, where it is installed.
+for a minute; beside it, in the same run, what `auscult score --workers` makes of the same clips. `malformed`: a
+thousand recordings that are none, lie, or come slowly, while a monitor listens. `year`: every view of the page, of an
+empty history and of a year of twenty machines (`benchmarks.history`), by HTTP; and how long Chromium takes to open the
+page, where it is installed.
 """
 
 import argparse
