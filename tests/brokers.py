@@ -31,11 +31,13 @@ class Broker:
     def __init__(self, folder: Path, program: str) -> None:
         self.port, self.folder, self.program = free_port(), folder, program
         self.persistent = True
+        self.settings = ""  # instead of those below
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         (self.folder / "mosquitto.conf").write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\nuser root\n"
+            self.settings
+            or f"listener {self.port} 127.0.0.1\nallow_anonymous true\nuser root\n"
             f"persistence {str(self.persistent).lower()}\npersistence_location {self.folder}/\n"
         )
         self.process = subprocess.Popen(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.history import DAY, NOW, ZOOMS, Amounts, views, write_year
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -360,6 +361,20 @@ def test_machines_share_a_file_and_nothing_in_it(tmp_path: Path) -> None:
     held.release()
     with lock(tmp_path):
         pass
+
+
+def test_the_benchmark_of_a_year_asks_every_view(tmp_path: Path) -> None:
+    amounts = Amounts(machines=1, days=1, incidents=70, notes=3, sounds=1)
+    sizes = write_year(tmp_path, amounts)
+    assert sizes["bytes"] > sizes["bytes_without_sounds"] + sizes["bytes_of_a_sound"] * 0.9
+    assert views(tmp_path, amounts).keys() >= {"all machines", *(f"a machine's {name}" for name in ZOOMS)}
+    reader = Reader(tmp_path)
+    day, glance = reader.scores("pump-1", NOW - DAY, NOW), reader.glance({"pump-1": NOW})["pump-1"]
+    assert day.step == 120
+    assert sum(glance.trend.count) == sum(day.count) == 86_400
+    assert (max(glance.trend.high), glance.faults) == (max(day.high), reader.faults("pump-1"))  # type: ignore[type-var]
+    assert glance.open == [one.id for one in reader.incidents(state="open").rows]
+    assert glance.alarms == reader.count(kinds=["alarm"], start=NOW - DAY) == 12
 
 
 def test_memory_of_scores_and_sounds_is_bounded_and_the_finest_go_first(

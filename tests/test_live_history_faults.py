@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from auscult.errors import MonitorError
+from auscult.errors import MonitorError, RunError
 from auscult.live.events import Event
 from auscult.live.history import (
     LEVELS,
@@ -234,6 +234,33 @@ def test_a_sound_without_room_holds_up_nothing_else(small_disk: Path) -> None:
     assert reader.sound("a") == sound
     reader.close()
     history.close()
+
+
+def test_a_history_on_a_disk_that_takes_no_writes_is_read(small_disk: Path) -> None:
+    """A backup, for instance: nothing can be made beside the file, and nothing is left there."""
+    history = History(small_disk / "s", machine="pump")
+    step(history, 1)
+    history.close()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert [event["id"] for event in read_events(small_disk / "s")] == ["pump-0"]
+    reader = Reader(small_disk / "s")
+    assert sum(reader.scores("pump", 1.7e9, 1.7e9 + 60).count) == 3
+    reader.close()
+    with pytest.raises(RunError, match="cannot be written"):
+        History(small_disk / "s")
+    with pytest.raises(MonitorError, match="cannot be opened"):
+        Notes(small_disk / "s")
+
+
+def test_readers_leave_no_files_behind(tmp_path: Path) -> None:
+    History(tmp_path).close()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    read_events(tmp_path)
+    reader = Reader(tmp_path)
+    reader.incidents()
+    reader.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert "history.sqlite-wal" not in before
 
 
 OLD = """

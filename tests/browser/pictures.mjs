@@ -5,12 +5,13 @@ import { launch, opened } from "./browser.mjs";
 const [base, machine, folder] = process.argv.slice(2);
 const wrong = [];
 const browser = await launch();
-const alarms = await (await fetch(`${base}/api/incidents?machine=${machine}&kind=alarm`)).json();
-const alarm = `#/alarm/${encodeURIComponent(alarms.incidents.at(-1).id)}`;
+const { incidents } = await (await fetch(`${base}/api/incidents?kind=alarm`)).json();
+const told = incidents.sort((one, other) => other.words.length - one.words.length)[0];
+const alarm = `#/alarm/${encodeURIComponent(told.id)}`;
 
 const PICTURES = [
-  ["machines-light", "#/", {}, ".spark", 900],
-  ["machines-dark", "#/", { scheme: "dark" }, ".spark", 900],
+  ["machines-light", "#/", {}, ".spark", 720],
+  ["machines-dark", "#/", { scheme: "dark" }, ".spark", 720],
   ["machine", `#/machine/${machine}`, {}, ".uplot", 1160],
   ["machine-dark", `#/machine/${machine}`, { scheme: "dark" }, ".uplot", 1160],
   ["alarms", "#/alarms", {}, ".row-link", 900],

@@ -11,7 +11,7 @@ from auscult.live.history.trend import transposed
 
 _TREND = """
 SELECT time - time % :step AS start, min(low), sum(sum), max(high), sum(count), sum(scored), sum(above) FROM scores
-WHERE machine = :machine AND level = :level AND time > :begin AND time < :end GROUP BY start ORDER BY start
+WHERE machine = :machine AND level = :level AND time > :begin - :level AND time < :end GROUP BY start ORDER BY start
 """
 _OPEN = "SELECT machine, id FROM incidents WHERE cleared IS NULL ORDER BY machine, raised"
 _ALARMS = (

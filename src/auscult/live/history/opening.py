@@ -89,8 +89,12 @@ def writing_engine(folder: Path | None, *, alone: bool = False) -> Engine:
 
     def connect() -> sqlite3.Connection:
         database = _connect(":memory:" if path is None else str(path))
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+        try:
+            database.execute("PRAGMA synchronous = FULL")
+            database.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+        except sqlite3.Error:
+            database.close()
+            raise
         return database
 
     engine = _engine(connect, alone=alone or path is None)

@@ -16,13 +16,13 @@ const dayOf = (moment) => `${moment.getFullYear()}-${moment.getMonth()}-${moment
 /** Whether two times are of the same local day. */
 export const sameDay = (a, b) => dayOf(date(a)) === dayOf(date(b));
 
-/** "04:12" today, "28 Nov, 04:12" this year, with the year otherwise; `short`: without the hour of other days. */
-export function when(seconds, { seconds: fine = false, always = false, short = false } = {}) {
+/** "04:12" today, "28 Nov, 04:12" this year, with the year otherwise; without the hour more than a day from `near`. */
+export function when(seconds, { seconds: fine = false, always = false, near = null } = {}) {
   const moment = date(seconds);
   const clock = (fine ? SECOND : HOUR).format(moment);
   if (!always && dayOf(moment) === dayOf(new Date())) return clock;
   const day = (moment.getFullYear() === new Date().getFullYear() ? DAY : YEAR).format(moment);
-  return short ? day : `${day}, ${clock}`;
+  return near !== null && Math.abs(near - seconds) > 86400 ? day : `${day}, ${clock}`;
 }
 
 export const clock = (seconds, fine = false) => (fine ? SECOND : HOUR).format(date(seconds));

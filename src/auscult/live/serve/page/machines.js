@@ -148,7 +148,7 @@ function card(machine) {
       say(word, T.states[now.state] ?? now.state);
     }
     if (now.since !== began || now.state !== state)
-      fill(since, now.since ? [T.since, " ", time(now.since, { short: true })] : "");
+      fill(since, now.since ? [T.since, " ", time(now.since, { near: now.last_window ?? Date.now() / 1000 })] : "");
     [state, began] = [now.state, now.since];
     say(name, now.title || now.name);
     say(words, saying(now));

@@ -27,10 +27,18 @@ function address() {
   const [path, search] = location.hash.replace(/^#\/?/, "").split("?");
   const [view, ...rest] = path.split("/");
   return {
-    view: view in VIEWS ? view : "",
-    name: decodeURIComponent(rest.join("/")),
+    view: Object.hasOwn(VIEWS, view) ? view : "",
+    name: decoded(rest.join("/")),
     query: new URLSearchParams(search),
   };
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // somebody typed it
+  }
 }
 
 async function show({ asLogin = false } = {}) {
@@ -87,9 +95,10 @@ addEventListener("auscult-login", () => {
   if (!document.querySelector("main form.login")) show({ asLogin: true });
 });
 const announced = new Set();
-live.on("incident", (incident) => {
+live.on("incident", async (incident) => {
   if (incident.kind !== "alarm" || incident.cleared !== null || announced.has(incident.id)) return;
   announced.add(incident.id);
+  await plant.load().catch(() => []); // its name for people
   announce(
     T.newIncident(T.kinds[incident.kind], plant.title(incident.machine), incident.words || incident.message),
     () =>

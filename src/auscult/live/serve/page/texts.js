@@ -77,6 +77,7 @@ export const T = {
     chart: "chart",
     label: "Trend of scores",
     how: "Drag to zoom. Click a moment, or hold Shift and drag, to say what it was.",
+    howByFinger: "Drag to move, pinch to zoom. Tap a moment, or choose Mark and drag, to say what it was.",
     keys: "Keys: left and right move, plus and minus zoom, End goes to the latest, comma and full stop read single values, m marks, Escape gives up a selection.",
     spans: "Span",
     span: { "1min": "1 min", "1h": "1 h", "1d": "1 d", "1w": "1 w", "1m": "1 m", "1y": "1 y" },

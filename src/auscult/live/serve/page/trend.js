@@ -62,7 +62,11 @@ export async function trend(machine, { at, select, signal }) {
         ),
         api.incidents({ machine: machine.name, ...range, limit: 200 }, asked.signal),
       ]);
-      [state.scores, state.incidents, state.total] = [thinned(scores, field.clientWidth), found.incidents, found.total];
+      [state.scores, state.incidents, state.total] = [
+        thinned(scores, field.clientWidth || POINTS),
+        found.incidents,
+        found.total,
+      ];
       loaded = Date.now();
       chart.classList.remove("failed");
     } catch (error) {
@@ -82,9 +86,9 @@ export async function trend(machine, { at, select, signal }) {
     clearTimeout(timer);
     timer = setTimeout(load, soon ? 160 : 0);
   };
-  const zoom = (span, middle = (state.start + state.end) / 2) => {
+  const zoom = (span, middle = (state.start + state.end) / 2, { anchored = false } = {}) => {
     const kept = within(span);
-    if (state.follow) latest(kept);
+    if (state.follow && !anchored) latest(kept);
     else
       show(
         middle - kept * ((middle - state.start) / (state.end - state.start)),
@@ -186,7 +190,8 @@ export async function trend(machine, { at, select, signal }) {
 /** What is at a place of the chart, or what the chart is of. */
 function reading({ scores }, index) {
   const at = index === null || !scores ? -1 : index;
-  if (at < 0 || scores.high[at] === undefined) return T.trend.how;
+  if (at < 0 || scores.high[at] === undefined)
+    return matchMedia("(pointer: coarse)").matches ? T.trend.howByFinger : T.trend.how;
   const limit = scores.thresholds.findLast((one) => one.time <= scores.time[at])?.threshold;
   return [
     h("strong", {}, time(scores.time[at], { seconds: scores.step < 60, always: true })),

@@ -10,6 +10,7 @@ export const SPANS = [
 ];
 const SHORTEST = 60,
   LONGEST = SPANS.at(-1)[1];
+const LATE = 0.9; // share of the chart from which on the wheel keeps the latest scores in sight
 const MOVED = 5; // pixels from which on a press is a drag
 
 /** A span that the chart can show, in seconds. */
@@ -56,7 +57,9 @@ function wheel(event, chart, view, state, act) {
   event.preventDefault();
   if (sideways) return act.pan((event.deltaX || event.deltaY) / 1500);
   const factor = Math.exp(Math.max(-1, Math.min(1, event.deltaY / (event.ctrlKey ? 100 : 400))));
-  act.zoom((state.end - state.start) * factor, view.timeAt(event.clientX));
+  act.zoom((state.end - state.start) * factor, view.timeAt(event.clientX), {
+    anchored: view.shareAt(event.clientX) < LATE,
+  });
 }
 
 function pointers(chart, view, state, act) {
