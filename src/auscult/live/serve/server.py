@@ -54,12 +54,13 @@ def serve(plant: Plant, *, desk: Desk, said: Callable[[str], None]) -> None:
         with lock(plant.state):
             facts = facts_of_plant(plant, desk)
             table = plant.server
-            token = None if is_loopback(table.host) else token_of(plant.state)
+            alone = is_loopback(table.host) and not table.names
+            token = None if alone else token_of(plant.state)
             listening = _bound(table.host, table.port)
             service = Service(plant, facts, desk)
             try:
                 service.start()
-                _run(service, Access(token, frozenset(table.names)), listening, plant, said)
+                _run(service, Access(token), listening, plant, said)
             finally:
                 service.close()
     finally:
