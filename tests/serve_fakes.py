@@ -18,7 +18,8 @@ from auscult.live.history import History, Sound, WindowScore, lock
 from auscult.live.serve.access import Access
 from auscult.live.serve.app import application
 from auscult.live.serve.desk import Desk
-from auscult.live.serve.service import Service, facts_of_plant
+from auscult.live.serve.facts import facts_of_plant
+from auscult.live.serve.service import Service
 from auscult.live.serve.settings import MachineTable, Plant, ServerTable
 from auscult.recipe import load_recipe
 

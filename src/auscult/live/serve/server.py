@@ -15,7 +15,8 @@ from auscult.live.history import lock
 from auscult.live.serve.access import Access, is_loopback, token_of
 from auscult.live.serve.app import application
 from auscult.live.serve.desk import Desk
-from auscult.live.serve.service import Service, facts_of_plant
+from auscult.live.serve.facts import facts_of_plant
+from auscult.live.serve.service import Service
 from auscult.live.serve.settings import Plant
 from auscult.processes import default_workers
 
