@@ -363,6 +363,27 @@ def test_machines_share_a_file_and_nothing_in_it(tmp_path: Path) -> None:
         pass
 
 
+def test_events_and_thresholds_are_waited_for_until_the_disk_has_them(tmp_path: Path) -> None:
+    """Scores are not: a power cut takes the last ones together with their checkpoint."""
+    history = History(tmp_path, machine="pump")
+
+    def waits() -> bool:
+        with closing(history.engine.raw_connection()) as borrowed:
+            level = borrowed.driver_connection.execute("PRAGMA synchronous").fetchone()  # type: ignore[union-attr]
+        return bool(level == (2,))
+
+    history.record([], scores=[WindowScore(1.0, 1.0, True)], checkpoint={"a": 1})
+    assert not waits()
+    history.record([event(1)], checkpoint={"a": 2})
+    assert waits()
+    history.record([], checkpoint={"a": 3})
+    assert not waits()
+    history.threshold(1.0, 1.0, None, why="start")
+    assert waits()
+    assert history.problem is None
+    history.close()
+
+
 def test_the_benchmark_of_a_year_asks_every_view(tmp_path: Path) -> None:
     amounts = Amounts(machines=1, days=1, incidents=70, notes=3, sounds=1)
     sizes = write_year(tmp_path, amounts)

@@ -1,4 +1,4 @@
-"""All machines at a glance: the statements are plain text, for there are many and a page waits for them."""
+"""All machines at a glance: the statements are plain text, for a page waits for many of them."""
 
 import math
 from collections.abc import Mapping
@@ -7,17 +7,29 @@ from sqlalchemy import Connection
 
 from auscult.live.history.rows import Faults, Glance
 from auscult.live.history.tables import LEVELS
-from auscult.live.history.trend import transposed
+from auscult.live.history.trend import Trend
 
-_TREND = """
-SELECT time - time % :step AS start, min(low), sum(sum), max(high), sum(count), sum(scored), sum(above) FROM scores
-WHERE machine = :machine AND level = :level AND time > :begin - :level AND time < :end GROUP BY start ORDER BY start
-"""
 _OPEN = "SELECT machine, id FROM incidents WHERE cleared IS NULL ORDER BY machine, raised"
 _ALARMS = (
     "SELECT count(*) FROM incidents WHERE machine = :machine AND raised >= :begin AND raised < :end AND kind = 'alarm'"
 )
 _FAULTS = "SELECT machine, count(*), sum(heard) FROM notes WHERE verdict = 'fault' AND undone IS NULL GROUP BY machine"
+
+_NAMES = """
+WITH RECURSIVE names (name) AS (
+    SELECT min(machine) FROM {table}
+    UNION ALL SELECT (SELECT min(machine) FROM {table} WHERE machine > name) FROM names WHERE name IS NOT NULL
+) SELECT name FROM names WHERE name IS NOT NULL
+"""
+"""Each found by one step in an index that begins with the machine."""
+
+
+def machine_names(connection: Connection) -> list[str]:
+    """Machines with scores or incidents, sorted."""
+    found: set[str] = set()
+    for table in ("scores", "incidents"):
+        found.update(connection.exec_driver_sql(_NAMES.format(table=table)).scalars())
+    return sorted(found)
 
 
 def glances(connection: Connection, ends: Mapping[str, float], seconds: float, points: int) -> dict[str, Glance]:
@@ -38,8 +50,7 @@ def glances(connection: Connection, ends: Mapping[str, float], seconds: float, p
     result = {}
     for machine, end in ends.items():
         span = {"machine": machine, "begin": end - seconds, "end": end}
-        rows = connection.exec_driver_sql(_TREND, {**span, "level": level, "step": step}).all()
         (alarms,) = connection.exec_driver_sql(_ALARMS, span).one()
-        trend = transposed(step, rows)
+        trend = Trend(connection, machine, end - seconds, end).read(level, step)
         result[machine] = Glance(trend, found.get(machine, []), alarms, faults.get(machine, Faults(0, 0)))
     return result

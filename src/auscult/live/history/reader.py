@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from auscult.live.history.cursors import after, cursor_of, number_of
-from auscult.live.history.glance import glances
+from auscult.live.history.glance import glances, machine_names
 from auscult.live.history.opening import reading_engine
 from auscult.live.history.rows import (
     Faults,
@@ -46,9 +46,7 @@ class Reader:
     def machines(self) -> list[str]:
         """Names of the machines that have scores or incidents, sorted."""
         with self._engine.connect() as connection:
-            return sorted(
-                set(_distinct(connection, scores.c.machine)) | set(_distinct(connection, incidents.c.machine))
-            )
+            return machine_names(connection)
 
     def last(self, machine: str) -> float | None:
         """When the last window of a machine ended, in whole seconds since 1970; coarser where seconds are not kept."""
@@ -192,16 +190,6 @@ def note_of(row: Row[Any]) -> Note:
     """A row of the table as a note."""
     values = row._asdict()
     return Note(**{**values, "heard": bool(values["heard"])})
-
-
-def _distinct(connection: Connection, column: Any) -> list[str]:
-    """The values of a column that begins an index, each found by one step in it."""
-    found: list[str] = []
-    value = connection.execute(select(func.min(column))).scalar()
-    while value is not None:
-        found.append(value)
-        value = connection.execute(select(func.min(column)).where(column > value)).scalar()
-    return found
 
 
 def _filters(

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, fields
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, func, select
+from sqlalchemy import ColumnElement, Engine, delete, func, select
 
 from auscult.errors import MonitorError
+from auscult.live.history.glance import machine_names
 from auscult.live.history.tables import LEVELS, checkpoints, incidents, notes, scores, sounds
 
 DAY = 86400.0
@@ -96,7 +97,7 @@ class Retention:
 def _clocks(engine: Engine, now: float) -> dict[str, float]:
     """The time of each machine's own clock: of a replay, it is another than `now`."""
     with engine.connect().execution_options(reading=True) as connection:
-        machines = [*_machines(connection)]
+        machines = machine_names(connection)
         rows = connection.execute(select(checkpoints.c.machine, checkpoints.c.json)).all()
     clocks = dict.fromkeys(machines, now)
     for machine, text in rows:
@@ -105,17 +106,6 @@ def _clocks(engine: Engine, now: float) -> dict[str, float]:
         if isinstance(time, int | float) and isinstance(clock, int | float):
             clocks[machine] = now - time + clock
     return clocks
-
-
-def _machines(connection: Connection) -> Iterator[str]:
-    """Machines with scores or incidents, each found by one step in an index."""
-    for column in (scores.c.machine, incidents.c.machine):
-        last = ""
-        found = connection.execute(select(func.min(column))).scalar()
-        while found is not None:
-            yield found
-            last = found
-            found = connection.execute(select(func.min(column)).where(column > last)).scalar()
 
 
 def _standing_fault() -> ColumnElement[bool]:

@@ -1,16 +1,31 @@
-"""The trend of scores between two times: as fine as is kept, in as many points as are asked for."""
+"""The trend of scores between two times: as fine as is kept, in as many points as are asked for.
+
+The statements are plain text, for a page waits for a dozen of them.
+"""
 
 import math
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import Connection
 
 from auscult.live.history.rows import ScoreColumns
-from auscult.live.history.tables import LEVELS, scores
+from auscult.live.history.tables import LEVELS
 
 MOST_ROWS = 20_000
 """That are merged into points for one answer; where there would be more, a coarser level is read."""
+
+_WITHIN = "FROM scores WHERE machine = :machine AND level = :level AND time > :begin - :level AND time < :end"
+_ROWS = f"SELECT count(*) FROM (SELECT 1 {_WITHIN} LIMIT {MOST_ROWS + 1})"
+_READ = f"SELECT time, low, sum, high, count, scored, above {_WITHIN} ORDER BY time"
+_MERGED = f"""
+SELECT time - time % :step AS start, min(low), sum(sum), max(high), sum(count), sum(scored), sum(above)
+{_WITHIN} GROUP BY start ORDER BY start
+"""
+_WINDOWS = """
+SELECT coalesce(sum(count), 0) FROM scores WHERE machine = :machine AND level = {} AND time >= :first AND time < :last
+"""
+_KEPT = f"SELECT ({_WINDOWS.format(':finer')}) >= ({_WINDOWS.format(':coarser')})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +52,7 @@ class Trend:
         """
         level, seconds = LEVELS[-1], self.end - self.start
         for finer in LEVELS[-2::-1]:
-            rows = self._rows(finer)
+            rows = self._ask(_ROWS, level=finer).scalar_one()
             if rows > MOST_ROWS:
                 break
             if not self._kept(finer, level):
@@ -45,46 +60,23 @@ class Trend:
             if rows > points:
                 step = finer * math.ceil(seconds / finer / points)
                 if step < level:
-                    return self._read(finer, step)
+                    return self.read(finer, step)
                 break
             level = finer
-        return self._read(level, level if level < LEVELS[-1] else level * max(1, math.ceil(seconds / level / points)))
+        return self.read(level, level if level < LEVELS[-1] else level * max(1, math.ceil(seconds / level / points)))
 
-    def _within(self, level: int) -> ColumnElement[bool]:
-        after, before = scores.c.time > self.start - level, scores.c.time < self.end
-        return (scores.c.machine == self.machine) & (scores.c.level == level) & after & before
+    def read(self, level: int, step: int) -> ScoreColumns:
+        """Scores of one level, merged into buckets of `step` seconds, a multiple of it."""
+        rows = self._ask(_READ if step == level else _MERGED, level=level, step=step).all()
+        time, low, total, high, count, scored, above = [list(column) for column in zip(*rows, strict=True)] or [[]] * 7
+        mean = [all_ / number if number else None for all_, number in zip(total, scored, strict=True)]
+        return ScoreColumns(step, time, low, mean, high, count, scored, above)
 
-    def _rows(self, level: int) -> int:
-        """How many buckets of a level there are, at most one more than `MOST_ROWS`."""
-        some = select(scores.c.time).where(self._within(level)).limit(MOST_ROWS + 1).subquery()
-        return self.connection.execute(select(func.count()).select_from(some)).scalar_one()
-
-    def _kept(self, finer: int, level: int) -> bool:
+    def _kept(self, finer: int, coarser: int) -> bool:
         """Whether a finer level has all windows that a coarser one has."""
-        start, end = math.floor(self.start / level) * level, math.ceil(self.end / level) * level
-        ours = (scores.c.machine == self.machine) & (scores.c.time >= start) & (scores.c.time < end)
-        windows = select(func.coalesce(func.sum(scores.c["count"]), 0)).where(ours)
-        some, all_ = (
-            self.connection.execute(windows.where(scores.c.level == one)).scalar_one() for one in (finer, level)
-        )
-        return bool(some >= all_)
+        span = {"first": math.floor(self.start / coarser) * coarser, "last": math.ceil(self.end / coarser) * coarser}
+        return bool(self._ask(_KEPT, finer=finer, coarser=coarser, **span).scalar_one())
 
-    def _read(self, level: int, step: int) -> ScoreColumns:
-        columns = scores.c
-        if step == level:
-            names = "time low sum high count scored above".split()
-            wanted = select(*(columns[name] for name in names))
-        else:
-            time = (columns.time - columns.time % step).label("time")
-            total, windows, scored, above = (func.sum(columns[name]) for name in ("sum", "count", "scored", "above"))
-            low, high = func.min(columns.low), func.max(columns.high)
-            wanted = select(time, low, total, high, windows, scored, above).group_by(time)
-        rows = self.connection.execute(wanted.where(self._within(level)).order_by("time")).all()
-        return transposed(step, rows)
-
-
-def transposed(step: int, rows: Any) -> ScoreColumns:
-    """Rows of time, low, sum, high, count, scored and above, as columns."""
-    times, low, total, high, count, scored, above = [list(column) for column in zip(*rows, strict=True)] or [[]] * 7
-    mean = [all_ / number if number else None for all_, number in zip(total, scored, strict=True)]
-    return ScoreColumns(step, times, low, mean, high, count, scored, above)
+    def _ask(self, statement: str, **values: float) -> Any:
+        own = {"machine": self.machine, "begin": self.start, "end": self.end}
+        return self.connection.exec_driver_sql(statement, {**own, **values})

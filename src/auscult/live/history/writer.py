@@ -1,8 +1,10 @@
 """The writer of the history: each event once, what each output has still to get, and where to go on after a crash."""
 
 import json
+import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -46,7 +48,7 @@ class History:
         self.folder, self.machine, self._outputs = folder, machine, list(dict.fromkeys(outputs))
         self.problem: str | None = None
         self._mutex = threading.RLock()
-        self._pending = Pending()
+        self._pending, self._level = Pending(), ""
         self._lock = FolderLock(folder) if folder is not None and locked else None
         try:
             self.engine = writing_engine(folder, alone=True)
@@ -217,14 +219,25 @@ class History:
     def _written(self, pending: Pending) -> bool:
         """Whether a part, or all, of what waits could be written; it then waits no more."""
         try:
+            self._settle("FULL" if pending.events or pending.thresholds else "NORMAL")
             with self.engine.begin() as connection:
                 write(connection, pending, self.machine)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             self._note(error)
             return False
         self.problem = None
         pending.clear()
         return True
+
+    def _settle(self, level: str) -> None:
+        """Wait for the disk at what must outlast a power cut; other things are whole after it, or not there at all.
+
+        A cut then takes the last scores together with their checkpoint: a file is heard again from there.
+        """
+        if level != self._level:
+            with closing(self.engine.raw_connection()) as borrowed:
+                borrowed.cursor().execute(f"PRAGMA synchronous = {level}")
+            self._level = level
 
     def _waiting(self, output: str, *columns: Any) -> Any:
         found = select(*columns).select_from(
@@ -247,7 +260,7 @@ class History:
             self._note(error)
             return []
 
-    def _note(self, error: SQLAlchemyError) -> None:
+    def _note(self, error: Exception) -> None:
         lost = f". {self.lost} events were lost" if self.lost else ""
         self.problem = (
             f"the history {self.folder or 'in memory'} cannot be written ({reason(error)}); free some space or mend "

@@ -93,7 +93,7 @@ class Access:
         if self.token is None and not self._known(host):
             return Refusal(
                 421,
-                f"the server is not called {host[:80]!r}; use 127.0.0.1, or name a proxy's host under [server] names",
+                f"the server is not called {host[:80]!r}; use 127.0.0.1, or behind a proxy token = true under [server]",
             )
         if not _same_origin(method, path, headers, host):
             return Refusal(403, "the request comes from another site, which this server does not answer")

@@ -55,8 +55,7 @@ def serve(plant: Plant, *, desk: Desk, said: Callable[[str], None]) -> None:
         with lock(plant.state):
             facts = facts_of_plant(plant, desk)
             table = plant.server
-            alone = is_loopback(table.host) and not table.names
-            token = None if alone else token_of(plant.state)
+            token = token_of(plant.state) if table.token or not is_loopback(table.host) else None
             listening = _bound(table.host, table.port)
             service = Service(plant, facts, desk)
             try:

@@ -30,7 +30,7 @@ class ServerTable(_Table):
 
     Attributes:
         host, port: of the page; other hosts than the loopback need a token.
-        names: hosts by which browsers call a proxy before it; with them, the loopback needs a token as well.
+        token: whether the loopback needs one, too, as behind a proxy.
         workers: processes that score uploads and evidence; one for each processor but one if none is given.
         upload_megabytes, upload_sound_seconds, upload_wait_seconds: most of one upload: its size, its length, the time
             that it may take to come.
@@ -40,7 +40,7 @@ class ServerTable(_Table):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = PORT
-    names: tuple[str, ...] = ()
+    token: bool = False
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
     upload_megabytes: Annotated[float, Field(gt=0, le=1000)] = 50.0
     upload_sound_seconds: Annotated[float, Field(gt=0, le=3600)] = 600.0
