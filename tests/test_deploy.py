@@ -1,6 +1,7 @@
 """The files in deploy: they parse, name what exists, start what they say, and show the metrics that there are."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -23,6 +25,7 @@ from auscult.live.events import Event
 from auscult.live.history import NAME, History, read_events
 from auscult.live.mqtt import MqttAddress
 from brokers import Broker, Listener, wait_for
+from serve_fakes import small_detector
 from test_readme import table, toml
 
 PROJECT = Path(__file__).parents[1]
@@ -142,6 +145,32 @@ def test_the_health_check_asks_with_the_token_that_there_is(health: Health, toke
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False, timeout=30)
     assert (done.returncode == 0) == (health.status == 200)
     assert health.asked == [("/health", None if token is None else f"Bearer {token}")]
+
+
+@pytest.mark.slow
+def test_behind_a_proxy_on_the_same_computer_the_token_is_asked_for(tmp_path: Path) -> None:
+    detector = small_detector(tmp_path)
+    (tmp_path / "plant.toml").write_text(
+        '[server]\ntoken = true\nport = 0\n[machines.fan]\nmachine = "fan"\n'
+        f'detector = "{detector.name}"\nsource = "http://me:geheim@127.0.0.1:9/x?token=verdeckt"\n'
+    )
+    command = [sys.executable, "-m", "auscult", "serve", "--config", tmp_path / "plant.toml"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    try:
+        assert running.stdout is not None
+        address = running.stdout.readline().decode().split()[-1]
+        token = (tmp_path / "plant" / "token").read_text().strip()
+        with httpx.Client(base_url=address, trust_env=False, timeout=30) as browser:
+            browser.headers.update({"Host": "plant.example.org", "X-Forwarded-Proto": "https"})
+            assert browser.get("/api/machines").status_code == 401
+            cookie = browser.post("/login", json={"token": token}).headers["set-cookie"]
+            assert {"Secure", "HttpOnly", "SameSite=strict"} <= set(cookie.split("; "))
+            text = browser.get("/api/machines", headers={"Authorization": f"Bearer {token}"}).text
+        assert "127.0.0.1:9/x?" in text and "geheim" not in text and "verdeckt" not in text
+    finally:
+        running.terminate()
+        running.communicate(timeout=30)
 
 
 def test_compose_mounts_what_is_there_and_opens_only_what_it_must() -> None:

@@ -54,7 +54,7 @@ def serve(plant: Plant, *, desk: Desk, said: Callable[[str], None]) -> None:
         with lock(plant.state):
             facts = facts_of_plant(plant, desk)
             table = plant.server
-            token = None if is_loopback(table.host) else token_of(plant.state)
+            token = token_of(plant.state) if table.token or not is_loopback(table.host) else None
             listening = _bound(table.host, table.port)
             service = Service(plant, facts, desk)
             try:

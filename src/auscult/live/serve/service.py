@@ -15,6 +15,7 @@ from auscult import __version__
 from auscult.errors import MonitorError, nearest
 from auscult.live.history import History, Incident, Notes, Reader, Retention
 from auscult.live.history.opening import writing_engine
+from auscult.live.network import is_url, without_secrets
 from auscult.live.serve.desk import Desk
 from auscult.live.serve.hub import Hub
 from auscult.live.serve.kept import Kept
@@ -228,9 +229,8 @@ class Service:
 
 def _shown(source: str) -> str:
     """A source without passwords, and without folders above it."""
-    if "://" in source:
-        scheme, _, rest = source.partition("://")
-        return f"{scheme}://{rest.rpartition('@')[2]}"
+    if is_url(source):
+        return without_secrets(source)
     return source if source in {"-", "mic"} or source.startswith("mic:") else Path(source).name
 
 

@@ -30,6 +30,7 @@ class ServerTable(_Table):
 
     Attributes:
         host, port: of the page; other hosts than the loopback need a token.
+        token: whether the loopback needs one, too, as behind a proxy.
         names: other hosts by which browsers may call it, such as a proxy's.
         workers: processes that score uploads and evidence; one for each processor but one if none is given.
         upload_megabytes, upload_sound_seconds, upload_wait_seconds: most of one upload: its size, its length, the time
@@ -40,6 +41,7 @@ class ServerTable(_Table):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = PORT
+    token: bool = False
     names: tuple[str, ...] = ()
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
     upload_megabytes: Annotated[float, Field(gt=0, le=1000)] = 50.0
