@@ -133,3 +133,32 @@ def test_the_page_needs_no_build_step_and_no_other_host() -> None:
         for path, text in own.items()
         if path.suffix == ".html" and re.search(r"<script>|\sstyle=|\son\w+=", text)
     ]
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_longer_steps_lose_nothing_that_was_high(tmp_path: Path) -> None:
+    """Where there are more steps than pixels, the highest score, the lowest, and the count of windows stay."""
+    count = 1000
+    scores = {
+        "step": 60,
+        "time": [60 * k for k in range(count)],
+        "low": [-float(k) for k in range(count)],
+        "mean": [1.0 if k % 2 else None for k in range(count)],
+        "high": [9.0 if k == 501 else 1.0 for k in range(count)],
+        "count": [6] * count,
+        "scored": [3 if k % 2 else 0 for k in range(count)],
+        "above": [int(k == 501) for k in range(count)],
+        "thresholds": [],
+    }
+    shutil.copy(PAGE / "thinned.js", tmp_path / "thinned.mjs")
+    script = tmp_path / "script.mjs"
+    script.write_text(
+        'import { thinned } from "./thinned.mjs";\n'
+        f"console.log(JSON.stringify(thinned({json.dumps(scores)}, 300)));\n"
+    )
+    done = subprocess.run(["node", str(script)], capture_output=True, text=True, check=True, timeout=60)
+    found = json.loads(done.stdout)
+    assert len(found["time"]) <= 300
+    assert found["step"] == 240 == found["time"][1] - found["time"][0]
+    assert (max(found["high"]), min(found["low"]), set(found["mean"])) == (9.0, -999.0, {1.0})
+    assert (sum(found["count"]), sum(found["scored"]), sum(found["above"])) == (6 * count, 3 * count // 2, 1)

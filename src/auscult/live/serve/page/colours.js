@@ -9,8 +9,8 @@ const STOPS = [
   [246, 248, 244],
 ];
 const EVIDENCE = [255, 122, 26];
-const FAINT = 0.22; // share of the map's range below which nothing is shown
-const FULL = 0.75; // and from which on it is opaque
+const FAINT = 0.25; // share of the map's range below which nothing is shown
+const FULL = 0.6; // and from which on it is opaque
 
 const SOUND = table((share) => {
   const place = share * (STOPS.length - 1),
@@ -32,6 +32,7 @@ function table(colour) {
 /** A picture of a grid's bytes, a pixel for each frame and band, low bands at the bottom. */
 export function painted(values, { frames, bands }, { evidence = false } = {}) {
   const colours = evidence ? OVER : SOUND;
+  if (evidence) values = smoothed(values, frames, bands);
   const image = new ImageData(frames, bands);
   const pixels = new Uint32Array(image.data.buffer);
   for (let frame = 0; frame < frames; frame++) {
@@ -42,6 +43,23 @@ export function painted(values, { frames, bands }, { evidence = false } = {}) {
   [canvas.width, canvas.height] = [frames, bands];
   canvas.getContext("2d").putImageData(image, 0, 0);
   return canvas;
+}
+
+/** The mean of each cell and its neighbours: single cells of a map are noise, and hide what belongs together. */
+function smoothed(values, frames, bands) {
+  const found = new Uint8Array(values.length);
+  for (let frame = 0; frame < frames; frame++) {
+    for (let band = 0; band < bands; band++) {
+      let sum = 0,
+        count = 0;
+      for (let x = Math.max(0, frame - 1); x <= Math.min(frames - 1, frame + 1); x++) {
+        for (let y = Math.max(0, band - 1); y <= Math.min(bands - 1, band + 1); y++, count++)
+          sum += values[x * bands + y];
+      }
+      found[frame * bands + band] = sum / count;
+    }
+  }
+  return found;
 }
 
 /** The darkest colour of sounds: where there is none. */
