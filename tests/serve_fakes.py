@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from auscult.live.history import History, Sound, WindowScore, lock
 from auscult.live.serve.access import Access
 from auscult.live.serve.app import application
 from auscult.live.serve.desk import Desk
-from auscult.live.serve.service import Service, facts_of_plant
+from auscult.live.serve.facts import facts_of_plant
+from auscult.live.serve.service import Service
 from auscult.live.serve.settings import MachineTable, Plant, ServerTable
 from auscult.recipe import load_recipe
 
@@ -55,15 +57,20 @@ def tables(detector: Path, **changes: Any) -> dict[str, MachineTable]:
     return {name: MachineTable(detector=detector, machine=name, **changes) for name in ("fan", "pump")}
 
 
+@cache
+def desk() -> Desk:
+    """One worker for all tests of this process: it takes seconds to start."""
+    return Desk(1)
+
+
 @contextmanager
 def served(
     detector: Path, state: Path, *, token: str | None = None, server: dict[str, Any] | None = None, **changes: Any
 ) -> Iterator[tuple[TestClient, Service]]:
     """A server of two machines, which answers in this process."""
     plant = Plant(state=state, machines=tables(detector, **changes), server=ServerTable(workers=1, **(server or {})))
-    desk = Desk(1)
     with lock(state):
-        service = Service(plant, facts_of_plant(plant, desk), desk)
+        service = Service(plant, facts_of_plant(plant, desk()), desk())
         service.start()
         try:
             client = TestClient(application(service, Access(token)), base_url="http://127.0.0.1")

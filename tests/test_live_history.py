@@ -13,6 +13,7 @@ import pytest
 from benchmarks.history import DAY, NOW, ZOOMS, Amounts, views, write_year
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
 
 from auscult.errors import MonitorError
 from auscult.live.events import Event
@@ -29,6 +30,8 @@ from auscult.live.history import (
     lock,
     read_events,
 )
+from auscult.live.history import writer as writer_module
+from auscult.live.history.writer import PART
 from auscult.live.sound import FileKey
 from live_fakes import pragma
 
@@ -381,6 +384,31 @@ def test_events_and_thresholds_are_waited_for_until_the_disk_has_them(tmp_path: 
     history.threshold(1.0, 1.0, None, why="start")
     assert waits()
     assert history.problem is None
+    history.close()
+
+
+def test_trying_again_is_cheap_however_much_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    history, sizes = History(tmp_path, ["a"], machine="pump"), list[int]()
+    real = writer_module.write
+
+    def noted(connection: Any, pending: Any, machine: str) -> None:
+        sizes.append(len(pending.events))
+        real(connection, pending, machine)
+        if len(sizes) <= 3:
+            raise OperationalError("COMMIT", {}, sqlite3.OperationalError("database or disk is full"))
+
+    monkeypatch.setattr(writer_module, "write", noted)
+    history.record([event(number) for number in range(1000)])
+    history.flush()
+    history.flush()
+    assert sizes == [1000, PART, PART]
+    assert "disk is full" in (history.problem or "")
+    history.flush()
+    assert history.problem is None
+    assert sum(sizes[3:]) == 1000 and max(sizes[3:]) == PART
+    assert [key for key, _ in history.undelivered("a", limit=1000)] == [
+        f"pump-{number}:raised" for number in range(1000)
+    ]
     history.close()
 
 

@@ -33,9 +33,9 @@ def serve(
 
     try:
         from auscult.live.serve.desk import Desk
+        from auscult.live.serve.facts import machines_of
         from auscult.live.serve.server import serve as run
         from auscult.live.serve.server import workers_of
-        from auscult.live.serve.service import machines_of
         from auscult.live.serve.settings import Plant, of_detectors
     except ImportError as error:
         raise MonitorError(

@@ -72,13 +72,11 @@ class Access:
     """The rule of one server.
 
     Attributes:
-        token: that is needed; none where only this computer can ask.
-        hosts: names by which the server may be called where no token is needed: others come from a page that pretends
-            to be this one (DNS rebinding).
+        token: that is needed; none where only this computer can ask. Then the server answers to no other name than this
+            computer's: another one comes from a page that pretends to be this one (DNS rebinding).
     """
 
     token: str | None
-    hosts: frozenset[str] = frozenset()
     clock: Callable[[], float] = time.time
     _wrong: defaultdict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
 
@@ -94,7 +92,8 @@ class Access:
         host = headers.get("host", "")
         if self.token is None and not self._known(host):
             return Refusal(
-                421, f"the server is not called {host[:80]!r}; name it under [server] names, or use 127.0.0.1"
+                421,
+                f"the server is not called {host[:80]!r}; use 127.0.0.1, or behind a proxy token = true under [server]",
             )
         if not _same_origin(method, path, headers, host):
             return Refusal(403, "the request comes from another site, which this server does not answer")
@@ -122,8 +121,7 @@ class Access:
         return f"{said}.{self._signature(said)}"
 
     def _known(self, host: str) -> bool:
-        name = urlsplit(f"//{host}").hostname or ""
-        return is_loopback(name) or name in self.hosts
+        return is_loopback(urlsplit(f"//{host}").hostname or "")
 
     def _without_token(self, headers: Mapping[str, str], client: str) -> Refusal | None:
         assert self.token is not None

@@ -1,6 +1,7 @@
 """The guard before all endpoints: access, the size and duration of requests, the headers of every answer."""
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
@@ -70,61 +71,77 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
         path, client = scope["path"], (scope.get("client") or ("", 0))[0]
         headers = {name.lower(): value for name, value in Headers(scope=scope).items()}
-        refusal = self._access.refusal(scope["method"], path, headers, client)
         upload = scope["method"] == "POST" and path.startswith("/api/machines/") and path.endswith("/score")
+        body = _Body(
+            receive,
+            headers.get("content-length", "0"),
+            most=int(self._table.upload_megabytes * 1e6) if upload else SMALL,
+            seconds=self._table.upload_wait_seconds if upload else SMALL_SECONDS,
+        )
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                if message["status"] >= 400:
+                    await body.drain()
+                fixed = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    fixed.setdefault(name, value)
+            await send(message)
+
+        refusal = self._access.refusal(scope["method"], path, headers, client)
         if refusal is None and upload and not self._uploads.allows(client):
             refusal = Refusal(429, f"more than {self._table.uploads_per_minute} uploads in a minute; wait a little")
-        if refusal is not None and refusal.status == 401 and scope["method"] == "GET" and path == "/":
-            await RedirectResponse("/login", 303)(scope, receive, with_headers)
-            return
-        if refusal is not None:
-            await _refuse(refusal, scope, receive, with_headers)
-            return
-        most = int(self._table.upload_megabytes * 1e6) if upload else SMALL
-        seconds = self._table.upload_wait_seconds if upload else SMALL_SECONDS
-        await self._app(scope, _bounded(receive, headers, most, seconds), with_headers)
+        if refusal is None:
+            await self._app(scope, body.receive, answer)
+        elif refusal.status == 401 and scope["method"] == "GET" and path == "/":
+            await RedirectResponse("/login", 303)(scope, body.receive, answer)
+        else:
+            more = {401: {"www-authenticate": "Bearer"}, 429: {"retry-after": "60"}}.get(refusal.status)
+            await JSONResponse({"error": refusal.sentence}, refusal.status, more)(scope, body.receive, answer)
 
 
-async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-    headers = {"connection": "close"} if scope["method"] != "GET" else {}
-    if refusal.status == 401:
-        headers["www-authenticate"] = "Bearer"
-    if refusal.status == 429:
-        headers["retry-after"] = "60"
-    await JSONResponse({"error": refusal.sentence}, refusal.status, headers)(scope, receive, send)
+class _Body:
+    """The body of a request: no more than so many bytes, and these within so many seconds.
 
+    Args:
+        receive: of the server.
+        length: as the request says, in bytes.
+        most: bytes.
+        seconds: for all of it.
+    """
 
-def _bounded(receive: Receive, headers: dict[str, str], most: int, seconds: float) -> Receive:
-    """Receive no more than so many bytes, and these within so many seconds."""
-    length = headers.get("content-length", "0")
-    too_large = HTTPException(413, f"the request has more than {most} bytes; send less")
-    taken, whole, ends = 0, False, time.monotonic() + seconds
+    def __init__(self, receive: Receive, length: str, *, most: int, seconds: float) -> None:
+        self._receive, self._length, self._most, self._seconds = receive, length, most, seconds
+        self._ends = time.monotonic() + seconds
+        self._taken, self._whole = 0, False
 
-    async def bounded() -> Message:
-        nonlocal taken, whole
-        if whole:
-            return await receive()
-        if not length.isdecimal() or int(length) > most:
-            raise too_large
+    async def receive(self) -> Message:
+        """The next part.
+
+        Raises:
+            HTTPException: if it is too large or too slow.
+        """
+        if self._whole:
+            return await self._receive()
+        if not self._length.isdecimal() or int(self._length) > self._most:
+            raise HTTPException(413, f"the request has more than {self._most} bytes; send less")
         try:
-            message = await asyncio.wait_for(receive(), max(0.0, ends - time.monotonic()))
+            message = await asyncio.wait_for(self._receive(), max(0.0, self._ends - time.monotonic()))
         except TimeoutError:
-            raise HTTPException(408, f"the request did not come within {seconds:g} s; send it faster") from None
+            raise HTTPException(408, f"the request did not come within {self._seconds:g} s; send it faster") from None
         if message["type"] == "http.request":
-            taken += len(message.get("body", b""))
-            whole = not message.get("more_body", False)
-        if taken > most:
-            raise too_large
+            self._taken += len(message.get("body", b""))
+            self._whole = not message.get("more_body", False)
+        else:
+            self._whole = True
+        if self._taken > self._most:
+            raise HTTPException(413, f"the request has more than {self._most} bytes; send less")
         return message
 
-    return bounded
+    async def drain(self) -> None:
+        """Take what is still to come, and forget it: whoever is cut off while sending does not read the answer."""
+        with contextlib.suppress(HTTPException):
+            while not self._whole:
+                await self.receive()

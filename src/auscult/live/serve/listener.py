@@ -5,7 +5,6 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -13,22 +12,22 @@ import numpy as np
 import torch  # the process from which listeners are forked has it already
 
 from auscult.detector import Detector
-from auscult.detector.alarms import k_of_n
 from auscult.detector.words import hearing
 from auscult.errors import AuscultError
 from auscult.features.heard import FrontEnds
 from auscult.live.delivery import Delivery
 from auscult.live.events import Event
-from auscult.live.history import History, file_hash
+from auscult.live.history import History
 from auscult.live.monitor import Monitor
 from auscult.live.screens import Screens
 from auscult.live.serve.grids import Grid
 from auscult.live.serve.machines import Errand
 from auscult.live.serve.settings import source_options
+from auscult.live.serve.watching import watch_of
 from auscult.live.session import Outputs
 from auscult.live.sound import Item, Samples, Source, Start
 from auscult.live.sources import open_source
-from auscult.live.watch import DetectorScorer, Watch, watch_machine
+from auscult.live.watch import DetectorScorer
 from auscult.sound.audio import heard_of
 from auscult.sound.windows import Waveform
 
@@ -54,7 +53,7 @@ def listen(errand: Errand, line: Connection) -> None:
 def _follow(errand: Errand, wire: "Wire", stop: threading.Event, history: History) -> None:
     table = errand.table
     detector = Detector.load(table.detector)
-    watch = _watch(errand, detector)
+    watch = watch_of(errand.name, table, detector, errand.threshold)
     scorer = _Ear(detector, table.machine)
     opened = open_source(
         source_options(table, detector.listening(table.channel)),
@@ -85,20 +84,6 @@ def _history(errand: Errand) -> Iterator[History]:
         yield history
     finally:
         history.close()
-
-
-def _watch(errand: Errand, detector: Detector) -> Watch:
-    table = errand.table
-    rule: dict[str, Any] = {
-        "release_k": table.release_k,
-        "release_margin": table.release_margin,
-        "cool_down_seconds": table.cool_down,
-    }
-    if table.alarm is not None:
-        rule["k"], rule["n"] = k_of_n(table.alarm)
-    threshold = table.threshold if errand.threshold is None else errand.threshold
-    watch, _ = watch_machine(detector, table.machine, name=file_hash(table.detector), threshold=threshold, **rule)
-    return replace(watch, machine_id=errand.name)
 
 
 def _outputs(errand: Errand) -> Outputs:

@@ -86,6 +86,10 @@ class Listening:
         facts: what its detector says of it.
         threshold: gives the one that a user has decided on, if any.
         publish: takes what happens.
+
+    Attributes:
+        live: what is known of it just now.
+        pid: of its listener, if there is one.
     """
 
     def __init__(
@@ -108,6 +112,7 @@ class Listening:
         )
         self._ended = threading.Event()
         self._line: Connection | None = None
+        self.pid: int | None = None
         self._mutex = threading.Lock()
         self._watchers = 0
         self._thread = threading.Thread(target=self._run, daemon=True, name=f"auscult-{name}")
@@ -177,7 +182,7 @@ class Listening:
         with ctrl_c_for_this_process_alone():
             process.start()
         other.close()
-        self._line, failed, good = own, "", False
+        self._line, self.pid, failed, good = own, process.pid, "", False
         if self._watchers:
             self._order({"order": "watched", "watched": True})
         with contextlib.suppress(EOFError, OSError):
@@ -187,7 +192,7 @@ class Listening:
                     failed, good = message.get("message", ""), message["type"] == "ended"
                 else:
                     self._take(message)
-        self._line = None
+        self._line = self.pid = None
         own.close()
         process.join(STOP_SECONDS if self._ended.is_set() else 1.0)
         if process.is_alive():

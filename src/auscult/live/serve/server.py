@@ -15,7 +15,8 @@ from auscult.live.history import lock
 from auscult.live.serve.access import Access, is_loopback, token_of
 from auscult.live.serve.app import application
 from auscult.live.serve.desk import Desk
-from auscult.live.serve.service import Service, facts_of_plant
+from auscult.live.serve.facts import facts_of_plant
+from auscult.live.serve.service import Service
 from auscult.live.serve.settings import Plant
 from auscult.processes import default_workers
 
@@ -59,7 +60,7 @@ def serve(plant: Plant, *, desk: Desk, said: Callable[[str], None]) -> None:
             service = Service(plant, facts, desk)
             try:
                 service.start()
-                _run(service, Access(token, frozenset(table.names)), listening, plant, said)
+                _run(service, Access(token), listening, plant, said)
             finally:
                 service.close()
     finally:

@@ -23,7 +23,6 @@ from auscult.live.serve.machines import Listening
 from auscult.live.serve.metrics import Metrics
 from auscult.live.serve.settings import Plant
 from auscult.live.serve.thresholds import Thresholds
-from auscult.live.serve.work import look_at
 
 DAY = 86400.0
 TREND_POINTS = 150
@@ -88,7 +87,6 @@ class Service:
             one.ask_to_stop()
         for one in self.machines.values():
             one.join()
-        self.desk.close()
 
     def machine(self, name: str) -> Listening:
         """The machine of a name.
@@ -232,43 +230,3 @@ def _shown(source: str) -> str:
     if is_url(source):
         return without_secrets(source)
     return source if source in {"-", "mic"} or source.startswith("mic:") else Path(source).name
-
-
-def facts_of_plant(plant: Plant, desk: Desk) -> dict[str, dict[str, Any]]:
-    """Machine -> what its detector says of it; all detectors are read, by a worker.
-
-    Raises:
-        MonitorError: if a detector cannot be read, or does not know its machine.
-    """
-    known: dict[Path, dict[str, Any]] = {}
-    found: dict[str, dict[str, Any]] = {}
-    for name, table in plant.machines.items():
-        if table.detector not in known:
-            known[table.detector] = machines_of(table.detector, desk)
-        machines = known[table.detector]
-        listed = ", ".join(machines)
-        if table.machine is None and len(machines) != 1:
-            raise MonitorError(f"machines.{name}: {table.detector} knows {listed}; say which it is: machine = …")
-        machine = table.machine or next(iter(machines))
-        if machine not in machines:
-            near = nearest(machine, machines)
-            raise MonitorError(f"machines.{name}: {table.detector} does not know {machine!r}{near}; it knows {listed}")
-        found[name] = machines[machine]
-        if table.source is not None and table.threshold is None and found[name]["threshold"] is None:
-            raise MonitorError(
-                f"machines.{name}: {table.detector} has no threshold for {machine}: it was not calibrated; learn again "
-                "with more sound, or give a threshold"
-            )
-    return found
-
-
-def machines_of(detector: Path, desk: Desk) -> dict[str, Any]:
-    """Machine -> facts of a detector's file, read by a worker.
-
-    Raises:
-        MonitorError: if it cannot be read.
-    """
-    answer = desk.give(look_at, detector).result()
-    if answer.error:
-        raise MonitorError(answer.error)
-    return dict(answer.content)

@@ -31,7 +31,6 @@ class ServerTable(_Table):
     Attributes:
         host, port: of the page; other hosts than the loopback need a token.
         token: whether the loopback needs one, too, as behind a proxy.
-        names: other hosts by which browsers may call it, such as a proxy's.
         workers: processes that score uploads and evidence; one for each processor but one if none is given.
         upload_megabytes, upload_sound_seconds, upload_wait_seconds: most of one upload: its size, its length, the time
             that it may take to come.
@@ -42,7 +41,6 @@ class ServerTable(_Table):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = PORT
     token: bool = False
-    names: tuple[str, ...] = ()
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
     upload_megabytes: Annotated[float, Field(gt=0, le=1000)] = 50.0
     upload_sound_seconds: Annotated[float, Field(gt=0, le=3600)] = 600.0
@@ -101,6 +99,14 @@ class MachineTable(_Table):
     replay: datetime | None = None
     speed: Annotated[float, Field(gt=0)] | None = None
     outputs: OutputsTable = OutputsTable()
+
+    @field_validator("source")
+    @classmethod
+    def _of_its_own(cls, value: str | None) -> str | None:
+        """Standard input belongs to one monitor alone."""
+        if value == "-":
+            raise ValueError("standard input is heard by `auscult monitor` alone; name a file, a folder, mic or a URL")
+        return value
 
     @field_validator("replay")
     @classmethod
@@ -223,7 +229,7 @@ def of_detectors(
 
 def _placed(source: str | None, folder: Path) -> str | None:
     """A source with a path made absolute."""
-    if source is None or source in {"-", "mic"} or source.startswith("mic:") or "://" in source:
+    if source is None or source == "mic" or source.startswith("mic:") or "://" in source:
         return source
     return str(folder / source)
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from auscult.errors import AuscultError
 from auscult.live.serve.grids import Grid
+from auscult.live.serve.settings import MachineTable
 
 CPU_SECONDS = 60
 """That one task may take; then the system ends the worker."""
@@ -40,6 +41,17 @@ class Answer:
 def look_at(detector: Path) -> Answer:
     """Machine -> facts of a detector's file; see `facts_of`."""
     return _guarded(lambda: {name: facts_of(_loaded(detector), name) for name in _loaded(detector).machines})
+
+
+def check(name: str, table: MachineTable) -> Answer:
+    """Whether a machine can be watched as its table says."""
+
+    def work() -> None:
+        from auscult.live.serve.watching import watch_of
+
+        watch_of(name, table, _loaded(table.detector))
+
+    return _guarded(work)
 
 
 def facts_of(detector: Any, machine: str) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""What the detectors of a plant say of its machines, read by a worker before anything else begins."""
+
+from pathlib import Path
+from typing import Any
+
+from auscult.errors import AuscultError, MonitorError, nearest
+from auscult.live.mqtt import MqttAddress
+from auscult.live.serve.desk import Desk
+from auscult.live.serve.settings import MachineTable, Plant, source_options
+from auscult.live.serve.work import check, look_at
+
+
+def facts_of_plant(plant: Plant, desk: Desk) -> dict[str, dict[str, Any]]:
+    """Machine -> what its detector says of it; all detectors are read, by a worker.
+
+    Raises:
+        MonitorError: if a detector cannot be read, or does not know its machine.
+    """
+    known: dict[Path, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
+    for name, table in plant.machines.items():
+        if table.detector not in known:
+            known[table.detector] = machines_of(table.detector, desk)
+        machines = known[table.detector]
+        listed = ", ".join(machines)
+        if table.machine is None and len(machines) != 1:
+            raise MonitorError(f"machines.{name}: {table.detector} knows {listed}; say which it is: machine = …")
+        machine = table.machine or next(iter(machines))
+        if machine not in machines:
+            near = nearest(machine, machines)
+            raise MonitorError(f"machines.{name}: {table.detector} does not know {machine!r}{near}; it knows {listed}")
+        found[name] = machines[machine]
+        if table.source is not None:
+            _check(name, table, plant, desk)
+    return found
+
+
+def _check(name: str, table: MachineTable, plant: Plant, desk: Desk) -> None:
+    """Refuse at the start what a listener would refuse later."""
+    try:
+        source_options(table, table.channel or 0).check()
+        for mqtt in filter(None, (table.outputs.mqtt, plant.outputs.mqtt)):
+            MqttAddress.parse(mqtt)
+    except AuscultError as error:
+        raise MonitorError(f"machines.{name}: {error}") from error
+    if answer := desk.give(check, name, table).result().error:
+        raise MonitorError(f"machines.{name}: {answer}")
+
+
+def machines_of(detector: Path, desk: Desk) -> dict[str, Any]:
+    """Machine -> facts of a detector's file, read by a worker.
+
+    Raises:
+        MonitorError: if it cannot be read.
+    """
+    answer = desk.give(look_at, detector).result()
+    if answer.error:
+        raise MonitorError(answer.error)
+    return dict(answer.content)
