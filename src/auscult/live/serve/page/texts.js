@@ -58,7 +58,7 @@ export const T = {
   calm(all, normal, warnings) {
     if (!all) return "No machine is watched.";
     if (warnings) return `No alarm. ${many(warnings, "machine")} ${warnings === 1 ? "sounds" : "sound"} unusual.`;
-    if (normal === all) return all === 1 ? "The machine sounds normal." : `All ${all} machines sound normal.`;
+    if (normal === all) return all === 1 ? "The machine sounds normal." : `${all === 2 ? "Both" : `All ${all}`} machines sound normal.`;
     return normal
       ? `No alarm. ${normal} of ${all} machines ${normal === 1 ? "sounds" : "sound"} normal.`
       : "No machine is heard at present.";
