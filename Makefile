@@ -8,7 +8,7 @@ CLUSTER := .venv/.stamp-cluster
 # Each test worker computes with one thread; two or more workers share the machine.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup setup-cluster demo test test-all check format bench bench-alarms bench-denoised bench-denoiser bench-monitor bench-real docs clean
+.PHONY: setup setup-cluster setup-browser demo test test-all test-page check format bench bench-alarms bench-denoised bench-denoiser bench-monitor bench-real docs clean
 
 setup: $(STAMP)
 
@@ -33,6 +33,13 @@ test: setup
 
 test-all: setup-cluster
 	$(BIN)/python -m pytest -n auto -m 'slow or not slow'
+
+# The page in a real browser: Debian's chromium and nodejs, and two packages of npm; elsewhere its tests are skipped.
+setup-browser: setup
+	npm install --silent --no-audit --no-fund --prefix tests/browser
+
+test-page: setup-browser
+	$(BIN)/python -m pytest -m 'slow or not slow' tests/test_page.py
 
 check: setup
 	$(BIN)/ruff format --check .

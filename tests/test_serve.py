@@ -1,7 +1,9 @@
 """The server: endpoints and who may ask, scores of what is sent in, alarms and notes, thresholds."""
 
+import errno
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -173,7 +175,7 @@ def test_a_session_that_was_changed_or_is_over_is_none(house: tuple[TestClient, 
     access = client.app._access
     value = access.cookie("Ines")
     said, _, signature = value.partition(".")
-    for other in (f"{said}x.{signature}", f"{said}.{signature[:-1]}0", f".{signature}", said, "é"):
+    for other in (f"{said}x.{signature}", f"{said}.{signature[::-1]}", f".{signature}", said, "é"):
         assert access.refusal("GET", "/api/status", {"cookie": f"auscult={other}"}, "x") is not None
     assert access.refusal("GET", "/api/status", {"cookie": f"auscult={value}"}, "x") is None
     access.clock, real = lambda: real() + 31 * 86400, access.clock
@@ -255,9 +257,22 @@ def test_a_worker_that_dies_takes_nothing_with_it(open_house: tuple[TestClient, 
 
 
 def _die() -> None:
-    import os
-
     os._exit(9)
+
+
+def test_a_full_disk_is_said(open_house: tuple[TestClient, Service], monkeypatch: pytest.MonkeyPatch) -> None:
+    client, service = open_house
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tempfile.TemporaryDirectory", full)
+    answer = client.post("/api/machines/fan/score", content=wav(hum(4)))
+    assert answer.status_code == 503 and "No space left" in answer.json()["error"]
+    monkeypatch.setattr(service, "free_bytes", lambda: 10**6)
+    assert "free some space" in client.get("/api/status").json()["storage"]["problem"]
+    assert client.get("/health").status_code == 503
+    assert "auscult_history_problem 1.0" in client.get("/metrics").text
 
 
 def test_too_many_uploads_in_a_minute_are_told_to_wait(detector: Path, tmp_path: Path) -> None:

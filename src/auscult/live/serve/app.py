@@ -2,11 +2,13 @@
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from auscult import __version__
 from auscult.errors import AuscultError
+from auscult.live.history.opening import reason
 from auscult.live.serve import routes_history, routes_machines, routes_page
 from auscult.live.serve.access import Access
 from auscult.live.serve.guard import Guard
@@ -35,6 +37,8 @@ def application(service: Service, access: Access) -> Guard:
     app.add_exception_handler(AuscultError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OSError, _disk)
+    app.add_exception_handler(SQLAlchemyError, _disk)
     return Guard(app, access, service.plant.server)
 
 
@@ -56,6 +60,12 @@ async def _invalid(_: Request, problem: Exception) -> Response:
     first = problem.errors()[0]
     place = ".".join(str(part) for part in first["loc"][1:]) or "the request"
     return error(422, f"{place}: {first['msg']}, given was {str(first.get('input'))[:80]!r}; see /openapi.json")
+
+
+async def _disk(_: Request, problem: Exception) -> Response:
+    """The system, or the history on its disk, does not do what is asked."""
+    why = reason(problem) if isinstance(problem, SQLAlchemyError) else getattr(problem, "strerror", None) or "unknown"
+    return error(503, f"the server's disk refused ({why}); free some space, and ask again")
 
 
 async def _http(_: Request, problem: Exception) -> Response:
