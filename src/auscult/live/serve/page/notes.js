@@ -91,15 +91,17 @@ export function noteList(notes, changed) {
 
 function noteItem(note, changed) {
   const wrong = h("p", { class: "wrong-input", role: "alert" });
-  const undo = async (event) => {
-    event.target.disabled = true;
+  let asked = false; // and not disabled: that would take the focus away
+  const undo = async () => {
+    if (asked) return;
+    asked = true;
     try {
       const answer = await api.undo(note.number, kept.get("name"));
       const moved = answer.threshold;
       announce(T.note.undone + (moved ? ` ${T.note.back(figure(moved.before), figure(moved.after))}` : ""));
       changed(answer);
     } catch (error) {
-      event.target.disabled = false;
+      asked = false;
       say(wrong, error.message);
     }
   };
