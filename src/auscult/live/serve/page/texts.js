@@ -267,6 +267,7 @@ export const T = {
   },
   proposal: {
     title: "A new threshold?",
+    quieter: "The promise holds. A higher threshold all the same?",
     same: (text) => `The threshold stays ${text}`,
     now: "now",
     then: "proposed",
