@@ -266,7 +266,7 @@ def test_a_full_disk_is_said(open_house: tuple[TestClient, Service], monkeypatch
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("tempfile.TemporaryDirectory", full)
+    monkeypatch.setattr("pathlib.Path.open", full)
     answer = client.post("/api/machines/fan/score", content=wav(hum(4)))
     assert answer.status_code == 503 and "No space left" in answer.json()["error"]
     monkeypatch.setattr(service, "free_bytes", lambda: 10**6)
