@@ -157,6 +157,6 @@ def _plant_lines(names: Sequence[str]) -> Iterator[str]:
         yield 'detector = "plant.auscult"  # of: auscult learn normal --out plant.auscult'
         yield f'machine = "{name}"' if len(names) > 1 else ""
         yield f'source = "day/{name}"'
-        yield f'normals = "normal/{name}"'
+        yield 'normals = "normal"'
         yield "replay = 2026-01-01T06:00:00Z"
         yield "speed = 60"
