@@ -15,28 +15,28 @@ from auscult.live.serve.settings import Plant
 
 @pytest.fixture(scope="module")
 def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_day(tmp_path_factory.mktemp("day") / "shop", hours=0.25, machine_types=["fan", "valve"])
+    return write_day(tmp_path_factory.mktemp("day") / "shop", hours=0.1, machine_types=["fan", "valve"])
 
 
 def test_hours_of_both_kinds_and_the_truth_are_written(day: Path) -> None:
     for part in ("normal", "day"):
         for name in ("fan", "valve"):
             info = soundfile.info(day / part / name / "000.flac")
-            assert (info.samplerate, info.frames, info.subtype) == (SAMPLE_RATE, 900 * SAMPLE_RATE, "PCM_16")
+            assert (info.samplerate, info.frames, info.subtype) == (SAMPLE_RATE, 360 * SAMPLE_RATE, "PCM_16")
     with (day / "faults.csv").open(encoding="utf-8") as file:
         rows = [*csv.DictReader(file)]
     assert [(row["machine"], row["start_seconds"], row["end_seconds"]) for row in rows] == [
-        ("valve", "300", "360"),
-        ("valve", "660", "720"),
+        ("valve", "120", "180"),
+        ("valve", "240", "300"),
     ]
 
 
 def test_a_fault_is_where_the_truth_says_and_nowhere_else(day: Path, tmp_path: Path) -> None:
-    well = write_day(tmp_path / "well", hours=0.25, machine_types=["valve", "pump"])
+    well = write_day(tmp_path / "well", hours=0.1, machine_types=["valve", "pump"])
     sick, _ = soundfile.read(day / "day" / "valve" / "000.flac")
     whole, _ = soundfile.read(well / "day" / "valve" / "000.flac")
-    minutes = np.abs(sick - whole).reshape(15, -1).max(axis=1)
-    assert np.flatnonzero(minutes > 0).tolist() == [5, 11]
+    minutes = np.abs(sick - whole).reshape(6, -1).max(axis=1)
+    assert np.flatnonzero(minutes > 0).tolist() == [2, 4]
 
 
 def test_the_plants_file_names_what_is_there(day: Path) -> None:
@@ -49,7 +49,7 @@ def test_the_plants_file_names_what_is_there(day: Path) -> None:
 
 @pytest.mark.parametrize(
     ("given", "error"),
-    [({"hours": 0.1}, "0.25 to 168"), ({"machine_types": ["pmp"]}, "choose from"), ({"seed": -1}, "0 or more")],
+    [({"hours": 0.05}, "0.1 to 168"), ({"machine_types": ["pmp"]}, "choose from"), ({"seed": -1}, "0 or more")],
 )
 def test_what_is_no_day_is_refused(tmp_path: Path, given: dict[str, object], error: str) -> None:
     with pytest.raises(DatasetError, match=error):

@@ -381,3 +381,12 @@ def test_every_answer_in_the_interface_has_an_example(open_house: tuple[TestClie
     ]
     assert not lacking
     assert json.dumps(described)
+
+
+def test_files_of_the_page_are_sent_packed_and_once(house: tuple[TestClient, Service]) -> None:
+    client, _ = house
+    first = client.get("/assets/main.js", headers={"accept-encoding": "gzip"})
+    assert first.headers["content-encoding"] == "gzip" and int(first.headers["content-length"]) < len(first.content)
+    assert client.get("/assets/main.js", headers={"accept-encoding": "identity"}).content == first.content
+    again = client.get("/assets/main.js", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")

@@ -77,7 +77,7 @@ class Service:
     def start(self) -> None:
         """Begin to listen."""
         for one in self.machines.values():
-            one.live.threshold = self.thresholds.at_start(one)
+            self._go_on(one)
             one.start()
         self._tidy.start()
 
@@ -189,6 +189,17 @@ class Service:
         if found is None:
             raise AbsentError(f"there is no alarm {name[:80]!r}; it may be older than what is kept")
         return found
+
+    def _go_on(self, one: Listening) -> None:
+        """Where its monitor stood before, if there was one."""
+        history = History(self.plant.state, machine=one.name, locked=False)
+        try:
+            checkpoint = history.checkpoint() or {}
+        finally:
+            history.close()
+        one.live.heard_seconds = float(checkpoint.get("heard", 0.0))
+        one.live.since = one.clock()
+        one.live.threshold = self.thresholds.at_start(one)
 
     def _decided(self, machine: str) -> float | None:
         """For listeners that are started."""
