@@ -83,13 +83,13 @@ def load(folder: Path, detector: Path, clips: Sequence[Path], *, quick: bool) ->
     workers, seconds = os.cpu_count() or 1, SECONDS / (10 if quick else 1)
     plant = f'[server]\nworkers = {workers}\n[machines.fan]\ndetector = "{detector}"\n'
     before = _offline(detector, clips, workers, seconds / 2)
-    alone = _alone(detector, clips)
     with server(folder / "load", plant) as port:
         _sent(port, clips, 2.0)  # workers read the detector
         latencies, errors, spent = _sent(port, clips, seconds)
     offline = statistics.mean([before, _offline(detector, clips, workers, seconds / 2)])
     throughput = len(latencies) / spent
     latency = sorted(latencies)[int(0.95 * len(latencies))]
+    alone = workers / offline  # that a clip takes a processor while all are busy
     bound = LATENCY * alone * CLIENTS / workers
     missed = {
         "throughput": throughput < THROUGHPUT * offline,
@@ -128,21 +128,6 @@ def _offline(detector: Path, clips: Sequence[Path], workers: int, seconds: float
     found = count / (time.perf_counter() - begun)
     scored.close()  # type: ignore[attr-defined]
     return found
-
-
-def _alone(detector: Path, clips: Sequence[Path]) -> float:
-    """Seconds that one clip takes, scored by one thread with nothing beside it."""
-    import torch
-
-    from auscult.detector import Detector
-
-    torch.set_num_threads(1)
-    loaded, times = Detector.load(detector), list[float]()
-    for clip in clips:
-        begun = time.perf_counter()
-        loaded.score(clip, evidence=False)
-        times.append(time.perf_counter() - begun)
-    return statistics.median(times)
 
 
 def _sent(port: int, clips: Sequence[Path], seconds: float) -> tuple[list[float], list[str], float]:
