@@ -267,7 +267,7 @@ def test_a_full_disk_is_said(open_house: tuple[TestClient, Service], monkeypatch
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("tempfile.TemporaryDirectory", full)
+    monkeypatch.setattr("pathlib.Path.open", full)
     answer = client.post("/api/machines/fan/score", content=wav(hum(4)))
     assert answer.status_code == 503 and "No space left" in answer.json()["error"]
     monkeypatch.setattr(service, "free_bytes", lambda: 10**6)
@@ -382,3 +382,12 @@ def test_every_answer_in_the_interface_has_an_example(open_house: tuple[TestClie
     ]
     assert not lacking
     assert json.dumps(described)
+
+
+def test_files_of_the_page_are_sent_packed_and_once(house: tuple[TestClient, Service]) -> None:
+    client, _ = house
+    first = client.get("/assets/main.js", headers={"accept-encoding": "gzip"})
+    assert first.headers["content-encoding"] == "gzip" and int(first.headers["content-length"]) < len(first.content)
+    assert client.get("/assets/main.js", headers={"accept-encoding": "identity"}).content == first.content
+    again = client.get("/assets/main.js", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")

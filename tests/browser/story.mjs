@@ -75,7 +75,7 @@ async function story() {
   await page.goto(`${base}/${alarms[0]}`);
   await page.click("text=This was normal");
   await page.waitForSelector(".proposal");
-  const choice = page.locator(".proposal .primary");
+  const choice = page.locator('.proposal [data-choice="take"]');
   const offered = await choice.count();
   if (offered) {
     await choice.click();

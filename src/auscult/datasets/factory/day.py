@@ -20,7 +20,7 @@ MINUTE = 60
 MINUTES_IN_FILE = 60
 FAULTS = "faults.csv"
 PLANT = "plant.toml"
-MOST_HOURS = 168.0
+LEAST_HOURS, MOST_HOURS = 0.1, 168.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ def write_day(
     unknown = [name for name in names if name not in TYPES]
     if unknown or not names:
         raise DatasetError(f"the factory has no machine of type {', '.join(unknown)}; choose from {', '.join(TYPES)}")
-    if not 0.25 <= hours <= MOST_HOURS:
-        raise DatasetError(f"a day of {hours:g} hours cannot be written; give 0.25 to {MOST_HOURS:g}")
+    if not LEAST_HOURS <= hours <= MOST_HOURS:
+        raise DatasetError(f"a day of {hours:g} hours cannot be written; give {LEAST_HOURS:g} to {MOST_HOURS:g}")
     if seed < 0 or not -60 <= snr_db <= 60:
         raise DatasetError(f"the seed is {seed}, the ratio {snr_db} dB; give a seed of 0 or more, and -60 to 60 dB")
     require_new_folder(out)
@@ -157,6 +157,6 @@ def _plant_lines(names: Sequence[str]) -> Iterator[str]:
         yield 'detector = "plant.auscult"  # of: auscult learn normal --out plant.auscult'
         yield f'machine = "{name}"' if len(names) > 1 else ""
         yield f'source = "day/{name}"'
-        yield f'normals = "normal/{name}"'
+        yield 'normals = "normal"'
         yield "replay = 2026-01-01T06:00:00Z"
         yield "speed = 60"

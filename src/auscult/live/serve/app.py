@@ -63,7 +63,7 @@ async def _busy(_: Request, problem: Exception) -> Response:
     return JSONResponse({"error": str(problem)}, 503, headers={"retry-after": "1"})
 
 
-async def _gone(_: Request, problem: Exception) -> Response:
+async def _gone(_: Request, __: Exception) -> Response:
     return error(400, "the request broke off; send it again")
 
 

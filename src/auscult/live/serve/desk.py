@@ -86,7 +86,7 @@ class Desk:
                 while crew.free and (task := self._next(wait=not crew.busy)) is not None:
                     crew.give(task, task.work, *task.arguments)
                 if crew.busy:
-                    for news in crew.listen(seconds=LISTEN_SECONDS):
+                    for news in crew.listen(seconds=LISTEN_SECONDS if crew.free else IDLE_SECONDS):
                         self._settle(news)
         while not self._waiting.empty():
             self._answer(self._waiting.get(), Answer(error="the server is stopping"))

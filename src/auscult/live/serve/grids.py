@@ -38,17 +38,23 @@ class Grid:
         return cls.of(levels, low=top - RANGE_DECIBELS, high=top, unit="dB")
 
     @classmethod
-    def of_errors(cls, errors: NDArray[Any]) -> "Grid":
-        """An error map `[N, F]`, without regard to signs, from 0 to what one cell in 500 exceeds."""
+    def of_errors(cls, errors: NDArray[Any], *, high: float | None = None) -> "Grid":
+        """An error map `[N, F]`, without regard to signs, from 0 to `high`, or to its own `usual_limit`."""
         sizes = np.abs(np.asarray(errors, dtype=np.float64))
-        known = sizes[np.isfinite(sizes)]
-        return cls.of(sizes, low=0.0, high=float(np.quantile(known, 0.998)) if known.size else 1.0, unit="deviation")
+        return cls.of(sizes, low=0.0, high=usual_limit(errors) if high is None else high, unit="deviation")
 
     def to_json(self) -> dict[str, Any]:
         """As the page reads it."""
         frames, bands = self.values.shape
         data = base64.b64encode(np.ascontiguousarray(self.values).tobytes()).decode()
         return {"frames": frames, "bands": bands, "low": self.low, "high": self.high, "unit": self.unit, "data": data}
+
+
+def usual_limit(errors: NDArray[Any]) -> float:
+    """What one cell in 500 of an error map `[N, F]` exceeds; 1 of one without numbers."""
+    sizes = np.abs(np.asarray(errors, dtype=np.float64))
+    known = sizes[np.isfinite(sizes)]
+    return float(np.quantile(known, 0.998)) if known.size else 1.0
 
 
 def _narrowed(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from auscult.live.events import Event
 from auscult.live.history import History
 from auscult.live.monitor import Monitor
 from auscult.live.screens import Screens
-from auscult.live.serve.grids import Grid
+from auscult.live.serve.grids import Grid, usual_limit
 from auscult.live.serve.machines import Errand
 from auscult.live.serve.settings import source_options
 from auscult.live.serve.watching import watch_of
@@ -30,6 +30,9 @@ from auscult.live.sources import open_source
 from auscult.live.watch import DetectorScorer
 from auscult.sound.audio import heard_of
 from auscult.sound.windows import Waveform
+
+FADING = 0.998
+"""Of the scale of live error maps, from one window to the next."""
 
 LAST_SECONDS = 2.0
 """That outputs may take, at the end, for what they have not got."""
@@ -101,6 +104,7 @@ class _Ear(DetectorScorer):
     def __init__(self, detector: Detector, machine: str | None) -> None:
         super().__init__(detector, machine)
         self.last: Waveform | None = None
+        self._limit = 0.0  # of the colours of error maps
 
     def score(self, window: Waveform) -> float:
         """The score of one window."""
@@ -120,8 +124,14 @@ class _Ear(DetectorScorer):
             "low_hz": 0.0,
             "high_hz": self.sample_rate / 2,
             "spectrogram": Grid.of_levels(_newest(levels, share), high=10.0).to_json(),
-            "map": Grid.of_errors(_newest(self._errors(window), share)).to_json(),
+            "map": self._map(_newest(self._errors(window), share)).to_json(),
         }
+
+    def _map(self, errors: Any) -> Grid:
+        """On a scale that follows the loudest of the last minutes, so that normal sound stays dark beside a fault."""
+        high = usual_limit(errors)
+        self._limit = max(high, FADING * self._limit) if self._limit else 2 * high
+        return Grid.of_errors(errors, high=self._limit)
 
     def _errors(self, window: Waveform) -> Any:
         part = max(self._detector.parts, key=lambda part: part.weight)

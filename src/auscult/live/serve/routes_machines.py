@@ -1,6 +1,5 @@
 """Endpoints of machines: how they are, their scores, recordings that are sent in, thresholds."""
 
-import tempfile
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,8 +19,10 @@ from auscult.live.serve.work import Answer, score_upload
 
 router = APIRouter(prefix="/api/machines", tags=["machines"])
 
-BEGINNINGS = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg"}
+BEGINNINGS = (b"RIFF", b"fLaC", b"OggS")
 """First bytes of the files that are read."""
+
+LONGEST_BEGINNING = 4
 
 AUDIO = ("audio/", "application/octet-stream", "application/ogg")
 
@@ -46,13 +47,13 @@ class Decision(BaseModel):
 @router.get("", responses=answers({"machines": [MACHINE]}))
 def machines(service: Served) -> dict[str, Any]:
     """All machines."""
-    return {"machines": [service.describe(one) for one in service.machines.values()]}
+    return {"machines": service.describe(*service.machines.values())}
 
 
 @router.get("/{name}", responses=answers(MACHINE))
 def machine(service: Served, name: str) -> dict[str, Any]:
     """One machine."""
-    return service.describe(service.machine(name))
+    return service.describe(service.machine(name))[0]
 
 
 @router.get("/{name}/scores", responses=answers(SCORES))
@@ -114,21 +115,26 @@ async def _scored(service: Service, request: Request, one: Listening, evidence: 
     if not media.startswith(AUDIO):
         raise HTTPException(415, f"the content type is {media[:80]}; send the bytes of a sound file as audio/wav")
     service.desk.check()
-    with tempfile.TemporaryDirectory(prefix="auscult-") as folder:
-        file = await _received(request, Path(folder))
+    file = service.new_upload()
+    try:
+        await _received(request, file)
         begun, most = time.monotonic(), service.plant.server.upload_sound_seconds
         known = one.facts["machine"]
         return await service.desk.ask(score_upload, one.table.detector, known, file, most, evidence), begun
+    finally:
+        file.unlink(missing_ok=True)
 
 
-async def _received(request: Request, folder: Path) -> Path:
-    """The recording as a file; its name is ours."""
-    file, beginning = folder / "recording", b""
+async def _received(request: Request, file: Path) -> None:
+    """Write the recording to a file, if it begins as one."""
+    pieces, beginning = request.stream(), b""
+    async for piece in pieces:
+        beginning += piece
+        if len(beginning) >= LONGEST_BEGINNING:
+            break
+    if beginning[:4] not in BEGINNINGS:
+        raise HTTPException(415, f"the recording begins with {beginning[:4]!r}; send a wav, flac or ogg file")
     with file.open("wb") as to:
-        async for piece in request.stream():
+        to.write(beginning)
+        async for piece in pieces:
             to.write(piece)
-            beginning = beginning if len(beginning) >= 4 else (beginning + piece)[:4]
-    suffix = BEGINNINGS.get(beginning)
-    if suffix is None:
-        raise HTTPException(415, f"the recording begins with {beginning!r}; send a wav, flac or ogg file")
-    return file.rename(file.with_suffix(suffix))

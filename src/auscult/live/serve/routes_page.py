@@ -1,6 +1,9 @@
 """Endpoints of the page itself: its files, the login, health, metrics, news."""
 
+import gzip
+import hashlib
 import mimetypes
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any
@@ -42,10 +45,19 @@ class Login(BaseModel):
     name: str = Field(default="", max_length=MOST_NAME)
 
 
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file of the page: as it is, packed, and its mark."""
+
+    content: bytes
+    packed: bytes
+    mark: str
+
+
 @cache
-def assets() -> dict[str, bytes]:
-    """Name -> content of every file of the page: no name from a request is looked for on the disk."""
-    found: dict[str, bytes] = {}
+def assets() -> dict[str, Asset]:
+    """Every file of the page by its name: no name from a request is looked for on the disk."""
+    found: dict[str, Asset] = {}
     waiting = [("", files("auscult.live.serve") / "page")]
     while waiting:
         place, folder = waiting.pop()
@@ -53,35 +65,42 @@ def assets() -> dict[str, bytes]:
             if one.is_dir():
                 waiting.append((f"{place}{one.name}/", one))
             else:
-                found[place + one.name] = one.read_bytes()
+                content = one.read_bytes()
+                mark = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
+                found[place + one.name] = Asset(content, gzip.compress(content, mtime=0), mark)
     return found
 
 
-def _asset(name: str) -> Response:
-    content = assets().get(name)
-    if content is None:
+def _asset(name: str, request: Request) -> Response:
+    found = assets().get(name)
+    if found is None:
         raise HTTPException(404, f"there is no file {name[:80]!r} in the page")
     suffix = name[name.rfind(".") :]
     media = TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return Response(content, media_type=media, headers={"cache-control": "no-cache"})
+    headers = {"cache-control": "no-cache", "etag": found.mark, "vary": "accept-encoding"}
+    if request.headers.get("if-none-match") == found.mark:
+        return Response(status_code=304, headers=headers)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(found.packed, media_type=media, headers={**headers, "content-encoding": "gzip"})
+    return Response(found.content, media_type=media, headers=headers)
 
 
 @router.get("/", include_in_schema=False)
-async def page() -> Response:
+async def page(request: Request) -> Response:
     """The page."""
-    return _asset("index.html")
+    return _asset("index.html", request)
 
 
 @router.get("/login", include_in_schema=False)
-async def login_page() -> Response:
+async def login_page(request: Request) -> Response:
     """The same page, which then asks for the token."""
-    return _asset("index.html")
+    return _asset("index.html", request)
 
 
 @router.get("/assets/{name:path}", include_in_schema=False)
-async def asset(name: str) -> Response:
+async def asset(name: str, request: Request) -> Response:
     """A file of the page."""
-    return _asset(name)
+    return _asset(name, request)
 
 
 @router.post("/login", tags=["access"])

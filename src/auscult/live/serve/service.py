@@ -1,7 +1,9 @@
 """The service behind the endpoints: the machines, their history, the desk of scoring workers, news for open pages."""
 
 import contextlib
+import itertools
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -13,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from auscult import __version__
 from auscult.errors import MonitorError, nearest
-from auscult.live.history import History, Incident, Notes, Reader, Retention
+from auscult.live.history import Glance, History, Incident, Notes, Reader, Retention
 from auscult.live.history.opening import writing_engine
 from auscult.live.network import is_url, without_secrets
 from auscult.live.serve.desk import Desk
@@ -28,8 +30,8 @@ DAY = 86400.0
 TREND_POINTS = 150
 """Of the little line of the last day."""
 
-REMEMBER_SECONDS = 5.0
-"""How long the trend of a machine is kept before it is read again."""
+FACTS = ("caveat", "promised", "window_seconds", "step_seconds", "sample_rate")
+"""Of a detector, that the page shows."""
 
 TIDY_SECONDS = 3600.0
 LEAST_FREE_BYTES = 200 * 10**6
@@ -68,14 +70,14 @@ class Service:
         self.thresholds = Thresholds(self.reader, plant.state, self.machines, self.hub)
         self.metrics = Metrics(self.machines, self._storage)
         self.evidence = Kept()
-        self._trends: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._uploads, self._count = tempfile.TemporaryDirectory(prefix="auscult-"), itertools.count()
         self._ended = threading.Event()
         self._tidy = threading.Thread(target=self._keep_tidy, daemon=True, name="auscult-tidy")
 
     def start(self) -> None:
         """Begin to listen."""
         for one in self.machines.values():
-            one.live.threshold = self.thresholds.at_start(one)
+            self._go_on(one)
             one.start()
         self._tidy.start()
 
@@ -87,6 +89,11 @@ class Service:
             one.ask_to_stop()
         for one in self.machines.values():
             one.join()
+        self._uploads.cleanup()
+
+    def new_upload(self) -> Path:
+        """A file for a recording that is sent in; its name is ours, and says nothing of its format."""
+        return Path(self._uploads.name) / f"{next(self._count)}.sound"
 
     def machine(self, name: str) -> Listening:
         """The machine of a name.
@@ -132,31 +139,29 @@ class Service:
             return f"{self.free_bytes() / 1e6:.0f} MB are free on the disk of the history; free some space"
         return None
 
-    def describe(self, one: Listening) -> dict[str, Any]:
-        """A machine as the page shows it."""
-        now = one.clock()
-        table, faults = one.table, self.reader.faults(one.name)
-        opened = self.reader.incidents(machine=one.name, state="open", limit=20).rows
-        day = self.reader.incidents(machine=one.name, kinds=("alarm",), start=now - DAY, limit=1).total
-        source = "uploads alone" if table.source is None else _shown(table.source)
+    def describe(self, *machines: Listening) -> list[dict[str, Any]]:
+        """Machines as the page shows them."""
+        ends = {one.name: one.clock() for one in machines}
+        glances = self.reader.glance(ends, seconds=DAY, points=TREND_POINTS)
+        return [self._described(one, ends[one.name], glances[one.name]) for one in machines]
+
+    def _described(self, one: Listening, now: float, glance: Glance) -> dict[str, Any]:
+        table, facts, trend = one.table, one.facts, glance.trend
+        opened = self.reader.incidents(machine=one.name, state="open", limit=20).rows if glance.open else []
         said = next((incident.words for incident in opened if incident.kind != "trouble" and incident.words), "")
         return {
             **self.short(one),
             "title": table.title or one.name,
             "detector": table.detector.name,
-            "source": source,
+            "source": "uploads alone" if table.source is None else _shown(table.source),
             "words": said,
-            "caveat": one.facts["caveat"],
-            "promised": one.facts["promised"],
-            "window_seconds": one.facts["window_seconds"],
-            "step_seconds": one.facts["step_seconds"],
-            "sample_rate": one.facts["sample_rate"],
+            **{name: facts[name] for name in FACTS},
             "clock": now,
             "replay": table.begins is not None,
             "open": [incident.id for incident in opened],
-            "alarms_day": day,
-            "trend": self._trend(one.name, now),
-            "faults": {"confirmed": faults.confirmed, "heard": faults.heard},
+            "alarms_day": glance.alarms,
+            "trend": {"time": trend.time, "high": trend.high, "step": trend.step},
+            "faults": glance.faults.to_json(),
         }
 
     def short(self, one: Listening) -> dict[str, Any]:
@@ -185,18 +190,20 @@ class Service:
             raise AbsentError(f"there is no alarm {name[:80]!r}; it may be older than what is kept")
         return found
 
+    def _go_on(self, one: Listening) -> None:
+        """Where its monitor stood before, if there was one."""
+        history = History(self.plant.state, machine=one.name, locked=False)
+        try:
+            checkpoint = history.checkpoint() or {}
+        finally:
+            history.close()
+        one.live.heard_seconds = float(checkpoint.get("heard", 0.0))
+        one.live.since = one.clock()
+        one.live.threshold = self.thresholds.at_start(one)
+
     def _decided(self, machine: str) -> float | None:
         """For listeners that are started."""
         return self.thresholds.decided(machine)
-
-    def _trend(self, name: str, now: float) -> dict[str, Any]:
-        begun = time.monotonic()
-        kept = self._trends.get(name)
-        if kept is None or begun - kept[0] > REMEMBER_SECONDS:
-            columns = self.reader.scores(name, now - DAY, now, points=TREND_POINTS)
-            kept = begun, {"time": list(columns.time), "high": list(columns.high), "step": columns.step}
-            self._trends[name] = kept
-        return kept[1]
 
     def _news(self, kind: str, machine: str, news: dict[str, Any]) -> None:
         """From a listener to the pages; called by its thread."""

@@ -75,7 +75,7 @@ class MachineTable(_Table):
         machine: of the detector, if it knows several.
         title: how people call it; the table's name if none is given.
         source: of its sound; none for a machine whose recordings are uploaded alone.
-        normals: folder of the sounds that it was learned from, so that the page can play the nearest one.
+        normals: the folder that was given to `auscult learn`, so that the page can play the nearest normal sound.
         replay: the moment at which recordings began: times are then those of the sound, not of the clock.
         speed: of a replay, in seconds of sound for each second, at most.
     """

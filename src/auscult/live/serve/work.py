@@ -195,7 +195,7 @@ def _guarded(work: Any) -> Answer:
 
 @contextlib.contextmanager
 def _limited() -> Iterator[None]:
-    """Limits of a task, on systems that have them: memory; and time, of the processor too, at which the process ends."""
+    """Limits of a task, on systems that have them: of memory, and of time, at which the process ends."""
     try:
         import resource
     except ImportError:  # Windows

@@ -89,21 +89,18 @@ export async function show(main, { name: id, signal }) {
 
 /** The panel of what people say; gives a function that takes the notes anew. */
 function opinions(panel, incident, signal) {
-  const list = h("div");
+  const list = h("div", { tabindex: -1 });
   const proposal = h("div");
-  const refresh = (notes) =>
-    fill(
-      list,
-      noteList(notes, ({ threshold }) => {
-        fill(
-          proposal,
-          threshold
-            ? h("p", { class: "said-it" }, T.note.back(figure(threshold.before), figure(threshold.after)))
-            : null,
-        );
-        reload();
-      }),
-    );
+  const undone = ({ threshold }) => {
+    const back = threshold && T.note.back(figure(threshold.before), figure(threshold.after));
+    fill(proposal, back ? h("p", { class: "said-it" }, back) : null);
+    reload();
+  };
+  const refresh = (notes) => {
+    const focused = list.contains(document.activeElement);
+    fill(list, noteList(notes, undone));
+    if (focused) list.focus();
+  };
   const reload = async () => {
     const now = await api.incident(incident.id, signal).catch(() => null);
     if (now) refresh(now.notes);

@@ -41,6 +41,7 @@ export async function show(main, { name, query, signal }) {
     if (span) fill(marking, markPanel(machine, span, chart, reload));
     if (span && byKey) marking.querySelector("textarea").focus();
   };
+  const listens = machine.state !== "upload";
   header(head, machine);
   fill(known.body, factsOf(machine));
   fill(
@@ -49,15 +50,21 @@ export async function show(main, { name, query, signal }) {
     h(
       "div",
       { class: "machine-grid" },
+      listens &&
+        h(
+          "section",
+          { class: "panel wide", "aria-labelledby": "trend-title" },
+          h("h2", { id: "trend-title" }, T.trend.title),
+          chart.element,
+          marking,
+        ),
       h(
-        "section",
-        { class: "panel wide", "aria-labelledby": "trend-title" },
-        h("h2", { id: "trend-title" }, T.trend.title),
-        chart.element,
-        marking,
+        "div",
+        { class: "side" },
+        listens ? spectrum(machine, { signal }) : upload(machine, { signal }),
+        recent.element,
       ),
-      h("div", { class: "side" }, spectrum(machine, { signal }), recent.element),
-      h("div", { class: "side" }, known.element, heard.element, upload(machine, { signal })),
+      h("div", { class: "side" }, known.element, heard.element, listens && upload(machine, { signal })),
     ),
   );
   noted(heard.body, machine, signal, reload);
@@ -164,6 +171,7 @@ function factsOf(machine) {
 async function noted(body, machine, signal, changed) {
   const { confirmed, heard } = machine.faults;
   const found = await api.notes({ machine: machine.name, limit: 50 }, signal).catch(() => ({ notes: [] }));
+  const open = body.querySelector("details")?.open;
   fill(
     body,
     confirmed
@@ -177,7 +185,7 @@ async function noted(body, machine, signal, changed) {
       : h("p", { class: "hint" }, T.faults.none),
     h(
       "details",
-      { class: "more" },
+      { class: "more", open, hidden: !found.notes.length },
       h("summary", {}, T.faults.notes(found.notes.length)),
       noteList(found.notes, changed),
     ),

@@ -81,7 +81,7 @@ function summary(machines) {
       Number.isFinite(since) ? [", ", T.since, " ", time(since)] : "",
       ".",
     );
-  } else fill(title, T.calm(machines.length, of("normal").length, of("warning").length));
+  } else fill(title, T.calm(machines.length, of("normal").length, of("warning").length, of("upload").length));
   const rest = ["warning", "trouble", "stopped", "waiting", "starting", "upload", "normal"].map((state) => [
     state,
     of(state).length,

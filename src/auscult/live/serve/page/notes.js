@@ -91,15 +91,17 @@ export function noteList(notes, changed) {
 
 function noteItem(note, changed) {
   const wrong = h("p", { class: "wrong-input", role: "alert" });
-  const undo = async (event) => {
-    event.target.disabled = true;
+  let asked = false; // and not disabled: that would take the focus away
+  const undo = async () => {
+    if (asked) return;
+    asked = true;
     try {
       const answer = await api.undo(note.number, kept.get("name"));
       const moved = answer.threshold;
       announce(T.note.undone + (moved ? ` ${T.note.back(figure(moved.before), figure(moved.after))}` : ""));
       changed(answer);
     } catch (error) {
-      event.target.disabled = false;
+      asked = false;
       say(wrong, error.message);
     }
   };
@@ -149,8 +151,11 @@ function noteItem(note, changed) {
 export function proposalOf(machine, proposal, taken) {
   const panel = h("section", { class: "proposal", "aria-label": T.proposal.title, tabindex: -1 });
   const { before, after } = proposal;
-  const same = proposal.kept || after === null || after === before;
-  const head = [h("h3", {}, same ? T.proposal.same(figure(before)) : T.proposal.title), h("p", {}, proposal.reason)];
+  const same = after === null || after === before;
+  const head = [
+    h("h3", {}, same ? T.proposal.same(figure(before)) : proposal.kept ? T.proposal.quieter : T.proposal.title),
+    h("p", {}, proposal.reason),
+  ];
   if (same) return fill(panel, head);
   const wrong = h("p", { class: "wrong-input", role: "alert" });
   const done = (text) => {
@@ -180,10 +185,23 @@ export function proposalOf(machine, proposal, taken) {
     h(
       "p",
       { class: "verdicts" },
-      h("button", { class: "button primary", type: "button", on: { click: take } }, T.proposal.take(figure(after))),
       h(
         "button",
-        { class: "button", type: "button", on: { click: () => done(T.proposal.kept(figure(before))) } },
+        {
+          class: proposal.kept ? "button" : "button primary",
+          type: "button",
+          "data-choice": "take",
+          on: { click: take },
+        },
+        T.proposal.take(figure(after)),
+      ),
+      h(
+        "button",
+        {
+          class: proposal.kept ? "button primary" : "button",
+          type: "button",
+          on: { click: () => done(T.proposal.kept(figure(before))) },
+        },
         T.proposal.keep(figure(before)),
       ),
     ),

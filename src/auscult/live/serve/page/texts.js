@@ -55,10 +55,12 @@ export const T = {
   },
   wrong: (count, all) =>
     all === 1 ? "The machine sounds wrong" : `${count} of ${all} machines ${count === 1 ? "sounds" : "sound"} wrong`,
-  calm(all, normal, warnings) {
+  calm(all, normal, warnings, uploads) {
     if (!all) return "No machine is watched.";
+    if (uploads === all) return "Recordings can be scored; nothing is listened to.";
     if (warnings) return `No alarm. ${many(warnings, "machine")} ${warnings === 1 ? "sounds" : "sound"} unusual.`;
-    if (normal === all) return all === 1 ? "The machine sounds normal." : `${all === 2 ? "Both" : `All ${all}`} machines sound normal.`;
+    if (normal === all)
+      return all === 1 ? "The machine sounds normal." : `${all === 2 ? "Both" : `All ${all}`} machines sound normal.`;
     return normal
       ? `No alarm. ${normal} of ${all} machines ${normal === 1 ? "sounds" : "sound"} normal.`
       : "No machine is heard at present.";
@@ -265,6 +267,7 @@ export const T = {
   },
   proposal: {
     title: "A new threshold?",
+    quieter: "The promise holds. A higher threshold all the same?",
     same: (text) => `The threshold stays ${text}`,
     now: "now",
     then: "proposed",
