@@ -1,5 +1,6 @@
 """Several machines behind one server: what the TOML file may say, listeners that fail, die and come back."""
 
+import errno
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import pytest
 
 from auscult.errors import MonitorError
 from auscult.live.history import Reader, lock
+from auscult.live.serve import machines
 from auscult.live.serve.facts import facts_of_plant
 from auscult.live.serve.proposals import level_of, propose
 from auscult.live.serve.service import Service
@@ -226,6 +228,52 @@ def test_a_threshold_reaches_the_listener_with_the_next_window(plant: Service) -
     plant.thresholds.change(fan, 1e6, why="note 1", note=1, author="Ines")
     until(lambda: fan.live.state == "stopped")
     assert plant.reader.incidents(machine="fan", kinds=("alarm",)).total == 0
+
+
+@pytest.mark.slow
+def test_a_threshold_that_is_decided_while_a_listener_is_started_is_in_force(plant: Service) -> None:
+    fan = plant.machines["fan"]
+    plant.thresholds.change(fan, 1e6, why="note 1", note=1, author="Ines")
+    until(lambda: fan.live.windows > 3)
+    assert fan.live.threshold == plant.thresholds.decided("fan") == 1e6
+    until(lambda: fan.live.state == "stopped")
+    assert plant.reader.incidents(machine="fan", kinds=("alarm",)).total == 0
+
+
+@pytest.mark.slow
+def test_a_listener_that_hangs_is_given_up_and_keeps_no_server_from_its_end(
+    plant: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fan = plant.machines["fan"]
+    until(lambda: fan.live.windows > 3)
+    monkeypatch.setattr(machines, "SILENT_SECONDS", 3.0)
+    first = fan.pid
+    assert first is not None
+    os.kill(first, signal.SIGSTOP)
+    until(lambda: fan.pid not in (None, first))
+    assert not alive(first) and fan.live.restarts == 1
+    monkeypatch.setattr(machines, "SILENT_SECONDS", 300.0)
+    monkeypatch.setattr(machines, "STOP_SECONDS", 1.0)
+    second = fan.pid
+    assert second is not None
+    os.kill(second, signal.SIGSTOP)
+    plant.close()
+    assert not alive(second)
+
+
+@pytest.mark.slow
+def test_a_listener_that_cannot_be_started_is_tried_again(
+    plant: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refused() -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    pump = plant.machines["pump"]
+    monkeypatch.setattr(machines, "context", refused)
+    until(lambda: "unavailable" in pump.live.message)
+    monkeypatch.undo()
+    write(tmp_path / "pump" / "000.wav", hum(20, hz=280.0, seed=8))
+    until(lambda: pump.live.windows > 0)
 
 
 @pytest.mark.slow

@@ -74,6 +74,7 @@ def house(
     state = tmp_path_factory.mktemp("state")
     with served(detector, state, token=TOKEN, normals=detector.parent / "normal") as (client, service):
         alarm(state, "fan", 1, time=BEGIN + 600, flac=sound)
+        service.notes.add("fan", start=BEGIN, end=BEGIN, verdict="remark", author="Ines", now=BEGIN)
         yield client, service
 
 

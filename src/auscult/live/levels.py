@@ -23,6 +23,7 @@ class AlarmLevels:
         self._watch, self._name = watch, name
         self.alarm = AlarmState(watch.threshold, watch.settings, spread=watch.spread, name=name)
         self.warning = self._fresh(watch.warning)
+        self._ordered: tuple[float, float | None] | None = None
         self._gone: tuple[str, float] | None = None  # a warning that was raised when its level went, and that level
 
     @property
@@ -38,6 +39,21 @@ class AlarmLevels:
     def word(self) -> str:
         """ALARM, warning, or nothing."""
         return "ALARM" if self.alarm.active else "warning" if self.warning and self.warning.active else ""
+
+    def order(self, threshold: float, warning: float | None) -> None:
+        """Let `obey` set other thresholds; any thread may call it.
+
+        Raises:
+            MonitorError: if they make no sense.
+        """
+        check_thresholds(threshold, warning)
+        self._ordered = threshold, warning
+
+    def obey(self) -> None:
+        """Set the thresholds that were ordered since the last time, if any were."""
+        ordered, self._ordered = self._ordered, None
+        if ordered is not None:
+            self.set(*ordered)
 
     def set(self, threshold: float, warning: float | None) -> None:
         """Other thresholds from the next window on; what is raised stays raised until it is cleared by them.

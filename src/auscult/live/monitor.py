@@ -17,7 +17,7 @@ from auscult.live.drift import Drift
 from auscult.live.events import Event
 from auscult.live.history import History, Retention, Sound, WindowScore
 from auscult.live.kept import KeptSound
-from auscult.live.levels import AlarmLevels, check_thresholds
+from auscult.live.levels import AlarmLevels
 from auscult.live.saved import SavedMonitor
 from auscult.live.sound import End, FileKey, Item, Samples, Solved, Source, SourceProblem, Start, Waiting
 from auscult.live.summary import MonitorSummary, Screen
@@ -73,7 +73,6 @@ class Monitor:
         self._scores: list[WindowScore] = []  # since the last checkpoint
         raised_by = (watch.settings.n - 1) * scorer.step_seconds + scorer.window_seconds
         self._kept = None if history.folder is None else KeptSound(scorer.sample_rate, raised_by=raised_by)
-        self._ordered: tuple[float, float | None] | None = None  # thresholds from the next window on
         self._drift = Drift(watch.condition, sample_rate=scorer.sample_rate) if watch.condition else None
         self._heard = 0.0  # seconds before the recording that is being heard
         self._key: FileKey | None = None
@@ -95,6 +94,7 @@ class Monitor:
         if source.live:
             self._every = LIVE_CHECKPOINT_SECONDS
             self._heard += min(max(self._down, 0.0), self.watch.settings.gap_seconds)
+        self.levels.obey()
         self.history.threshold(self._clock.time(self.heard_seconds), *self.levels.thresholds, why="start")
         self._tidy()
         try:
@@ -115,8 +115,7 @@ class Monitor:
         Raises:
             MonitorError: if they are not finite, or warnings would not come before alarms.
         """
-        check_thresholds(threshold, warning)
-        self._ordered = threshold, warning
+        self.levels.order(threshold, warning)
 
     def state(self) -> str:
         """How it is, in a word or some."""
@@ -211,9 +210,7 @@ class Monitor:
     def _decide(self, window: Window, score: float | None, found: dict[str, str], *, heard: float) -> None:
         """What the score of a window, or what is wrong with it, raises and clears."""
         self.summary.add(score)
-        ordered, self._ordered = self._ordered, None
-        if ordered is not None:
-            self.levels.set(*ordered)
+        self.levels.obey()
         if self._kept is not None:
             above = score is not None and score > self.levels.threshold
             self._scores.append(WindowScore(self._clock.time(heard), score, above))

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import ColumnElement, tuple_
@@ -31,7 +32,9 @@ def after(cursor: str, number: Any, text: Any) -> ColumnElement[bool]:
         values = None
     match values:
         case [int() | float() as first, str() as second]:
-            return tuple_(number, text) < tuple_(first, second)
+            with suppress(OverflowError, UnicodeEncodeError):
+                second.encode()
+                return tuple_(number, text) < tuple_(float(first), second)
     raise _refused(cursor)
 
 

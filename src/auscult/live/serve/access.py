@@ -24,6 +24,9 @@ MOST_NAME = 64
 TRIES, TRIES_SECONDS = 10, 60.0
 """Wrong tokens that a client may send in a while."""
 
+MOST_CLIENTS = 10_000
+"""Whose wrong tokens are remembered; then those of the first are forgotten."""
+
 OPEN = ("/login", "/assets/")
 """Paths that need no token: the way in."""
 
@@ -110,7 +113,7 @@ class Access:
         if self._tired(client):
             return Refusal(429, "too many wrong tokens; wait a minute")
         if self.token is None or not hmac.compare_digest(token.encode(), self.token.encode()):
-            self._wrong[client].append(self.clock())
+            self._note_wrong(client)
             return Refusal(401, "this is not the token; the server wrote it to the file `token` in its state folder")
         return self.cookie(name)
 
@@ -121,7 +124,10 @@ class Access:
         return f"{said}.{self._signature(said)}"
 
     def _known(self, host: str) -> bool:
-        return is_loopback(urlsplit(f"//{host}").hostname or "")
+        try:
+            return is_loopback(urlsplit(f"//{host}").hostname or "")
+        except ValueError:  # half an address in brackets
+            return False
 
     def _without_token(self, headers: Mapping[str, str], client: str) -> Refusal | None:
         assert self.token is not None
@@ -131,7 +137,7 @@ class Access:
                 return Refusal(429, "too many wrong tokens; wait a minute")
             if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self.token.encode()):
                 return None
-            self._wrong[client].append(self.clock())
+            self._note_wrong(client)
             return Refusal(401, "this is not the token; send `Authorization: Bearer TOKEN`")
         if self._session(headers) is not None:
             return None
@@ -151,6 +157,11 @@ class Access:
         key = hashlib.sha256(f"session {self.token}".encode()).digest()
         return hmac.new(key, said.encode(), "sha256").hexdigest()
 
+    def _note_wrong(self, client: str) -> None:
+        self._wrong[client].append(self.clock())
+        if len(self._wrong) > MOST_CLIENTS:
+            del self._wrong[next(iter(self._wrong))]
+
     def _tired(self, client: str) -> bool:
         """Whether a client has sent too many wrong tokens of late."""
         if client not in self._wrong:
@@ -167,7 +178,7 @@ def _same_origin(method: str, path: str, headers: Mapping[str, str], host: str) 
     """Whether a browser asks for a page of this server; programs say nothing of origins."""
     origin = headers.get("origin")
     if origin is not None:
-        return urlsplit(origin).netloc == host
+        return origin.partition("://")[2] == host
     site = headers.get("sec-fetch-site", "none")
     if site in ("none", "same-origin"):
         return True

@@ -4,6 +4,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from auscult import __version__
@@ -11,6 +12,7 @@ from auscult.errors import AuscultError
 from auscult.live.history.opening import reason
 from auscult.live.serve import routes_history, routes_machines, routes_page
 from auscult.live.serve.access import Access
+from auscult.live.serve.desk import BusyError
 from auscult.live.serve.guard import Guard
 from auscult.live.serve.service import AbsentError, Service
 
@@ -37,6 +39,8 @@ def application(service: Service, access: Access) -> Guard:
     app.add_exception_handler(AuscultError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(BusyError, _busy)
     app.add_exception_handler(OSError, _disk)
     app.add_exception_handler(SQLAlchemyError, _disk)
     return Guard(app, access, service.plant.server)
@@ -53,6 +57,14 @@ async def _absent(_: Request, problem: Exception) -> Response:
 
 async def _refused(_: Request, problem: Exception) -> Response:
     return error(422, str(problem))
+
+
+async def _busy(_: Request, problem: Exception) -> Response:
+    return JSONResponse({"error": str(problem)}, 503, headers={"retry-after": "1"})
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return error(400, "the request broke off; send it again")
 
 
 async def _invalid(_: Request, problem: Exception) -> Response:

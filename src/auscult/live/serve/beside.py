@@ -44,7 +44,15 @@ def nearest_normal(
             continue
         try:
             normal, file = _read(windows[place], normals, detector, length)
-        except (AuscultError, OSError, TypeError, ValueError):  # moved, changed, or a detector that says nonsense
+        except (
+            AuscultError,
+            ArithmeticError,
+            LookupError,
+            OSError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ):  # moved, changed, or a detector that says nonsense
             continue
         if len(normal) == length and _nearest(part, normal, machine_id, rate) == place:
             return {"file": file, "flac": _flac(near_of(normal), rate)}

@@ -1,13 +1,15 @@
 """The desk: requests hand in tasks, scoring workers do them, a dead worker is replaced."""
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from typing import Any
 
+from auscult.errors import MonitorError
 from auscult.live.serve.work import Answer
 from auscult.processes import Crew, TaskNews
 
@@ -17,6 +19,10 @@ LISTEN_SECONDS = 0.01
 IDLE_SECONDS = 0.5
 
 DIED = "scoring it took too much time or memory, or broke the process that read it; nothing else was disturbed"
+
+
+class BusyError(MonitorError):
+    """As much waits for the workers as may."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,13 +49,22 @@ class Desk:
         self._thread = threading.Thread(target=self._run, name="auscult-desk", daemon=True)
         self._thread.start()
 
-    @property
-    def full(self) -> bool:
-        """Whether as much waits as may."""
-        return self._count >= self._most
+    def check(self) -> None:
+        """Refuse more than may wait.
+
+        Raises:
+            BusyError: if as much waits as may.
+        """
+        if self._count >= self._most:
+            raise BusyError("too many recordings wait; try again in a second")
 
     async def ask(self, work: Callable[..., Answer], *arguments: Any) -> Answer:
-        """What a worker makes of a task: a function of a module, and what it is given."""
+        """What a worker makes of a task: a function of a module, and what it is given.
+
+        Raises:
+            BusyError: if as much waits as may.
+        """
+        self.check()
         return await asyncio.wrap_future(self.give(work, *arguments))
 
     def give(self, work: Callable[..., Answer], *arguments: Any) -> "Future[Answer]":
@@ -91,5 +106,5 @@ class Desk:
     def _answer(self, task: _Task, answer: Answer) -> None:
         with self._mutex:
             self._count -= 1
-        if not task.future.cancelled():
+        with contextlib.suppress(InvalidStateError):  # nobody waits for it any more
             task.future.set_result(answer)

@@ -31,6 +31,9 @@ from auscult.live.watch import DetectorScorer
 from auscult.sound.audio import heard_of
 from auscult.sound.windows import Waveform
 
+BEAT_SECONDS = 10.0
+"""Without other news, after which a listener says that it is there."""
+
 FADING = 0.998
 """Of the scale of live error maps, from one window to the next."""
 
@@ -70,11 +73,12 @@ def _follow(errand: Errand, wire: "Wire", stop: threading.Event, history: Histor
     screen = Screens.of(wire, outputs)
     monitor = Monitor(scorer, watch, history=history, deliveries=deliveries, screen=screen, begins=table.begins)
     wire.follow(monitor, scorer)
-    wire.tell({"type": "start", "threshold": watch.threshold, "warning": watch.warning, "state": monitor.state()})
+    threshold, warning = monitor.levels.thresholds
+    wire.tell({"type": "start", "threshold": threshold, "warning": warning, "state": monitor.state()})
     for delivery in deliveries:
         delivery.start()
     try:
-        monitor.run(opened if table.speed is None else Paced(opened, table.speed))
+        monitor.run(Beating(opened if table.speed is None else Paced(opened, table.speed), wire))
     finally:
         for delivery in deliveries:
             delivery.close(seconds=LAST_SECONDS)
@@ -155,17 +159,27 @@ class Wire:
     def __init__(self, line: Connection, stop: threading.Event) -> None:
         self._line, self._stop = line, stop
         self._mutex = threading.Lock()
-        self._watched = False
+        self._watched, self._told = False, 0.0
         self._monitor: Monitor | None = None
+        self._thresholds: tuple[float, float | None] | None = None  # the last ones that were ordered
         self._ear: _Ear | None = None
         threading.Thread(target=self._obey, daemon=True, name="auscult-orders").start()
 
     def follow(self, monitor: Monitor, ear: _Ear) -> None:
-        """From now on orders reach the monitor."""
+        """From now on orders reach the monitor, also those that came before."""
         self._monitor, self._ear = monitor, ear
+        if self._thresholds is not None:
+            monitor.set_threshold(*self._thresholds)
+            monitor.levels.obey()
+
+    def alive(self) -> None:
+        """Say that something goes on, if nothing else was said of late."""
+        if time.monotonic() - self._told >= BEAT_SECONDS:
+            self.tell({"type": "alive"})
 
     def tell(self, message: dict[str, Any]) -> None:
         """Say something to the server."""
+        self._told = time.monotonic()
         with self._mutex, contextlib.suppress(OSError):  # `_obey` sees that it is gone
             self._line.send(message)
 
@@ -195,11 +209,37 @@ class Wire:
                 self._stop.set()
             elif order["order"] == "watched":
                 self._watched = bool(order["watched"])
-            elif order["order"] == "threshold" and self._monitor is not None:
-                self._monitor.set_threshold(order["threshold"], order["warning"])
+            elif order["order"] == "threshold":
+                self._thresholds = order["threshold"], order["warning"]
+                if self._monitor is not None:
+                    self._monitor.set_threshold(*self._thresholds)
         self._stop.set()
         time.sleep(LAST_SECONDS + 5)
         os._exit(1)  # the server is gone, and something here does not end
+
+
+class Beating:
+    """A source that lets the server know that it is followed, whatever comes or does not come.
+
+    Args:
+        source: of sound.
+        wire: to the server.
+    """
+
+    def __init__(self, source: Source, wire: Wire) -> None:
+        self._source, self._wire = source, wire
+        self.name, self.live, self.stall_seconds, self.stop = (
+            source.name,
+            source.live,
+            source.stall_seconds,
+            source.stop,
+        )
+
+    def __iter__(self) -> Iterator[Item]:
+        """What the source gives."""
+        for item in self._source:
+            self._wire.alive()
+            yield item
 
 
 class Paced:

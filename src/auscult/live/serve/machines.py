@@ -1,10 +1,11 @@
 """The machines of a plant as the server sees them: state and listener of each, which is started again if it fails."""
 
 import contextlib
+import math
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from multiprocessing.connection import Connection
@@ -20,6 +21,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 QUIET_SECONDS = 120.0
 STOP_SECONDS = 10.0
 """That a listener may take to end when it is asked to."""
+
+SILENT_SECONDS = 300.0
+"""After which a listener that says nothing hangs; it says that it is there every few seconds."""
+
+POLL_SECONDS = 0.5
 
 MODULE = "auscult.live.serve.listener"
 
@@ -114,7 +120,7 @@ class Listening:
         self._line: Connection | None = None
         self.pid: int | None = None
         self._mutex = threading.Lock()
-        self._watchers = 0
+        self._watchers, self._changed = 0, False
         self._thread = threading.Thread(target=self._run, daemon=True, name=f"auscult-{name}")
 
     def clock(self) -> float:
@@ -152,6 +158,7 @@ class Listening:
 
     def set_threshold(self, threshold: float, warning: float | None) -> None:
         """From the next window on."""
+        self._changed = True
         self.live.threshold, self.live.warning = threshold, warning
         self._order({"order": "threshold", "threshold": threshold, "warning": warning})
         self._tell()
@@ -166,7 +173,12 @@ class Listening:
         pause = FIRST_PAUSE
         while not self._ended.is_set():
             begun = time.monotonic()
-            if self._follow():
+            try:
+                good = self._follow()
+            except Exception as error:  # noqa: BLE001 - such as no more processes: it is listened to again, whatever it was
+                good = self._ended.is_set()
+                self._become("trouble", f"no listener could be followed ({error!r}); it is tried again")
+            if good:
                 break
             if time.monotonic() - begun > QUIET_SECONDS:
                 pause = FIRST_PAUSE
@@ -176,28 +188,28 @@ class Listening:
 
     def _follow(self) -> bool:
         """One listener from its start to its end; whether that was a good one."""
-        errand = Errand(self.name, self.table, self._plant.outputs, self._plant.state, self._decided())
+        self._changed, decided = False, self._decided()
+        errand = Errand(self.name, self.table, self._plant.outputs, self._plant.state, decided)
         own, other = multiprocessing.Pipe()
         process = context().Process(target=_listen, args=(errand, other), daemon=True, name=f"auscult-{self.name}")
-        with ctrl_c_for_this_process_alone():
-            process.start()
-        other.close()
-        self._line, self.pid, failed, good = own, process.pid, "", False
-        if self._watchers:
-            self._order({"order": "watched", "watched": True})
-        with contextlib.suppress(EOFError, OSError):
-            while True:
-                message = own.recv()
+        failed, good = "", False
+        try:
+            with other, ctrl_c_for_this_process_alone():
+                process.start()
+            self._line, self.pid = own, process.pid
+            self._catch_up(decided)
+            for message in self._said(own):
                 if message["type"] in ("failed", "ended"):
                     failed, good = message.get("message", ""), message["type"] == "ended"
                 else:
                     self._take(message)
-        self._line = self.pid = None
-        own.close()
-        process.join(STOP_SECONDS if self._ended.is_set() else 1.0)
-        if process.is_alive():
-            process.kill()
-            process.join()
+        finally:
+            self._line = self.pid = None
+            own.close()
+            if process.pid is not None:
+                process.join(1.0)
+                process.kill()  # nothing, if it has ended
+                process.join()
         if good or self._ended.is_set():
             self._become("stopped", "the source has ended" if good and not self._ended.is_set() else "")
             return True
@@ -205,18 +217,41 @@ class Listening:
         self._become("trouble", f"{reason}; it is tried again")
         return False
 
+    def _catch_up(self, decided: float | None) -> None:
+        """Tell a listener what was ordered while it was started."""
+        if self._watchers:
+            self._order({"order": "watched", "watched": True})
+        if self._decided() != decided:
+            self._order({"order": "threshold", "threshold": self.live.threshold, "warning": self.live.warning})
+
+    def _said(self, line: Connection) -> Iterator[dict[str, Any]]:
+        """What a listener says until it has gone; one that hangs, or does not end when it is asked to, is given up."""
+        last, ends = time.monotonic(), math.inf
+        with contextlib.suppress(EOFError, OSError):
+            while time.monotonic() < ends:
+                if line.poll(POLL_SECONDS):
+                    yield line.recv()
+                    last = time.monotonic()
+                elif time.monotonic() - last > SILENT_SECONDS:
+                    yield {"type": "failed", "message": f"the listener was silent for {SILENT_SECONDS:.0f} s"}
+                    return
+                if self._ended.is_set() and ends == math.inf:
+                    ends = time.monotonic() + STOP_SECONDS
+                    self._order({"order": "stop"})  # it may not have been there when all were asked
+
     def _take(self, message: dict[str, Any]) -> None:
         """What the listener says."""
         live = self.live
         match message["type"]:
             case "start":
-                live.threshold, live.warning = message["threshold"], message["warning"]
+                if not self._changed:  # else it was told since
+                    live.threshold, live.warning = message["threshold"], message["warning"]
                 self._become(*_state(message["state"], waiting=True))
             case "window":
                 live.windows += 1
                 live.heard_seconds, live.score = message["heard"], message["score"]
                 live.troubles, live.last_window = message["troubles"], self.clock()
-                self._become(*_state(message["state"]), tell=False)
+                self._become(*_state(message["state"]))
                 news = {"time": live.last_window, "score": live.score, "troubles": live.troubles}
                 self._publish("window", self.name, news)
                 if columns := message.get("columns"):
@@ -226,7 +261,7 @@ class Listening:
             case "event":
                 self._publish("event", self.name, message)
 
-    def _become(self, state: str, message: str, *, tell: bool = True) -> None:
+    def _become(self, state: str, message: str) -> None:
         live = self.live
         if (state, message) == (live.state, live.message):
             return

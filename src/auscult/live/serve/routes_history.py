@@ -4,7 +4,7 @@ import re
 import time
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -12,8 +12,8 @@ from starlette.responses import Response
 from auscult.errors import MonitorError
 from auscult.live.history import Incident
 from auscult.live.serve.examples import INCIDENT, NOTE, PROPOSAL, SCORE, answers
-from auscult.live.serve.routes_machines import FURTHEST
-from auscult.live.serve.routes_page import Served
+from auscult.live.serve.routes_machines import FURTHEST, LAST_NOTE
+from auscult.live.serve.routes_page import Served, author_of
 from auscult.live.serve.service import AbsentError, Service
 from auscult.live.serve.work import show_evidence
 
@@ -23,6 +23,7 @@ KINDS = ("alarm", "warning", "trouble")
 Verdict = Literal["normal", "fault", "remark"]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Cursor = Annotated[str | None, Query(max_length=100)]
+Number = Annotated[int, Path(ge=1, le=LAST_NOTE)]
 Name = Annotated[str | None, Query(max_length=64)]
 
 
@@ -135,7 +136,7 @@ def say(service: Served, request: Request, saying: Saying) -> dict[str, Any]:
         end=end,
         verdict=saying.verdict,
         text=saying.text,
-        author=_author(request, saying.author),
+        author=author_of(request, saying.author),
         now=time.time(),
     )
     service.hub.publish("note", one.name, note.to_json())
@@ -144,18 +145,12 @@ def say(service: Served, request: Request, saying: Saying) -> dict[str, Any]:
 
 
 @router.post("/notes/{number}/undo", responses=answers({"note": NOTE, "threshold": None}))
-def undo(service: Served, request: Request, number: int, undoing: Undoing) -> dict[str, Any]:
+def undo(service: Served, request: Request, number: Number, undoing: Undoing) -> dict[str, Any]:
     """Take a note back, and the threshold that was taken because of it."""
-    author = _author(request, undoing.author)
+    author = author_of(request, undoing.author)
     note = service.notes.undo(number, author=author, now=time.time())
     service.hub.publish("note", note.machine, note.to_json())
     return {"note": note.to_json(), "threshold": service.thresholds.take_back(note, author=author)}
-
-
-def _author(request: Request, given: str) -> str:
-    """Who speaks: by the session, where there is one with a name; else as was given."""
-    headers = {key.lower(): value for key, value in request.headers.items()}
-    return request.app.state.access.speaker(headers) or given.strip()
 
 
 def _flac(service: Service, name: str) -> bytes:
@@ -184,7 +179,7 @@ async def _shown(service: Service, about: Incident) -> dict[str, Any]:
 def _played(content: bytes, request: Request) -> Response:
     """Sound for a player, whole or the part that is asked for."""
     headers = {"accept-ranges": "bytes", "cache-control": "private, max-age=3600"}
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("range", ""))
+    match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", request.headers.get("range", ""))
     if match is None or match.group() == "bytes=-":
         return Response(content, media_type="audio/flac", headers=headers)
     first, last = match.groups()

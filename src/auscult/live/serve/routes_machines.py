@@ -7,11 +7,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
+from auscult.live.serve.desk import BusyError
 from auscult.live.serve.examples import MACHINE, SCORE, SCORES, answers
-from auscult.live.serve.routes_page import Served
-from auscult.live.serve.service import DAY
+from auscult.live.serve.machines import Listening
+from auscult.live.serve.routes_page import Served, author_of
+from auscult.live.serve.service import DAY, Service
 from auscult.live.serve.work import Answer, score_upload
 
 router = APIRouter(prefix="/api/machines", tags=["machines"])
@@ -27,13 +30,16 @@ MOST_POINTS = 5000
 FURTHEST = 1e11
 """Of times, in seconds since 1970."""
 
+LAST_NOTE = 10**15
+"""No note has a greater number."""
+
 Moment = Annotated[float | None, Query(ge=0, le=FURTHEST, description="seconds since 1970")]
 
 
 class Decision(BaseModel):
     """A threshold that a note proposed, or another one."""
 
-    note: int = Field(ge=1)
+    note: int = Field(ge=1, le=LAST_NOTE)
     threshold: float = Field(allow_inf_nan=False)
     author: str = Field(default="", max_length=64)
 
@@ -82,21 +88,11 @@ def scores(
 async def score(service: Served, request: Request, name: str, evidence: bool = False) -> Response:
     """Score a recording: the body is a wav, flac or ogg file. With `evidence`, also pictures of what was heard."""
     one = service.machine(name)
-    media = request.headers.get("content-type", "application/octet-stream").lower()
-    if not media.startswith(AUDIO):
-        service.metrics.upload("refused")
-        raise HTTPException(415, f"the content type is {media[:80]}; send the bytes of a sound file as audio/wav")
-    if service.desk.full:
-        service.metrics.upload("refused")
-        raise HTTPException(503, "too many recordings wait; try again in a second", {"retry-after": "1"})
-    file = service.new_upload()
     try:
-        await _received(request, file)
-        begun = time.monotonic()
-        most, known = service.plant.server.upload_sound_seconds, one.facts["machine"]
-        answer: Answer = await service.desk.ask(score_upload, one.table.detector, known, file, most, evidence)
-    finally:
-        file.unlink(missing_ok=True)
+        answer, begun = await _scored(service, request, one, evidence)
+    except (HTTPException, BusyError, ClientDisconnect):
+        service.metrics.upload("refused")
+        raise
     service.metrics.upload("failed" if answer.error else "scored", begun)
     if answer.error:
         raise HTTPException(422, answer.error)
@@ -104,17 +100,29 @@ async def score(service: Served, request: Request, name: str, evidence: bool = F
 
 
 @router.post("/{name}/threshold", responses=answers({"before": 3.2, "after": 4.1}))
-def change_threshold(service: Served, name: str, decision: Decision) -> dict[str, Any]:
+def change_threshold(service: Served, request: Request, name: str, decision: Decision) -> dict[str, Any]:
     """Take another threshold, by the decision of a user who called a sound normal."""
     one = service.machine(name)
-    before = service.thresholds.change(
-        one,
-        decision.threshold,
-        why=f"note {decision.note}",
-        note=decision.note,
-        author=decision.author,
+    before = service.thresholds.take(
+        one, decision.threshold, note=decision.note, author=author_of(request, decision.author)
     )
     return {"before": before, "after": decision.threshold}
+
+
+async def _scored(service: Service, request: Request, one: Listening, evidence: bool) -> tuple[Answer, float]:
+    """What a worker says of the recording, and when it had come whole, by `time.monotonic`."""
+    media = request.headers.get("content-type", "application/octet-stream").lower()
+    if not media.startswith(AUDIO):
+        raise HTTPException(415, f"the content type is {media[:80]}; send the bytes of a sound file as audio/wav")
+    service.desk.check()
+    file = service.new_upload()
+    try:
+        await _received(request, file)
+        begun, most = time.monotonic(), service.plant.server.upload_sound_seconds
+        known = one.facts["machine"]
+        return await service.desk.ask(score_upload, one.table.detector, known, file, most, evidence), begun
+    finally:
+        file.unlink(missing_ok=True)
 
 
 async def _received(request: Request, file: Path) -> None:

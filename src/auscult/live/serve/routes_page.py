@@ -32,6 +32,12 @@ def service_of(request: Request) -> Service:
 Served = Annotated[Service, Depends(service_of)]
 
 
+def author_of(request: Request, given: str) -> str:
+    """Who speaks: by the session, where there is one with a name; else as was given."""
+    headers = {key.lower(): value for key, value in request.headers.items()}
+    return request.app.state.access.speaker(headers) or given.strip()
+
+
 class Login(BaseModel):
     """A token, and by which name its owner speaks."""
 

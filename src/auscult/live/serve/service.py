@@ -206,7 +206,11 @@ class Service:
         return self.thresholds.decided(machine)
 
     def _news(self, kind: str, machine: str, news: dict[str, Any]) -> None:
-        """From a listener to the pages; called by its thread."""
+        """From a listener to the pages; called by its thread, which what is wrong here must not end."""
+        with contextlib.suppress(SQLAlchemyError, ValueError):  # the disk cannot be read: pages ask again
+            self._tell(kind, machine, news)
+
+    def _tell(self, kind: str, machine: str, news: dict[str, Any]) -> None:
         if kind == "machine":
             self.hub.publish("machine", machine, self.short(self.machines[machine]))
         elif kind == "event":

@@ -75,6 +75,16 @@ class Thresholds:
         self._hub.publish("threshold", one.name, {"threshold": threshold, "warning": warning, "before": before})
         return before
 
+    def take(self, one: Listening, threshold: float, *, note: int, author: str) -> float:
+        """The threshold that a user decides on by a note that stands; the one before.
+
+        Raises:
+            MonitorError: if there is no such note of the machine, or it was taken back.
+        """
+        if not self._stands(one.name, note):
+            raise MonitorError(f"{one.name} has no note {note} that stands; say first that a sound was normal")
+        return self.change(one, threshold, why=f"note {note}", note=note, author=author)
+
     def proposal(self, one: Listening, note: Note, about: Incident | None) -> Proposal | None:
         """What a note means for the threshold; nothing unless it says that an alarm was of normal sound."""
         if note.verdict != "normal" or about is None or about.kind != "alarm" or one.live.threshold is None:
@@ -94,17 +104,22 @@ class Thresholds:
         )
 
     def take_back(self, note: Note, *, author: str) -> dict[str, float] | None:
-        """The threshold that was in force before a note changed it; none if it did not, or another came after."""
+        """The last threshold by no note that was taken back, in force again; none if another came after this note's."""
         one, last = self._machines.get(note.machine), self._last(note.machine)
         if one is None or last is None or last.note != note.number:
             return None
-        rows = self._reader.thresholds(note.machine, 0.0, EVER)
-        earlier = next((row for row in reversed(rows) if row.note != note.number), None)
+        rows = reversed(self._reader.thresholds(note.machine, 0.0, EVER))
+        earlier = next((row for row in rows if row.note is None or self._stands(note.machine, row.note)), None)
         own = one.table.threshold if one.table.threshold is not None else one.facts["threshold"]
         threshold: float = own if earlier is None else earlier.threshold
         of = None if earlier is None else earlier.note
         before = self.change(one, threshold, why=f"note {note.number} was taken back", note=of, author=author)
         return {"before": before, "after": threshold}
+
+    def _stands(self, machine: str, number: int) -> bool:
+        """Whether a machine has a note of a number that was not taken back."""
+        found = self._reader.notes(machine=machine, limit=1, cursor=str(number + 1)).rows
+        return bool(found) and found[0].number == number and found[0].undone is None
 
     def _last(self, machine: str) -> ThresholdRow | None:
         rows = self._reader.thresholds(machine, EVER, EVER)

@@ -26,6 +26,9 @@ CPU_SECONDS = 60
 MEMORY_BYTES = 3 * 2**30
 """That one task may take, beyond what the worker had before."""
 
+WALL_SECONDS = 300
+"""That one task may last, also one that only waits; then the system ends the worker."""
+
 NICENESS = 10
 """Of workers: listeners come first."""
 
@@ -184,15 +187,15 @@ def _guarded(work: Any) -> Answer:
         return Answer(error=str(error))
     except MemoryError:
         return Answer(error="it takes more memory than is allowed; send a shorter recording")
-    except RuntimeError as error:  # of torch, when memory is refused
-        if "memory" not in str(error):
-            raise
-        return Answer(error="it takes more memory than is allowed; send a shorter recording")
+    except Exception as error:  # noqa: BLE001 - of libraries, at odd files; it must not end the desk
+        if "memory" in str(error) or "alloc" in str(error):  # of torch, when memory is refused
+            return Answer(error="it takes more memory than is allowed; send a shorter recording")
+        return Answer(error=f"it cannot be read or scored ({type(error).__name__}: {error})")
 
 
 @contextlib.contextmanager
 def _limited() -> Iterator[None]:
-    """Limits of a task, on systems that have them: processor time, at which the process ends, and memory."""
+    """Limits of a task, on systems that have them: of memory, and of time, at which the process ends."""
     try:
         import resource
     except ImportError:  # Windows
@@ -203,13 +206,16 @@ def _limited() -> Iterator[None]:
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + CPU_SECONDS
     before = {name: resource.getrlimit(name) for name in (resource.RLIMIT_CPU, resource.RLIMIT_AS)}
-    signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+    for number in (signal.SIGXCPU, signal.SIGALRM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, WALL_SECONDS)
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, before[resource.RLIMIT_CPU][1]))
     with contextlib.suppress(ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (_address_space() + MEMORY_BYTES, before[resource.RLIMIT_AS][1]))
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for name, limits in before.items():
             resource.setrlimit(name, limits)
 

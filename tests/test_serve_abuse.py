@@ -1,0 +1,121 @@
+"""The server and what nobody sends by mistake: an error with a reason, and all goes on as before."""
+
+import asyncio
+import base64
+import time
+from collections.abc import Iterator
+
+import pytest
+from starlette.testclient import TestClient
+
+from auscult.live.serve import access, work
+from auscult.live.serve.access import Access, Refusal
+from auscult.live.serve.desk import BusyError, Desk
+from auscult.live.serve.service import Service
+from auscult.live.serve.work import Answer
+from serve_fakes import BEGIN, alarm, desk, served, small_detector
+
+NOTE = {"machine": "fan", "incident": "fan-1", "verdict": "normal"}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient, Service]]:
+    """A server without a token, and two alarms, the sound of one of which is damaged."""
+    state = tmp_path_factory.mktemp("state")
+    with served(small_detector(tmp_path_factory.mktemp("detector")), state) as (client, service):
+        for number in (1, 2):
+            alarm(state, "fan", number, time=BEGIN + 600 * number, flac=b"fLaC and no more", score=9.0 + number)
+        yield client, service
+
+
+def cursor(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("address", "headers", "status"),
+    [
+        ("/", {"host": "[::1"}, 421),
+        ("/api/status", {"origin": "http://["}, 403),
+        ("/api/incidents/fan-1/sound", {"range": f"bytes={'9' * 5000}-"}, 200),
+        ("/api/incidents?cursor=" + cursor(f'[1{"0" * 40}, "a"]'), {}, 200),
+        ("/api/incidents?cursor=" + cursor('[1, "\\ud800"]'), {}, 422),
+        ("/api/incidents/fan-1/evidence", {}, 422),
+    ],
+)
+def test_odd_questions_are_answered(
+    house: tuple[TestClient, Service], address: str, headers: dict[str, str], status: int
+) -> None:
+    answer = house[0].get(address, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert status == 200 or answer.json()["error"]
+
+
+def test_numbers_that_no_note_has_are_refused(house: tuple[TestClient, Service]) -> None:
+    client, service = house
+    for number in (999, 10**30):
+        assert client.post(f"/api/notes/{number}/undo", json={}).status_code == 422
+        decision = {"note": number, "threshold": 4.0}
+        assert client.post("/api/machines/fan/threshold", json=decision).status_code == 422
+    assert service.thresholds.decided("fan") is None
+
+
+@pytest.mark.parametrize("order", [(1, 0), (0, 1)])
+def test_undone_in_any_order_no_threshold_of_a_note_that_was_taken_back_returns(
+    house: tuple[TestClient, Service], order: tuple[int, int]
+) -> None:
+    client, service = house
+    live = service.machines["fan"].live
+    before, notes = live.threshold, list[int]()
+    for incident, threshold in (("fan-1", 7.0), ("fan-2", 8.0)):
+        notes.append(client.post("/api/notes", json={**NOTE, "incident": incident}).json()["note"]["number"])
+        client.post("/api/machines/fan/threshold", json={"note": notes[-1], "threshold": threshold})
+    client.post(f"/api/notes/{notes[order[0]]}/undo", json={})
+    assert live.threshold == (7.0 if order[0] == 1 else 8.0)
+    client.post(f"/api/notes/{notes[order[1]]}/undo", json={})
+    assert live.threshold == before and service.thresholds.decided("fan") is None
+
+
+def test_who_guesses_from_many_addresses_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "MOST_CLIENTS", 10)
+    rule = Access("the-right-token")
+    for number in range(100):
+        assert isinstance(rule.log_in("wrong", "", f"10.0.0.{number}"), Refusal)
+    assert len(rule._wrong) <= 10
+
+
+# The desk
+
+
+def test_a_task_that_fails_in_a_way_that_nobody_foresaw_is_answered_and_the_desk_goes_on() -> None:
+    for _ in range(3):
+        assert "KeyError" in desk().give(_odd).result(timeout=60).error
+    assert desk().give(_well).result(timeout=60).content == "well"
+
+
+@pytest.mark.slow
+def test_a_task_that_hangs_without_using_the_processor_is_ended() -> None:
+    assert "too much time" in desk().give(_hang).result(timeout=60).error
+    assert desk().give(_well).result(timeout=60).content == "well"
+
+
+def test_a_full_desk_takes_no_more() -> None:
+    full = Desk(1, most=0)
+    try:
+        with pytest.raises(BusyError, match="try again"):
+            asyncio.run(full.ask(_well))
+    finally:
+        full.close()
+
+
+def _odd() -> Answer:
+    return work._guarded(lambda: {}["nothing"])
+
+
+def _well() -> Answer:
+    return work._guarded(lambda: "well")
+
+
+def _hang() -> Answer:
+    work.WALL_SECONDS = 1
+    return work._guarded(lambda: time.sleep(120))
