@@ -45,15 +45,15 @@ class Decision(BaseModel):
 
 
 @router.get("", responses=answers({"machines": [MACHINE]}))
-def machines(service: Served) -> dict[str, Any]:
+def machines(service: Served) -> Response:
     """All machines."""
-    return {"machines": service.describe(*service.machines.values())}
+    return JSONResponse({"machines": service.describe(*service.machines.values())})
 
 
 @router.get("/{name}", responses=answers(MACHINE))
-def machine(service: Served, name: str) -> dict[str, Any]:
+def machine(service: Served, name: str) -> Response:
     """One machine."""
-    return service.describe(service.machine(name))[0]
+    return JSONResponse(service.describe(service.machine(name))[0])
 
 
 @router.get("/{name}/scores", responses=answers(SCORES))

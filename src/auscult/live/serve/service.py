@@ -27,8 +27,8 @@ from auscult.live.serve.settings import Plant
 from auscult.live.serve.thresholds import Thresholds
 
 DAY = 86400.0
-TREND_POINTS = 150
-"""Of the little line of the last day."""
+TREND_POINTS, MOST_OPEN = 96, 500
+"""Of the little line of the last day; incidents that last, of which words are told."""
 
 FACTS = ("caveat", "promised", "window_seconds", "step_seconds", "sample_rate")
 """Of a detector, that the page shows."""
@@ -143,22 +143,26 @@ class Service:
         """Machines as the page shows them."""
         ends = {one.name: one.clock() for one in machines}
         glances = self.reader.glance(ends, seconds=DAY, points=TREND_POINTS)
-        return [self._described(one, ends[one.name], glances[one.name]) for one in machines]
+        alone = machines[0].name if len(machines) == 1 else None
+        words: dict[str, str] = {}
+        if any(glance.open for glance in glances.values()):
+            for incident in self.reader.incidents(machine=alone, state="open", limit=MOST_OPEN).rows:
+                if incident.kind != "trouble" and incident.words:
+                    words.setdefault(incident.machine, incident.words)
+        return [self._described(one, ends[one.name], glances[one.name], words.get(one.name, "")) for one in machines]
 
-    def _described(self, one: Listening, now: float, glance: Glance) -> dict[str, Any]:
+    def _described(self, one: Listening, now: float, glance: Glance, words: str) -> dict[str, Any]:
         table, facts, trend = one.table, one.facts, glance.trend
-        opened = self.reader.incidents(machine=one.name, state="open", limit=20).rows if glance.open else []
-        said = next((incident.words for incident in opened if incident.kind != "trouble" and incident.words), "")
         return {
             **self.short(one),
             "title": table.title or one.name,
             "detector": table.detector.name,
             "source": "uploads alone" if table.source is None else _shown(table.source),
-            "words": said,
+            "words": words,
             **{name: facts[name] for name in FACTS},
             "clock": now,
             "replay": table.begins is not None,
-            "open": [incident.id for incident in opened],
+            "open": glance.open[::-1][:MOST_OPEN],
             "alarms_day": glance.alarms,
             "trend": {"time": trend.time, "high": trend.high, "step": trend.step},
             "faults": glance.faults.to_json(),
