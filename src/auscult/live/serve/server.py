@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,8 @@ from auscult.processes import default_workers
 HEADER_SECONDS = 10.0
 """Within which a connection must have sent the head of its first request."""
 
-CONNECTIONS = 500
+CONNECTIONS = 400
+"""At the same time, besides pages that are open."""
 
 
 class Patient(H11Protocol):
@@ -50,7 +52,7 @@ def serve(plant: Plant, *, desk: Desk, said: Callable[[str], None]) -> None:
     Raises:
         MonitorError: if a detector, the history or the address cannot be used.
     """
-    signal.signal(signal.SIGTERM, lambda *_: None)  # the server ends by it, and then all is written down
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # before there is anything to write down
     try:
         with lock(plant.state):
             facts = facts_of_plant(plant, desk)
@@ -82,7 +84,7 @@ def _run(service: Service, access: Access, listening: socket.socket, plant: Plan
         access_log=False,
         server_header=False,
         proxy_headers=True,
-        limit_concurrency=CONNECTIONS,
+        limit_concurrency=CONNECTIONS + plant.server.clients,
         timeout_graceful_shutdown=3,
         timeout_keep_alive=30,
     )
@@ -92,6 +94,7 @@ def _run(service: Service, access: Access, listening: socket.socket, plant: Plan
     said(f"listening on http://{shown}:{port}/")
     if access.token is not None:
         said(f"the token is in {plant.state / 'token'}; the page asks for it")
+    signal.signal(signal.SIGTERM, lambda *_: None)  # the server ends by it, and then all is written down
     asyncio.run(server.serve(sockets=[listening]))
 
 
