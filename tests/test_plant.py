@@ -51,6 +51,8 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("[server]\nport = 70000\n[machines.a]\ndetector = 'x'", "server.port"),
         ("[server]\nprt = 7000\n[machines.a]\ndetector = 'x'", "(did you mean 'port'?)"),
         ("[retention]\nmegabytes = 0\n[machines.a]\ndetector = 'x'", "retention.megabytes"),
+        ("[retention]\nsecond_days = inf\n[machines.a]\ndetector = 'x'", "retention.second_days"),
+        ("[machines.a]\ndetector = 'x'\nthreshold = nan", "machines.a.threshold"),
     ],
 )
 def test_what_a_plant_cannot_be_is_refused_with_its_place(tmp_path: Path, text: str, reason: str) -> None:
@@ -79,6 +81,10 @@ def test_detectors_alone_make_machines_with_sources_in_their_order() -> None:
         of_detectors([a, b], {a: ["fan", "x/y"], b: ["pump"]}, ["1"])
     with pytest.raises(MonitorError, match="two detectors know a machine fan"):
         of_detectors([a, b], {a: ["fan"], b: ["fan"]}, [])
+    with pytest.raises(MonitorError, match="standard input is heard by `auscult monitor` alone"):
+        of_detectors([a], {a: ["fan"]}, ["-"])
+    with pytest.raises(MonitorError, match="give it another name"):
+        of_detectors([a], {a: [".."]}, [])
 
 
 @pytest.mark.parametrize(
@@ -90,6 +96,9 @@ def test_detectors_alone_make_machines_with_sources_in_their_order() -> None:
         ({"source": "mic", "alarm": "5of7"}, "write it as k/n"),
         ({"source": "mic", "alarm": "7/5"}, "cannot raise an alarm"),
         ({"source": "a.wav", "rate": 5}, "--rate is for"),
+        ({"source": "mic", "speed": 2.0}, "speed and replay are for files and folders"),
+        ({"source": "a.wav", "outputs": {"webhook": "ftp://x"}}, "no URL of http"),
+        ({"source": "a.wav", "outputs": {"home_assistant": True}}, "give mqtt"),
     ],
 )
 def test_what_a_listener_would_refuse_is_refused_at_the_start(
@@ -296,6 +305,16 @@ def test_nothing_outlives_a_server_that_is_killed(detector: Path, tmp_path: Path
     until(lambda: not any(map(alive, there)), seconds=30)
     with lock(tmp_path / "plant"):
         assert Reader(tmp_path / "plant").machines() is not None
+
+
+@pytest.mark.slow
+def test_a_signal_ends_a_server_that_is_starting(detector: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "auscult", "serve", str(detector), "--port", "0", "--state", str(tmp_path / "s")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    until((tmp_path / "s" / "lock").exists)
+    process.terminate()
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and "listening" not in said
 
 
 def test_a_replay_is_no_faster_than_it_is_told_to_be() -> None:

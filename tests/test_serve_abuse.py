@@ -2,13 +2,18 @@
 
 import asyncio
 import base64
+import contextlib
+import socket
+import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import uvicorn
 from starlette.testclient import TestClient
 
-from auscult.live.serve import access, work
+from auscult.live.serve import access, server, work
 from auscult.live.serve.access import Access, Refusal
 from auscult.live.serve.desk import BusyError, Desk
 from auscult.live.serve.service import Service
@@ -82,6 +87,44 @@ def test_who_guesses_from_many_addresses_takes_no_memory(monkeypatch: pytest.Mon
     for number in range(100):
         assert isinstance(rule.log_in("wrong", "", f"10.0.0.{number}"), Refusal)
     assert len(rule._wrong) <= 10
+
+
+# Connections
+
+
+async def _hello(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"hi"})
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Of a server with little patience, that says hi."""
+    monkeypatch.setattr(server, "HEADER_SECONDS", 0.3)
+    config = uvicorn.Config(
+        _hello, http=server.Patient, ws="none", lifespan="off", log_level="error", timeout_keep_alive=1
+    )
+    running = uvicorn.Server(config)
+    listening = server._bound("127.0.0.1", 0)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
+    thread.start()
+    yield listening.getsockname()[1]
+    running.should_exit = True
+    thread.join()
+
+
+@pytest.mark.parametrize("asked", [0, 2])
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nhos"])
+def test_who_never_ends_the_head_of_a_request_is_sent_away(port: int, asked: int, begun: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+        for _ in range(asked):
+            line.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"\r\n\r\nhi"):
+                answer += line.recv(4096)
+        line.sendall(begun)
+        with contextlib.suppress(ConnectionResetError):
+            assert line.recv(4096) == b""
 
 
 # The desk

@@ -30,6 +30,7 @@ def serve(
     """
     from auscult.cli.display.messages import print_lines
     from auscult.errors import MonitorError
+    from auscult.processes import default_workers
 
     try:
         from auscult.live.serve.desk import Desk
@@ -46,7 +47,7 @@ def serve(
     if config is not None and source:
         raise MonitorError("--source is for detectors; with --config, sources are named in the TOML file")
     plant = None if config is None else Plant.load(config)
-    desk = Desk(1 if plant is None else workers_of(plant))
+    desk = Desk(default_workers() if plant is None else workers_of(plant))
     try:
         if plant is None:
             known = {path: [*machines_of(path, desk)] for path in detectors or ()}

@@ -8,6 +8,7 @@ from auscult.live.mqtt import MqttAddress
 from auscult.live.serve.desk import Desk
 from auscult.live.serve.settings import MachineTable, Plant, source_options
 from auscult.live.serve.work import check, look_at
+from auscult.live.webhook import Webhook
 
 
 def facts_of_plant(plant: Plant, desk: Desk) -> dict[str, dict[str, Any]]:
@@ -38,9 +39,17 @@ def facts_of_plant(plant: Plant, desk: Desk) -> dict[str, dict[str, Any]]:
 def _check(name: str, table: MachineTable, plant: Plant, desk: Desk) -> None:
     """Refuse at the start what a listener would refuse later."""
     try:
-        source_options(table, table.channel or 0).check()
-        for mqtt in filter(None, (table.outputs.mqtt, plant.outputs.mqtt)):
-            MqttAddress.parse(mqtt)
+        options = source_options(table, table.channel or 0)
+        options.check()
+        if options.kind not in ("file", "folder") and (table.speed, table.replay) != (None, None):
+            raise MonitorError(f"speed and replay are for files and folders, not for {options.shown}; leave them out")
+        for outputs in (table.outputs, plant.outputs):
+            if outputs.mqtt is not None:
+                MqttAddress.parse(outputs.mqtt)
+            if outputs.webhook is not None:
+                Webhook(outputs.webhook)
+            if outputs.home_assistant and not (table.outputs.mqtt or plant.outputs.mqtt):
+                raise MonitorError("home_assistant is told by MQTT; give mqtt = HOST[:PORT]/TOPIC under outputs, too")
     except AuscultError as error:
         raise MonitorError(f"machines.{name}: {error}") from error
     if answer := desk.give(check, name, table).result().error:

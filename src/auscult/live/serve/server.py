@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -21,22 +22,39 @@ from auscult.live.serve.settings import Plant
 from auscult.processes import default_workers
 
 HEADER_SECONDS = 10.0
-"""Within which a connection must have sent the head of its first request."""
+"""Within which a connection must have sent the head of a request."""
 
-CONNECTIONS = 500
+CONNECTIONS = 400
+"""At the same time, besides pages that are open."""
 
 
 class Patient(H11Protocol):
-    """HTTP whose patience with those who connect and say nothing has an end."""
+    """HTTP whose patience has an end: with who says nothing, never ends the head of a request, or does not read."""
+
+    _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Somebody has connected."""
         super().connection_made(transport)
-        self.loop.call_later(HEADER_SECONDS, self._lose_patience)
+        self._wait(True)
 
-    def _lose_patience(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
-            self.transport.close()
+    def data_received(self, data: bytes) -> None:
+        """Something came; what is not yet a request is waited for since its first byte."""
+        super().data_received(data)
+        between = self.cycle is None or self.cycle.response_complete
+        self._wait(between and (self.cycle is None or bool(self.conn.trailing_data[0])))
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing more was asked: the connection is closed, even if the answer was not read."""
+        super().timeout_keep_alive_handler()
+        self.loop.call_later(HEADER_SECONDS, self.transport.abort)
+
+    def _wait(self, waiting: bool) -> None:
+        if waiting and self._late is None:
+            self._late = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
+        elif not waiting and self._late is not None:
+            self._late.cancel()
+            self._late = None
 
 
 def serve(plant: Plant, *, desk: Desk, said: Callable[[str], None]) -> None:
@@ -50,7 +68,7 @@ def serve(plant: Plant, *, desk: Desk, said: Callable[[str], None]) -> None:
     Raises:
         MonitorError: if a detector, the history or the address cannot be used.
     """
-    signal.signal(signal.SIGTERM, lambda *_: None)  # the server ends by it, and then all is written down
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # before there is anything to write down
     try:
         with lock(plant.state):
             facts = facts_of_plant(plant, desk)
@@ -82,7 +100,7 @@ def _run(service: Service, access: Access, listening: socket.socket, plant: Plan
         access_log=False,
         server_header=False,
         proxy_headers=True,
-        limit_concurrency=CONNECTIONS,
+        limit_concurrency=CONNECTIONS + plant.server.clients,
         timeout_graceful_shutdown=3,
         timeout_keep_alive=30,
     )
@@ -92,6 +110,7 @@ def _run(service: Service, access: Access, listening: socket.socket, plant: Plan
     said(f"listening on http://{shown}:{port}/")
     if access.token is not None:
         said(f"the token is in {plant.state / 'token'}; the page asks for it")
+    signal.signal(signal.SIGTERM, lambda *_: None)  # the server ends by it, and then all is written down
     asyncio.run(server.serve(sockets=[listening]))
 
 

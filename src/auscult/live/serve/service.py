@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import shutil
+import sqlite3
 import tempfile
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from auscult import __version__
-from auscult.errors import MonitorError, nearest
+from auscult.errors import AuscultError, MonitorError, nearest
 from auscult.live.history import Glance, History, Incident, Notes, Reader, Retention
 from auscult.live.history.opening import writing_engine
 from auscult.live.network import is_url, without_secrets
@@ -33,7 +34,9 @@ TREND_POINTS, MOST_OPEN = 96, 500
 FACTS = ("caveat", "promised", "window_seconds", "step_seconds", "sample_rate")
 """Of a detector, that the page shows."""
 
-TIDY_SECONDS = 3600.0
+FIRST_TIDY_SECONDS, TIDY_SECONDS = 60.0, 3600.0
+"""Until what is older than wanted goes: after the start, and from then on."""
+
 LEAST_FREE_BYTES = 200 * 10**6
 """Below it, the page warns of a full disk."""
 
@@ -233,11 +236,15 @@ class Service:
 
     def _keep_tidy(self) -> None:
         """Now and then, what is older than wanted is thrown away."""
-        retention, engine = Retention(**self.plant.retention.model_dump()), writing_engine(self.plant.state)
-        while not self._ended.wait(TIDY_SECONDS):
-            with contextlib.suppress(SQLAlchemyError):  # the disk is full: `problem` says so
-                retention.apply(engine, time.time())
-        engine.dispose()
+        retention, pause = Retention(**self.plant.retention.model_dump()), FIRST_TIDY_SECONDS
+        while not self._ended.wait(pause):
+            pause = TIDY_SECONDS
+            with contextlib.suppress(AuscultError, SQLAlchemyError, sqlite3.Error):  # a full disk: `problem` says so
+                engine = writing_engine(self.plant.state)
+                try:
+                    retention.apply(engine, time.time())
+                finally:
+                    engine.dispose()
 
 
 def _shown(source: str) -> str:

@@ -22,7 +22,7 @@ STATE = Path("plant")
 class _Table(BaseModel):
     """A table of the file; unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ServerTable(_Table):
@@ -31,7 +31,7 @@ class ServerTable(_Table):
     Attributes:
         host, port: of the page; other hosts than the loopback need a token.
         token: whether the loopback needs one, too, as behind a proxy.
-        workers: processes that score uploads and evidence; one for each processor but one if none is given.
+        workers: processes that score uploads and evidence; one for each processor if none is given.
         upload_megabytes, upload_sound_seconds, upload_wait_seconds: most of one upload: its size, its length, the time
             that it may take to come.
         uploads_per_minute: of one client.
@@ -217,13 +217,18 @@ def of_detectors(
         )
     found: dict[str, MachineTable] = {}
     for place, (path, name) in enumerate(pairs):
-        shown = re.sub(r"[\x00-\x1f\x7f/\\+#?%]", "-", name)[:64]
+        shown = re.sub(r"[\x00-\x1f\x7f/\\+#?%]", "-", name)[:64].strip()
+        if shown in ("", ".", ".."):
+            raise MonitorError(f"{path} calls a machine {name!r}; give it another name in a TOML file (--config)")
         if shown in found:
             raise MonitorError(
                 f"two detectors know a machine {shown}; give them names of their own in a TOML file (--config)"
             )
         source = sources[place] if sources else None
-        found[shown] = MachineTable(detector=path, machine=name, source=source)
+        try:
+            found[shown] = MachineTable(detector=path, machine=name, source=source)
+        except ValidationError as error:
+            raise MonitorError(_sentence(error)) from error
     return found
 
 
