@@ -7,14 +7,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import page_benchmarks, page_denoising, page_detector, page_neighbours, page_performance
+from benchmarks import page_benchmarks, page_denoising, page_detector, page_neighbours, page_performance, page_serve
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = (
     PROJECT / "README.md",
     *(
         PROJECT / "docs" / f"{name}.md"
-        for name in ("benchmarks", "denoising", "detector", "encoders", "monitor", "performance", "thresholds")
+        for name in ("benchmarks", "denoising", "detector", "encoders", "monitor", "performance", "serve", "thresholds")
     ),
 )
 
@@ -48,6 +48,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "monitored_slider": page_detector.monitored_slider,
     "monitored_speed": page_detector.monitored_speed,
     "monitored_factory": page_detector.monitored_factory,
+    "served": page_serve.served,
+    "served_year": page_serve.served_year,
 }
 """Name of a table -> what renders it, or says how to measure it."""
 

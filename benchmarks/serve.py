@@ -175,7 +175,7 @@ def _views(port: int, names: Sequence[str]) -> dict[str, float]:
     views = {
         "machines": "/api/machines",
         "machine": f"/api/machines/{one}",
-        **{f"scores of a {name}": f"/api/machines/{one}/scores?{span}" for name, span in spans.items()},
+        **{f"scores, {name}": f"/api/machines/{one}/scores?{span}" for name, span in spans.items()},
         "alarms": "/api/incidents?limit=50",
         "alarms of a machine": f"/api/incidents?machine={one}&kind=alarm&limit=50",
         "alarms without a verdict": "/api/incidents?kind=alarm,warning&verdict=none&limit=50",

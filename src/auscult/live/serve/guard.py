@@ -128,7 +128,8 @@ class _Body:
         if not self._length.isdecimal() or int(self._length) > self._most:
             raise HTTPException(413, f"the request has more than {self._most} bytes; send less")
         try:
-            message = await asyncio.wait_for(self._receive(), max(0.0, self._ends - time.monotonic()))
+            async with asyncio.timeout(max(0.0, self._ends - time.monotonic())):
+                message = await self._receive()
         except TimeoutError:
             raise HTTPException(408, f"the request did not come within {self._seconds:g} s; send it faster") from None
         if message["type"] == "http.request":
