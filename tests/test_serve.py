@@ -5,6 +5,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import soundfile
 from starlette.testclient import TestClient
 
 from auscult.detector import Detector
+from auscult.errors import MonitorError
 from auscult.live.history import History, file_hash
 from auscult.live.serve import routes_history, routes_machines, routes_page
 from auscult.live.serve.service import Service
@@ -391,3 +393,40 @@ def test_files_of_the_page_are_sent_packed_and_once(house: tuple[TestClient, Ser
     assert client.get("/assets/main.js", headers={"accept-encoding": "identity"}).content == first.content
     again = client.get("/assets/main.js", headers={"if-none-match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+
+
+def test_what_a_killed_server_was_being_sent_is_gone_at_the_next_start(detector: Path, tmp_path: Path) -> None:
+    left = tmp_path / "state" / "uploads" / "7.sound"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half a recording")
+    with served(detector, tmp_path / "state") as (client, _):
+        assert not left.exists()
+        assert client.post("/api/machines/fan/score", content=wav(hum(4))).status_code == 200
+        assert not [*left.parent.iterdir()]
+
+
+def test_more_recordings_at_once_than_may_be_are_told_to_come_again(open_house: tuple[TestClient, Service]) -> None:
+    client, service = open_house
+    with ExitStack() as stack:
+        for _ in range(48):
+            stack.enter_context(service.upload())
+        answer = client.post("/api/machines/fan/score", content=wav(hum(4)))
+        assert answer.status_code == 503 and "try again" in answer.json()["error"]
+    assert client.post("/api/machines/fan/score", content=wav(hum(4))).status_code == 200
+
+
+def test_a_note_that_cannot_be_undone_can_be_tried_again(
+    open_house: tuple[TestClient, Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, service = open_house
+    before = service.machines["fan"].live.threshold
+    number = client.post("/api/notes", json=NOTE).json()["note"]["number"]
+    client.post("/api/machines/fan/threshold", json={"note": number, "threshold": 7.0})
+    with monkeypatch.context() as patch:
+        patch.setattr(service.thresholds, "change", _refuse)
+        assert client.post(f"/api/notes/{number}/undo", json={}).status_code == 422
+    assert client.post(f"/api/notes/{number}/undo", json={}).json()["threshold"] == {"before": 7.0, "after": before}
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise MonitorError("the history cannot be written; free some space")

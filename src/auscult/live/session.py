@@ -5,14 +5,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from auscult.errors import MonitorError
 from auscult.live.delivery import Delivery, Output
-from auscult.live.history import History, Retention
+from auscult.live.history import History, Reader, Retention
 from auscult.live.home_assistant import DISCOVERY_PREFIX, HomeAssistant
 from auscult.live.json_lines import JsonLines
 from auscult.live.monitor import Monitor
@@ -165,7 +165,9 @@ def listen(
         deliveries = [Delivery(output, history, threaded=False) for output in local]
         deliveries += [Delivery(output, history) for output in remote]
         shown = Screens.of(screen, remote)
-        monitor = Monitor(scorer, watch, history=history, deliveries=deliveries, screen=shown, retention=Retention())
+        monitor = Monitor(
+            scorer, watch, history=history, deliveries=deliveries, screen=shown, retention=_retention(state, watch)
+        )
         with signals.caught():
             screen.begin(_facts(scorer, watch, source, state))
             for delivery in deliveries:
@@ -187,6 +189,14 @@ def listen(
     if signals.interrupted:
         raise KeyboardInterrupt
     return monitor.summary
+
+
+def _retention(state: Path | None, watch: Watch) -> Retention | None:
+    """The usual one; none in a folder that is also of other machines, where a server has its own."""
+    if state is None:
+        return None
+    with closing(Reader(state)) as reader:
+        return Retention() if set(reader.machines()) <= {watch.machine_id} else None
 
 
 class _Refused:

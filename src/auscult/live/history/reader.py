@@ -138,6 +138,12 @@ class Reader:
             return None
         return Sound(row.start, row.before, row.sample_rate, row.flac, row.seconds, row.channels)
 
+    def note(self, number: int) -> Note | None:
+        """The note of a number, if there is one."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(notes).where(notes.c.number == number)).first()
+        return None if row is None else note_of(row)
+
     def notes(
         self, *, machine: str | None = None, verdict: str | None = None, limit: int = 50, cursor: str | None = None
     ) -> Listing[Note]:

@@ -148,9 +148,12 @@ def say(service: Served, request: Request, saying: Saying) -> dict[str, Any]:
 def undo(service: Served, request: Request, number: Number, undoing: Undoing) -> dict[str, Any]:
     """Take a note back, and the threshold that was taken because of it."""
     author = author_of(request, undoing.author)
+    standing, threshold = service.reader.note(number), None
+    if standing is not None and standing.undone is None:  # first what can be tried again, should the disk refuse
+        threshold = service.thresholds.take_back(standing, author=author)
     note = service.notes.undo(number, author=author, now=time.time())
     service.hub.publish("note", note.machine, note.to_json())
-    return {"note": note.to_json(), "threshold": service.thresholds.take_back(note, author=author)}
+    return {"note": note.to_json(), "threshold": threshold}
 
 
 def _flac(service: Service, name: str) -> bytes:

@@ -114,15 +114,11 @@ async def _scored(service: Service, request: Request, one: Listening, evidence: 
     media = request.headers.get("content-type", "application/octet-stream").lower()
     if not media.startswith(AUDIO):
         raise HTTPException(415, f"the content type is {media[:80]}; send the bytes of a sound file as audio/wav")
-    service.desk.check()
-    file = service.new_upload()
-    try:
+    with service.upload() as file:
         await _received(request, file)
         begun, most = time.monotonic(), service.plant.server.upload_sound_seconds
         known = one.facts["machine"]
         return await service.desk.ask(score_upload, one.table.detector, known, file, most, evidence), begun
-    finally:
-        file.unlink(missing_ok=True)
 
 
 async def _received(request: Request, file: Path) -> None:

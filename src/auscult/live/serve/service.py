@@ -4,10 +4,9 @@ import contextlib
 import itertools
 import shutil
 import sqlite3
-import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from auscult import __version__
 from auscult.errors import AuscultError, MonitorError, nearest
+from auscult.files import saving
 from auscult.live.history import Glance, History, Incident, Notes, Reader, Retention
 from auscult.live.history.opening import writing_engine
 from auscult.live.network import is_url, without_secrets
-from auscult.live.serve.desk import Desk
+from auscult.live.serve.desk import BusyError, Desk
 from auscult.live.serve.hub import Hub
 from auscult.live.serve.kept import Kept
 from auscult.live.serve.machines import Listening
@@ -30,6 +30,9 @@ from auscult.live.serve.thresholds import Thresholds
 DAY = 86400.0
 TREND_POINTS, MOST_OPEN = 96, 500
 """Of the little line of the last day; incidents that last, of which words are told."""
+
+UPLOADS, MOST_UPLOADS = "uploads", 48
+"""Folder in that of the history, emptied at each start; recordings that may be on their way at once."""
 
 FACTS = ("caveat", "promised", "window_seconds", "step_seconds", "sample_rate")
 """Of a detector, that the page shows."""
@@ -73,7 +76,7 @@ class Service:
         self.thresholds = Thresholds(self.reader, plant.state, self.machines, self.hub)
         self.metrics = Metrics(self.machines, self._storage)
         self.evidence = Kept()
-        self._uploads, self._count = tempfile.TemporaryDirectory(prefix="auscult-"), itertools.count()
+        self._uploads, self._count, self._receiving = _emptied(plant.state / UPLOADS), itertools.count(), 0
         self._ended = threading.Event()
         self._tidy = threading.Thread(target=self._keep_tidy, daemon=True, name="auscult-tidy")
 
@@ -92,11 +95,25 @@ class Service:
             one.ask_to_stop()
         for one in self.machines.values():
             one.join()
-        self._uploads.cleanup()
+        shutil.rmtree(self._uploads, ignore_errors=True)
 
-    def new_upload(self) -> Path:
-        """A file for a recording that is sent in; its name is ours, and says nothing of its format."""
-        return Path(self._uploads.name) / f"{next(self._count)}.sound"
+    @contextlib.contextmanager
+    def upload(self) -> Iterator[Path]:
+        """A file for a recording that is sent in, while it is needed; its name is ours, and says nothing of its format.
+
+        Raises:
+            BusyError: if as many are at work or on their way as may.
+        """
+        self.desk.check()
+        if self._receiving >= MOST_UPLOADS:
+            raise BusyError("too many recordings come at once; try again in a second")
+        file = self._uploads / f"{next(self._count)}.sound"
+        self._receiving += 1
+        try:
+            yield file
+        finally:
+            self._receiving -= 1
+            file.unlink(missing_ok=True)
 
     def machine(self, name: str) -> Listening:
         """The machine of a name.
@@ -252,3 +269,11 @@ def _shown(source: str) -> str:
     if is_url(source):
         return without_secrets(source)
     return source if source in {"-", "mic"} or source.startswith("mic:") else Path(source).name
+
+
+def _emptied(folder: Path) -> Path:
+    """A folder without what a server that was killed left in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with saving(folder):
+        folder.mkdir()
+    return folder

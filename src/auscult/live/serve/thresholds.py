@@ -104,11 +104,11 @@ class Thresholds:
         )
 
     def take_back(self, note: Note, *, author: str) -> dict[str, float] | None:
-        """The last threshold by no note that was taken back, in force again; none if another came after this note's."""
+        """The last threshold by no other note that was taken back, in force again; none if one came after it."""
         one, last = self._machines.get(note.machine), self._last(note.machine)
         if one is None or last is None or last.note != note.number:
             return None
-        rows = reversed(self._reader.thresholds(note.machine, 0.0, EVER))
+        rows = [row for row in self._reader.thresholds(note.machine, 0.0, EVER)[::-1] if row.note != note.number]
         earlier = next((row for row in rows if row.note is None or self._stands(note.machine, row.note)), None)
         own = one.table.threshold if one.table.threshold is not None else one.facts["threshold"]
         threshold: float = own if earlier is None else earlier.threshold
@@ -118,8 +118,8 @@ class Thresholds:
 
     def _stands(self, machine: str, number: int) -> bool:
         """Whether a machine has a note of a number that was not taken back."""
-        found = self._reader.notes(machine=machine, limit=1, cursor=str(number + 1)).rows
-        return bool(found) and found[0].number == number and found[0].undone is None
+        found = self._reader.note(number)
+        return found is not None and found.machine == machine and found.undone is None
 
     def _last(self, machine: str) -> ThresholdRow | None:
         rows = self._reader.thresholds(machine, EVER, EVER)
