@@ -4,6 +4,7 @@ Files come from strangers. A worker that such a file brings down is replaced, an
 """
 
 import contextlib
+import gc
 import io
 import os
 import signal
@@ -168,7 +169,9 @@ def _pictures(found: Any, waveform: NDArray[np.float32], rate: int) -> dict[str,
 def _opened(detector: Path, _changed: int) -> Any:
     from auscult.detector import Detector
 
-    return Detector.load(detector)
+    found = Detector.load(detector)
+    gc.freeze()  # to look through all of torch for garbage takes a tenth of a second, in the middle of a task
+    return found
 
 
 def _loaded(detector: Path) -> Any:
