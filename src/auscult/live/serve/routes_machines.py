@@ -10,11 +10,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
+from auscult.live.history.retention import DAY
 from auscult.live.serve.desk import BusyError
 from auscult.live.serve.examples import MACHINE, SCORE, SCORES, answers
 from auscult.live.serve.machines import Listening
 from auscult.live.serve.routes_page import Served, author_of
-from auscult.live.serve.service import DAY, Service
+from auscult.live.serve.service import Service
 from auscult.live.serve.work import Answer, score_upload
 
 router = APIRouter(prefix="/api/machines", tags=["machines"])

@@ -18,6 +18,7 @@ from auscult.errors import AuscultError, MonitorError, nearest
 from auscult.files import saving
 from auscult.live.history import Glance, History, Incident, Notes, Reader, Retention
 from auscult.live.history.opening import writing_engine
+from auscult.live.history.retention import DAY
 from auscult.live.network import is_url, without_secrets
 from auscult.live.serve.desk import BusyError, Desk
 from auscult.live.serve.hub import Hub
@@ -27,7 +28,6 @@ from auscult.live.serve.metrics import Metrics
 from auscult.live.serve.settings import Plant
 from auscult.live.serve.thresholds import Thresholds
 
-DAY = 86400.0
 TREND_POINTS, MOST_OPEN = 96, 500
 """Of the little line of the last day; incidents that last, of which words are told."""
 
@@ -128,12 +128,12 @@ class Service:
 
     def status(self) -> dict[str, Any]:
         """The server and its disk."""
-        limits = self.plant.server
+        limits, (size, free, problem) = self.plant.server, self._storage()
         return {
             "version": __version__,
             "time": time.time(),
             "machines": [*self.machines],
-            "storage": {"bytes": self.reader.size(), "free_bytes": self.free_bytes(), "problem": self.problem()},
+            "storage": {"bytes": size, "free_bytes": free, "problem": problem},
             "limits": {
                 "upload_bytes": int(limits.upload_megabytes * 1e6),
                 "upload_seconds": limits.upload_sound_seconds,
@@ -268,7 +268,7 @@ def _shown(source: str) -> str:
     """A source without passwords, and without folders above it."""
     if is_url(source):
         return without_secrets(source)
-    return source if source in {"-", "mic"} or source.startswith("mic:") else Path(source).name
+    return source if source == "mic" or source.startswith("mic:") else Path(source).name
 
 
 def _emptied(folder: Path) -> Path:

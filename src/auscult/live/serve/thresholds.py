@@ -33,7 +33,7 @@ class Thresholds:
 
     def at_start(self, one: Listening) -> float | None:
         """In force as the server starts: by a user's decision for this detector, else as the plant or it says."""
-        own = one.table.threshold if one.table.threshold is not None else one.facts["threshold"]
+        own = _own(one)
         decided = self.decided(one.name)
         if decided is None:
             return own
@@ -110,8 +110,9 @@ class Thresholds:
             return None
         rows = [row for row in self._reader.thresholds(note.machine, 0.0, EVER)[::-1] if row.note != note.number]
         earlier = next((row for row in rows if row.note is None or self._stands(note.machine, row.note)), None)
-        own = one.table.threshold if one.table.threshold is not None else one.facts["threshold"]
-        threshold: float = own if earlier is None else earlier.threshold
+        own = _own(one)
+        threshold = own if earlier is None else earlier.threshold
+        assert threshold is not None  # one was in force
         of = None if earlier is None else earlier.note
         before = self.change(one, threshold, why=f"note {note.number} was taken back", note=of, author=author)
         return {"before": before, "after": threshold}
@@ -143,3 +144,9 @@ class Thresholds:
             return known
         fine = columns.step <= max(1.0, facts["step_seconds"])
         return max(known, level_of(highs, k=facts["k"], n=facts["n"]) if fine else max(highs))
+
+
+def _own(one: Listening) -> float | None:
+    """The threshold of the plant's table or of the detector; none if neither has one."""
+    found: float | None = one.facts["threshold"] if one.table.threshold is None else one.table.threshold
+    return found

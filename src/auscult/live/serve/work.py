@@ -77,7 +77,6 @@ def facts_of(detector: Any, machine: str) -> dict[str, Any]:
         "window_seconds": detector.window_seconds,
         "step_seconds": detector.step_seconds,
         "sample_rate": detector.sample_rate,
-        "channels": 1 if isinstance(detector.channel, int) else 2,
     }
 
 
