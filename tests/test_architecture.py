@@ -2,6 +2,10 @@
 
 import ast
 import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -83,6 +87,33 @@ def test_files_are_short_and_say_their_purpose_in_their_first_line(path: Path) -
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= LONGEST
     assert ast.get_docstring(ast.parse(text)), f"{path.name} does not say what it is for"
+
+
+def imported(folder: str) -> Iterator[str]:
+    """Distributions whose packages the Python files of a folder import, anywhere in them."""
+    here = {"auscult", "benchmarks", *(path.stem for path in (PROJECT / folder).iterdir())}
+    distributions = packages_distributions()
+    for path in (PROJECT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in {name.partition(".")[0] for name in names} - here - sys.stdlib_module_names:
+                yield from (written(found) for found in distributions.get(name, [name]))
+
+
+def written(requirement: str) -> str:
+    """The name of a requirement, as registries compare it."""
+    return re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = {name: set(map(written, names)) for name, names in project["optional-dependencies"].items()}
+    core = set(map(written, project["dependencies"]))
+    used = core.union(*(names for name, names in extras.items() if name != "dev"))
+    assert set(imported("src")) <= used
+    assert core <= set(imported("src"))
+    assert {*imported("tests"), *imported("benchmarks")} <= used | extras["dev"]
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])

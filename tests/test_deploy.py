@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import yaml
 
@@ -161,7 +161,7 @@ def test_behind_a_proxy_on_the_same_computer_the_token_is_asked_for(tmp_path: Pa
         assert running.stdout is not None
         address = running.stdout.readline().decode().split()[-1]
         token = (tmp_path / "plant" / "token").read_text().strip()
-        with httpx.Client(base_url=address, trust_env=False, timeout=30) as browser:
+        with httpx2.Client(base_url=address, trust_env=False, timeout=30) as browser:
             browser.headers.update({"Host": "plant.example.org", "X-Forwarded-Proto": "https"})
             assert browser.get("/api/machines").status_code == 401
             cookie = browser.post("/login", json={"token": token}).headers["set-cookie"]
