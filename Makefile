@@ -5,6 +5,8 @@ INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check -
 BIN := .venv/bin
 STAMP := .venv/.stamp
 CLUSTER := .venv/.stamp-cluster
+# Where this variable is set Python does not, and each process compiles torch anew: 2 s.
+unexport PYTHONDONTWRITEBYTECODE
 # Each test worker computes with one thread; two or more workers share the machine.
 export OMP_NUM_THREADS ?= 1
 

@@ -3,12 +3,17 @@
 import hashlib
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 # One thread per test process, set before torch is imported: threads of several processes get in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Where Python may write no bytecode, each process that a test starts would compile all its imports: torch alone 2 s.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    sys.dont_write_bytecode = False
 
 # A shell without job control starts what it puts into the background deaf to Ctrl-C, and so would be all that we start.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
