@@ -10,7 +10,6 @@ count 2.5 n log2 n. Traffic is what must move at least: input and output once; w
 in training: three times for the passes and the gradient, ten for the optimiser's reading and writing.
 """
 
-import json
 import sys
 import tempfile
 import time
@@ -20,14 +19,15 @@ from functools import partial
 from math import log2
 from operator import matmul
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.features import librosa_log_mel
+from benchmarks.places import RESULTS, write
+from benchmarks.scoring import plain_windows
 from benchmarks.timing import precisions
-
-RESULTS = Path(__file__).resolve().parent / "results" / "bounds.json"
 
 RATE, SECONDS, OPENL3_RATE = 16000, 10, 48000
 SIDE, COPIED = 1536, 2**26
@@ -182,24 +182,15 @@ def resampling_stage(clip: Any) -> Stage:
 
 
 def log_mel_stage(clip: Any) -> Stage:
-    import librosa
-
     from auscult.features import LogMel
 
     log_mel = LogMel(RATE)
     n_frames, n_fft, n_mels = log_mel.n_frames(len(clip)), log_mel.n_fft, log_mel.n_bins
-
-    def plain() -> Any:
-        mel = librosa.feature.melspectrogram(
-            y=clip, sr=RATE, n_fft=n_fft, hop_length=log_mel.hop_length, n_mels=n_mels, pad_mode="constant"
-        )
-        return 10 * np.log10(mel + np.finfo(np.float64).eps)
-
     return measured(
         "log-mel",
         "clip",
         lambda: log_mel(clip),
-        plain=plain,
+        plain=lambda: librosa_log_mel(clip),
         megabytes=clip.nbytes / 1e6 + n_frames * n_mels * 4 / 1e6,
         gflop=n_frames * (2.5 * n_fft * log2(n_fft) + 2 * (n_fft // 2 + 1) * n_mels) / 1e9,
     )
@@ -212,7 +203,7 @@ def openl3_stage(clip: Any) -> Stage:
 
     ours, network, spectrogram = OpenL3Outline(), AudioNetwork().eval(), WindowSpectrogram()
     few = clip[:OPENL3_RATE]
-    n_few, n_all = ours.n_windows(len(few)), ours.n_windows(len(clip))
+    n_few, n_all = ours.n_frames(len(few)), ours.n_frames(len(clip))
 
     @torch.inference_mode()
     def plain() -> Any:
@@ -284,13 +275,8 @@ def in_bfloat16(stage: Stage, work: Callable[[], object], *, times: float) -> St
 @torch.no_grad()
 def plain_scores(model: Any, clip: Any) -> float:
     """As a script would have it: windows copied one frame after the other, the same network fed by a `DataLoader`."""
-    count = len(clip) - model.context + 1
-    windows = np.zeros((count, model.context * clip.shape[1]), dtype=np.float32)
-    for position in range(model.context):
-        windows[:, position * clip.shape[1] : (position + 1) * clip.shape[1]] = clip[position : position + count]
-    dataset = cast("torch.utils.data.Dataset[torch.Tensor]", torch.from_numpy(windows))  # a tensor has what one needs
-    batches = torch.utils.data.DataLoader(dataset, batch_size=512)
-    return float(torch.cat([model.window_scores(batch, "id_00") for batch in batches]).mean())
+    scores = [model.window_scores(batch, "id_00") for batch in plain_windows(clip, model.context)]
+    return float(torch.cat(scores).mean())
 
 
 def main() -> None:
@@ -304,9 +290,7 @@ def main() -> None:
         for name, model in families().items():
             stages += family_stages(name, model)
     found = {**machine("cpu"), **rates, "stages": [asdict(stage) for stage in stages]}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    print(f"written to {RESULTS}")
+    write(found, RESULTS / "bounds.json")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ the folder of real sounds.
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -22,12 +21,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from auscult.processes import ONE_THREAD
 from benchmarks.denoised_sounds import LEVELS as HEARD
 from benchmarks.denoised_sounds import listen, table
-
-PROJECT = Path(__file__).resolve().parents[1]
-REAL_DATA = PROJECT.parent / "shared" / "data"
-RESULTS = PROJECT / "benchmarks" / "results" / "denoised.json"
+from benchmarks.places import DATA, RESULTS, write
 
 SEEDS = (0, 1)
 SNR_DB = (-6.0, 0.0, 6.0)
@@ -186,10 +183,10 @@ def show(title: str, rows: Sequence[Row], keys: Sequence[str]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.denoised", description=__doc__)
-    parser.add_argument("--real-data", type=Path, default=REAL_DATA)
+    parser.add_argument("--real-data", type=Path, default=DATA)
     parser.add_argument("--keep", type=Path, help="folder for factories and runs; a stopped benchmark continues there")
     options = parser.parse_args()
-    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    os.environ |= ONE_THREAD
     started = time.monotonic()
     results: dict[str, Any] = {"seeds": len(SEEDS), "types": TYPES, "trainings": {"synthetic": SYNTHETIC, "real": REAL}}
     with tempfile.TemporaryDirectory() as temporary, ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
@@ -218,8 +215,8 @@ def main() -> int:
         show("real sliders", [*results["real_by_id"]], ["machine_id"])
         show("real sliders, mean over machines", results["real"], [])
         print(f"\nwhat an ear would notice in real test clips\n{table(results['sounds'])}")
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    print(f"\n{(time.monotonic() - started) / 60:.1f} minutes; written to {RESULTS}")
+    print(f"\n{(time.monotonic() - started) / 60:.1f} minutes")
+    write(results, RESULTS / "denoised.json")
     return 0
 
 

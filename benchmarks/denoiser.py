@@ -8,7 +8,6 @@ missed at level 10.
 """
 
 import argparse
-import json
 import multiprocessing
 import sys
 import tempfile
@@ -32,11 +31,10 @@ from auscult.denoising.quality import gains
 from auscult.denoising.sounds import Part, find_sounds, split_parts
 from auscult.processes import single_thread
 from auscult.sound.audio import read_waveform
+from benchmarks.places import DATA, RESULTS, write
 
 RATE = 16000
 MACHINE_TYPE = "slider"
-RESULTS = Path(__file__).parent / "results" / "denoiser.json"
-REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 EPOCHS, STEPS = 28, 30
 SECONDS = 4.0
 VALIDATION, TEST = 32, 96
@@ -134,7 +132,7 @@ def _say(text: str) -> None:
 def main() -> None:
     """Both cases, side by side."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--real-data", type=Path, default=REAL_DATA)
+    parser.add_argument("--real-data", type=Path, default=DATA)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--keep", type=Path, help="folder for the denoisers; a stopped benchmark continues there")
     options = parser.parse_args()
@@ -157,8 +155,7 @@ def main() -> None:
                 {"level": level, "si_sdr_gain_db": round(float(si_sdr), 3), "snr_gain_db": round(float(snr), 3)}
                 for level, (snr, si_sdr) in enumerate(means, start=1)
             ]
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    write(results, RESULTS / "denoiser.json")
     missed = [case for case, rows in results.items() if rows[-1]["si_sdr_gain_db"] < TARGETS[case]]
     if missed:
         sys.exit(f"level 10 misses its target: {', '.join(missed)}")

@@ -7,7 +7,6 @@ a fan by YAMNet, and scores windows of 10 s as a monitor does at a step of 1 s: 
 most 0.05, and how far its ONNX graphs are from torch. The exit code is 1 where a target is missed.
 """
 
-import json
 import sys
 import tempfile
 from collections.abc import Callable
@@ -16,18 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from auscult.features import features_of
 from auscult.features.base import Features
 from auscult.sound.audio import read_waveform
-from benchmarks.detector_speed import window_seconds
+from benchmarks.detector_speed import window_seconds, write_fan
+from benchmarks.places import DATA, RESULTS, write
 from benchmarks.timing import in_turns
 
-PROJECT = Path(__file__).resolve().parents[1]
-DATA = PROJECT.parent / "shared" / "data"
-RESULTS = PROJECT / "benchmarks" / "results" / "encoders.json"
 RATE, MINUTES = 16000, 10
 MOST_FACTOR, PARITY = 0.05, 1e-4
 
@@ -70,7 +66,6 @@ def main() -> int:
         }
     results["yamnet_vs_onnxruntime"] = against_onnxruntime(new(), times["YAMNet"])
     results["live"] = live()
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     for name, row in results["encoders"].items():
         print(f"{name:18} {row['class_accuracy']:.3f}  {row['values']:5} values  {row['clip_ms']:6.1f} ms for 10 s")
     print(f"YAMNet against onnxruntime, a window at a time: {results['yamnet_vs_onnxruntime']:.2f} times as fast")
@@ -79,7 +74,7 @@ def main() -> int:
         f"live: real-time factor {factor:.4f} (at most {MOST_FACTOR}); "
         f"ONNX {difference:.1g} from torch (at most {PARITY})"
     )
-    print(f"written to {RESULTS}")
+    write(results, RESULTS / "encoders.json")
     return int(factor > MOST_FACTOR or difference > PARITY)
 
 
@@ -94,18 +89,14 @@ def embed(encode: Features, new: Callable[[], NDArray[np.float32]]) -> None:
 
 def live() -> dict[str, float]:
     """A detector by YAMNet: processor time for a second of sound, and how far its graphs are from torch."""
-    from auscult.datasets.factory.hall import Hall
     from auscult.detector.learn import LearnSettings, learn
     from auscult.export import export_detector
     from auscult.recipe import load_recipe
 
-    hall = Hall(seed=0, snr_db=6.0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "normals").mkdir()
-        for index in range(MINUTES):
-            clip = hall.record("fan", "id_00", "train", "normal", index, n_samples=60 * RATE).mix
-            soundfile.write(folder / "normals" / f"{index}.wav", clip, RATE)
+        last = write_fan(folder / "normals", MINUTES)
         detector = learn(
             folder / "normals",
             recipe=load_recipe("dual"),
@@ -114,7 +105,7 @@ def live() -> dict[str, float]:
             weights=DATA / "encoders",
         ).detector
         difference = max(member.difference for member in export_detector(detector, folder / "onnx"))
-    cost = window_seconds(detector, clip.astype(np.float32))
+    cost = window_seconds(detector, last)
     return {"real_time_factor": cost / detector.step_seconds, "target": MOST_FACTOR, "onnx_difference": difference}
 
 

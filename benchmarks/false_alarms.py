@@ -9,11 +9,9 @@ target is missed.
 """
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +21,9 @@ from auscult.detector.alarms import AlarmSettings, WindowScores
 from auscult.detector.calibration.exceedances import Exceedances
 from auscult.detector.calibration.fit import calibrate
 from auscult.detector.calibration.result import Calibration
+from benchmarks.places import RESULTS, write
 from benchmarks.predictions import alarm_count, prediction_interval
 
-RESULTS = Path(__file__).parent / "results" / "false_alarms.json"
 OLD_HOURS, NEW_HOURS, TRUTH_HOURS = 20, 33, 2000
 EXTRAPOLATED = {"1/day": 1 / 24, "1/week": 1 / 168}
 COVERAGE = 0.985
@@ -149,7 +147,7 @@ def main() -> None:
         beyond[name] = extrapolated(name, max(1, machines // 3))
         print(name, beyond[name], flush=True)
     results = {"machines": machines, "supported": once, "extrapolated": beyond}
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write(results, RESULTS / "false_alarms.json")
     missed = missed_targets(once, machines)
     if missed:
         sys.exit(f"coverage of the 99 % interval is below {COVERAGE} on: {', '.join(missed)}")

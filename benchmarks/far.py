@@ -8,12 +8,10 @@ A hall is recorded once, its machine and its noise apart, the machine as loud at
 every level of noise and of leakage is that recording with its parts scaled, as the factory scales them.
 """
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
@@ -34,8 +32,7 @@ from auscult.scores.official import harmonic_mean
 from auscult.sound.far import without_far
 from benchmarks.full_size import official_parts
 from benchmarks.full_size_sets import Machines
-
-RESULTS = Path(__file__).resolve().parent / "results" / "far.json"
+from benchmarks.places import RESULTS, write
 
 SYSTEMS = ("spectral", "best")
 SEEDS, SNRS_DB, LEAKAGES = (1, 2), (-6.0, 0.0, 6.0), (0.0, 0.1, 0.5)
@@ -195,8 +192,7 @@ def main() -> int:
             f"{row['system']:9} {row['leakage']:7g} {row['snr_db']:9g} {row['without']:8.1f} {row['with']:6.1f} "
             f"{row['bare'] or float('nan'):6.1f}  {row['gain']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})"
         )
-    RESULTS.write_text(json.dumps({"summary": found, "machines": rows}, indent=1) + "\n")
-    print(f"written to {RESULTS}")
+    write({"summary": found, "machines": rows}, RESULTS / "far.json")
     for line in (wrong := missed(found)):
         print(f"missed: {line}", file=sys.stderr)
     return 1 if wrong else 0

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
@@ -25,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.features.bank import Bank, bank_of
-from benchmarks.full_size_sets import DATA, FILES, Machines, descriptors, modulation, toy_cars
+from benchmarks.full_size_sets import FILES, Machines, descriptors, modulation, toy_cars
+from benchmarks.places import DATA, RESULTS, write
 
-PROJECT = Path(__file__).resolve().parents[1]
-RESULTS = PROJECT / "benchmarks" / "results" / "full_size.json"
+FILE = RESULTS / "full_size.json"
 
 SETS: dict[str, Callable[[], Sequence[Machines]]] = {
     "modulation": modulation,
@@ -68,8 +67,8 @@ def main() -> int:
     import torch
 
     torch.set_num_threads(1)
-    before = (options.no_pieces or options.set) and RESULTS.is_file()
-    results: dict[str, Any] = json.loads(RESULTS.read_text()) if before else {}
+    before = (options.no_pieces or options.set) and FILE.is_file()
+    results: dict[str, Any] = json.loads(FILE.read_text()) if before else {}
     wanted = [options.set] if options.set else list(SETS)
     sets = {name: SETS[name]() for name in wanted}
     if "modulation" in sets:
@@ -87,8 +86,7 @@ def main() -> int:
     if not options.set:
         results["speed"] = speed()
     print("; ".join(f"{name} {value:.3g}" for name, value in results["speed"].items()))
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    print(f"written to {RESULTS}")
+    write(results, FILE)
     missed = missed_targets(results)
     for line in missed:
         print(line, file=sys.stderr)

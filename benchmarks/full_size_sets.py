@@ -1,14 +1,14 @@
 """The sets of `benchmarks.full_size`: features that others computed from every clip, as banks of one-frame clips."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auscult.features.bank import Bank, bank_of
+from benchmarks.places import DATA
+from benchmarks.real import sounds
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 FILES = ("modulation_spectra.npz", "dcase2025_tda.npz", "toycar_logmel.npz")
 SPLITS = ("train", "test")
 
@@ -62,9 +62,6 @@ def descriptors() -> list[Machines]:
 
 def toy_cars() -> Machines:
     """Log-mels of toy cars, clips of 200 frames."""
-    from benchmarks.real import SOUNDS, machine_id
-
-    with np.load(SOUNDS) as file:
-        names = {split: [str(name) for name in file[f"{split}_names"]] for split in SPLITS}
-        train, test = (bank_of(file[split], [machine_id(name) for name in names[split]]) for split in SPLITS)
-    return Machines("ToyCar", train, test, np.array([n.startswith("a") for n in names["test"]]), np.array([]))
+    names, banks = sounds()
+    labels = np.array([name.startswith("anomaly") for name in names["test"]])
+    return Machines("ToyCar", banks["train"], banks["test"], labels, np.array([]))

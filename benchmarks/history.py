@@ -30,6 +30,7 @@ from auscult.live.history.migration import event_row
 from auscult.live.history.tables import events, scores
 from auscult.live.history.writing import write_sound
 from auscult.live.kept import flac_of
+from benchmarks.places import RESULTS, write
 
 NOW = 1_767_225_600.0
 """The end of the history: the first second of 2026."""
@@ -249,7 +250,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a few days of two machines, not kept")
     parser.add_argument("--folder", type=Path, help="where the history is written, and left; else it is removed")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "history.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "history.json")
     arguments = parser.parse_args()
     amounts = Amounts(machines=2, days=4, incidents=120, notes=6, sounds=2) if arguments.quick else Amounts()
     with tempfile.TemporaryDirectory(prefix="history-") as temporary:
@@ -263,8 +264,7 @@ def main() -> None:
         print(f"{name:<32}{figures['median_ms']:>8.1f} ms, at most {figures['longest_ms']:.1f} ms; {cpu}")
     if not arguments.quick:
         amounts_ = {name: getattr(amounts, name) for name in Amounts.__slots__}
-        found = {**amounts_, **sizes, "levels": list(LEVELS), "views": times}
-        arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write({**amounts_, **sizes, "levels": list(LEVELS), "views": times}, arguments.out)
 
 
 if __name__ == "__main__":

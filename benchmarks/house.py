@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from benchmarks.places import PROJECT
 from benchmarks.tracing import entered
 
-PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "src" / "auscult"
 LONG = 40
 """Lines of code from which on a function is listed."""

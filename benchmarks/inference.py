@@ -10,7 +10,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from auscult.detector import Detector
+    from auscult.features.front_end import FrontEnd
+    from auscult.models import Model
 
 RATE, SECONDS = 16000, 10
 N_FILES, FEW = 2000, 200
@@ -56,7 +58,6 @@ def recordings(folder: Path, count: int) -> list[Path]:
 
 def three_families() -> "Detector":
     """HVAE and IDCAE on one front end, FREAK on another, all of the report's sizes; fitted to a little noise."""
-    from auscult.detector import Detector, Machine, Part
     from auscult.features import LogMel
     from auscult.features.front_end import FrontEnd
     from auscult.models import HVAE, IDCAE, Freak, Model
@@ -69,10 +70,16 @@ def three_families() -> "Detector":
         "idcae": (IDCAE(), short),
         "freak": (Freak(covariance="identity", crop=40), long),
     }
-    parts = []
-    for name, (model, front_end) in members.items():
+    for model, _ in members.values():
         model.fit(clips, ["id_00", "id_02"] * 4, training=Training(epochs=1))
-        parts.append(Part(name, name, front_end, model, None, 0.0, 1.0, 1.0))
+    return detector_of(members)
+
+
+def detector_of(members: "Mapping[str, tuple[Model, FrontEnd]]") -> "Detector":
+    """Fitted models of equal weight as a detector of one machine."""
+    from auscult.detector import Detector, Machine, Part
+
+    parts = [Part(name, name, front_end, model, None, 0.0, 1.0, 1.0) for name, (model, front_end) in members.items()]
     return Detector(parts, {"id_00": Machine("id_00", "id_00")}, SECONDS, SECONDS)
 
 

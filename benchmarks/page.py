@@ -5,11 +5,10 @@
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 from benchmarks import page_benchmarks, page_denoising, page_detector, page_neighbours, page_performance, page_serve
+from benchmarks.places import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[1]
 PAGES = (
     PROJECT / "README.md",
     *(

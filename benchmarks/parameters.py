@@ -6,13 +6,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from benchmarks.places import PROJECT
 
 if TYPE_CHECKING:
     from auscult.models import Model
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "parameters.md"
+PAGE = PROJECT / "docs" / "parameters.md"
 
 FEATURES = {"OL3": (512, 1), "LM": (128, 5)}
 """Features of the report's Table 1: values of a frame, and frames per window."""

@@ -7,7 +7,6 @@ about twenty minutes on one core, prints the table and writes `benchmarks/result
 """
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -21,9 +20,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 import numpy as np
 from numpy.typing import NDArray
 
-PROJECT = Path(__file__).resolve().parents[1]
-TOYCAR = PROJECT.parent / "shared" / "data" / "toycar_logmel.npz"
-RESULTS = PROJECT / "benchmarks" / "results" / "practical.json"
+from benchmarks.places import RESULTS, write
+from benchmarks.real import SOUNDS, machine_id
 
 SECONDS = 10
 TRAIN_WINDOWS, TEST_WINDOWS = 60, 60
@@ -108,18 +106,14 @@ def factory_tasks(seed: int) -> Iterator[Task]:
 
 def toycar_tasks() -> list[Task]:
     """Each of the four real toy cars."""
-    with np.load(TOYCAR) as file:
+    with np.load(SOUNDS) as file:
         train, test = file["train"], file["test"]
-        of_train, of_test = (np.array([_id(name) for name in file[f"{split}_names"]]) for split in ("train", "test"))
+        of_train, of_test = (np.array([*map(machine_id, file[f"{split}_names"])]) for split in ("train", "test"))
         anomaly = np.array(["anomaly" in name for name in file["test_names"]])
     return [
         Task(f"real {id_}", train[of_train == id_], test[of_test == id_], anomaly[of_test == id_])
         for id_ in sorted(set(of_train))
     ]
-
-
-def _id(name: str) -> str:
-    return name[name.index("id_") :][:5]
 
 
 def measure(task: Task) -> dict[str, dict[str, float]]:
@@ -174,24 +168,24 @@ def main() -> int:
     import torch
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=RESULTS / "practical.json")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="factories")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     groups: dict[str, list[dict[str, dict[str, float]]]] = {}
-    if TOYCAR.is_file():
+    if SOUNDS.is_file():
         groups["real toy cars"] = [_told(task) for task in toycar_tasks()]
     for seed in range(1, 1 + arguments.seeds):
         groups.setdefault("factory", []).extend(_told(task) for task in factory_tasks(seed))
-    if not TOYCAR.is_file():
-        sys.stderr.write(f"{TOYCAR} is not there: only the factory is measured\n")
+    if not SOUNDS.is_file():
+        sys.stderr.write(f"{SOUNDS} is not there: only the factory is measured\n")
     table = {group: _means(found) for group, found in groups.items()}
     for group, rows in table.items():
         sys.stdout.write(f"\n{group}, mean over {len(groups[group])} machines: AUC, pAUC, training, window\n")
         for name, row in rows.items():
             cost = f"{row['training_seconds']:6.1f} s {row['window_milliseconds']:6.2f} ms" if len(row) > 2 else ""
             sys.stdout.write(f"  {name:32} {row['auc']:.3f} {row['pauc']:.3f} {cost}\n")
-    arguments.out.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    write(table, arguments.out)
     return 0
 
 

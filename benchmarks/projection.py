@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-RESULTS = Path(__file__).resolve().parent / "results" / "projection.json"
+from benchmarks.places import RESULTS, write
+
 RATE = 16000
 WORKERS = (1, 4, 16, 64)
 
@@ -128,11 +129,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     found = projected(options.device)
-    results = RESULTS if options.device == "cpu" else RESULTS.with_name(f"projection-{options.device}.json")
-    results.parent.mkdir(exist_ok=True)
-    results.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))
-    print(f"written to {results}")
+    write(found, RESULTS / ("projection.json" if options.device == "cpu" else f"projection-{options.device}.json"))
 
 
 if __name__ == "__main__":

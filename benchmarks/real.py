@@ -22,11 +22,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from auscult.processes import ONE_THREAD
+from benchmarks.places import DATA, RESULTS, write
 from benchmarks.real_protocols import FAMILIES, MACHINE_TYPE, curve_of, write_protocols
 
-PROJECT = Path(__file__).resolve().parents[1]
-SOUNDS = PROJECT.parent / "shared" / "data" / "toycar_logmel.npz"
-RESULTS = PROJECT / "benchmarks" / "results" / "real.json"
+SOUNDS = DATA / "toycar_logmel.npz"
 
 SEEDS = (0, 1, 2)
 WORKERS = 2
@@ -92,7 +92,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=ROWS, default=ROWS, help="rows to measure; others stay")
     options = parser.parse_args()
     precision = options.precision
-    path = RESULTS if precision == "fp32" else RESULTS.with_name(f"real-{precision}.json")
+    path = RESULTS / ("real.json" if precision == "fp32" else f"real-{precision}.json")
     if not SOUNDS.is_file():
         print(f"the real sounds are not there: {SOUNDS}; put the file there and run again", file=sys.stderr)
         return 2
@@ -109,10 +109,9 @@ def main() -> int:
     results = before | {row: summary([tables[row, s][0] for s in SEEDS]) for row in ROWS if (row, SEEDS[0]) in tables}
     results = {row: results[row] for row in ROWS if row in results}
     show(results)
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(results, indent=1) + "\n")
     minutes = (time.monotonic() - started) / 60
-    print(f"{len(SEEDS)} seeds, {WORKERS} processes of one thread, {minutes:.1f} minutes; written to {path}")
+    print(f"{len(SEEDS)} seeds, {WORKERS} processes of one thread, {minutes:.1f} minutes")
+    write(results, path)
     missed = missed_targets(results)
     for line in missed:
         print(line, file=sys.stderr)
@@ -123,7 +122,7 @@ def run_members(
     precision: str, keep: Path | None, members: Sequence[Member] = MEMBERS
 ) -> dict[tuple[str, int], Scores]:
     """Train and score members with every seed, in processes of one thread: (row, seed) -> scores."""
-    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    os.environ |= ONE_THREAD
     tables: dict[tuple[str, int], Scores] = {}
     jobs = {}
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:

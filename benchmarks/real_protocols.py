@@ -1,9 +1,10 @@
 """The three protocols of combining on real machine sounds: one model of each family, and all seeds of each family."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks.places import write
 
 FAMILIES = ("hvae", "idcae", "freak")
 MACHINE_TYPE = "ToyCar"
@@ -16,7 +17,7 @@ def write_protocols(tables: Tables, seeds: Sequence[int], path: Path) -> None:
     """Measure, print and write the figures of both ensembles under each protocol."""
     results = {"one_model": one_model(tables, seeds), "all_seeds": all_seeds(tables, seeds)}
     show(results)
-    path.write_text(json.dumps(results, indent=1) + "\n")
+    write(results, path)
 
 
 def one_model(tables: Tables, seeds: Sequence[int]) -> list[dict[str, Any]]:

@@ -10,12 +10,11 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
-for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[variable] = "1"
+from auscult.processes import ONE_THREAD
+from benchmarks.places import RESULTS, write
 
-RESULTS = Path(__file__).resolve().parent / "results" / "bench.json"
+os.environ |= ONE_THREAD  # before torch is imported
 
 TARGETS = {
     "log_mel_vs_librosa": 2.5,
@@ -65,7 +64,7 @@ def main() -> int:
         print(f"there is no benchmark {unknown[0]!r}; choose among {', '.join(parts)}", file=sys.stderr)
         return 2
     torch.set_num_threads(1)
-    results = RESULTS if device in (None, "cpu") else RESULTS.with_name(f"bench-{device}.json")
+    results = RESULTS / ("bench.json" if device in (None, "cpu") else f"bench-{device}.json")
     found = json.loads(results.read_text()) if results.exists() else {}
     figures: dict[str, float] = {name: value for name, value in found.items() if isinstance(value, float | int)}
     if without := left_out() if device in (None, "cpu") else {}:
@@ -73,11 +72,9 @@ def main() -> int:
     for name in chosen:
         figures |= parts[name]()
         show(figures)
-    results.parent.mkdir(exist_ok=True)
-    results.write_text(json.dumps(dict(sorted({**figures, **without}.items())), indent=1) + "\n")
     for name, reason in without.items():
         print(f"{name}: {reason}")
-    print(f"written to {results}")
+    write(dict(sorted({**figures, **without}.items())), results)
     return 1 if any(missed(name, value) for name, value in figures.items()) else 0
 
 

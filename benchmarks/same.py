@@ -22,10 +22,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from auscult.processes import ONE_THREAD
+from benchmarks.places import DATA, PROJECT
 from benchmarks.same_tables import Finding, Tables, cells, compared, files_of, leaves
 
-PROJECT = Path(__file__).resolve().parents[1]
-DATA = PROJECT.parent / "shared" / "data"
 SLIDER = DATA / "dcase2020_mini" / "dev_data" / "slider"
 TOY_CARS = DATA / "toycar_logmel.npz"
 
@@ -68,8 +68,7 @@ class Code:
 
     def python(self, *words: object, script: str = "") -> str:
         """What a command prints. Raises `CommandError` where its exit code is not 0."""
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        environment = {**os.environ, **threads, "PYTHONPATH": str(self.source)}
+        environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(self.source)}
         command = [sys.executable, *map(str, words)]
         done = subprocess.run(command, check=False, capture_output=True, text=True, input=script, env=environment)
         if done.returncode == 0:

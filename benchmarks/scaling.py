@@ -5,7 +5,6 @@ line through logarithm of cost against logarithm of clips. A slope of 1 is a cos
 largest of the families'. `benchmarks/results/scaling.json` holds the times, `docs/images/scaling.png` shows them.
 """
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -15,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-PROJECT = Path(__file__).resolve().parents[1]
-RESULTS = PROJECT / "benchmarks" / "results" / "scaling.json"
+from benchmarks.places import PROJECT, RESULTS, write
+
 PLOT = PROJECT / "docs" / "images" / "scaling.png"
 
 TRAIN, SCORE, WEIGHTS = (250, 500, 1000, 2000), (100, 200, 400, 800), (700, 1400, 2800, 5600)
@@ -30,7 +29,7 @@ Line = dict[str, list[float]]
 
 def figures() -> dict[str, float]:
     lines = {**training_lines(), "score": scoring_line(), "weights": weights_line()}
-    RESULTS.write_text(json.dumps(lines, indent=1) + "\n")
+    write(lines, RESULTS / "scaling.json")
     draw(lines)
     return {
         "exponent_train": max(exponent(line) for name, line in lines.items() if name.startswith("train")),
@@ -89,19 +88,16 @@ def training_lines() -> dict[str, Line]:
 
 def scoring_line() -> Line:
     """All families as one system, from file to score."""
-    from auscult.detector import Detector, Machine, Part
     from auscult.detector.listing import score_all
     from auscult.features import LogMel
     from auscult.features.front_end import FrontEnd
     from auscult.training import Training
-    from benchmarks.inference import RATE, SECONDS, recordings
+    from benchmarks.inference import RATE, detector_of, recordings
 
-    front_end, bank = FrontEnd(LogMel(RATE)), noise(20)
-    parts = []
-    for name, model in families().items():
+    front_end, bank, members = FrontEnd(LogMel(RATE)), noise(20), families()
+    for model in members.values():
         model.fit(bank, training=Training(epochs=1))
-        parts.append(Part(name, name, front_end, model, None, 0.0, 1.0, 1.0))
-    detector = Detector(parts, {"id_00": Machine("id_00", "id_00")}, SECONDS, SECONDS)
+    detector = detector_of({name: (model, front_end) for name, model in members.items()})
     with tempfile.TemporaryDirectory() as folder:
         paths = recordings(Path(folder), max(SCORE))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from benchmarks.features import RATE, clips
+from benchmarks.features import RATE, clips, librosa_log_mel
 from benchmarks.timing import side_by_side
 
 if TYPE_CHECKING:
@@ -49,16 +49,17 @@ def plain_score(path: Path, network: Any) -> float:
     import torch
 
     waveform, _ = librosa.load(path, sr=None, mono=True)
-    mel = librosa.feature.melspectrogram(
-        y=waveform, sr=RATE, n_fft=1024, hop_length=512, n_mels=128, power=2.0, pad_mode="constant"
-    )
-    log_mel = 10 * np.log10(mel + np.finfo(np.float64).eps)
-    count = log_mel.shape[1] - 5 + 1
-    windows = np.zeros((count, 640), dtype=np.float32)
-    for position in range(5):
-        windows[:, 128 * position : 128 * (position + 1)] = log_mel[:, position : position + count].T
-    errors = []
+    batches = plain_windows(librosa_log_mel(waveform), 5)
+    return float(torch.cat([(network(batch) - batch).square().mean(dim=1) for batch in batches]).mean())
+
+
+def plain_windows(frames: Any, context: int) -> "torch.utils.data.DataLoader[torch.Tensor]":
+    """Batches of 512 windows of frames `[N, F]`, copied one frame after the other."""
+    import torch
+
+    count, width = len(frames) - context + 1, frames.shape[1]
+    windows = np.zeros((count, context * width), dtype=np.float32)
+    for position in range(context):
+        windows[:, position * width : (position + 1) * width] = frames[position : position + count]
     dataset = cast("torch.utils.data.Dataset[torch.Tensor]", torch.from_numpy(windows))  # a tensor has what one needs
-    for batch in torch.utils.data.DataLoader(dataset, batch_size=512):
-        errors.append((network(batch) - batch).square().mean(dim=1))
-    return float(torch.cat(errors).mean())
+    return torch.utils.data.DataLoader(dataset, batch_size=512)

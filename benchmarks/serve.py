@@ -24,9 +24,9 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
 from benchmarks import history, serve_malformed
+from benchmarks.places import RESULTS, write
 from benchmarks.serve_process import get, server
 
-RESULTS = Path(__file__).parent / "results" / "serve.json"
 PARTS = ("load", "malformed", "year")
 CLIENTS, SECONDS, CLIPS, CLIP_SECONDS = 8, 60.0, 40, 10
 THROUGHPUT, LATENCY, VIEW_MS, OPENING = 0.8, 1.5, 200.0, 1.3
@@ -38,7 +38,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--quick", action="store_true", help="a tenth of everything")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=RESULTS / "serve.json")
     arguments = parser.parse_args()
     found: dict[str, Any] = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {}
     with tempfile.TemporaryDirectory() as folder:
@@ -47,7 +47,7 @@ def main() -> int:
             measure = {"load": load, "malformed": serve_malformed.malformed, "year": year}[part]
             found[part] = measure(Path(folder), detector, clips, quick=arguments.quick)
             sys.stdout.write(f"{part}\n" + "".join(f"  {name:32} {value}\n" for name, value in found[part].items()))
-    arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write(found, arguments.out)
     missed = [name for part in arguments.only for name in found[part]["missed"]]
     sys.stdout.write(f"missed: {', '.join(missed) or 'nothing'}\n")
     return int(bool(missed))

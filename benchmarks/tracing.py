@@ -16,7 +16,8 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-PROJECT = Path(__file__).parents[1]
+from benchmarks.places import PROJECT
+
 PACKAGE = str(PROJECT / "src" / "auscult") + os.sep
 
 LOOP = "Monitor.run"

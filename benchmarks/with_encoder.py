@@ -36,10 +36,10 @@ from auscult.scores.intervals import bootstrap
 from auscult.scores.metrics import auc
 from auscult.scores.table import ScoreRow, ScoreTable
 from auscult.sound.audio import read_waveform
+from benchmarks.places import DATA, RESULTS, write
+from benchmarks.real import machine_id
 
-PROJECT = Path(__file__).resolve().parents[1]
-DATA = PROJECT.parent / "shared" / "data"
-RESULTS = PROJECT / "benchmarks" / "results" / "with_encoder.json"
+FILE = RESULTS / "with_encoder.json"
 RATE, MACHINE = 16000, "machine"
 LEARNT, TESTED = 40, 12
 """Clips of 10 s of a machine of the factory: normal ones to learn, and of either kind to score."""
@@ -103,7 +103,7 @@ def main() -> int:
         print(f"not there: {', '.join(missing)}; put the folders there and run again", file=sys.stderr)
         return 2
     recipes = {name: parse_recipe(text, f"{name}, measured") for name, text in SYSTEMS.items()}
-    results: dict[str, dict[str, Any]] = json.loads(RESULTS.read_text()) if only else {}
+    results: dict[str, dict[str, Any]] = json.loads(FILE.read_text()) if only else {}
     for name, (task_of, kinds) in SETS.items():
         if only and name not in only:
             continue
@@ -116,7 +116,7 @@ def main() -> int:
         print(
             f"{name:22}" + "  ".join(f"{system} {show(found)}" for system, found in results[name].items()), flush=True
         )
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write(results, FILE)
     return 0
 
 
@@ -131,10 +131,10 @@ def leave_one_out(kind: str) -> Task:
     normals = [path for path in tests(kind) if label_of(path) == "normal"]
     sounds, own = [read(path) for path in normals], dict[str, list[int]]()
     for place, path in enumerate(normals):
-        own.setdefault(machine_of(path), []).append(place)
+        own.setdefault(machine_id(path.stem), []).append(place)
     heard = [Heard(sound, "normal", (place,)) for place, sound in enumerate(sounds)]
     for number, path in enumerate(path for path in tests(kind) if label_of(path) == "anomaly"):
-        places = own[machine_of(path)]
+        places = own[machine_id(path.stem)]
         heard.append(Heard(read(path), "anomaly", (places[number % len(places)],)))
     return sounds, heard
 
@@ -239,10 +239,6 @@ def tests(kind: str) -> list[Path]:
 
 def label_of(path: Path) -> Label:
     return "normal" if path.name.startswith("normal") else "anomaly"
-
-
-def machine_of(path: Path) -> str:
-    return "_".join(path.stem.split("_")[1:3])
 
 
 def read(path: Path) -> Sound:

@@ -7,7 +7,6 @@ peak of the largest process. An exponent is the slope of the line through the lo
 `benchmarks/results/year.json` holds all of it.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -19,10 +18,8 @@ import numpy as np
 
 from auscult.clips import LABELS, Split
 from auscult.datasets.years import YEARS
+from benchmarks.places import RESULTS, write
 from benchmarks.scaling import exponent
-
-PROJECT = Path(__file__).resolve().parents[1]
-RESULTS = PROJECT / "benchmarks" / "results" / "year.json"
 
 YEAR, SECONDS, RATE = 2024, 10, 16_000
 BY_CLIPS = tuple((4, clips) for clips in (60, 120, 240, 480))
@@ -48,7 +45,7 @@ def figures() -> dict[str, float]:
         {"types": types, "clips": clips, "seconds": seconds - start, "megabytes": megabytes}
         for (types, clips), (seconds, megabytes) in best.items()
     ]
-    RESULTS.write_text(json.dumps({"start": start, "runs": runs}, indent=1) + "\n")
+    write({"start": start, "runs": runs}, RESULTS / "year.json")
     return exponents(runs)
 
 

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from auscult.errors import RunError
+from auscult.files import write_text
 from auscult.report import DataRow, Evidence, ReportData, Section, Table, html, laid_out
 from auscult.report.data import Cell
 from auscult.report.drawing import Plot, limits
@@ -19,7 +20,7 @@ from auscult.report.evidence import MAX_SECONDS, cards, flac, map_limits
 from auscult.report.figures import FINAL, losses, roc_curves, score_histogram, thin
 from auscult.report.html import verdict
 from auscult.report.maps import MAX_FRAMES, frequency_ticks
-from auscult.report.tables import NONE, machine_table, percent, ranking_table, results_section, summary_table
+from auscult.report.tables import NONE, evaluation_section, machine_table, percent, ranking_table, summary_table
 from auscult.runs.results import ResultRow
 from auscult.scores.metrics import auc, evaluate
 from auscult.scores.official import official
@@ -190,7 +191,7 @@ def test_names_from_outside_cannot_become_markup() -> None:
         results=results(tables),
         data_summary=[DataRow(evil, evil, 1, 4, 4)],
         evidence=[
-            clip(file=evil, machine_type=evil, maps={evil: np.ones((40, 8), np.float32)}, map_units={evil: evil})
+            clip(file=evil, machine_type=evil, maps={evil: np.ones((40, 8), np.float32)}, map_groups={evil: evil})
         ],
         histories={evil: [{"loss": 1.0}]},
         title=evil,
@@ -208,11 +209,11 @@ def test_names_from_outside_cannot_become_markup() -> None:
 
 def test_the_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    html.write_page(render(report()), path)
+    write_text(path, render(report()))
     assert path.read_text(encoding="utf-8").rstrip().endswith("</html>")
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(RunError, match=r"missing.*report\.html"):
-        html.write_page(render(report()), tmp_path / "missing" / "report.html")
+        write_text(tmp_path / "missing" / "report.html", render(report()))
 
 
 def test_the_parts_follow_the_order_of_the_challenge() -> None:
@@ -307,7 +308,7 @@ def test_a_mean_over_fewer_types_is_marked_and_never_the_best() -> None:
 
 def test_further_results_become_a_part_of_their_own() -> None:
     data = report()
-    section = results_section("The evaluation machines", data.results, ["spectral", "hvae"])
+    section = evaluation_section(data.results, ["spectral", "hvae"])
     assert [len(table.rows) for table in section.tables] == [2, 2, 2]
     page = Page(render(report(sections=[section])))
     assert "The evaluation machines" in page.text
@@ -433,9 +434,9 @@ def test_maps_of_a_group_share_a_colour_scale_and_others_do_not() -> None:
     low, high = limits["hvae", "fan", "map signed"]
     assert low == -high and high == pytest.approx(2, abs=0.05)
     shared = map_limits(
-        [clip(maps={"e": weak}, map_units={"e": "dB"}), clip(maps={"e": strong}, map_units={"e": "dB"})]
+        [clip(maps={"e": weak}, map_groups={"e": "a"}), clip(maps={"e": strong}, map_groups={"e": "a"})]
     )
-    assert shared == {("hvae", "fan", "dB"): (0.0, 4.0)}
+    assert shared == {("hvae", "fan", "a"): (0.0, 4.0)}
 
 
 def test_a_map_without_any_value_or_any_error_can_be_drawn() -> None:

@@ -27,7 +27,7 @@ from auscult.report.members import MemberEffect, correlation_table, members_tabl
 from auscult.report.official import evaluation_sections, official_table
 from auscult.report.reference import PrintedOptimum, printed_optima, printed_rows, printed_table, published_scores
 from auscult.report.summary import MANY, protocol_tables
-from auscult.report.tables import NONE, results_section
+from auscult.report.tables import NONE, evaluation_section
 from auscult.runs.results import ResultRow
 from auscult.scores.ensemble import Choice
 from auscult.scores.metrics import mean_figures
@@ -450,7 +450,7 @@ def test_a_report_names_the_tables_that_are_worth_a_file() -> None:
     assert [table.name for table in laid_out(data).tables] == ["machine_types", "machines_fan", "machines_valve"]
     fan = laid_out(data).tables[1]
     assert float(parsed(fan)[0]["id_00 AUC (%)"]) == pytest.approx(100 * rows[0].figures["auc"], abs=1e-9)
-    section = results_section("More", rows, ["a-1", "a-2", "baseline", "a", "all"])
+    section = evaluation_section(rows, ["a-1", "a-2", "baseline", "a", "all"])
     summary = protocol_tables(rows, ("all", "uniform"))
     names = [table.name for table in laid_out(replace(data, summary=summary, sections=[section])).tables]
     assert names[:4] == ["summary", "machine_types", "machines_fan", "machines_valve"]

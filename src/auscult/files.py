@@ -35,6 +35,16 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text, which is there as a whole or not at all.
+
+    Raises:
+        RunError: if the disk is full or the folder cannot be written to.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
 def require_writable(path: Path) -> None:
     """Refuse a place, of a file or of a folder to be made, in which nothing can be written, before any work is done.
 

@@ -2,13 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from auscult.clips import LABELS, SPLITS, Clip, Label, Split, Subset
 from auscult.datasets import sections
 from auscult.datasets.names import DEVELOPMENT_FOLDER, EVALUATION_FOLDER
 from auscult.datasets.tree import Dataset, Problem, SoundFile, parsed, refuse_duplicates, sound_files
-from auscult.datasets.truth import find_truth, read_list
+from auscult.datasets.truth import TruthList, find_truth, read_list
 from auscult.datasets.years import YEARS
 
 TITLE = "DCASE Challenge Task 2"
@@ -76,14 +76,9 @@ def read(root: Path, *, truth: Path | None = None, year: int | None = None) -> D
     listed = read_list(truth) if truth else None
     if listed:
         listed.require_year([2020], root)
-    labels = (
-        {kind: {file: one.label for file, one in files.items()} for kind, files in listed.clips.items()}
-        if listed
-        else None
-    )
     named, problems = parsed(root, _parse)
-    clips = _clips(named, labels)
-    if labels is not None:
+    clips = _clips(named, listed)
+    if listed:
         missing = f"is not in the ground-truth list {truth}; complete the list, or remove the one or the other"
         problems += [Problem(clip.path, missing) for clip in clips if clip.label is None]
     return Dataset(refuse_duplicates(clips, problems), problems, (2020,))
@@ -107,14 +102,11 @@ def _parse(file: SoundFile) -> _Named | Problem:
     return _Named(file, machine_type, match["id"], split, label, homes[-1:] == [EVALUATION_FOLDER])
 
 
-def _clips(named: list[_Named], truth: dict[str, dict[str, Label]] | None) -> list[Clip]:
+def _clips(named: list[_Named], truth: TruthList | None) -> list[Clip]:
     unlabelled: dict[str, set[str]] = {}
     for name in named:
         if name.label is None:
             unlabelled.setdefault(name.machine_type, set()).add(name.machine_id)
-    labels = {
-        kind: {PurePath(file).stem: label for file, label in files.items()} for kind, files in (truth or {}).items()
-    }
     clips = []
     for name in named:
         kind, path = name.machine_type, name.file.path
@@ -122,6 +114,7 @@ def _clips(named: list[_Named], truth: dict[str, dict[str, Label]] | None) -> li
         subset: Subset = "development"
         if name.in_evaluation or name.label is None or name.machine_id in evaluation_ids:
             subset = "additional" if name.split == "train" else "evaluation"
-        label = name.label or labels.get(kind, {}).get(path.stem)
+        right = truth.clips.get(kind, {}).get(f"{path.stem}.wav") if truth else None
+        label = name.label or (right.label if right else None)
         clips.append(Clip(path, kind, name.machine_id, name.split, label, subset, path.name))
     return clips

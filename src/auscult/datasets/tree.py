@@ -86,28 +86,15 @@ class SoundFile:
         return self.folders[len(self.folders) - self.depth :]
 
 
-def scan(root: Path) -> tuple[list[SoundFile], list[Problem]]:
-    """All sound files below a folder, sorted, and every file that must not be passed over silently.
+def parsed(root: Path, parse: Callable[[SoundFile], Parsed | Problem]) -> tuple[list[Parsed], list[Problem]]:
+    """What each sound file below a folder is, in order, and a problem for every file that must not be passed over.
 
     Hidden files are no clips, nor are files of other kinds (read-me files, tables, archives) outside folders of clips.
     """
-    files: list[SoundFile] = []
-    problems: list[Problem] = []
-    for found in walk(root):
-        trouble = _trouble(found) if isinstance(found, SoundFile) else found
-        if trouble:
-            problems.append(trouble)
-        elif isinstance(found, SoundFile):
-            files.append(found)
-    return files, problems
-
-
-def parsed(root: Path, parse: Callable[[SoundFile], Parsed | Problem]) -> tuple[list[Parsed], list[Problem]]:
-    """What each sound file below a folder is, and the problems of those that are nothing, and of `scan`."""
-    files, problems = scan(root)
     found: list[Parsed] = []
-    for file in files:
-        one = parse(file)
+    problems: list[Problem] = []
+    for file in walk(root):
+        one = (_trouble(file) or parse(file)) if isinstance(file, SoundFile) else file
         if isinstance(one, Problem):
             problems.append(one)
         else:

@@ -20,7 +20,7 @@ from auscult.denoising.levels import INDEX, Levels, read_levels
 from auscult.denoising.sounds import find_sounds
 from auscult.denoising.streaming import Denoiser
 from auscult.errors import AudioError, DatasetError, RunError, nearest
-from auscult.files import replacing, require_writable, saving
+from auscult.files import require_writable, saving, write_text
 from auscult.sound.audio import SUFFIXES
 from auscult.sound.folders import not_read, sounds_below
 
@@ -35,7 +35,6 @@ def learn_from_folders(
     out: Path,
     dataset: str | None = None,
     label: Callable[[Path], str | None] | None = None,
-    settings: DenoiserSettings | None = None,
     training: dict[str, Any] | None = None,
     on_epoch: Callable[[int, int, str], None] | None = None,
 ) -> Levels:
@@ -48,7 +47,6 @@ def learn_from_folders(
         out: folder of the denoiser; a killed training with the same arguments continues.
         dataset: layout of the data; detected if none is given.
         label: chooses among the clean sounds, see `find_sounds`.
-        settings: differ from the defaults.
         training: differences from the default training.
         on_epoch: called with the epochs done, the epochs in all, and a word on the newest snapshot.
 
@@ -56,7 +54,7 @@ def learn_from_folders(
         DatasetError: if sounds are missing.
         RunError: if `out` holds something else, or cannot be written.
     """
-    settings, chosen = settings or DenoiserSettings(), denoiser_training(**(training or {}))
+    settings, chosen = DenoiserSettings(), denoiser_training(**(training or {}))
     facts = json.dumps(
         [
             machine_type,
@@ -102,8 +100,7 @@ def _is_finished(out: Path, facts: str) -> bool:
     if not entries:
         with saving(out):
             out.mkdir(exist_ok=True)
-        with replacing(out / _FACTS) as temporary:
-            temporary.write_text(facts, encoding="utf-8")
+        write_text(out / _FACTS, facts)
     return INDEX in entries
 
 

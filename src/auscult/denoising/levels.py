@@ -14,7 +14,7 @@ from auscult.denoising.mixtures import Mixer, Mixture
 from auscult.denoising.quality import Gain, gains, mean_gain
 from auscult.denoising.unet import UNet
 from auscult.errors import ModelError
-from auscult.files import replacing
+from auscult.files import replacing, write_text
 from auscult.training import Training, generator_of, seed_of, train
 
 N_LEVELS = 10
@@ -113,8 +113,7 @@ def train_denoiser(
         validations.append(Validation(done, losses.get("loss", 0.0), gain))
         if gain.snr_db > best:  # only such a one can be the first to reach a target
             save_unet(unet, _snapshot(folder, done))
-        with replacing(memory) as temporary:
-            temporary.write_text(json.dumps([asdict(one) for one in validations]))
+        write_text(memory, json.dumps([asdict(one) for one in validations]))
         if on_epoch is not None:
             on_epoch(done, validations[-1])
 
@@ -273,8 +272,7 @@ def _snapshot(folder: Path, epoch: int) -> Path:
 def _finish(folder: Path, levels: Levels) -> None:
     """Write the index and remove the snapshots that no level uses."""
     used = {_snapshot(folder, level.epoch) for level in levels.levels}
-    with replacing(folder / INDEX) as temporary:
-        temporary.write_text(json.dumps({"format": FORMAT, **asdict(levels)}, indent=1), encoding="utf-8")
+    write_text(folder / INDEX, json.dumps({"format": FORMAT, **asdict(levels)}, indent=1))
     for path in folder.glob("epoch_*.safetensors"):
         if path not in used:
             path.unlink()

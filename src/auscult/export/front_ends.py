@@ -14,8 +14,8 @@ from auscult.features.modulation import WHOLE, Modulation
 from auscult.features.onnx_encoder import OnnxEncoder
 from auscult.features.statistics import clip_vector
 from auscult.features.vectors import Statistics
-from auscult.features.yamnet import LENGTH, PATCH, STEP, Yamnet
-from auscult.features.yamnet_network import N_FFT, OFFSET, WINDOW, LogMelPatches
+from auscult.features.yamnet import LENGTH, Yamnet
+from auscult.features.yamnet_network import N_FFT, OFFSET, PATCH, STEP, WINDOW, LogMelPatches
 
 
 class LogMelGraph(nn.Module):

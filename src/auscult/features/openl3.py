@@ -121,16 +121,12 @@ class OpenL3(Features):
         return OpenL3Outline(**arguments)
 
     def n_frames(self, n_samples: int) -> int:
-        """Frames N of a clip: its windows."""
-        return self.n_windows(n_samples)
-
-    def n_windows(self, n_samples: int) -> int:
         """Windows N of a clip of so many samples at 48 kHz."""
         return 1 + max(0, -(-(n_samples - SAMPLE_RATE // 2) // self.hop_length))
 
     def timestamps(self, n_samples: int) -> NDArray[np.float64]:
         """Centre of each window of a clip of so many samples at 48 kHz, in seconds from the start of the clip `[N]`."""
-        return np.arange(self.n_windows(n_samples)) * self.hop_length / SAMPLE_RATE
+        return np.arange(self.n_frames(n_samples)) * self.hop_length / SAMPLE_RATE
 
     def __call__(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute the embeddings of one waveform at 48 kHz, `[T]` -> `[N, embedding_size]`."""
@@ -140,7 +136,7 @@ class OpenL3(Features):
             raise FeatureError(f"openl3: the waveform has the shape {waveform.shape}; give one channel, [T]")
         if not len(waveform):
             raise FeatureError("openl3: the clip has no samples; remove it")
-        n_windows, half = self.n_windows(len(waveform)), SAMPLE_RATE // 2
+        n_windows, half = self.n_frames(len(waveform)), SAMPLE_RATE // 2
         padded = torch.zeros(max(half + len(waveform), (n_windows - 1) * self.hop_length + SAMPLE_RATE))
         padded[half : half + len(waveform)] = torch.from_numpy(waveform)
         windows = padded.unfold(0, SAMPLE_RATE, self.hop_length)  # [N, 48000], a view

@@ -118,8 +118,3 @@ class AudioNetwork(nn.Module):
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         return self
-
-
-def n_parameters(network: nn.Module) -> int:
-    """Number of trained parameters."""
-    return sum(parameter.numel() for parameter in network.parameters())

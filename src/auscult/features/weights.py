@@ -87,7 +87,7 @@ def keras_layers(path: Path) -> list[Layer]:
         with h5py.File(io.BytesIO(content), "r") as file:
             root = file.get("model_weights", file)  # a whole model, or its weights alone
             names = [_text(name) for name in root.attrs["layer_names"]]
-            layers = [_layer(root[name]) for name in names if "spectrogram" not in name]
+            layers = [keras_layer(root[name]) for name in names if "spectrogram" not in name]
     except (OSError, EOFError, zlib.error, KeyError, ValueError) as error:
         raise WeightsError(
             f"{path} cannot be read as weights that Keras saved ({error}); it is truncated or another kind of file. "
@@ -96,8 +96,8 @@ def keras_layers(path: Path) -> list[Layer]:
     return [layer for layer in layers if layer]
 
 
-def _layer(group: Any) -> Layer:
-    """The arrays of one layer by their name without scope and number, such as `kernel`."""
+def keras_layer(group: Any) -> Layer:
+    """The arrays of one layer's group in such a file, by their names without scope and number, such as `kernel`."""
     found: Layer = {}
     for stored in group.attrs.get("weight_names", []):
         name = _text(stored)

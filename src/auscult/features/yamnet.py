@@ -3,26 +3,21 @@
 import hashlib
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from auscult.denoising.sounds import AUDIOSET
 from auscult.errors import FeatureError, ModelError
 from auscult.features.base import Features
 from auscult.features.remembered import Remembered
+from auscult.features.yamnet_network import N_VALUES, PATCH, SAMPLE_RATE, STEP, LogMelPatches, MobileNet
 from auscult.features.yamnet_weights import OFFICIAL, TENSORS, find_weights, read_state
 from auscult.sound.audio import read_waveform
 from auscult.training.settings import choose_device
-
-if TYPE_CHECKING:
-    import torch
-
-    from auscult.features.yamnet_network import LogMelPatches, MobileNet
-
-SAMPLE_RATE, STEP, PATCH = 16000, 160, 96
-"""Rate in Hz; distance of the spectrogram's frames in samples; frames that the network sees at once."""
 
 LENGTH = 15600
 """Samples that a window needs: 96 frames of 400 samples, 160 apart."""
@@ -86,7 +81,7 @@ class Yamnet(Features):
         self.hop, self.weights, self.sha256 = float(hop), weights, sha256
         self._remembered = Remembered()
         self.hop_frames = frames
-        self.sample_rate, self.n_bins, self.frame_rate = SAMPLE_RATE, 1024, SAMPLE_RATE / (STEP * frames)
+        self.sample_rate, self.n_bins, self.frame_rate = SAMPLE_RATE, N_VALUES, SAMPLE_RATE / (STEP * frames)
         self._open()
 
     def _open(self) -> None:
@@ -115,26 +110,20 @@ class Yamnet(Features):
         embeddings: NDArray[np.float32] = self._embeddings(waveform).cpu().numpy()
         return embeddings
 
-    def spectrogram(self, waveform: NDArray[np.float32]) -> "torch.Tensor":
+    def spectrogram(self, waveform: NDArray[np.float32]) -> Tensor:
         """What the network sees of a waveform of at least 400 samples, 96 frames at once: log-mel `[N, 64]`."""
-        import torch
-
         with torch.inference_mode():
-            found: torch.Tensor = self._front_end(torch.from_numpy(waveform).to(self.device))
+            found: Tensor = self._front_end(torch.from_numpy(waveform).to(self.device))
         return found
 
     def heard(self, waveform: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Embeddings `[N, 1024]`, and how likely each class of AudioSet is in each window `[N, 521]`."""
-        import torch
-
         with torch.inference_mode():
             embeddings = self._embeddings(waveform)
             likely = torch.sigmoid(self._network.scores(embeddings))
         return embeddings.cpu().numpy(), likely.cpu().numpy()
 
-    def _embeddings(self, waveform: NDArray[np.float32]) -> "torch.Tensor":
-        import torch
-
+    def _embeddings(self, waveform: NDArray[np.float32]) -> Tensor:
         if waveform.ndim != 1 or not len(waveform):
             raise FeatureError(f"yamnet: the waveform has the shape {waveform.shape}; give one channel, [T], not empty")
         n_windows = self.n_frames(len(waveform))
@@ -156,24 +145,18 @@ class Yamnet(Features):
         likely = self.heard(read_waveform(path, sample_rate=SAMPLE_RATE, channel=0))[1].mean(axis=0)[list(MECHANICAL)]
         return MECHANICAL[list(MECHANICAL)[int(likely.argmax())]] if likely.max() >= LIKELY else None
 
-    def _embed(self, patches: "torch.Tensor", batch: int) -> "torch.Tensor":
+    def _embed(self, patches: Tensor, batch: int) -> Tensor:
         """Embeddings `[N, 1024]` of patches `[N, 64, 96]`."""
-        import torch
-
         images = patches.transpose(1, 2)[:, None]
         parts = (some.contiguous(memory_format=torch.channels_last) for some in torch.split(images, batch))
         return torch.cat([self._network(some) for some in parts])
 
     @cached_property
-    def _network(self) -> "MobileNet":
+    def _network(self) -> MobileNet:
         return self.network()
 
-    def network(self) -> "MobileNet":
+    def network(self) -> MobileNet:
         """A copy of the network."""
-        import torch
-
-        from auscult.features.yamnet_network import MobileNet
-
         with torch.random.fork_rng(devices=[]):
             network = MobileNet()
         network.load_state_dict(self._state)
@@ -181,9 +164,7 @@ class Yamnet(Features):
         return network.to(self.device)
 
     @cached_property
-    def _front_end(self) -> "LogMelPatches":
-        from auscult.features.yamnet_network import LogMelPatches
-
+    def _front_end(self) -> LogMelPatches:
         return LogMelPatches().to(self.device)
 
 
@@ -192,9 +173,5 @@ class YamnetOutline(Yamnet):
 
     def _open(self) -> None:
         """Look for no file."""
-        import torch
-
-        from auscult.features.yamnet_network import MobileNet
-
         with torch.random.fork_rng(devices=[]):
             self.sha256, self._state = self.sha256 or OFFICIAL, MobileNet().state_dict()

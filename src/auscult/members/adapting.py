@@ -12,10 +12,10 @@ from torch import Tensor
 
 from auscult.clips import Clip
 from auscult.errors import FeatureError, WeightsError
-from auscult.features.yamnet import LENGTH, PATCH, SAMPLE_RATE, Yamnet
-from auscult.features.yamnet_network import MobileNet
+from auscult.features.yamnet import LENGTH, Yamnet
+from auscult.features.yamnet_network import PATCH, SAMPLE_RATE, MobileNet
 from auscult.features.yamnet_weights import KERAS, ONNX, TENSORS
-from auscult.files import replacing, saving
+from auscult.files import replacing, saving, write_text
 from auscult.models.adaptation import adapt_encoder, adaptable
 from auscult.sound.audio import read_waveform
 from auscult.training import History, Training
@@ -115,8 +115,7 @@ def _write(network: MobileNet, folder: Path, facts: dict[str, Any], history: His
     path = folder / TENSORS
     with saving(folder):
         facts |= {"sha256": hashlib.sha256(content).hexdigest(), "history": history}
-        with replacing(folder / FACTS) as fresh:
-            fresh.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        write_text(folder / FACTS, json.dumps(facts, indent=1) + "\n")
         with replacing(path) as fresh:
             fresh.write_bytes(content)
     return path

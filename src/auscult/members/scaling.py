@@ -83,13 +83,12 @@ def scaling_of(model: Model, clips: Sequence[Known], *, unseen: bool, combined: 
     if not model.learns_in_epochs() and min(counts.values()) >= FOLDS * model.least_clips:
         return Scaling("cross-fitted")
     held_out = [place for places in _strata(clips) for place in places[len(places) - len(places) // HELD_OUT :]]
+    spared = Scaling("held-out", tuple(sorted(int(place) for place in held_out)))
     if model.keeps_clips and held_out:
-        return Scaling("held-out", tuple(sorted(int(place) for place in held_out)))
+        return spared
     if not combined:
         return Scaling()
-    if len(clips) < ENOUGH or len(held_out) < FEWEST_HELD_OUT:
-        return Scaling("asinh")
-    return Scaling("held-out", tuple(sorted(int(place) for place in held_out)))
+    return Scaling("asinh") if len(clips) < ENOUGH or len(held_out) < FEWEST_HELD_OUT else spared
 
 
 def normal_scores(model: Model, bank: Bank, scaling: Scaling, *, pooling: str | None) -> NDArray[np.float64]:

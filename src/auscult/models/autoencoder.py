@@ -23,7 +23,6 @@ class Autoencoder(WindowModel):
         hidden: units of the encoder's layers; the decoder mirrors them.
         n_latent: units of the bottleneck.
         standardise: to zero mean and unit variance per bin over the training frames; the baseline takes raw decibels.
-
         held_out: share of the windows that is not trained on, the last ones in the order of the clips: the published
             baseline only watches its loss there.
         spread: whether what is held out lies evenly among all windows, instead of at the end.

@@ -2,14 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from auscult.errors import ModelError
+from auscult.features.weights import Layer, keras_layer
 from auscult.models.autoencoder import Autoencoder
 
 
@@ -29,7 +27,8 @@ def load_keras_baseline(path: Path, *, n_bins: int = 128, machine_ids: tuple[str
     try:
         with h5py.File(path, "r") as file:
             layers = json.loads(file.attrs["model_config"])["config"]["layers"]
-            weights = {layer["config"]["name"]: _weights(file["model_weights"], layer) for layer in layers}
+            names = [layer["config"]["name"] for layer in layers]
+            weights = {name: keras_layer(file["model_weights"][name]) for name in names}
     except (OSError, KeyError, ValueError) as error:
         raise ModelError(f"{path} is no Keras 2 model ({error}); give the baseline's .hdf5 file") from error
     dense = [weights[layer["config"]["name"]] for layer in layers if layer["class_name"] == "Dense"]
@@ -53,19 +52,7 @@ def load_keras_baseline(path: Path, *, n_bins: int = 128, machine_ids: tuple[str
     return model.eval()
 
 
-def _weights(group: Any, layer: dict[str, Any]) -> dict[str, NDArray[np.float32]]:
-    """The arrays of one layer by their name without scope and number, such as `kernel`."""
-    found: dict[str, NDArray[np.float32]] = {}
-    name = layer["config"]["name"]
-    for stored in group[name].attrs.get("weight_names", []):
-        key = stored.decode() if isinstance(stored, bytes) else str(stored)
-        found[key.rsplit("/", 1)[-1].split(":")[0]] = np.asarray(group[name][key], dtype=np.float32)
-    return found
-
-
-def _state(
-    dense: list[dict[str, NDArray[np.float32]]], norms: list[tuple[float, dict[str, NDArray[np.float32]]]]
-) -> dict[str, Tensor]:
+def _state(dense: list[Layer], norms: list[tuple[float, Layer]]) -> dict[str, Tensor]:
     """The state of our network: dense layers stand at 0, 3, 6, ..., the norms behind them."""
     state: dict[str, Tensor] = {}
     for index, layer in enumerate(dense):

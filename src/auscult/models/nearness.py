@@ -54,17 +54,16 @@ def k_centres(x: Tensor, count: int) -> Tensor:
     return torch.tensor(sorted(set(chosen)), device=x.device)
 
 
-def mixed(x: Tensor, others: Tensor, count: int, share: float = 0.2) -> Tensor:
-    """Vectors `[C * n, D]` between each of `[C, D]` and its n nearest of others `[O, D]`.
+def mixed(x: Tensor, others: Tensor, count: int) -> Tensor:
+    """Vectors `[C * n, D]` on a fifth of the way from each of `[C, D]` to its n nearest of others `[O, D]`.
 
     Args:
         x: of which each gives n vectors, one behind the other.
         others: towards which they lie.
         count: how many of the nearest, n; as many as there are, if there are fewer.
-        share: of the way.
     """
     nearest = torch.cdist(x, others).topk(min(count, len(others)), largest=False).indices
-    return torch.lerp(x[:, None], others[nearest], share).flatten(end_dim=1)
+    return torch.lerp(x[:, None], others[nearest], 0.2).flatten(end_dim=1)
 
 
 def mean_of_least(distances: Tensor, k: int) -> Tensor:

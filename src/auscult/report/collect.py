@@ -18,10 +18,11 @@ from auscult.report.denoisers import denoiser_sections
 from auscult.report.ensembles import ensemble_sections, intervals_of, spreads_of
 from auscult.report.official import evaluation_sections, official_tables
 from auscult.report.summary import protocol_tables
+from auscult.report.tables import ranking
 from auscult.runs.analysis import Analysis
 from auscult.runs.jobs import load_banks, model_file
 from auscult.runs.plan import BankJob, MemberJob
-from auscult.runs.results import PROTOCOLS, System, averaged, official_scores, only
+from auscult.runs.results import PROTOCOLS, System, averaged, official_scores
 from auscult.runs.store import environment
 from auscult.scores.metrics import shown_metrics
 from auscult.scores.table import ScoreRow
@@ -90,7 +91,7 @@ def shown_systems(analysis: Analysis) -> dict[str, System]:
     Where there are more than `SYSTEMS`, those that an ensemble takes in stand in the members' table alone.
     """
     wanted = {"none", analysis.final.protocol}
-    found = {system.name: system for system in analysis.of_seed() if system.protocol in wanted}
+    found = {system.name: system for system in analysis.of_first_seed() if system.protocol in wanted}
     nodes = analysis.recipe.ensembles()
     inside = {name for node in nodes for name in node.members} - {node.name for node in nodes}
     if len(found) <= SYSTEMS:
@@ -150,12 +151,9 @@ def provenance(analysis: Analysis) -> dict[str, str]:
 def evidence_of(analysis: Analysis, machine_type: str) -> list[Evidence]:
     """The clips of a machine type to which the final system gave the highest scores, with members' maps."""
     final = analysis.final
-    table = only(final.development if len(final.development) else final.evaluation, machine_type)
-    ranked = sorted(table, key=lambda row: -row.score)[:SHOWN]
-    jobs = [
-        job for job in analysis.plan.members if (job.machine_type, job.training.seed) == (machine_type, analysis.seed)
-    ]
-    return [_evidence(analysis, jobs, row, rank) for rank, row in enumerate(ranked, start=1)]
+    rows = ranking(final.development if len(final.development) else final.evaluation, machine_type)[:SHOWN]
+    jobs = analysis.plan.members_of(machine_type, analysis.seed)
+    return [_evidence(analysis, jobs, row, rank) for rank, row in enumerate(rows, start=1)]
 
 
 def _evidence(analysis: Analysis, jobs: Sequence[MemberJob], row: ScoreRow, rank: int) -> Evidence:
@@ -211,18 +209,12 @@ def _evidence(analysis: Analysis, jobs: Sequence[MemberJob], row: ScoreRow, rank
 
 def _beside(analysis: Analysis, job: MemberJob, place: int | None, shown: BankJob) -> Beside | None:
     """A training clip of a member, by its place, as the bank that is shown would have it; none without a place."""
-    if place is not None and job.scaling.held_out:  # it counts those alone that the member learned from
-        kept = np.setdiff1d(np.arange(sum(len(bank.clips) for bank in job.train)), job.scaling.held_out)
-        place = int(kept[place])
-    for bank in job.train:
-        if place is None or place < len(bank.clips):
-            break
-        place -= len(bank.clips)
-    else:
-        return None
     if place is None:
         return None
-    clip, frames = bank.clips[place], load_banks(analysis.store, [bank]).clip(place)
+    clips = [(bank, index) for bank in job.train for index in range(len(bank.clips))]
+    kept = np.setdiff1d(np.arange(len(clips)), job.scaling.held_out)  # it counts those that the member learned from
+    bank, index = clips[kept[place]]
+    clip, frames = bank.clips[index], load_banks(analysis.store, [bank]).clip(index)
     rates = [features_of(one.features).frame_rate for one in (shown, bank)]
     shape = round(len(frames) * rates[0] / rates[1]), features_of(shown.features).n_bins
     waveform = None

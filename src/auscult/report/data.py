@@ -62,10 +62,8 @@ class Evidence:
         seconds_per_frame: hop of the spectrogram's frames; frame n is centred on n times this.
         bin_frequencies: centre of each bin in Hz, rising, `[F]`; `None` where bins are no frequencies.
         spectrogram_unit: for the legend.
-        map_units: name of an error map -> its unit, for the legend.
         map_groups: name of an error map -> name of its group. The maps of a group share one colour scale, over all
-            clips of the machine type and system. A map without a group shares it with the maps of its unit; without a
-            unit, with its namesakes.
+            clips of the machine type and system; a map without a group shares it with its namesakes.
         words: in what the clip differs from normal ones; empty where nothing is known.
         waveform: `[T]` to listen to, full scale 1; `None` for no player.
         sample_rate: of the waveform, in Hz.
@@ -86,7 +84,6 @@ class Evidence:
     frame_offset: float = 0.0
     bin_frequencies: NDArray[np.float64] | None = None
     spectrogram_unit: str = "dB"
-    map_units: Mapping[str, str] = field(default_factory=dict)
     map_groups: Mapping[str, str] = field(default_factory=dict)
     frame_scores_of: str = ""
     waveform: NDArray[np.float32] | None = None

@@ -125,12 +125,12 @@ def some_ticks(count: int, *, whole: bool = False) -> MaxNLocator:
     return MaxNLocator(nbins=count, steps=[1, 2, 5, 10], integer=whole, min_n_ticks=1)
 
 
-def limits(values: ArrayLike, *, margin: float = 0.05) -> tuple[float, float]:
-    """The ends of a scale that holds all finite values, with a margin as a fraction of their range."""
+def limits(values: ArrayLike) -> tuple[float, float]:
+    """The ends of a scale that holds all finite values, with a margin of a twentieth of their range."""
     numbers = np.asarray(values, dtype=np.float64)
     numbers = numbers[np.isfinite(numbers)]
     low, high = (float(numbers.min()), float(numbers.max())) if numbers.size else (0.0, 1.0)
-    pad = margin * (high - low) or 0.5 * abs(high) or 0.5
+    pad = 0.05 * (high - low) or 0.5 * abs(high) or 0.5
     return low - pad, high + pad
 
 

@@ -35,7 +35,7 @@ from auscult.scores.table import ScoreTable
 
 def intervals_of(analysis: Analysis) -> Intervals:
     """Intervals over the development test clips, of the first seed's systems."""
-    tables = {system.key: system.development for system in analysis.of_seed() if len(system.development)}
+    tables = {system.key: system.development for system in analysis.of_first_seed() if len(system.development)}
     return bootstrap(tables)
 
 

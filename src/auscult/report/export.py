@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from auscult.files import saving
+from auscult.files import saving, write_text
 from auscult.report.data import Table
 from auscult.report.drawing import Plot, figure_file
 from auscult.report.formats import table_csv, table_latex, table_markdown
-from auscult.report.html import write_page
 
 
 def export_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:
@@ -23,7 +22,7 @@ def export_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:
     paths = _made(folder, [f"{name}.{kind}" for name in names for kind in kinds])
     texts = [write(table) for table in named for write in kinds.values()]
     for path, text in zip(paths, texts, strict=True):
-        write_page(text, path)
+        write_text(path, text)
     return paths
 
 
@@ -36,7 +35,7 @@ def export_figures(folder: Path, plots: Iterable[Plot]) -> list[Path]:
     named = [plot for plot in plots if plot.name]
     paths = _made(folder, [f"{name}.svg" for name in file_names(plot.name for plot in named)])
     for path, plot in zip(paths, named, strict=True):
-        write_page(figure_file(plot), path)
+        write_text(path, figure_file(plot))
     return paths
 
 

@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import count
-from pathlib import Path
 
 from auscult import __version__
-from auscult.files import replacing
 from auscult.report.data import DataRow, ReportData, Table
 from auscult.report.drawing import Plot, embedded
 from auscult.report.evidence import Card, cards
@@ -112,16 +110,6 @@ def laid_out(data: ReportData) -> Page:
         trainings=[plot for member, history in data.histories.items() if (plot := losses(member, history))],
         summary=data.summary or ([summary_table(data.results, data.headline)] if data.results else []),
     )
-
-
-def write_page(text: str, path: Path) -> None:
-    """Write a page under a temporary name, then rename it.
-
-    Raises:
-        RunError: if the file cannot be written.
-    """
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def render(page: Page) -> str:

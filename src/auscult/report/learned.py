@@ -13,11 +13,12 @@ from auscult import __version__
 from auscult.detector.alarms import AlarmSettings, WindowScores
 from auscult.detector.calibration.result import format_rate, warning_text
 from auscult.detector.learn.learning import Learned
+from auscult.files import write_text
 from auscult.report.data import Cell, Table
 from auscult.report.drawing import Plot
 from auscult.report.evidence import Card
 from auscult.report.figures import window_histogram, window_trend
-from auscult.report.html import filled, write_page
+from auscult.report.html import filled
 from auscult.report.moments import Moment, evidence_cards, worst_moments
 
 SHOWN = ("kind", "n_fft", "hop_length", "n_mels")
@@ -36,8 +37,12 @@ class MachinePage:
 
 
 def write_learned(learned: Learned, path: Path) -> None:
-    """Write the page; as `html.write_page`."""
-    write_page(render(learned), path)
+    """Write the page.
+
+    Raises:
+        RunError: if the file cannot be written.
+    """
+    write_text(path, render(learned))
 
 
 def render(learned: Learned) -> str:

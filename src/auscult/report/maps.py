@@ -74,7 +74,7 @@ def clip_view(clip: Evidence, scales: Limits, *, spectrogram: bool = True) -> Pl
             low, high = scales[scale_of(clip, name)]
             norm, colours = (Normalize(low, high), SIGNED) if low < 0 else (PowerNorm(0.5, 0, high), ERROR)
             _picture(axes, y, clip.maps[name], norm, colours)
-            _words(axes, y, norm, colours, title=name[:1].upper() + name[1:], unit=clip.map_units.get(name, ""))
+            _words(axes, y, norm, colours, title=name[:1].upper() + name[1:])
             words.append(_peak(clip, name))
         else:
             norm = _of_sound(clip.spectrogram)
@@ -145,8 +145,7 @@ def member_correlations(
 
 def scale_of(clip: Evidence, name: str) -> tuple[str, str, str]:
     """The colour scale that a map shares with others."""
-    group = clip.map_groups.get(name) or clip.map_units.get(name) or f"map {name}"
-    return clip.system, clip.machine_type, group
+    return clip.system, clip.machine_type, clip.map_groups.get(name, f"map {name}")
 
 
 def time_axis(clip: Evidence) -> tuple[float, float]:
@@ -194,7 +193,7 @@ def _picture(axes: Axes, y: float, values: NDArray[np.float32], norm: Normalize,
     axes.add_image(image)
 
 
-def _words(axes: Axes, y: float, norm: Normalize, colours: str, *, title: str, unit: str) -> None:
+def _words(axes: Axes, y: float, norm: Normalize, colours: str, *, title: str, unit: str = "") -> None:
     """The title and the colour scale of a picture."""
     y += MAP + 6
     low, high = (float(value) for value in (norm.vmin or 0, norm.vmax or 0))

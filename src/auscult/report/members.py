@@ -24,8 +24,8 @@ class MemberEffect:
         alone: its own metrics, mean over ids.
         weights: protocol -> its share of the ensemble's score, 0 to 1; the mean over held-out ids where each has its
             own. A protocol that is missing left the member out.
-        without: change of the ensemble's metrics when the member is left out, fractions of 1: negative if the
-            member helps; `None` where nothing is left without it.
+        without: change of the metrics of the ensemble with equal weights when the member is left out, fractions of 1:
+            negative if the member helps; `None` where nothing is left without it.
         interval: of `alone`, over clips.
     """
 
@@ -37,16 +37,13 @@ class MemberEffect:
     interval: Interval | None = None
 
 
-def members_table(
-    machine_type: str, members: Sequence[MemberEffect], *, ensemble: str, without_protocol: str = "uniform"
-) -> Table:
+def members_table(machine_type: str, members: Sequence[MemberEffect], *, ensemble: str) -> Table:
     """A row per member: alone, its weight under each protocol, and what the ensemble loses without it.
 
     Args:
         machine_type: for instance `"fan"`.
         members: in any order; they are shown by family.
         ensemble: whose members they are.
-        without_protocol: under which `MemberEffect.without` was computed.
     """
     rows = by_family(members)
     protocols = sort_protocols(protocol for member in members for protocol in member.weights)
@@ -55,7 +52,7 @@ def members_table(
     return Table(
         caption=(
             f"{machine_type}: members of {ensemble}. {named(metrics)} in percent, mean over ids; change without it: of "
-            f"{ensemble} in points when the member is left out ({without_protocol})"
+            f"{ensemble} in points when the member is left out (uniform)"
         ),
         columns=["member", "family", *titles(metrics), *protocols, *titles(metrics)],
         groups=[*groups, ("change without it", len(metrics))],

@@ -10,9 +10,9 @@ from auscult.report.tables import (
     FEWER,
     by_system,
     domains_in_words,
+    evaluation_section,
     exact,
     figure_cells,
-    results_section,
     type_means,
     with_best,
 )
@@ -115,7 +115,7 @@ def evaluation_sections(analysis: Analysis, shown: Sequence[str]) -> list[Sectio
     rows = [row for row in averaged(analysis.evaluation_results) if row.system in shown]
     if not rows:
         return []
-    section = results_section("The evaluation machines", rows, shown)
+    section = evaluation_section(rows, shown)
     choosing = {row.protocol for row in rows} - {"none", "uniform"}
     final = by_system(rows).get(analysis.headline)
     words = "" if final is None else domains_in_words(mean_figures(type_means(final).values()))

@@ -6,11 +6,8 @@ from typing import Any, TypeVar
 
 from auscult.report.data import Cell, Intervals, Spreads, System, Table
 from auscult.report.tables import FEWER, by_system, figure_cells, named, titles, type_means, units, with_best
-from auscult.runs.results import ResultRow
+from auscult.runs.results import PROTOCOLS, ResultRow
 from auscult.scores.metrics import MEAN, Figures, Metric, mean_figures, shown_metrics, sort_machine_types
-
-PROTOCOL_ORDER = ("none", "uniform", "leave-one-id-out", "paper")
-"""From the protocol whose choices saw least to the one that saw most."""
 
 PAPER = "paper"
 """The protocol that chose on the labels by which it is judged: never set in bold among the others."""
@@ -160,7 +157,7 @@ def sorted_systems(figures: Mapping[System, Value], headline: str) -> dict[Syste
 
 def sort_protocols(protocols: Iterable[str]) -> list[str]:
     """Protocols from the one that saw least to the one that saw most, then others by name."""
-    order = {name: place for place, name in enumerate(PROTOCOL_ORDER)}
+    order = {name: place for place, name in enumerate(PROTOCOLS)}
     return sorted(set(protocols), key=lambda name: (order.get(name, len(order)), name))
 
 

@@ -119,22 +119,19 @@ def machine_table(
     return replace(table, name=f"machines_{machine_type}")
 
 
-def results_section(
-    title: str, results: Sequence[ResultRow], systems: Sequence[str], *, prefix: str = "evaluation"
-) -> Section:
-    """A part of the page with further results: the summary, then a table per machine type.
+def evaluation_section(results: Sequence[ResultRow], systems: Sequence[str]) -> Section:
+    """The part of the page on the evaluation machines: the summary, then a table per machine type.
 
     Args:
-        title: of the part.
         results: not empty.
         systems: in order, the run's final one last.
-        prefix: of the names of the exported tables.
     """
     order = {name: place for place, name in enumerate(systems)}
     rows = sorted(results, key=lambda row: order[row.system])
     types = sort_machine_types(row.machine_type for row in rows)
     tables = [summary_table(rows, systems[-1]), *(machine_table(rows, systems[-1], name) for name in types)]
-    return Section(title, tables=[replace(table, name=f"{prefix}_{table.name}") for table in tables])
+    tables = [replace(table, name=f"evaluation_{table.name}") for table in tables]
+    return Section("The evaluation machines", tables=tables)
 
 
 def ranking(table: ScoreTable, machine_type: str) -> list[ScoreRow]:

@@ -96,9 +96,9 @@ class Analysis:
         """The run's result, of the first seed."""
         return next(system for system in self.systems if system.key == self.headline)
 
-    def of_seed(self, seed: int | None = None) -> list[System]:
-        """The systems of one seed; of the first if none is given."""
-        return [system for system in self.systems if system.seed == (self.seed if seed is None else seed)]
+    def of_first_seed(self) -> list[System]:
+        """The systems of the first seed."""
+        return [system for system in self.systems if system.seed == self.seed]
 
 
 def analyse(

@@ -19,8 +19,8 @@ from auscult.runs.store import NoStore
 from auscult.runs.work import noise, timed
 from auscult.sound.audio import read_waveform, resample
 
-SECONDS = 10.0
-"""Length of a clip, as in the challenge."""
+SECONDS, SAMPLE_RATE = 10.0, 16000
+"""Length of a clip, and its rate in Hz, as in the challenge."""
 
 MACHINE_TYPE, N_CLIPS = "fan", 4
 
@@ -44,24 +44,23 @@ class StepSpeed:
 
 
 def measure_steps(
-    *, device: str, sample_rate: int = 16000, on_step: Callable[[int, int], None] | None = None
+    *, device: str, on_step: Callable[[int, int], None] | None = None
 ) -> tuple[list[StepSpeed], dict[str, float]]:
     """Measure each step for a fraction of a second, on noise, with the code of a run; networks have random weights.
 
     Args:
         device: on which networks compute; all else computes on a processor.
-        sample_rate: of the clips, in Hz.
         on_step: called with the number of measurements done and all of them.
 
     Returns:
         The steps in the order of the line; and seconds per unit of each kind of work, as of `Outlook.rates`.
     """
     with tempfile.TemporaryDirectory() as folder, single_thread():
-        outlook = Outlook(_plan(Path(folder), device, sample_rate), NoStore())
-        path, sound = outlook.plan.banks[0].clips[0].path, noise(round(SECONDS * sample_rate))
+        outlook = Outlook(_plan(Path(folder), device), NoStore())
+        path, sound = outlook.plan.banks[0].clips[0].path, noise(round(SECONDS * SAMPLE_RATE))
         steps = {
-            "reading": timed(lambda: read_waveform(path, sample_rate=sample_rate)) / SECONDS,
-            "resampling": timed(lambda: resample(sound, sample_rate, 3 * sample_rate)) / SECONDS,
+            "reading": timed(lambda: read_waveform(path, sample_rate=SAMPLE_RATE)) / SECONDS,
+            "resampling": timed(lambda: resample(sound, SAMPLE_RATE, 3 * SAMPLE_RATE)) / SECONDS,
         }
         rates = outlook.rates({}, on_kind=on_step)
     for job in outlook.jobs:
@@ -76,7 +75,7 @@ BESIDE = ("autoencoder", "spectral")
 """Families that stand beside the others in recipes."""
 
 
-def _plan(folder: Path, device: str, sample_rate: int) -> Plan:
+def _plan(folder: Path, device: str) -> Plan:
     """A member of each family, as a built-in recipe has it, and one of each kind of features, for clips of noise."""
     import soundfile
 
@@ -103,8 +102,8 @@ def _plan(folder: Path, device: str, sample_rate: int) -> Plan:
     for index in range(N_CLIPS):
         path = folder / MACHINE_TYPE / f"id_0{index % 2}" / "train" / f"{index}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, noise(round(SECONDS * sample_rate)), sample_rate)
-    recipe = Recipe.model_validate({"name": "bench", "sample_rate": sample_rate, "member": members})
+        soundfile.write(path, noise(round(SECONDS * SAMPLE_RATE)), SAMPLE_RATE)
+    recipe = Recipe.model_validate({"name": "bench", "sample_rate": SAMPLE_RATE, "member": members})
     return make_plan(recipe, load_clips(folder, dataset="folder"), NoStore(), device=device, missing=[])
 
 

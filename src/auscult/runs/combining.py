@@ -60,10 +60,9 @@ def systems_of(
     recipe: Recipe, leaves: Leaves, combiners: Combiners, seed: int
 ) -> tuple[list[System], list[SeedChoice]]:
     """Members in the recipe's order, then ensembles under each protocol, the final one last; and what was chosen."""
-    members = list(dict.fromkeys(member.name for member in recipe.member))
     systems = [
         _joined(name, "none", seed, [scores[name] for scores in leaves.values() if name in scores])
-        for name in members
+        for name in recipe.names
         if any(name in scores for scores in leaves.values())
     ]
     combined: dict[tuple[str, str], list[Scores]] = {}

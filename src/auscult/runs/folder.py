@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from auscult.files import replacing, saving
+from auscult.files import replacing, saving, write_text
 from auscult.runs.analysis import Analysis
 from auscult.runs.jobs import model_file
 from auscult.runs.parts import part_of
@@ -51,8 +51,7 @@ def write_results(analysis: Analysis, folder: Path) -> None:
             for job in analysis.plan.members
         ],
     }
-    with replacing(folder / RESULTS) as temporary:
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    write_text(folder / RESULTS, json.dumps(content, indent=1))
 
 
 def publish(artefact: Path, members: Sequence[MemberJob], store: Store, out: Path) -> None:
@@ -93,8 +92,7 @@ def _write(text: str, target: Path) -> None:
     if target.is_file() and target.read_text(encoding="utf-8") == text:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(target, text)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from auscult.errors import RunError
-from auscult.files import replacing, saving
+from auscult.files import saving, write_text
 from auscult.recipe import Recipe
 
 RECIPE, IDENTITY, LOCK = "recipe.toml", "run.json", "run.lock"
@@ -22,8 +22,7 @@ def sign(out: Path, recipe: Recipe, identity: Identity) -> None:
         RunError: if the disk is full or the folder cannot be written to.
     """
     for name, text in ((RECIPE, recipe.to_toml()), (IDENTITY, json.dumps(identity, indent=1))):
-        with replacing(out / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(out / name, text)
 
 
 @contextmanager

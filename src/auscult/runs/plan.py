@@ -164,8 +164,7 @@ def make_plan(
     denoisers = plan_denoisers(
         recipe, types, clean=clean, clips=every, supplemental=supplemental, store=store, device=device, missing=missing
     )
-    versions = environment()
-    banks = _Banks(clips, every, store, recipe=recipe, denoisers=denoisers, versions=versions)
+    banks = _Banks(clips, every, store, channel=recipe.microphones, denoisers=denoisers)
     members, left_out = list[MemberJob](), LeftOut()
     for machine_type in types:
         for member in recipe.members_of(machine_type):
@@ -187,9 +186,7 @@ def make_plan(
             if left_out.has(member, model, machine_type, train_on, there, others=bool(others)):
                 continue
             jobs = banks.wanted(machine_type, member, train_on, features)
-            members += _member_jobs(
-                recipe, member, machine_type, model, jobs, others=others, device=device, versions=versions
-            )
+            members += _member_jobs(recipe, member, machine_type, model, jobs, others=others, device=device)
     if not members:
         raise RecipeError(f"the recipe {recipe.name!r} has nothing to train: {' '.join(left_out.sentences)}")
     members.sort(key=lambda job: job.seed)
@@ -206,12 +203,10 @@ class _Banks:
         all_clips: Sequence[Clip],
         store: Store,
         *,
-        recipe: Recipe,
+        channel: Channel,
         denoisers: Mapping[str, DenoiserJob],
-        versions: dict[str, str],
     ) -> None:
-        self._channel = recipe.microphones
-        self._denoisers, self._versions = denoisers, versions
+        self._channel, self._denoisers = channel, denoisers
         self._all_clips, self._store = all_clips, store
         self._parts: dict[tuple[str, Split, Subset], list[tuple[Clip, str]]] = {}
         self._take(clips)
@@ -264,7 +259,7 @@ class _Banks:
                 "features": config,
                 **channel_entry(self._channel),
                 "clips": [[content, *clip.facts] for clip, content in zip(clips, hashes, strict=True)],
-                "libraries": self._versions,
+                "libraries": environment(),
             }
             if isinstance(self._channel, tuple):
                 facts["far"] = VERSION
@@ -285,7 +280,6 @@ def _member_jobs(
     *,
     others: tuple[BankJob, ...],
     device: str,
-    versions: dict[str, str],
 ) -> list[MemberJob]:
     """One job for each seed."""
     train, test = (tuple(job for job in banks if job.split == split) for split in ("train", "test"))
@@ -302,7 +296,7 @@ def _member_jobs(
             "training": asdict(training),
             "banks": [job.key for job in train],
             "threads": 1,
-            "libraries": versions,
+            "libraries": environment(),
         }
         if scaling.held_out:
             facts["held_out"] = scaling.facts

@@ -30,7 +30,7 @@ PROTOCOLS = {
         "on, as in the report: an upper limit, not an estimate."
     ),
 }
-"""Which data the choices of a system saw."""
+"""Which data the choices of a system saw, from the least to the most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from auscult import __version__
 from auscult.errors import AudioError, RunError
-from auscult.files import replacing, saving
+from auscult.files import saving, write_text
 
 FORMAT = 1
 """Version of what artefacts hold; a new one makes all old artefacts strangers."""
@@ -87,8 +88,7 @@ class Store:
         """
         path = self._note(kind, key)
         path.parent.mkdir(exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(facts))
+        write_text(path, json.dumps(facts))
 
     def noted(self, kind: str, key: str) -> dict[str, Any]:
         """What was noted of an artefact; nothing if there is no note, or a damaged one."""
@@ -159,8 +159,7 @@ def _require_format(folder: Path) -> None:
     """Refuse a store of another format; a new one gets this format's name."""
     stamp = folder / "format.json"
     if not stamp.exists():
-        with replacing(stamp) as temporary:
-            temporary.write_text(json.dumps({"format": FORMAT, "auscult": __version__}))
+        write_text(stamp, json.dumps({"format": FORMAT, "auscult": __version__}))
     try:
         there = dict(json.loads(stamp.read_text()))
     except (OSError, ValueError, TypeError) as error:
@@ -201,6 +200,7 @@ def key_of(kind: str, facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
+@cache
 def environment() -> dict[str, str]:
     """The versions of `LIBRARIES` and `MEL_FILTERS`: facts of every artefact that is computed."""
     return {name: metadata.version(name) for name in LIBRARIES} | MEL_FILTERS

@@ -26,6 +26,9 @@ from auscult.scores.table import ScoreTable
 
 DOMAINS = ("source", "target")
 
+LEVEL = 0.95
+"""Share of the replicates that lie within an interval."""
+
 OWN: dict[str, Metric] = {
     f"own_{name}_{domain}": Metric(
         f"{title} {domain}", f"the {title} of the {domain} domain's own clips", *domain_areas(domain, name, own=True)
@@ -125,8 +128,6 @@ def official(
     *,
     years: Collection[int] = (),
     replicates: int = 0,
-    seed: int = 0,
-    level: float = 0.95,
     draws: Draws | None = None,
 ) -> Official | None:
     """The official score of a system.
@@ -135,8 +136,6 @@ def official(
         table: scores of labelled clips; machines without both labels are left out.
         years: of the challenge that it may be of; found from machines and domains if none are given.
         replicates: draws of test clips for an interval, see `auscult.scores.intervals.bootstrap`; 0 for none.
-        seed: of the draws.
-        level: the share of replicates between the bounds.
         draws: to use instead, which several systems share.
 
     Returns:
@@ -155,13 +154,13 @@ def official(
         return None
     interval = None
     if draws or replicates:
-        draws = draws or Draws(replicates, seed)
+        draws = draws or Draws(replicates, seed=0)
         drawn = {
             kind: [draws.figures(kind, id_, rows, names=names, metrics=EVERY_FIGURE) for id_, rows in ids.items()]
             for kind, ids in judged.items()
         }
         if all(set(names) <= set(row) for some in drawn.values() for row in some):
-            low, high = np.quantile(score_of(rule, drawn.values()), [(1 - level) / 2, (1 + level) / 2]).tolist()
+            low, high = np.quantile(score_of(rule, drawn.values()), [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
             interval = low, high
     return Official(
         rule,

@@ -84,16 +84,17 @@ def write_day(
                 _write(fresh / "normal" / name, hall, name, "normal", minutes=minutes, outages=(), advance=advance)
                 _write(fresh / "day" / name, hall, name, "day", minutes=minutes, outages=outages[name], advance=advance)
             _write_truth(fresh / FAULTS, outages)
-            (fresh / PLANT).write_text(_plant(names), encoding="utf-8")
+            (fresh / PLANT).write_text("\n".join(_plant(names)) + "\n", encoding="utf-8")
     except OSError as error:
         raise DatasetError(f"cannot write the factory's day {out}: {error}; nothing was written") from error
     return out
 
 
-def minute_of(
-    hall: Hall, machine_type: str, part: str, number: int, *, fault: str | None = None, strength: float = 1.0
-) -> Signal:
-    """A minute `[T]` of the first machine of a type, decided by the seed, the part and the number alone."""
+def minute_of(hall: Hall, machine_type: str, part: str, number: int, *, fault: str | None = None) -> Signal:
+    """A minute `[T]` of the first machine of a type, decided by the seed, the part and the number alone.
+
+    A fault is of full strength.
+    """
     seed = [hall.seed, number, *f"monitoring/{machine_type}/{part}".encode()]
     recording = hall.hear(
         np.random.default_rng(seed),
@@ -101,7 +102,7 @@ def minute_of(
         DEVELOPMENT_IDS[machine_type][0],
         n_samples=MINUTE * SAMPLE_RATE,
         fault=fault,
-        strength=0.0 if fault is None else strength,
+        strength=0.0 if fault is None else 1.0,
     )
     return np.asarray(recording.mix, dtype=np.float32)
 
@@ -145,11 +146,7 @@ def _write_truth(path: Path, outages: dict[str, tuple[Outage, ...]]) -> None:
             writer.writerows([name, one.fault, MINUTE * one.begin, MINUTE * one.end] for one in some)
 
 
-def _plant(names: Sequence[str]) -> str:
-    return "\n".join(_plant_lines(names)) + "\n"
-
-
-def _plant_lines(names: Sequence[str]) -> Iterator[str]:
+def _plant(names: Sequence[str]) -> Iterator[str]:
     yield "# A day of the synthetic factory, replayed 60 times as fast as life: auscult serve --config plant.toml"
     yield 'state = "history"'
     for name in names:
