@@ -11,6 +11,7 @@ from auscult.datasets.factory import write_day
 from auscult.datasets.factory.sounds import SAMPLE_RATE
 from auscult.errors import DatasetError, RunError
 from auscult.live.serve.settings import Plant
+from disks import little_room
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,12 @@ def test_what_is_no_day_is_refused(tmp_path: Path, given: dict[str, object], err
     with pytest.raises(DatasetError, match=error):
         write_day(tmp_path / "x", **{"hours": 1.0, **given})
     assert not (tmp_path / "x").exists()
+
+
+def test_a_disk_without_room_is_named_and_nothing_is_left(tmp_path: Path) -> None:
+    with little_room(10_000), pytest.raises(DatasetError, match=r"cannot write the factory's day .*File too large"):
+        write_day(tmp_path / "x", hours=0.1, machine_types=["valve"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_is_there_is_kept(day: Path) -> None:

@@ -10,8 +10,9 @@ import torch
 
 from auscult.denoising.streaming import Denoiser
 from auscult.denoising.unet import UNet
-from auscult.errors import AudioError, ModelError
+from auscult.errors import AudioError, ModelError, RunError
 from auscult.sound.audio import blocks_of, read_waveform
+from disks import little_room
 
 RATE = 16000
 Array = np.ndarray[tuple[int], np.dtype[np.float32]]
@@ -89,6 +90,19 @@ def test_a_damaged_source_leaves_no_target(unet: UNet, tmp_path: Path, record: C
     with pytest.raises(AudioError, match="truncated"):
         Denoiser(unet, sample_rate=RATE).denoise_file(source, tmp_path / "out.wav")
     assert not (tmp_path / "out.wav").exists()
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg"])
+def test_a_disk_without_room_is_named_and_keeps_what_was_there(
+    unet: UNet, tmp_path: Path, record: Callable[..., Path], suffix: str
+) -> None:
+    source, target = record(tmp_path / "in.wav", seconds=3), tmp_path / f"out{suffix}"
+    target.write_text("before")
+    words = rf"out\{suffix} cannot be written: File too large; choose another folder"
+    with little_room(5000), pytest.raises(RunError, match=words):
+        Denoiser(unet, sample_rate=RATE).denoise_file(source, target)
+    assert target.read_text() == "before"
+    assert {path.name for path in tmp_path.iterdir()} == {"in.wav", target.name}
 
 
 def test_silence_and_nothing_pass(unet: UNet) -> None:

@@ -13,6 +13,7 @@ from auscult.denoising.unet import UNet
 from auscult.errors import ModelError
 from auscult.files import replacing
 from auscult.sound.audio import Block, blocks_of
+from auscult.sound.writing import new_sound
 
 CHUNK_SECONDS = 20.0
 """What is denoised at once, without the overlap."""
@@ -85,7 +86,6 @@ class Denoiser:
             AudioError: if the source cannot be read.
             RunError: if the target cannot be written.
         """
-        import soundfile
 
         def read() -> Iterator[Block]:
             return blocks_of(source, sample_rate=self.sample_rate, channel=channel)
@@ -97,7 +97,7 @@ class Denoiser:
         kind = target.suffix[1:].upper()
         with (
             replacing(target) as temporary,
-            soundfile.SoundFile(temporary, "w", self.sample_rate, 1, subtype, format=kind) as file,
+            new_sound(temporary, self.sample_rate, format=kind, subtype=subtype) as file,
         ):
             for block in self.stream(read(), rms=(energy / max(1, count)) ** 0.5):
                 file.write(np.clip(block, -1.0, 1.0))

@@ -13,6 +13,7 @@ from auscult.datasets.factory.machine_types import TYPES
 from auscult.datasets.factory.sounds import SAMPLE_RATE, Signal
 from auscult.errors import DatasetError
 from auscult.files import require_new_folder, whole_folder
+from auscult.sound.writing import new_sound
 
 MINUTE = 60
 """Length in seconds of what is made at once: each minute has a load, a speed and a background noise of its own."""
@@ -126,11 +127,10 @@ def _write(
     outages: Sequence[Outage],
     advance: Callable[[int], None],
 ) -> None:
-    import soundfile
-
     folder.mkdir(parents=True)
     for first in range(0, minutes, MINUTES_IN_FILE):
-        with soundfile.SoundFile(folder / f"{first // MINUTES_IN_FILE:03d}.flac", "w", SAMPLE_RATE, 1) as file:
+        path = folder / f"{first // MINUTES_IN_FILE:03d}.flac"
+        with new_sound(path, SAMPLE_RATE, format="FLAC", subtype="PCM_16") as file:
             for number in range(first, min(minutes, first + MINUTES_IN_FILE)):
                 fault = next((one.fault for one in outages if one.begin <= number < one.end), None)
                 sound = minute_of(hall, machine_type, part, number, fault=fault)
