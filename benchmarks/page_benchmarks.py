@@ -2,7 +2,7 @@
 
 import json
 
-from benchmarks.page_tables import Results, absent, percent, read, table
+from benchmarks.page_tables import Results, absent, measured, percent, read, table
 
 SYSTEMS = {
     "baseline": "baseline auto-encoder",
@@ -68,13 +68,11 @@ FRONT_ENDS = {
 """Figures of `bench.json` by precision and threads; names with `speed` are seconds of sound in a second."""
 
 
-def real() -> str:
+@measured("real.json", "make bench-real")
+def real(results: Results) -> str:
     """Quality on real sounds; which rows are best and which targets are missed follows from the figures."""
     from benchmarks.real import TARGETS, missed_targets
 
-    results = read("real.json")
-    if results is None:
-        return absent("real.json", "make bench-real")
     rows = []
     systems = {name: title for name, title in SYSTEMS.items() if name in results}
     for name, title in systems.items():
@@ -193,11 +191,9 @@ def front_ends() -> str:
     return table(["seconds of computing for a second of sound", *heads], rows)
 
 
-def far() -> str:
+@measured("far.json", "python -m benchmarks.far")
+def far(results: Results) -> str:
     """The far microphone: official scores without it, with it and without the guard, by leakage and noise."""
-    results = read("far.json")
-    if results is None:
-        return absent("far.json", "python -m benchmarks.far")
     rows = [
         [
             row["system"],

@@ -1,15 +1,13 @@
 """Tables of what denoising does: the denoiser's gains, AUC and pAUC after it, what an ear would notice."""
 
-from benchmarks.page_tables import Results, absent, read, table
+from benchmarks.page_tables import Results, measured, table
 
 CHANGES = ("AUC, %", "less undenoised", "pAUC, %", "less undenoised")
 
 
-def denoiser() -> str:
+@measured("denoiser.json", "make bench-denoiser")
+def denoiser(results: Results) -> str:
     """What the denoiser for sliders gains on held-out mixtures, level by level."""
-    results = read("denoiser.json")
-    if results is None:
-        return absent("denoiser.json", "make bench-denoiser")
     rows = []
     for one, other in zip(results["real"], results["synthetic"], strict=True):
         gains = [part[f"{name}_gain_db"] for part in (one, other) for name in ("si_sdr", "snr")]
@@ -17,11 +15,9 @@ def denoiser() -> str:
     return table(["level", "real: SI-SDR, dB", "real: SNR, dB", "synthetic: SI-SDR, dB", "synthetic: SNR, dB"], rows)
 
 
-def denoised() -> str:
+@measured("denoised.json", "make bench-denoised")
+def denoised(results: Results) -> str:
     """What denoising does to AUC and pAUC on synthetic factories, by noise and level."""
-    results = read("denoised.json")
-    if results is None:
-        return absent("denoised.json", "make bench-denoised")
     rows = []
     for row in results["synthetic"]:
         gain = f"{row['si_sdr_gain_db']:+.1f}" if row["level"] else ""
@@ -38,11 +34,9 @@ def _changes(row: Results) -> list[str]:
     return cells
 
 
-def denoised_verdict() -> str:
+@measured("denoised.json", "make bench-denoised")
+def denoised_verdict(results: Results) -> str:
     """In a sentence, whether denoising helped on the synthetic factories."""
-    results = read("denoised.json")
-    if results is None:
-        return absent("denoised.json", "make bench-denoised")
     rows = [row for row in results["synthetic"] if row["level"]]
     changes = [(row[f"{name}_change"], row[f"{name}_change_se"]) for row in rows for name in ("auc", "pauc")]
     counts = [sum(sign * change > 2 * error for change, error in changes) for sign in (1, -1)]
@@ -53,11 +47,9 @@ def denoised_verdict() -> str:
     )
 
 
-def denoised_real() -> str:
+@measured("denoised.json", "make bench-denoised", "real")
+def denoised_real(results: Results) -> str:
     """AUC and pAUC of each real slider, denoised and not."""
-    results = read("denoised.json")
-    if results is None or "real" not in results:
-        return absent("denoised.json", "make bench-denoised")
     machines = list(dict.fromkeys(row["machine_id"] for row in results["real_by_id"]))
     by_id = {(row["family"], row["level"], row["machine_id"]): row for row in results["real_by_id"]}
     rows = []
@@ -68,12 +60,10 @@ def denoised_real() -> str:
     return table(["family", "level", "mean", *machines], rows)
 
 
-def denoised_sounds() -> str:
+@measured("denoised.json", "make bench-denoised", "sounds")
+def denoised_sounds(results: Results) -> str:
     """What an ear would notice in real denoised recordings."""
     from benchmarks.denoised_sounds import FIGURES as HEARD
 
-    results = read("denoised.json")
-    if results is None or "sounds" not in results:
-        return absent("denoised.json", "make bench-denoised")
     rows = [[text, *(f"{row[name]:.3g}" for row in results["sounds"])] for name, text in HEARD.items()]
     return table(["", *(f"level {row['level']}" for row in results["sounds"])], rows)

@@ -2,17 +2,15 @@
 
 from collections import Counter
 
-from benchmarks.page_tables import absent, read, table
+from benchmarks.page_tables import Results, measured, table
 
 COSTS = {"training_seconds": 1, "window_milliseconds": 1}
 """Costs in `practical.json`, with digits; those of windows are without their log-mel."""
 
 
-def practical() -> str:
+@measured("practical.json", "python -m benchmarks.practical")
+def practical(results: Results) -> str:
     """Members that were compared for the recipe `practical`."""
-    results = read("practical.json")
-    if results is None:
-        return absent("practical.json", "python -m benchmarks.practical")
     groups = list(results)
     rows = []
     for name, first in results[groups[0]].items():
@@ -23,11 +21,9 @@ def practical() -> str:
     return table(["member or uniform ensemble", *head, "training, s", "window, ms"], rows)
 
 
-def practical_alarms() -> str:
+@measured("practical_alarms.json", "python -m benchmarks.practical_alarms")
+def practical_alarms(results: Results) -> str:
     """Faults that single members and ensembles of them raise, by the hours that they learned from."""
-    results = read("practical_alarms.json")
-    if results is None:
-        return absent("practical_alarms.json", "python -m benchmarks.practical_alarms")
     plan, found = results["plan"], results["raised"]
     rows = []
     for name in next(iter(found.values())):
@@ -39,11 +35,9 @@ def practical_alarms() -> str:
     return table(head, rows)
 
 
-def detector_speed() -> str:
+@measured("detector_speed.json", "python -m benchmarks.detector_speed")
+def detector_speed(results: Results) -> str:
     """What learning and a window cost with the recipe `practical`."""
-    results = read("detector_speed.json")
-    if results is None:
-        return absent("detector_speed.json", "python -m benchmarks.detector_speed")
     return (
         f"From {results['normal_minutes']:g} minutes of recordings it learns in "
         f"{results['learning_processor_seconds']:.0f} s of processor time; a window of 10 s then takes "
@@ -54,13 +48,11 @@ def detector_speed() -> str:
     )
 
 
-def promise() -> str:
+@measured("false_alarms.json", "make bench-alarms")
+def promise(results: Results) -> str:
     """Alarms of new normal sound against what was promised, and against the prediction interval."""
     from benchmarks.false_alarms import SOURCES
 
-    results = read("false_alarms.json")
-    if results is None:
-        return absent("false_alarms.json", "make bench-alarms")
     rows = []
     for name, (words, _, _) in SOURCES.items():
         figures = results["supported"][name]
@@ -71,13 +63,11 @@ def promise() -> str:
     return f"{table(head, rows)}\n\n{results['machines']} machines of each kind."
 
 
-def extrapolation() -> str:
+@measured("false_alarms.json", "make bench-alarms")
+def extrapolation(results: Results) -> str:
     """True rates of thresholds that were extrapolated."""
     from benchmarks.false_alarms import SOURCES
 
-    results = read("false_alarms.json")
-    if results is None:
-        return absent("false_alarms.json", "make bench-alarms")
     rows = []
     for name, (words, _, _) in SOURCES.items():
         for rate, figures in results["extrapolated"][name].items():
@@ -87,11 +77,9 @@ def extrapolation() -> str:
     return table(head, rows)
 
 
-def monitored_slider() -> str:
+@measured("monitoring.json", "make bench-monitor", "real")
+def monitored_slider(results: Results) -> str:
     """What the monitor says of a real slider."""
-    results = read("monitoring.json")
-    if results is None or "real" not in results:
-        return absent("monitoring.json", "make bench-monitor")
     rows = []
     for row in results["real"]["ways"]:
         delay = row["median_delay_seconds"]
@@ -108,11 +96,9 @@ def monitored_slider() -> str:
     return f"{table(head, rows)}\n\nRecipe `{results['real']['recipe']}`."
 
 
-def monitored_speed() -> str:
+@measured("monitoring.json", "make bench-monitor", "speed")
+def monitored_speed(results: Results) -> str:
     """The real-time factor of the live monitor."""
-    results = read("monitoring.json")
-    if results is None or "speed" not in results:
-        return absent("monitoring.json", "make bench-monitor")
     row = results["speed"]
     return (
         f"On one core, at a step of {row['step_seconds']:g} s, the live monitor computes "
@@ -121,13 +107,11 @@ def monitored_speed() -> str:
     )
 
 
-def monitored_factory() -> str:
+@measured("monitoring.json", "make bench-monitor", "factory")
+def monitored_factory(results: Results) -> str:
     """Days of the synthetic factory: counts against intervals, memory, faults; and what was not run."""
     from benchmarks.monitoring import PLAN, growth
 
-    results = read("monitoring.json")
-    if results is None or "factory" not in results:
-        return absent("monitoring.json", "make bench-monitor")
     found = results["factory"]
     plan, rows = found["plan"], []
     for row in found["machines"]:

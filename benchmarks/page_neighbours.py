@@ -1,6 +1,6 @@
 """Tables of docs/benchmarks.md: neighbours at full size, and what each piece of them gains."""
 
-from benchmarks.page_tables import Results, absent, read, table
+from benchmarks.page_tables import Results, measured, table
 
 SYSTEMS = {
     "gaussian": "Gaussian (Spectral, `per_id = false`)",
@@ -20,13 +20,11 @@ SETS = {
 COMMAND = "python -m benchmarks.full_size"
 
 
-def full_size() -> str:
+@measured("full_size.json", COMMAND)
+def full_size(results: Results) -> str:
     """What systems reach on the features of every development clip, and the speed of neighbours."""
     from benchmarks.full_size import TARGETS, missed_targets
 
-    results = read("full_size.json")
-    if results is None:
-        return absent("full_size.json", COMMAND)
     parts = []
     for name in ("modulation", "dcase2025"):
         systems = results[name]
@@ -57,11 +55,9 @@ def full_size() -> str:
     return "\n\n".join(parts)
 
 
-def pieces() -> str:
+@measured("full_size.json", COMMAND, "pieces")
+def pieces(results: Results) -> str:
     """One piece changed at a time: what is reached, and what was lost or gained by the change."""
-    results = read("full_size.json")
-    if results is None or "pieces" not in results:
-        return absent("full_size.json", COMMAND)
     rows: dict[str, dict[str, Results]] = {}
     for row in results["pieces"]:
         rows.setdefault(row["changed"], {})[row["set"]] = row

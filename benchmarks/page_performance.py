@@ -1,6 +1,6 @@
 """The tables of docs/performance.md: stages against their bounds, exponents of cost, the hours of the whole report."""
 
-from benchmarks.page_tables import Results, absent, read, table
+from benchmarks.page_tables import Results, absent, measured, read, table
 
 PLAIN = {
     "reading": "`librosa.load`",
@@ -25,11 +25,9 @@ RATIOS = {
 """Figures of `benchmarks/results/bench.json`, for the other stages."""
 
 
-def encoders() -> str:
+@measured("encoders.json", "python -m benchmarks.encoders")
+def encoders(found: Results) -> str:
     """What features know of mechanical sounds, and their time."""
-    found = read("encoders.json")
-    if found is None:
-        return absent("encoders.json", "python -m benchmarks.encoders")
     rows = [
         [name, str(row["values"]), f"{row['class_accuracy']:.3f}", f"{row['clip_ms']:.0f}"]
         for name, row in found["encoders"].items()
@@ -45,11 +43,9 @@ def encoders() -> str:
     )
 
 
-def with_encoder() -> str:
+@measured("with_encoder.json", "python -m benchmarks.with_encoder")
+def with_encoder(found: Results) -> str:
     """What YAMNet adds to systems."""
-    found = read("with_encoder.json")
-    if found is None:
-        return absent("with_encoder.json", "python -m benchmarks.with_encoder")
     systems = list(next(iter(found.values())))
     rows = [
         [
@@ -62,13 +58,12 @@ def with_encoder() -> str:
     return table(["AUC (95 % over clips)", *systems], rows)
 
 
-def bounds() -> str:
+@measured("bounds.json", "python -m benchmarks.bounds")
+def bounds(found: Results) -> str:
     """Each stage against a plain version, a matrix product and a copy."""
     from benchmarks.bounds import BFLOAT16
 
-    found, figures = read("bounds.json"), read("bench.json") or {}
-    if found is None:
-        return absent("bounds.json", "python -m benchmarks.bounds")
+    figures = read("bench.json") or {}
     peaks, copy = {kind: found.get(f"matmul_{kind}_gflops") for kind in ("fp32", "bf16")}, found["copy_gbytes"]
     half = f"{peaks['bf16']:.0f} in bfloat16" if peaks["bf16"] else "bfloat16 left out: it has no instructions for it"
     rows = []
@@ -106,13 +101,11 @@ def _against(stage: Results, figures: Results) -> str:
     return f"{figures[key]:.2f}, {text}" if key in figures else "-"
 
 
-def exponents() -> str:
+@measured("scaling.json", "python -m benchmarks.run scaling")
+def exponents(found: Results) -> str:
     """Slopes of the logarithms of cost, and the cost of a clip at each size."""
     from benchmarks.scaling import exponent
 
-    found = read("scaling.json")
-    if found is None:
-        return absent("scaling.json", "python -m benchmarks.run scaling")
     rows = []
     for name, line in found.items():
         costs = [1000 * cost / clips for clips, cost in zip(line["clips"], line["seconds"], strict=True)]
@@ -121,13 +114,11 @@ def exponents() -> str:
     return table(["what", "clips", "ms for each clip", "exponent"], rows, left=(0, 1, 2))
 
 
-def year() -> str:
+@measured("year.json", "python -m benchmarks.run year")
+def year(found: Results) -> str:
     """A year of the challenge in one command, at smaller sizes, and what 16 whole machine types take by the largest."""
     from benchmarks.year import WHOLE, exponents
 
-    found = read("year.json")
-    if found is None:
-        return absent("year.json", "python -m benchmarks.run year")
     rows = [
         [f"{run['types']}", f"{run['clips']:,}", f"{run['seconds']:.1f}", f"{run['megabytes']:.0f}"]
         for run in found["runs"]

@@ -1,15 +1,13 @@
 """Tables of docs/serve.md: the server under load, under attack, and with a year behind it."""
 
-from benchmarks.page_tables import absent, read, table
+from benchmarks.page_tables import Results, measured, table
 
 COMMAND = "python -m benchmarks.serve"
 
 
-def served() -> str:
+@measured("serve.json", COMMAND, "load", "malformed")
+def served(results: Results) -> str:
     """What `benchmarks.serve` measured of uploads."""
-    results = read("serve.json")
-    if results is None or not {"load", "malformed"} <= set(results):
-        return absent("serve.json", COMMAND)
     load, attack = results["load"], results["malformed"]
     statuses = ", ".join(f"{count} times {status}" for status, count in attack["statuses"].items())
     rows = [
@@ -28,11 +26,9 @@ def served() -> str:
     )
 
 
-def served_year() -> str:
+@measured("serve.json", f"{COMMAND} --only year", "year")
+def served_year(results: Results) -> str:
     """What a year of twenty machines costs."""
-    results = read("serve.json")
-    if results is None or "year" not in results:
-        return absent("serve.json", f"{COMMAND} --only year")
     year = results["year"]
     rows = [
         [view, f"{empty:.0f}", f"{year['views_of_year_ms'][view]:.0f}"]

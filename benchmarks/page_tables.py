@@ -1,7 +1,8 @@
 """What the tables of all pages share: the measured figures, the words where there are none, Markdown."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 from benchmarks.places import RESULTS
@@ -21,6 +22,26 @@ def read(name: str) -> Results | None:
 def absent(file: str, command: str) -> str:
     """What stands where a file of results was not measured."""
     return f"Not measured yet: `{command}` writes `benchmarks/results/{file}`."
+
+
+def measured(file: str, command: str, *keys: str) -> Callable[[Callable[[Results], str]], Callable[[], str]]:
+    """Decorates what renders a file of results; where that or one of its parts was not measured, words stand instead.
+
+    Args:
+        file: of the results.
+        command: measures them.
+        keys: of the parts of the file that must be there.
+    """
+
+    def decorated(render: Callable[[Results], str]) -> Callable[[], str]:
+        @wraps(render)
+        def block() -> str:
+            results = read(file)
+            return absent(file, command) if results is None or not set(keys) <= set(results) else render(results)
+
+        return block
+
+    return decorated
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,)) -> str:
