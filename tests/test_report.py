@@ -13,12 +13,12 @@ import soundfile
 
 from auscult.errors import RunError
 from auscult.files import write_text
-from auscult.report import DataRow, Evidence, ReportData, Section, Table, html, laid_out
-from auscult.report.data import Cell
+from auscult.report import html
+from auscult.report.data import Cell, DataRow, Evidence, ReportData, Section, Table
 from auscult.report.drawing import Plot, limits
 from auscult.report.evidence import MAX_SECONDS, cards, flac, map_limits
 from auscult.report.figures import FINAL, losses, roc_curves, score_histogram, thin
-from auscult.report.html import verdict
+from auscult.report.html import laid_out, verdict
 from auscult.report.maps import MAX_FRAMES, frequency_ticks
 from auscult.report.tables import NONE, evaluation_section, machine_table, percent, ranking_table, summary_table
 from auscult.runs.results import ResultRow

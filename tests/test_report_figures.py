@@ -12,10 +12,12 @@ import pytest
 from matplotlib.lines import Line2D
 
 from auscult.errors import ScoreError
-from auscult.report import ReportData, Section, html, laid_out
+from auscult.report import html
+from auscult.report.data import ReportData, Section
 from auscult.report.drawing import COLOURS, STYLE, Plot, embedded
 from auscult.report.export import export_figures
 from auscult.report.figures import FINAL, OTHERS, losses, roc_curves, score_histogram
+from auscult.report.html import laid_out
 from auscult.report.maps import FEW_MEMBERS, member_correlations
 from auscult.report.reference import PrintedOptimum, printed_optima
 from auscult.report.ternary import CORNERS, WeightSurface, place, weight_triangle

@@ -16,13 +16,14 @@ from auscult.clips import MACHINE_TYPES
 from auscult.datasets import load_clips
 from auscult.errors import RunError
 from auscult.recipe import COLUMNS
-from auscult.report import ReportData, Section, html, laid_out
+from auscult.report import html
 from auscult.report.choices import choices_table, held_out_weights
 from auscult.report.comparison import comparison_tables
-from auscult.report.data import Cell, Table
+from auscult.report.data import Cell, ReportData, Section, Table
 from auscult.report.ensembles import is_challenge
 from auscult.report.export import export_tables, file_names
 from auscult.report.formats import table_csv, table_latex, table_markdown
+from auscult.report.html import laid_out
 from auscult.report.members import MemberEffect, correlation_table, members_table
 from auscult.report.official import evaluation_sections, official_table
 from auscult.report.reference import PrintedOptimum, printed_optima, printed_rows, printed_table, published_scores

@@ -15,8 +15,8 @@ pytestmark = pytest.mark.slow  # builds a package, for which pip may have to fet
 ROOT = Path(__file__).parents[1]
 
 RENDER = """
-from auscult.report import ReportData, laid_out
-from auscult.report.html import render
+from auscult.report.data import ReportData
+from auscult.report.html import laid_out, render
 page = render(laid_out(ReportData("A title", "quick", "", "factory", "today", "hvae", [], [], {})))
 print("</html>" in page)
 """
