@@ -108,6 +108,13 @@ class Seen:
         return [(event.details.get("kind", "alarm"), event.phase) for event in self.events if event.kind == kind]
 
 
+def delivering(folder: Path, *outputs: str, machine: str = "", locked: bool = True) -> History:
+    """A history whose events go to outputs."""
+    history = History(folder, machine=machine, locked=locked)
+    history.deliver_to(outputs)
+    return history
+
+
 def pragma(history: History, text: str) -> None:
     """Set what the only connection of a history does from now on."""
     with closing(history.engine.raw_connection()) as borrowed:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from auscult.errors import MonitorError, RunError
 from auscult.live.events import Event
@@ -31,7 +32,7 @@ from auscult.live.history import (
 from auscult.live.history import migration as migration_module
 from auscult.live.monitor import Monitor
 from auscult.live.sound import FileKey, Item, Samples, Start
-from live_fakes import Loudness, Script, Seen, faulty, watch
+from live_fakes import Loudness, Script, Seen, delivering, faulty, watch
 
 PROCESSES = multiprocessing.get_context("fork")
 DAY = 86400.0
@@ -54,7 +55,7 @@ def step(history: History, number: int) -> None:
 
 def write_steps(folder: Path, machine: str, promises: Connection, most: int) -> None:
     """Go on where the history stands, and say each number when it is promised."""
-    history = History(folder, ["out"], machine=machine, locked=False)
+    history = delivering(folder, "out", machine=machine, locked=False)
     number = (history.checkpoint() or {"number": 0})["number"]
     while number < most:
         number += 1
@@ -176,7 +177,7 @@ class Steady:
 
 def test_monitoring_goes_on_when_the_disk_fills_and_all_is_written_afterwards(small_disk: Path) -> None:
     """Really full: a file system without a free block."""
-    history = History(small_disk / "s", ["out"], machine="pump")
+    history = delivering(small_disk / "s", "out", machine="pump")
     sound = faulty(90, (10, 13), (40, 50), (70, 75))
     pieces = [Samples(sound[start : start + 700]) for start in range(0, len(sound), 700)]
     problems: list[str | None] = []
@@ -292,7 +293,7 @@ def test_a_history_of_version_1_is_brought_up_with_all_that_is_in_it(old: Path) 
     told = read_events(old)
     with pytest.raises(MonitorError, match="version 1 of the history, this one reads 2; start a monitor on it once"):
         Reader(old)
-    history = History(old, ["webhook host"], machine="pump")
+    history = delivering(old, "webhook host", machine="pump")
     assert read_events(old) == told
     assert [key for key, _ in history.undelivered("webhook host")] == ["p-1:cleared", "p-t2:raised"]
     assert history.heard_file("a.wav") == FileKey("a.wav", 2**40, 2**62)
@@ -440,5 +441,5 @@ def test_retention_by_size_lets_the_oldest_sounds_go_first(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), "x", True])
 def test_retention_of_nothing_is_refused(value: Any) -> None:
-    with pytest.raises(MonitorError, match="give a number above 0"):
+    with pytest.raises(ValidationError, match="sound_days"):
         Retention(sound_days=value)

@@ -21,7 +21,7 @@ from auscult.live.monitor import Monitor
 from auscult.live.sound import End, FileKey, Item, Samples, Solved, SourceProblem, Start, Waiting
 from auscult.live.watch import Watch
 from auscult.sound.condition import band_levels, learn_condition
-from live_fakes import Loudness, Script, Seen, faulty, noise, offline, pragma, watch
+from live_fakes import Loudness, Script, Seen, delivering, faulty, noise, offline, pragma, watch
 
 SOUND = faulty(60, (10, 13), (30, 40), (50, 50.2))
 KEY = FileKey("a.wav", 1, 2)
@@ -304,7 +304,7 @@ def empty(history: History) -> None:
 
 
 def test_a_full_disk_stops_neither_monitoring_nor_delivery_and_doubles_nothing(tmp_path: Path) -> None:
-    history = History(tmp_path / "s", outputs=["out"])
+    history = delivering(tmp_path / "s", "out")
     clocks = Clocks()
 
     def filling() -> Iterator[Item]:

@@ -27,7 +27,7 @@ from auscult.live.summary import MonitorSummary
 from auscult.live.terminal import Terminal
 from auscult.live.webhook import Webhook
 from brokers import Broker, Listener, free_port, wait_for
-from live_fakes import Loudness, Script, faulty, watch
+from live_fakes import Loudness, Script, delivering, faulty, watch
 
 
 def event(number: int, phase: Any = "raised") -> Event:
@@ -55,7 +55,7 @@ class Receiver:
 def test_a_delivery_tries_again_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery_module, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(delivery_module, "REPORTED_SECONDS", 0.1)
-    history, receiver = History(tmp_path, ["receiver"]), Receiver()
+    history, receiver = delivering(tmp_path, "receiver"), Receiver()
     delivery = Delivery(receiver, history)
     receiver.failing = True
     history.record([event(1)])
@@ -72,14 +72,14 @@ def test_a_delivery_tries_again_in_order(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_what_was_not_delivered_is_delivered_after_a_restart(tmp_path: Path) -> None:
-    history, receiver = History(tmp_path, ["receiver"]), Receiver()
+    history, receiver = delivering(tmp_path, "receiver"), Receiver()
     receiver.failing = True
     history.record([event(number) for number in range(50)])
     delivery = Delivery(receiver, history)
     delivery.start()
     assert delivery.close(seconds=0.1) == 50
     history.close()
-    again, receiver = History(tmp_path, ["receiver"]), Receiver()
+    again, receiver = delivering(tmp_path, "receiver"), Receiver()
     delivery = Delivery(receiver, again)
     delivery.start()
     assert delivery.close(seconds=10) == 0

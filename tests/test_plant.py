@@ -52,6 +52,7 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("[server]\nprt = 7000\n[machines.a]\ndetector = 'x'", "(did you mean 'port'?)"),
         ("[retention]\nmegabytes = 0\n[machines.a]\ndetector = 'x'", "retention.megabytes"),
         ("[retention]\nsecond_days = inf\n[machines.a]\ndetector = 'x'", "retention.second_days"),
+        ("[retention]\nsound_days = true\n[machines.a]\ndetector = 'x'", "retention.sound_days"),
         ("[machines.a]\ndetector = 'x'\nthreshold = nan", "machines.a.threshold"),
     ],
 )

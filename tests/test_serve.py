@@ -1,5 +1,6 @@
 """The server: endpoints and who may ask, scores of what is sent in, alarms and notes, thresholds."""
 
+import asyncio
 import errno
 import io
 import json
@@ -12,13 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from auscult.detector import Detector
 from auscult.errors import MonitorError
 from auscult.live.history import History, file_hash
 from auscult.live.serve import routes_history, routes_machines, routes_page
+from auscult.live.serve.kept import Kept
 from auscult.live.serve.service import Service
+from auscult.live.serve.work import Answer
 from serve_fakes import BEGIN, RATE, TOKEN, alarm, hum, served, small_detector
 
 ALARM = "fan-1"
@@ -311,6 +316,44 @@ def test_an_alarm_is_listed_played_and_shown(
     assert (rate, len(normal)) == (RATE, round(Detector.load(detector).window_seconds * RATE))
 
 
+def test_evidence_that_two_ask_for_at_once_is_made_once(
+    open_house: tuple[TestClient, Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, service = open_house
+    asked, ask = list[object](), service.desk.ask
+
+    async def counted(*task: Any) -> Answer:
+        asked.append(task)
+        return await ask(*task)
+
+    async def both() -> tuple[dict[str, Any], Response]:
+        request = Request({"type": "http", "headers": []})
+        shown, played = routes_history.evidence(service, ALARM), routes_history.nearest(service, request, ALARM)
+        return await asyncio.gather(shown, played)
+
+    monkeypatch.setattr(service.desk, "ask", counted)
+    shown, played = asyncio.run(both())
+    assert (shown["nearest"], played.status_code, len(asked)) == ({"file": "fan/000.wav"}, 200, 1)
+
+
+def test_evidence_that_could_not_be_made_is_made_when_it_is_asked_for_again() -> None:
+    tries = list[int]()
+
+    async def make() -> dict[str, Any]:
+        tries.append(1)
+        if len(tries) == 1:
+            raise MonitorError("no worker is free")
+        return {"tries": len(tries)}
+
+    async def three() -> list[dict[str, Any]]:
+        kept = Kept()
+        with pytest.raises(MonitorError, match="no worker"):
+            await kept.get(ALARM, make)
+        return [await kept.get(ALARM, make) for _ in range(2)]
+
+    assert asyncio.run(three()) == [{"tries": 2}] * 2
+
+
 def test_what_is_not_there_is_said(open_house: tuple[TestClient, Service]) -> None:
     client, _ = open_house
     assert client.get("/api/incidents/none").status_code == 404
@@ -403,6 +446,15 @@ def test_what_a_killed_server_was_being_sent_is_gone_at_the_next_start(detector:
         assert not left.exists()
         assert client.post("/api/machines/fan/score", content=wav(hum(4))).status_code == 200
         assert not [*left.parent.iterdir()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not list open files")
+def test_a_server_that_has_ended_holds_no_file_of_its_history(detector: Path, tmp_path: Path) -> None:
+    with served(detector, tmp_path / "state") as (client, service):
+        client.get("/api/machines")
+        service.notes.add("fan", start=BEGIN, end=BEGIN, verdict="remark", author="Ines", now=BEGIN)
+    held = [one.readlink() for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+    assert not [path for path in held if path.is_relative_to(tmp_path)]
 
 
 def test_more_recordings_at_once_than_may_be_are_told_to_come_again(open_house: tuple[TestClient, Service]) -> None:

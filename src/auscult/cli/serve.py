@@ -1,5 +1,6 @@
 """The command of the live page: serve."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +37,6 @@ def serve(
         from auscult.live.serve.desk import Desk
         from auscult.live.serve.facts import machines_of
         from auscult.live.serve.server import serve as run
-        from auscult.live.serve.server import workers_of
         from auscult.live.serve.settings import Plant, of_detectors
     except ImportError as error:
         raise MonitorError(
@@ -47,13 +47,11 @@ def serve(
     if config is not None and source:
         raise MonitorError("--source is for detectors; with --config, sources are named in the TOML file")
     plant = None if config is None else Plant.load(config)
-    desk = Desk(default_workers() if plant is None else workers_of(plant))
-    try:
+    workers = None if plant is None else plant.server.workers
+    with closing(Desk(workers or default_workers())) as desk:
         if plant is None:
             known = {path: [*machines_of(path, desk)] for path in detectors or ()}
             plant = Plant(machines=of_detectors(detectors or (), known, source or ()))
         server = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
         plant = plant.changed(state=state, **server)
         run(plant, desk=desk, said=print_lines)
-    finally:
-        desk.close()

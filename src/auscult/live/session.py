@@ -156,8 +156,7 @@ def listen(
     refused = _Refused(warn, signals.stop, alone=outputs.mqtt is None and outputs.webhook is None)
     screen = outputs.screen(stream, watch, refused)
     # What can be refused comes first: nobody is told that a monitor is there before it is.
-    history = History(state, machine=watch.machine_id)
-    try:
+    with closing(History(state, machine=watch.machine_id)) as history:
         opened = open_source(source, sample_rate=scorer.sample_rate, heard=history.heard_file, stop=signals.stop)
         remote = outputs.remote(watch.machine_id)
         local: list[Output] = [screen] if isinstance(screen, JsonLines) else []
@@ -181,8 +180,6 @@ def listen(
                         kept = "they are kept and delivered next time" if state else "they are lost without --state"
                         warn(f"{delivery.output.name}: {left} events were not delivered; {kept}")
             screen.end({**asdict(monitor.summary), "heard_seconds": monitor.heard_seconds})
-    finally:
-        history.close()
     if history.problem:
         warn(history.problem)
     refused.settle(stream)

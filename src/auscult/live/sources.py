@@ -18,6 +18,11 @@ FOLDER_STALL_SECONDS = 3600.0
 STDIN = 0
 
 
+def is_microphone(text: str) -> bool:
+    """Whether a source is a microphone, the default one or one that is named."""
+    return text == "mic" or text.startswith("mic:")
+
+
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
     """What users say about a source; None where they say nothing.
@@ -45,7 +50,7 @@ class SourceOptions:
         """mic, pcm, stream, folder or file."""
         if self.text == "-":
             return "pcm"
-        if self.text == "mic" or self.text.startswith("mic:"):
+        if is_microphone(self.text):
             return "mic"
         if is_url(self.text):
             return "stream"

@@ -1,7 +1,7 @@
 """The one history of the machines: events, scores, sounds, thresholds, notes, and where each monitor goes on."""
 
 from auscult.live.history.notes import Notes
-from auscult.live.history.opening import FolderLock, file_hash, lock, read_events
+from auscult.live.history.opening import file_hash, lock, read_events
 from auscult.live.history.reader import Reader
 from auscult.live.history.retention import Retention
 from auscult.live.history.rows import (
@@ -16,14 +16,15 @@ from auscult.live.history.rows import (
     WindowScore,
 )
 from auscult.live.history.tables import LEVELS, NAME, VERSION
+from auscult.live.history.trend import MOST_POINTS
 from auscult.live.history.writer import History
 
 __all__ = [
     "LEVELS",
+    "MOST_POINTS",
     "NAME",
     "VERSION",
     "Faults",
-    "FolderLock",
     "Glance",
     "History",
     "Incident",

@@ -4,10 +4,9 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -26,51 +25,27 @@ WAL_BYTES = 16 * 2**20
 """To which the write-ahead log is cut when all in it has been taken over."""
 
 
-class FolderLock:
-    """Whoever holds it is alone responsible for the folder's history.
-
-    Args:
-        folder: made if it is missing.
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Within the block, nobody else is responsible for the history of a folder, which is made if it is missing.
 
     Raises:
-        MonitorError: if somebody else holds it.
+        MonitorError: if somebody else holds the lock.
         RunError: if the folder cannot be written to.
     """
-
-    def __init__(self, folder: Path) -> None:
-        with saving(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(folder / "lock")
-            try:
-                self._lock.acquire(timeout=0)
-            except Timeout:
-                raise MonitorError(
-                    f"another monitor writes to {folder}; stop it, or name another folder with --state"
-                ) from None
-
-    def release(self) -> None:
-        """Let the next one in."""
-        self._lock.release()
-
-    def __enter__(self) -> "FolderLock":
-        """Hold it within the block."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Let the next one in."""
-        self.release()
-
-
-def lock(folder: Path) -> FolderLock:
-    """Take a folder's lock: a context manager, or `release` it.
-
-    Raises:
-        MonitorError: if somebody else holds it.
-        RunError: if the folder cannot be written to.
-    """
-    return FolderLock(folder)
+    with saving(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        held = FileLock(folder / "lock")
+        try:
+            held.acquire(timeout=0)
+        except Timeout:
+            raise MonitorError(
+                f"another monitor writes to {folder}; stop it, or name another folder with --state"
+            ) from None
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def writing_engine(folder: Path | None, *, alone: bool = False) -> Engine:

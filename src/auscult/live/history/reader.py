@@ -11,7 +11,6 @@ from auscult.live.history.cursors import after, cursor_of, number_of
 from auscult.live.history.glance import glances, machine_names
 from auscult.live.history.opening import reading_engine
 from auscult.live.history.rows import (
-    Faults,
     Glance,
     Incident,
     Listing,
@@ -21,7 +20,7 @@ from auscult.live.history.rows import (
     SoundFacts,
     ThresholdRow,
 )
-from auscult.live.history.tables import LEVELS, NAME, incidents, notes, scores, sounds, thresholds
+from auscult.live.history.tables import NAME, checkpoints, incidents, notes, sounds, thresholds
 from auscult.live.history.trend import Trend
 
 
@@ -48,14 +47,12 @@ class Reader:
         with self._engine.connect() as connection:
             return machine_names(connection)
 
-    def last(self, machine: str) -> float | None:
-        """When the last window of a machine ended, in whole seconds since 1970; coarser where seconds are not kept."""
+    def checkpoint(self, machine: str) -> dict[str, Any]:
+        """Where the last monitor of a machine stood; empty if there was none."""
+        wanted = select(checkpoints.c.json).where(checkpoints.c.machine == machine)
         with self._engine.connect() as connection:
-            for level in LEVELS:
-                wanted = select(func.max(scores.c.time)).where(scores.c.machine == machine, scores.c.level == level)
-                if (found := connection.execute(wanted).scalar()) is not None:
-                    return float(found)
-        return None
+            saved = connection.execute(wanted).scalar()
+        return {} if saved is None else dict(json.loads(saved))
 
     def scores(self, machine: str, start: float, end: float, *, points: int = 1000) -> ScoreColumns:
         """Scores of the buckets that overlap a time: as fine as is kept, in at most about `points` buckets.
@@ -118,12 +115,6 @@ class Reader:
             found = _with_notes_and_sounds(connection, rows[:limit])
         return Listing(found, cursor_of(found[-1].raised, found[-1].id) if len(rows) > limit else None, total)
 
-    def count(self, *, machine: str | None = None, kinds: Sequence[str] = (), start: float | None = None) -> int:
-        """How many incidents there are; the arguments are those of `incidents`."""
-        filters = _filters(machine, kinds, start=start)
-        with self._engine.connect() as connection:
-            return connection.execute(select(func.count()).select_from(incidents).where(*filters)).scalar_one()
-
     def incident(self, id: str) -> Incident | None:
         """One incident, if there is one of this id."""
         with self._engine.connect() as connection:
@@ -167,14 +158,6 @@ class Reader:
         found = [note_of(row) for row in rows[:limit]]
         return Listing(found, str(found[-1].number) if len(rows) > limit else None, total)
 
-    def faults(self, machine: str) -> Faults:
-        """How many faults were confirmed by notes that stand, and how many of them the detector had heard."""
-        wanted = select(func.count(), func.coalesce(func.sum(notes.c.heard), 0))
-        wanted = wanted.where(notes.c.machine == machine, notes.c.verdict == "fault", notes.c.undone.is_(None))
-        with self._engine.connect() as connection:
-            confirmed, heard = connection.execute(wanted).one()
-        return Faults(confirmed, heard)
-
     def glance(self, ends: Mapping[str, float], *, seconds: float = 86400.0, points: int = 96) -> dict[str, Glance]:
         """Machines at a glance, in a few queries for all of them.
 
@@ -202,10 +185,10 @@ def _filters(
     machine: str | None,
     kinds: Sequence[str],
     *,
-    state: str | None = None,
-    verdict: str | None = None,
-    start: float | None = None,
-    end: float | None = None,
+    state: str | None,
+    verdict: str | None,
+    start: float | None,
+    end: float | None,
 ) -> list[ColumnElement[bool]]:
     columns = incidents.c
     filters: list[ColumnElement[bool]] = [] if machine is None else [columns.machine == machine]

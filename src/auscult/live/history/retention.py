@@ -5,11 +5,11 @@ import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, fields
+from typing import Annotated
 
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, Engine, delete, func, select
 
-from auscult.errors import MonitorError
 from auscult.live.history.glance import machine_names
 from auscult.live.history.tables import LEVELS, checkpoints, incidents, notes, scores, sounds
 
@@ -24,36 +24,29 @@ PAGES = 512
 """Pages that one transaction gives back to the disk."""
 
 Span = tuple[float, float]
+Most = Annotated[float, Field(gt=0, strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(BaseModel):
     """How long everything is kept, by each machine's own clock; hours, incidents and notes are kept for ever.
 
     Scores and sounds of moments that a note calls a fault are kept as well.
 
-    Args:
+    Attributes:
         second_days: scores of each second.
         minute_days: scores of each minute.
         ten_minute_days: scores of each ten minutes.
         sound_days: sounds of alarms and warnings.
         megabytes: of all sounds together; then the oldest go.
-
-    Raises:
-        MonitorError: if a number is not positive.
     """
 
-    second_days: float = 2.0
-    minute_days: float = 31.0
-    ten_minute_days: float = 400.0
-    sound_days: float = 90.0
-    megabytes: float = 2000.0
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    def __post_init__(self) -> None:
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-                raise MonitorError(f"{one.name} of the retention is {value!r}; give a number above 0")
+    second_days: Most = 2.0
+    minute_days: Most = 31.0
+    ten_minute_days: Most = 400.0
+    sound_days: Most = 90.0
+    megabytes: Most = 2000.0
 
     def apply(self, engine: Engine, now: float) -> None:
         """Delete what is older or more, in short transactions, and give the space back to the disk.

@@ -15,6 +15,9 @@ from auscult.live.history.tables import LEVELS
 MOST_ROWS = 20_000
 """That are merged into points for one answer; where there would be more, a coarser level is read."""
 
+MOST_POINTS = 5000
+"""That one answer is asked for."""
+
 _WITHIN = "FROM scores WHERE machine = :machine AND level = :level AND time > :begin - :level AND time < :end"
 _ROWS = f"SELECT count(*) FROM (SELECT 1 {_WITHIN} LIMIT {MOST_ROWS + 1})"
 _READ = f"SELECT time, low, sum, high, count, scored, above {_WITHIN} ORDER BY time"

@@ -4,7 +4,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from auscult.live.events import Event, dumps
 from auscult.live.history import tables
-from auscult.live.history.opening import FolderLock, reason, writing_engine
+from auscult.live.history.opening import lock, reason, writing_engine
 from auscult.live.history.pending import Pending, PendingEvent, buckets_of
 from auscult.live.history.retention import Retention
 from auscult.live.history.rows import Sound, ThresholdRow, WindowScore
@@ -33,7 +33,6 @@ class History:
 
     Args:
         folder: of the history, made if it is missing; none keeps everything in memory, but no scores and no sounds.
-        outputs: names of those that get every event from now on.
         machine: whose outbox, files, checkpoint and scores these are; several machines may share a folder.
         locked: take the folder's lock; else the caller holds it.
 
@@ -42,20 +41,16 @@ class History:
         RunError: if the folder cannot be written to.
     """
 
-    def __init__(
-        self, folder: Path | None, outputs: Sequence[str] = (), *, machine: str = "", locked: bool = True
-    ) -> None:
-        self.folder, self.machine, self._outputs = folder, machine, list(dict.fromkeys(outputs))
+    def __init__(self, folder: Path | None, *, machine: str = "", locked: bool = True) -> None:
+        self.folder, self.machine, self._outputs = folder, machine, list[str]()
         self.problem: str | None = None
         self._mutex = threading.RLock()
         self._pending, self._level = Pending(), ""
-        self._lock = FolderLock(folder) if folder is not None and locked else None
-        try:
+        with ExitStack() as held:
+            if folder is not None and locked:
+                held.enter_context(lock(folder))
             self.engine = writing_engine(folder, alone=True)
-        except BaseException:
-            if self._lock is not None:
-                self._lock.release()
-            raise
+            self._held = held.pop_all()
 
     @property
     def lost(self) -> int:
@@ -67,8 +62,7 @@ class History:
         with self._mutex:
             self.flush()
             self.engine.dispose()
-            if self._lock is not None:
-                self._lock.release()
+            self._held.close()
 
     def deliver_to(self, outputs: Sequence[str]) -> None:
         """From now on, these outputs get every event."""

@@ -89,7 +89,7 @@ class Access:
         Args:
             method: of the request.
             path: of the request.
-            headers: by their names in lower case.
+            headers: by their names.
             client: its address.
         """
         host = headers.get("host", "")

@@ -72,7 +72,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         path, client = scope["path"], (scope.get("client") or ("", 0))[0]
-        headers = {name.lower(): value for name, value in Headers(scope=scope).items()}
+        headers = Headers(scope=scope)
         upload = scope["method"] == "POST" and path.startswith("/api/machines/") and path.endswith("/score")
         body = _Body(
             receive,

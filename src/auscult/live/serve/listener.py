@@ -47,7 +47,7 @@ def listen(errand: Errand, line: Connection) -> None:
     stop = threading.Event()
     wire = Wire(line, stop)
     try:
-        with _history(errand) as history:
+        with contextlib.closing(History(errand.state, machine=errand.name, locked=False)) as history:
             _follow(errand, wire, stop, history)
         wire.tell({"type": "ended"})
     except AuscultError as error:
@@ -82,15 +82,6 @@ def _follow(errand: Errand, wire: "Wire", stop: threading.Event, history: Histor
     finally:
         for delivery in deliveries:
             delivery.close(seconds=LAST_SECONDS)
-
-
-@contextlib.contextmanager
-def _history(errand: Errand) -> Iterator[History]:
-    history = History(errand.state, machine=errand.name, locked=False)
-    try:
-        yield history
-    finally:
-        history.close()
 
 
 def _outputs(errand: Errand) -> Outputs:

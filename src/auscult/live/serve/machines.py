@@ -110,12 +110,9 @@ class Listening:
     ) -> None:
         self.name, self.table, self.facts = name, table, dict(facts)
         self._plant, self._decided, self._publish = plant, threshold, publish
-        self.live = Live(
-            "upload" if table.source is None else "starting",
-            since=self.clock(),
-            threshold=facts.get("threshold"),
-            warning=facts.get("warning"),
-        )
+        state = "upload" if table.source is None else "starting"
+        self.live = Live(state, threshold=facts.get("threshold"), warning=facts.get("warning"))
+        self.live.since = self.clock()
         self._ended = threading.Event()
         self._line: Connection | None = None
         self.pid: int | None = None
@@ -125,10 +122,7 @@ class Listening:
 
     def clock(self) -> float:
         """Now, by the clock of its events: that of the computer, or of the sound in a replay."""
-        if self.table.begins is None:
-            return time.time()
-        live = getattr(self, "live", None)
-        return self.table.begins + (live.heard_seconds if live is not None else 0.0)
+        return time.time() if self.table.begins is None else self.table.begins + self.live.heard_seconds
 
     @property
     def running(self) -> bool:

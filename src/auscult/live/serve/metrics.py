@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -12,13 +11,13 @@ from auscult.live.serve.machines import Listening
 
 STATES = ("starting", "normal", "warning", "alarm", "trouble", "waiting", "stopped", "upload")
 GAUGES = {
-    "auscult_score": "Score of the last window; higher is more abnormal.",
-    "auscult_threshold": "A window is above it when its score is greater.",
-    "auscult_warning_threshold": "The same for warnings, where there is such a level.",
-    "auscult_last_window_timestamp_seconds": "When the last window ended, by the machine's clock.",
-    "auscult_heard_seconds": "Sound that was heard since monitoring began.",
+    "score": ("auscult_score", "Score of the last window; higher is more abnormal."),
+    "threshold": ("auscult_threshold", "A window is above it when its score is greater."),
+    "warning": ("auscult_warning_threshold", "The same for warnings, where there is such a level."),
+    "last_window": ("auscult_last_window_timestamp_seconds", "When the last window ended, by the machine's clock."),
+    "heard_seconds": ("auscult_heard_seconds", "Sound that was heard since monitoring began."),
 }
-"""Of machines -> what they are."""
+"""Attributes of `Live` -> the metric, and what it is."""
 
 
 class Metrics:
@@ -75,11 +74,10 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """The state of the machines and of the disk, now."""
-        for name, meaning in GAUGES.items():
+        for attribute, (name, meaning) in GAUGES.items():
             family = GaugeMetricFamily(name, meaning, labels=["machine"])
             for one in self._machines.values():
-                value = _value(name, one.live)
-                if value is not None:
+                if (value := getattr(one.live, attribute)) is not None:
                     family.add_metric([one.name], value)
             yield family
         states = GaugeMetricFamily("auscult_state", "1 for the present state.", labels=["machine", "state"])
@@ -97,14 +95,3 @@ class Metrics:
         yield GaugeMetricFamily("auscult_free_bytes", "Left on its disk.", value=free)
         wrong = float(problem is not None)
         yield GaugeMetricFamily("auscult_history_problem", "Whether the disk needs somebody.", value=wrong)
-
-
-def _value(name: str, live: Any) -> float | None:
-    found: float | None = {
-        "auscult_score": live.score,
-        "auscult_threshold": live.threshold,
-        "auscult_warning_threshold": live.warning,
-        "auscult_last_window_timestamp_seconds": live.last_window,
-        "auscult_heard_seconds": live.heard_seconds,
-    }[name]
-    return found

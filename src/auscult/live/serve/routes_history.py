@@ -166,17 +166,17 @@ def _flac(service: Service, name: str) -> bytes:
 
 async def _shown(service: Service, about: Incident) -> dict[str, Any]:
     """Evidence of an alarm, made by a worker once."""
-    kept = service.evidence.get(about.id)
-    if kept is None:
+
+    async def made() -> dict[str, Any]:
         one = service.machine(about.machine)
         flac = _flac(service, about.id)
         known = one.facts["machine"]
         answer = await service.desk.ask(show_evidence, one.table.detector, known, flac, one.table.normals)
         if answer.error:
             raise MonitorError(answer.error)
-        kept = dict(answer.content)
-        service.evidence.put(about.id, kept)
-    return kept
+        return dict(answer.content)
+
+    return await service.evidence.get(about.id, made)
 
 
 def _played(content: bytes, request: Request) -> Response:

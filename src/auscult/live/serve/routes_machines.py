@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
+from auscult.live.history import MOST_POINTS
 from auscult.live.history.retention import DAY
 from auscult.live.serve.desk import BusyError
 from auscult.live.serve.examples import MACHINE, SCORE, SCORES, answers
@@ -27,7 +28,6 @@ LONGEST_BEGINNING = 4
 
 AUDIO = ("audio/", "application/octet-stream", "application/ogg")
 
-MOST_POINTS = 5000
 FURTHEST = 1e11
 """Of times, in seconds since 1970."""
 

@@ -34,8 +34,7 @@ Served = Annotated[Service, Depends(service_of)]
 
 def author_of(request: Request, given: str) -> str:
     """Who speaks: by the session, where there is one with a name; else as was given."""
-    headers = {key.lower(): value for key, value in request.headers.items()}
-    return request.app.state.access.speaker(headers) or given.strip()
+    return request.app.state.access.speaker(request.headers) or given.strip()
 
 
 class Login(BaseModel):
@@ -149,8 +148,8 @@ def metrics(service: Served) -> Response:
 def status(service: Served, request: Request) -> dict[str, Any]:
     """Version, disk, limits, and who asks."""
     access: Access = request.app.state.access
-    name = access.speaker({key.lower(): value for key, value in request.headers.items()})
-    return {**service.status(), "access": {"token": access.token is not None, "name": name}}
+    who = {"token": access.token is not None, "name": access.speaker(request.headers)}
+    return {**service.status(), "access": who}
 
 
 NEWS = answers("event: window\ndata: {…}", "text/event-stream")

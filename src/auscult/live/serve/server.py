@@ -19,7 +19,6 @@ from auscult.live.serve.desk import Desk
 from auscult.live.serve.facts import facts_of_plant
 from auscult.live.serve.service import Service
 from auscult.live.serve.settings import Plant
-from auscult.processes import default_workers
 
 HEADER_SECONDS = 10.0
 """Within which a connection must have sent the head of a request."""
@@ -62,32 +61,24 @@ def serve(plant: Plant, *, desk: Desk, said: Callable[[str], None]) -> None:
 
     Args:
         plant: what there is.
-        desk: of scoring workers; closed at the end.
+        desk: of scoring workers.
         said: takes lines for people: the address, and where the token is.
 
     Raises:
         MonitorError: if a detector, the history or the address cannot be used.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # before there is anything to write down
-    try:
-        with lock(plant.state):
-            facts = facts_of_plant(plant, desk)
-            table = plant.server
-            token = token_of(plant.state) if table.token or not is_loopback(table.host) else None
-            listening = _bound(table.host, table.port)
-            service = Service(plant, facts, desk)
-            try:
-                service.start()
-                _run(service, Access(token), listening, plant, said)
-            finally:
-                service.close()
-    finally:
-        desk.close()
-
-
-def workers_of(plant: Plant) -> int:
-    """Scoring workers: as many as were asked for, or one for each processor."""
-    return plant.server.workers or default_workers()
+    with lock(plant.state):
+        facts = facts_of_plant(plant, desk)
+        table = plant.server
+        token = token_of(plant.state) if table.token or not is_loopback(table.host) else None
+        listening = _bound(table.host, table.port)
+        service = Service(plant, facts, desk)
+        try:
+            service.start()
+            _run(service, Access(token), listening, plant, said)
+        finally:
+            service.close()
 
 
 def _run(service: Service, access: Access, listening: socket.socket, plant: Plant, said: Callable[[str], None]) -> None:

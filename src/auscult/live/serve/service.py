@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from auscult import __version__
 from auscult.errors import AuscultError, MonitorError, nearest
 from auscult.files import saving
-from auscult.live.history import Glance, History, Incident, Notes, Reader, Retention
+from auscult.live.history import Glance, History, Incident, Notes, Reader
 from auscult.live.history.opening import writing_engine
 from auscult.live.history.retention import DAY
 from auscult.live.network import is_url, without_secrets
@@ -27,6 +27,7 @@ from auscult.live.serve.machines import Listening
 from auscult.live.serve.metrics import Metrics
 from auscult.live.serve.settings import Plant
 from auscult.live.serve.thresholds import Thresholds
+from auscult.live.sources import is_microphone
 
 TREND_POINTS, MOST_OPEN = 96, 500
 """Of the little line of the last day; incidents that last, of which words are told."""
@@ -63,14 +64,7 @@ class Service:
         self.reader, self.notes = Reader(plant.state), Notes(plant.state)
         self.hub = Hub(plant.server.clients, self._watch)
         self.machines = {
-            name: Listening(
-                name,
-                table,
-                plant,
-                facts[name],
-                threshold=partial(self._decided, name),
-                publish=self._news,
-            )
+            name: Listening(name, table, plant, facts[name], threshold=partial(self._decided, name), publish=self._news)
             for name, table in plant.machines.items()
         }
         self.thresholds = Thresholds(self.reader, plant.state, self.machines, self.hub)
@@ -95,6 +89,8 @@ class Service:
             one.ask_to_stop()
         for one in self.machines.values():
             one.join()
+        self.reader.close()
+        self.notes.close()
         shutil.rmtree(self._uploads, ignore_errors=True)
 
     @contextlib.contextmanager
@@ -216,14 +212,10 @@ class Service:
 
     def _go_on(self, one: Listening) -> None:
         """Where its monitor stood before, if there was one."""
-        history = History(self.plant.state, machine=one.name, locked=False)
-        try:
-            checkpoint = history.checkpoint() or {}
-        finally:
-            history.close()
+        checkpoint = self.reader.checkpoint(one.name)
         one.live.heard_seconds = float(checkpoint.get("heard", 0.0))
         one.live.since = one.clock()
-        one.live.threshold = self.thresholds.at_start(one)
+        one.live.threshold = self.thresholds.at_start(one, checkpoint)
 
     def _decided(self, machine: str) -> float | None:
         """For listeners that are started."""
@@ -253,13 +245,13 @@ class Service:
 
     def _keep_tidy(self) -> None:
         """Now and then, what is older than wanted is thrown away."""
-        retention, pause = Retention(**self.plant.retention.model_dump()), FIRST_TIDY_SECONDS
+        pause = FIRST_TIDY_SECONDS
         while not self._ended.wait(pause):
             pause = TIDY_SECONDS
             with contextlib.suppress(AuscultError, SQLAlchemyError, sqlite3.Error):  # a full disk: `problem` says so
                 engine = writing_engine(self.plant.state)
                 try:
-                    retention.apply(engine, time.time())
+                    self.plant.retention.apply(engine, time.time())
                 finally:
                     engine.dispose()
 
@@ -268,7 +260,7 @@ def _shown(source: str) -> str:
     """A source without passwords, and without folders above it."""
     if is_url(source):
         return without_secrets(source)
-    return source if source == "mic" or source.startswith("mic:") else Path(source).name
+    return source if is_microphone(source) else Path(source).name
 
 
 def _emptied(folder: Path) -> Path:

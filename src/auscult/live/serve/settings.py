@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from auscult.errors import MonitorError, nearest
-from auscult.live.sources import SourceOptions
+from auscult.live.history import Retention
+from auscult.live.sources import SourceOptions, is_microphone
 
 NAME = re.compile(r"[^\x00-\x1f\x7f/\\+#?%]{1,64}")
 """Of machines: it stands in addresses and MQTT topics."""
@@ -47,16 +48,6 @@ class ServerTable(_Table):
     upload_wait_seconds: Annotated[float, Field(gt=0, le=600)] = 60.0
     uploads_per_minute: Annotated[int, Field(ge=1)] = 6000
     clients: Annotated[int, Field(ge=1, le=10_000)] = 100
-
-
-class RetentionTable(_Table):
-    """How long what is kept; see `auscult.live.history.Retention`."""
-
-    second_days: Annotated[float, Field(gt=0)] = 2.0
-    minute_days: Annotated[float, Field(gt=0)] = 31.0
-    ten_minute_days: Annotated[float, Field(gt=0)] = 400.0
-    sound_days: Annotated[float, Field(gt=0)] = 90.0
-    megabytes: Annotated[float, Field(gt=0)] = 2000.0
 
 
 class OutputsTable(_Table):
@@ -130,7 +121,7 @@ class Plant(_Table):
 
     state: Path = STATE
     server: ServerTable = ServerTable()
-    retention: RetentionTable = RetentionTable()
+    retention: Retention = Retention()
     outputs: OutputsTable = OutputsTable()
     machines: Annotated[dict[str, MachineTable], Field(min_length=1)]
 
@@ -234,7 +225,7 @@ def of_detectors(
 
 def _placed(source: str | None, folder: Path) -> str | None:
     """A source with a path made absolute."""
-    if source is None or source == "mic" or source.startswith("mic:") or "://" in source:
+    if source is None or is_microphone(source) or "://" in source:
         return source
     return str(folder / source)
 
@@ -243,9 +234,9 @@ def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"])) or "the file"
     if first["type"] == "extra_forbidden":
-        within: dict[str, type[_Table]] = {
+        within: dict[str, type[BaseModel]] = {
             "server": ServerTable,
-            "retention": RetentionTable,
+            "retention": Retention,
             "outputs": OutputsTable,
             "machines": MachineTable,
         }

@@ -1,18 +1,16 @@
 """Thresholds that users decide on: proposed, taken, taken back, forgotten with the detector they were decided for."""
 
 import math
-import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from auscult.errors import MonitorError
-from auscult.live.history import History, Incident, Note, Reader, ThresholdRow, file_hash
+from auscult.live.history import MOST_POINTS, History, Incident, Note, Reader, ThresholdRow, file_hash
 from auscult.live.serve.hub import Hub
 from auscult.live.serve.machines import Listening
 from auscult.live.serve.proposals import Proposal, level_of, propose
-
-MOST_POINTS = 5000
-"""Scores that are looked at of one alarm."""
 
 EVER = 1e12
 """Behind all times, in seconds since 1970."""
@@ -31,22 +29,22 @@ class Thresholds:
     def __init__(self, reader: Reader, state: Path, machines: Mapping[str, Listening], hub: Hub) -> None:
         self._reader, self._state, self._machines, self._hub = reader, state, machines, hub
 
-    def at_start(self, one: Listening) -> float | None:
-        """In force as the server starts: by a user's decision for this detector, else as the plant or it says."""
-        own = _own(one)
-        decided = self.decided(one.name)
+    def at_start(self, one: Listening, checkpoint: Mapping[str, Any]) -> float | None:
+        """In force as the server starts: by a user's decision for this detector, else as the plant or it says.
+
+        Args:
+            one: the machine.
+            checkpoint: where its last monitor stood; empty if there was none.
+        """
+        own, decided = _own(one), self.decided(one.name)
         if decided is None:
             return own
-        history = History(self._state, machine=one.name, locked=False)
-        try:
-            checkpoint = history.checkpoint()
-            if checkpoint is None or checkpoint.get("detector") == file_hash(one.table.detector):
-                return decided
-            if own is not None:
+        if not checkpoint or checkpoint.get("detector") == file_hash(one.table.detector):
+            return decided
+        if own is not None:
+            with closing(History(self._state, machine=one.name, locked=False)) as history:
                 history.threshold(self._now(one), own, one.facts["warning"], why="another detector")
-            return own
-        finally:
-            history.close()
+        return own
 
     def decided(self, machine: str) -> float | None:
         """The threshold that a user has decided on, if it is in force."""
@@ -64,13 +62,10 @@ class Thresholds:
             raise MonitorError(f"{one.name} has no threshold to change; calibrate its detector")
         warning = one.facts["warning"]
         warning = warning if warning is not None and warning < threshold else None
-        history = History(self._state, machine=one.name, locked=False)
-        try:
+        with closing(History(self._state, machine=one.name, locked=False)) as history:
             history.threshold(self._now(one), threshold, warning, why=why, note=note, author=author)
             if history.problem:
                 raise MonitorError(history.problem)
-        finally:
-            history.close()
         one.set_threshold(threshold, warning)
         self._hub.publish("threshold", one.name, {"threshold": threshold, "warning": warning, "before": before})
         return before
@@ -129,8 +124,7 @@ class Thresholds:
     def _now(self, one: Listening) -> float:
         """By the machine's clock; in a replay that begins anew, no earlier than what was decided before."""
         last = self._last(one.name)
-        now = one.clock() if one.table.begins is not None else time.time()
-        return now if last is None else max(now, last.time)
+        return one.clock() if last is None else max(one.clock(), last.time)
 
     def _level(self, one: Listening, alarm: Incident) -> float:
         """The lowest threshold at which what was heard during an alarm would have raised none, as far as it is kept."""

@@ -104,8 +104,10 @@ def show_evidence(detector: Path, machine: str, flac: bytes, normals: Path | Non
     """What a detector hears in the sound of an alarm, as JSON, and the nearest normal sound if it is known."""
 
     def work() -> dict[str, Any]:
+        import soundfile
+
         loaded = _loaded(detector)
-        waveform, rate = _decoded(flac)
+        waveform, rate = soundfile.read(io.BytesIO(flac), dtype="float32")
         found = loaded.score(waveform, sample_rate=rate, machine_id=machine)
         beside = None
         if normals is not None:
@@ -115,13 +117,6 @@ def show_evidence(detector: Path, machine: str, flac: bytes, normals: Path | Non
         return {"said": {**_said(found), **_pictures(found, waveform, rate)}, "nearest": beside}
 
     return _guarded(work)
-
-
-def _decoded(flac: bytes) -> tuple[NDArray[np.float32], int]:
-    import soundfile
-
-    waveform, rate = soundfile.read(io.BytesIO(flac), dtype="float32")
-    return waveform, int(rate)
 
 
 def _said(found: Any) -> dict[str, Any]:
@@ -187,10 +182,8 @@ def _guarded(work: Any) -> Answer:
             return Answer(work())
     except AuscultError as error:
         return Answer(error=str(error))
-    except MemoryError:
-        return Answer(error="it takes more memory than is allowed; send a shorter recording")
     except Exception as error:  # noqa: BLE001 - of libraries, at odd files; it must not end the desk
-        if "memory" in str(error) or "alloc" in str(error):  # of torch, when memory is refused
+        if isinstance(error, MemoryError) or "memory" in str(error) or "alloc" in str(error):  # so torch says it
             return Answer(error="it takes more memory than is allowed; send a shorter recording")
         return Answer(error=f"it cannot be read or scored ({type(error).__name__}: {error})")
 
