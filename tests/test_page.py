@@ -10,9 +10,11 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+
+from auscult.detector.scoring import Decision
 
 BROWSER = Path(__file__).parent / "browser"
 PAGE = Path(__file__).parents[1] / "src" / "auscult" / "live" / "serve" / "page"
@@ -135,7 +137,25 @@ def test_the_page_needs_no_build_step_and_no_other_host() -> None:
     ]
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+NEEDS_NODE = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+
+
+def node(script: str, folder: Path) -> Any:
+    """What a script prints as JSON; it can import modules of the page that need no other."""
+    for name in ("texts", "thinned"):
+        shutil.copy(PAGE / f"{name}.js", folder / f"{name}.mjs")
+    (folder / "script.mjs").write_text(script)
+    done = subprocess.run(["node", "script.mjs"], cwd=folder, capture_output=True, text=True, check=True, timeout=60)
+    return json.loads(done.stdout)
+
+
+@NEEDS_NODE
+def test_every_decision_has_its_text(tmp_path: Path) -> None:
+    found = node('import { T } from "./texts.mjs";\nconsole.log(JSON.stringify(T.upload.decisions));\n', tmp_path)
+    assert found.keys() == {*get_args(Decision)}
+
+
+@NEEDS_NODE
 def test_longer_steps_lose_nothing_that_was_high(tmp_path: Path) -> None:
     """Where there are more steps than pixels, the highest score, the lowest, and the count of windows stay."""
     count = 1000
@@ -150,14 +170,10 @@ def test_longer_steps_lose_nothing_that_was_high(tmp_path: Path) -> None:
         "above": [int(k == 501) for k in range(count)],
         "thresholds": [],
     }
-    shutil.copy(PAGE / "thinned.js", tmp_path / "thinned.mjs")
-    script = tmp_path / "script.mjs"
-    script.write_text(
-        'import { thinned } from "./thinned.mjs";\n'
-        f"console.log(JSON.stringify(thinned({json.dumps(scores)}, 300)));\n"
+    script = (
+        f'import {{ thinned }} from "./thinned.mjs";\nconsole.log(JSON.stringify(thinned({json.dumps(scores)}, 300)));'
     )
-    done = subprocess.run(["node", str(script)], capture_output=True, text=True, check=True, timeout=60)
-    found = json.loads(done.stdout)
+    found = node(script, tmp_path)
     assert len(found["time"]) <= 300
     assert found["step"] == 240 == found["time"][1] - found["time"][0]
     assert (max(found["high"]), min(found["low"]), set(found["mean"])) == (9.0, -999.0, {1.0})

@@ -1,5 +1,5 @@
 // All alarms, warnings and troubles: filters, pages, and the keyboard.
-import { api } from "./api.js";
+import { api, query as search } from "./api.js";
 import { fill, h } from "./dom.js";
 import { on } from "./live.js";
 import { plant } from "./plant.js";
@@ -51,8 +51,7 @@ export async function show(main, { query, signal }) {
   };
   const choose = (name, value) => {
     chosen[name] = value;
-    const kept = Object.entries(chosen).filter(([, one]) => one);
-    history.replaceState(null, "", `#/alarms${kept.length ? `?${new URLSearchParams(kept)}` : ""}`);
+    history.replaceState(null, "", `#/alarms${search(chosen)}`);
     pages.length = 1;
     load().catch((error) => fill(list, h("p", { role: "alert", class: "empty" }, error.message)));
   };

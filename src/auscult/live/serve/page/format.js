@@ -27,7 +27,7 @@ export function when(seconds, { seconds: fine = false, always = false, near = nu
 
 export const clock = (seconds, fine = false) => (fine ? SECOND : HOUR).format(date(seconds));
 export const day = (seconds) => LONG.format(date(seconds));
-export const utc = (seconds) => `${date(seconds).toISOString().slice(0, 19).replace("T", " ")} UTC`;
+const utc = (seconds) => `${date(seconds).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 
 /** A `time` element: local, with the date, UTC as its tooltip. */
 export function time(seconds, options = {}) {

@@ -22,7 +22,7 @@ let themeButton;
 
 /** The whole page, with an empty `main`. */
 export function frame() {
-  themeButton = h("button", { class: "quiet row", on: { click: nextTheme } }, icon("theme"), h("span"));
+  themeButton = h("button", { class: "quiet row", on: { click: turnTheme } }, icon("theme"), h("span"));
   sayTheme();
   const skip = h("a", { class: "skip", href: "#main", on: { click: skipToMain } }, T.skip);
   const pages = PAGES.map(([view, href]) => h("li", {}, h("a", { href, "data-view": view }, T.views[view])));
@@ -102,16 +102,14 @@ function showConnection(since) {
     banner("connection", T.lost, " ", time(since, { seconds: true }), ". ", T.reconnecting);
 }
 
-function nextTheme() {
+/** Goes on to the next theme: as the system, light, dark. */
+export function turnTheme() {
   const next = THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length];
   document.documentElement.dataset.theme = next;
   kept.set("theme", next);
   sayTheme();
   dispatchEvent(new CustomEvent("auscult-theme"));
 }
-
-/** Goes on to the next theme: as the system, light, dark. */
-export const turnTheme = nextTheme;
 
 function sayTheme() {
   const theme = document.documentElement.dataset.theme;

@@ -63,10 +63,7 @@ export function picture(sound, { label, before = null, seek = null, signal }) {
     h(
       "div",
       { class: "axis-y", "aria-hidden": "true" },
-      h("span", { class: "unit" }, "kHz"),
-      frequencies(sound.low_hz, sound.high_hz).map(([text, at]) =>
-        h("span", { style: { bottom: `${at * 100}%` } }, text),
-      ),
+      kilohertz(sound),
     ),
     field,
     h(
@@ -91,6 +88,12 @@ export function picture(sound, { label, before = null, seek = null, signal }) {
     },
     hasEvidence: above !== null,
   };
+}
+
+/** The labels of the axis of frequency of a sound: its unit, and numbers where they stand. */
+export function kilohertz({ low_hz: low, high_hz: high }) {
+  const labels = frequencies(low, high).map(([text, at]) => h("span", { style: { bottom: `${at * 100}%` } }, text));
+  return [h("span", { class: "unit" }, "kHz"), labels];
 }
 
 function ticks(seconds) {

@@ -23,7 +23,6 @@ export const plant = {
   get: (name) => known.get(name),
   put: (machine) => known.set(machine.name, { ...known.get(machine.name), ...machine }),
   title: (name) => known.get(name)?.title || name,
-  forget: () => known.clear(),
 };
 
 /** Worst first; among normal ones the order of the plant, so that each stays where people know it. */

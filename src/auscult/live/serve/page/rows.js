@@ -1,7 +1,7 @@
 // A table of incidents: by keyboard up and down, Enter opens, space plays.
 import { api } from "./api.js";
 import { fill, h } from "./dom.js";
-import { clock, day, duration, figure, sameDay, utc } from "./format.js";
+import { clock, day, duration, figure, sameDay, time } from "./format.js";
 import { plant } from "./plant.js";
 import { icon, kindSign } from "./signs.js";
 import { T } from "./texts.js";
@@ -89,7 +89,7 @@ function row(one, machines) {
       h(
         "a",
         { class: "row-link", href },
-        h("time", { datetime: new Date(one.raised * 1000).toISOString(), title: utc(one.raised) }, clock(one.raised)),
+        time(one.raised, { clock: true }),
       ),
       h("span", { class: "hint" }, long),
     ),

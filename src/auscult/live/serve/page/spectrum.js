@@ -1,11 +1,11 @@
 // The sound as it comes: a spectrogram that scrolls, with the evidence over it.
 import { bytes } from "./api.js";
-import { frequencies, painted, SILENCE } from "./colours.js";
+import { painted, SILENCE } from "./colours.js";
 import { fill, h, say, sized } from "./dom.js";
 import { clock } from "./format.js";
 import { on } from "./live.js";
 import { toggle } from "./parts.js";
-import { legend } from "./picture.js";
+import { kilohertz, legend } from "./picture.js";
 import { plant } from "./plant.js";
 import { T } from "./texts.js";
 
@@ -39,13 +39,7 @@ export function spectrum(machine, { signal }) {
       const scale = `${news.low_hz} ${news.high_hz}`;
       if (scale !== known) {
         known = scale;
-        fill(
-          axis,
-          h("span", { class: "unit" }, "kHz"),
-          frequencies(news.low_hz, news.high_hz).map(([text, at]) =>
-            h("span", { style: { bottom: `${at * 100}%` } }, text),
-          ),
-        );
+        fill(axis, kilohertz(news));
         fill(foot, legend(news.spectrogram, T.evidenceLive));
       }
       draw();

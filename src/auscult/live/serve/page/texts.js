@@ -168,9 +168,8 @@ export const T = {
     done: (score, decision) => `Score ${score}, ${decision}`,
     decisions: {
       normal: "Normal",
+      warning: "Warning",
       anomalous: "Unlike normal",
-      anomaly: "Unlike normal",
-      abstain: "No decision",
       unknown: "No decision",
     },
     windows: "Windows",

@@ -29,6 +29,7 @@ export function drawn(field, state, pointed) {
     places = found.places;
     return [found.time, found.high, found.low, found.mean, found.over];
   };
+  const shareAt = (x) => (x - plot.over.getBoundingClientRect().left) / plot.over.clientWidth;
   script.then(rebuild);
   return {
     rebuild,
@@ -39,9 +40,8 @@ export function drawn(field, state, pointed) {
     end: () => plot?.destroy(),
     inside: (target) => plot?.over.contains(target) ?? false,
     width: () => plot.over.clientWidth,
-    shareAt: (x) => (x - plot.over.getBoundingClientRect().left) / plot.over.clientWidth,
-    timeAt: (x) =>
-      state.start + ((x - plot.over.getBoundingClientRect().left) / plot.over.clientWidth) * (state.end - state.start),
+    shareAt,
+    timeAt: (x) => state.start + shareAt(x) * (state.end - state.start),
     cursor: () => (plot?.cursor.idx === null || plot?.cursor.idx === undefined ? null : plot.data[0][plot.cursor.idx]),
     step(by) {
       if (!plot?.data[0].length) return;
