@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from auscult.cli.display.messages import print_lines
 from auscult.cli.options import LayoutName, Types
 from auscult.errors import DownloadError
 
@@ -38,8 +39,6 @@ def synth(
             faults to replay (`auscult serve --config OUT/plant.toml`); an hour of a machine takes 140 MB in all.
         force: Replace the factory that is there.
     """
-    from rich.console import Console
-
     from auscult.cli.display.progress import counting
     from auscult.datasets import YEAR_NAMES
     from auscult.datasets.factory import write_day, write_factory
@@ -50,7 +49,7 @@ def synth(
             raise DatasetError("--hours writes no clips: leave out --layout, --size, --leakage and --force")
         with counting(f"writing {out}") as show:
             write_day(out, hours=hours, seed=seed, snr_db=snr, machine_types=machine_type, progress=show)
-        Console().print(f"a day in the factory: {out}", markup=False, soft_wrap=True)
+        print_lines(f"a day in the factory: {out}")
         return
     if layout not in YEAR_NAMES:
         known = ", ".join(YEAR_NAMES)
@@ -67,7 +66,7 @@ def synth(
             machine_types=machine_type,
             progress=show,
         )
-    Console().print(f"factory: {out}", markup=False, soft_wrap=True)
+    print_lines(f"factory: {out}")
 
 
 def inspect(
@@ -117,8 +116,6 @@ def download(
         base_url: A mirror with the paths of zenodo.org, or with the names of the weights.
         keep_archives: Of dcase20XX: keep the archives after unpacking.
     """
-    from rich.console import Console
-
     from auscult.datasets import YEAR_NAMES
     from auscult.datasets.download import PARTS, ZENODO, download_dcase
     from auscult.errors import nearest
@@ -141,7 +138,7 @@ def download(
             path = download_openl3(to, generation=generation or "0.2", base_url=base_url or MODELS_BRANCH)
         else:
             path = download_yamnet(to, base_url=base_url or PUBLISHED)
-        Console().print(str(path), markup=False, soft_wrap=True)
+        print_lines(str(path))
         return
     folders = download_dcase(
         YEAR_NAMES[what],
@@ -151,5 +148,4 @@ def download(
         base_url=base_url or ZENODO,
         keep_archives=keep_archives,
     )
-    for folder in folders:
-        Console().print(str(folder), markup=False, soft_wrap=True)
+    print_lines(*map(str, folders))

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from auscult.cli.display.messages import print_lines
 from auscult.cli.options import LayoutName, Output
 from auscult.errors import DatasetError
 
@@ -93,8 +94,6 @@ def denoise(
         device: auto, cpu, cuda, cuda:N or mps.
         force: Replace files that are there.
     """
-    from rich.console import Console
-
     from auscult.cli.display.progress import counting
     from auscult.denoising.commands import denoise_files
     from auscult.denoising.streaming import Denoiser
@@ -103,5 +102,4 @@ def denoise(
     chosen = Denoiser.load(denoiser, level, device=choose_device(device))
     with counting("denoising") as show:
         written = denoise_files(sources, out, chosen, channel=channel, force=force, on_file=show)
-    for path in written:
-        Console().print(str(path), markup=False, soft_wrap=True)
+    print_lines(*map(str, written))

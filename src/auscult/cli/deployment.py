@@ -22,9 +22,10 @@ def export(detector: Path, *, onnx: Annotated[Path, Parameter(name="--onnx")]) -
 
     from rich.console import Console
 
-    from auscult.cli.display.exported import exported_table
+    from auscult.cli.display.messages import print_lines
     from auscult.cli.display.progress import counting
     from auscult.cli.display.scores import Patience
+    from auscult.cli.display.tables import exported_table
 
     with Patience(f"loading {detector.name}"):
         from auscult.detector import Detector
@@ -35,9 +36,8 @@ def export(detector: Path, *, onnx: Annotated[Path, Parameter(name="--onnx")]) -
         opened = Detector.load(detector)
     with counting("exporting") as show:
         members = export_detector(opened, onnx, on_member=lambda done, total: show(done, total, "members"))
-    console = Console()
-    console.print(exported_table(members))
-    console.print(f"exported: {onnx}; try it: python {onnx / 'run.py'} RECORDING.wav", markup=False, soft_wrap=True)
+    Console().print(exported_table(members))
+    print_lines(f"exported: {onnx}; try it: python {onnx / 'run.py'} RECORDING.wav")
 
 
 def info(detector: Path, *, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from auscult.cli.display.messages import print_lines
 from auscult.cli.options import Output, RunOptions
 
 if TYPE_CHECKING:
@@ -104,14 +105,12 @@ def _show(
         }
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
         return
-    console = Console()
-    console.print(plan_table(rows, f"{title}: what a run makes, and what is done"))
+    Console().print(plan_table(rows, f"{title}: what a run makes, and what is done"))
     lines = [f"left out: {text}" for text in left_out]
     lines += [f"missing: {text}" for text in missing]
     if times is not None:
         lines.append(estimate_text(times, device, **rests_on))
-    for line in lines:
-        console.print(line, markup=False, soft_wrap=True, highlight=False)
+    print_lines(*lines, highlight=False)
 
 
 def bench(*, device: str = "auto", as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> None:
@@ -136,10 +135,6 @@ def bench(*, device: str = "auto", as_json: Annotated[bool, Parameter(name="--js
         found = {"format": FORMAT, **machine(device), "stages": [asdict(step) for step in steps], "rates": rates}
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
         return
-    console = Console()
-    console.print(steps_table(steps, ", ".join(machine(device).values())))
-    console.print(
-        "Clips of 10 s, one process with one thread; a training hears each clip once in an epoch.",
-        highlight=False,
-        soft_wrap=True,
-    )
+    Console().print(steps_table(steps, ", ".join(machine(device).values())))
+    note = "Clips of 10 s, one process with one thread; a training hears each clip once in an epoch."
+    print_lines(note, highlight=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from auscult.cli.display.messages import print_notes
+from auscult.cli.display.messages import print_lines, print_notes
 from auscult.cli.options import Output, RunOptions
 
 if TYPE_CHECKING:
@@ -100,11 +100,8 @@ def _place(
 
 
 def _note_what_is_unused(recipe: "Recipe", clean: Path | None) -> None:
-    from rich.console import Console
-
     if clean is not None and not any(member.level for member in recipe.member):
-        note = f"note: no member of {recipe.name} has a denoiser; --clean is not used"
-        Console(stderr=True, soft_wrap=True).print(note, markup=False)
+        print_notes([f"no member of {recipe.name} has a denoiser; --clean is not used"])
 
 
 def _print_results(recipe: "Recipe", results: "Results", page: Path) -> None:
@@ -114,7 +111,6 @@ def _print_results(recipe: "Recipe", results: "Results", page: Path) -> None:
     from auscult.runs.results import averaged, official_scores
     from auscult.scores.metrics import shown_metrics
 
-    console = Console()
     nodes = recipe.ensembles()
     inside = {name for node in nodes for name in node.members} - {node.name for node in nodes}
     sets = {"development": (results.development, ""), "evaluation": (results.evaluation, ", evaluation machines")}
@@ -124,10 +120,8 @@ def _print_results(recipe: "Recipe", results: "Results", page: Path) -> None:
             title = f"{recipe.name}{what}: {titles} in percent"
             official = official_scores(results.official, subset)
             for table in results_tables(averaged(rows), results.headline, title, inside=inside, official=official):
-                console.print(table)
-    for note in results.notes:
-        console.print(f"note: {note}", markup=False, soft_wrap=True)
-    console.print(f"report: {page}", markup=False, soft_wrap=True)
+                Console().print(table)
+    print_lines(*(f"note: {note}" for note in results.notes), f"report: {page}")
 
 
 def recipes() -> None:
@@ -183,4 +177,4 @@ def evaluate(
     if decided:
         Console().print(decisions_table(decided))
     if found:
-        Console().print(official_line(found), markup=False, highlight=False, soft_wrap=True)
+        print_lines(official_line(found), highlight=False)

@@ -1,16 +1,20 @@
 """The command on submissions to the challenge: submit."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from auscult.cli.display.messages import print_lines
 from auscult.cli.options import Output
 from auscult.errors import DatasetError, RunError, ScoreError
 
 if TYPE_CHECKING:
     from auscult.submission import Expected
     from auscult.submission.metadata import Identity
+
+_say = partial(print_lines, highlight=False)
 
 
 def submit(
@@ -170,9 +174,3 @@ def _evaluate(folder: Path, truth: Path) -> None:
             Console().print(decisions_table(decided))
         score = official(table, years=listed.years, replicates=1000)
         _say(official_line(score) if score else f"there is no official score: {why_none(table, listed.years)}")
-
-
-def _say(text: str) -> None:
-    from rich.console import Console
-
-    Console().print(text, markup=False, highlight=False, soft_wrap=True)

@@ -25,12 +25,12 @@ def print_notes(sentences: Sequence[str]) -> None:
         Console(stderr=True, soft_wrap=True).print(f"note: {sentence}", markup=False)
 
 
-def print_lines(*lines: str) -> None:
-    """Lines on standard output."""
+def print_lines(*lines: str, highlight: bool = True) -> None:
+    """Lines on standard output; on a terminal, numbers and paths in them are coloured if they are to be highlighted."""
     from rich.console import Console
 
     for line in lines:
-        Console().print(line, markup=False, soft_wrap=True)
+        Console().print(line, markup=False, highlight=highlight, soft_wrap=True)
 
 
 def print_failures(failures: "Sequence[Failure]") -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from auscult.cli.display.tables import grid
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -16,7 +18,7 @@ def plan_table(rows: "Sequence[Row]", title: str) -> "Table":
 
     timed = any(row.seconds is not None for row in rows)
     numbers = ("done", "params each", "in all", "clips", "epochs", "disk", *(["time"] if timed else []))
-    table = _table(title, "machine", "what", numbers=numbers)
+    table = grid(title, "machine", "what", numbers=numbers)
     for index, row in enumerate(rows):
         first = index == 0 or rows[index - 1].machine_type != row.machine_type
         last = index + 1 == len(rows) or rows[index + 1].machine_type != row.machine_type
@@ -66,7 +68,7 @@ def estimate_text(estimate: "Estimate", device: str, *, kinds: int, given: int =
 
 def steps_table(steps: "Sequence[StepSpeed]", title: str) -> "Table":
     """The speed of each step: clips of 10 s in a second, seconds of sound in a second, and its inverse."""
-    table = _table(title, "step", numbers=("clips/s", "x real time", "real-time factor"))
+    table = grid(title, "step", numbers=("clips/s", "x real time", "real-time factor"))
     for step in steps:
         table.add_row(
             step.name,
@@ -74,18 +76,6 @@ def steps_table(steps: "Sequence[StepSpeed]", title: str) -> "Table":
             f"{1 / step.seconds:,.3g}" if step.seconds > 0.01 else f"{1 / step.seconds:,.0f}",
             f"{step.seconds:.2g}",
         )
-    return table
-
-
-def _table(title: str, *names: str, numbers: "Sequence[str]") -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in names:
-        table.add_column(column, no_wrap=True)
-    for column in numbers:
-        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 

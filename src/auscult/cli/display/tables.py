@@ -1,4 +1,4 @@
-"""Tables on the terminal: results, levels of denoisers, recipes."""
+"""Tables on the terminal: results, levels of denoisers, members of an export, recipes."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from auscult.denoising.levels import Levels
+    from auscult.export import ExportedMember
     from auscult.recipe import Recipe
     from auscult.runs.results import ResultRow
     from auscult.scores.metrics import Figures
@@ -65,7 +66,7 @@ def _table(
     from auscult.scores.metrics import MEAN, mean_figures, sort_machine_types
 
     cells = {(row.machine_type, row.machine_id, row.system): row.figures for row in rows}
-    table = _grid(title, systems, ids=every_id)
+    table = grid(title, "machine", *(["id"] if every_id else []), numbers=systems)
     types = sort_machine_types(row.machine_type for row in rows)
     means: dict[tuple[str, str], Any] = {}
     for machine_type in types:
@@ -132,7 +133,7 @@ def figures_table(figures: dict[str, Any], title: str) -> "Table":
     from auscult.scores.metrics import MEAN, shown_metrics
 
     metrics = shown_metrics([figures[MEAN]])
-    table = _grid(title, [" / ".join(metric.title for metric in metrics.values())])
+    table = grid(title, "machine", "id", numbers=[" / ".join(metric.title for metric in metrics.values())])
     for machine_type, ids in figures.items():
         if machine_type == MEAN:
             table.add_row(MEAN, "", _exact(ids, metrics), style="bold")
@@ -148,7 +149,7 @@ def decisions_table(found: "Mapping[str, Mapping[str, Mapping[str, Mapping[str, 
     """What `auscult.scores.official.decision_figures` gives, as a table in percent."""
     from rich.text import Text
 
-    table = _grid("decisions, in percent", ["domain", "precision", "recall", "F1"])
+    table = grid("decisions, in percent", "machine", "id", numbers=["domain", "precision", "recall", "F1"])
     for machine_type, ids in found.items():
         for machine_id, domains in ids.items():
             for domain, figures in domains.items():
@@ -157,14 +158,28 @@ def decisions_table(found: "Mapping[str, Mapping[str, Mapping[str, Mapping[str, 
     return table
 
 
-def official_line(found: "Official", what: str = "") -> str:
+def official_line(found: "Official") -> str:
     """An official score, what it is made of, and its interval."""
     from auscult.scores.official import rule_name
 
     kind, figures = ("means", found.arithmetic) if found.rule == 2020 else ("harmonic means", found.harmonic)
     means = ", ".join(f"{name} {100 * value:.2f}" for name, value in figures.items())
     interval = "" if found.interval is None else " ({:.2f} to {:.2f}, 95 %)".format(*(100 * v for v in found.interval))
-    return f"official score of {rule_name(found.rule)}{what}: {100 * found.score:.2f}{interval}; {kind} {means}"
+    return f"official score of {rule_name(found.rule)}: {100 * found.score:.2f}{interval}; {kind} {means}"
+
+
+def exported_table(members: "Sequence[ExportedMember]") -> "Table":
+    """A row for each member of a detector: its file, size, difference from torch, time."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("member", "graphs", "MB", "differs from torch by", "ms a window"):
+        table.add_column(column, no_wrap=True)
+    for member in members:
+        numbers = (f"{member.megabytes:.2f}", f"{member.difference:.1g}", f"{member.milliseconds:.1f}")
+        table.add_row(Text(member.name), Text(", ".join(step["file"] for step in member.steps)), *numbers)
+    return table
 
 
 def recipes_table(recipes: "dict[str, Recipe]") -> "Table":
@@ -179,16 +194,18 @@ def recipes_table(recipes: "dict[str, Recipe]") -> "Table":
     return table
 
 
-def _grid(title: str, columns: Sequence[str], *, ids: bool = True) -> "Table":
+def grid(title: str, *names: str, numbers: Sequence[str]) -> "Table":
+    """An empty table: columns of names, then columns of numbers, nothing but a space between them.
+
+    Six systems fit 80 characters.
+    """
     from rich.table import Table
     from rich.text import Text
 
-    # Nothing but one space between columns: six systems fit 80 characters.
     table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("machine", no_wrap=True)
-    if ids:
-        table.add_column("id", no_wrap=True)
-    for column in columns:
+    for column in names:
+        table.add_column(column, no_wrap=True)
+    for column in numbers:
         table.add_column(column, justify="right", no_wrap=True)
     return table
 
