@@ -200,7 +200,7 @@ def test_the_last_will_tells_of_a_killed_monitor(broker: Broker) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_tells_home_assistant(broker: Broker, detector: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_the_command_tells_home_assistant(broker: Broker, detector: Path, tmp_path: Path) -> None:  # noqa: F811 - the fixture
     broker.start()
     seen = Home(broker)
     options = ["--machine", "left", "--rate", "16000", "--format", "f32le", "--state", tmp_path / "s"]

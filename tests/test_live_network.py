@@ -418,7 +418,7 @@ def test_a_camera_is_heard_over_rtsp() -> None:
 @pytest.mark.slow
 def test_the_command_hears_a_stream_and_never_tells_its_password(
     radio: Callable[..., Radio],
-    detector: Path,  # noqa: F811
+    detector: Path,  # noqa: F811 - the fixture
     tmp_path: Path,
 ) -> None:
     sound = encoded(pump(30, fault=(10, 16)), rate=16000)

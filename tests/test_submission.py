@@ -427,7 +427,7 @@ def test_problems_of_decisions_are_named(tmp_path: Path, change: Any, message: s
     table, normals, truth = sections(tmp_path)
     out = tmp_path / "out"
     metadata = 'submission:\n  label: "A_B_task2_1"\n'
-    write_submission(table, metadata, label="A_B_task2_1", out=out, decisions=decisions_of(table, normals))
+    write_submission(table, metadata, label="A_B_task2_1", out=out, decisions=decisions_of(table, normals, share=0.1))
     change(out)
     problems = check_submission(out, Expected.from_truth(truth, tmp_path / "list.csv")).problems
     assert problems
@@ -443,4 +443,4 @@ def test_decisions_need_training_clips_and_a_share(tmp_path: Path) -> None:
     with pytest.raises(ScoreError, match=r"the share of false alarms is 1\.0; give a number between"):
         decisions_of(table, normals, share=1.0)
     with pytest.raises(ScoreError, match="bandsaw section_00 has no training clips"):
-        decisions_of(table, ScoreTable([]))
+        decisions_of(table, ScoreTable([]), share=0.1)

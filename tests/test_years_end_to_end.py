@@ -150,7 +150,7 @@ def test_a_year_that_comes_is_one_entry_more(
     assert rule_name(score.rule) == "2022 to 2027"
     out = tmp_path / "submission"
     metadata = 'submission:\n  label: "A_B_task2_1"\n'
-    decided = decisions_of(ScoreTable(rows), ScoreTable(rows))
+    decided = decisions_of(ScoreTable(rows), ScoreTable(rows), share=0.1)
     write_submission(ScoreTable(rows), metadata, label="A_B_task2_1", out=out, decisions=decided)
     checked = command("submit", "--check", out)
     assert checked.code == 0

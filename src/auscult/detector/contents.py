@@ -82,6 +82,11 @@ class Contents:
         return Scorer(self.parts, self.fusion)
 
     @cached_property
+    def leading(self) -> Part:
+        """The member with the greatest weight."""
+        return max(self.parts, key=lambda part: part.weight)
+
+    @cached_property
     def sample_rate(self) -> int:
         """At which sounds are read, in Hz: the highest of its front ends."""
         return max(part.front_end.sample_rate for part in self.parts)

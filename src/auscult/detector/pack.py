@@ -1,7 +1,7 @@
 """From a finished run to a detector: the members of one of its systems, as they were trained."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from auscult import __version__
@@ -117,8 +117,8 @@ def pack(
     parts = _parts(run, kind, members, scales, store=store or run / "store", weights=weights)
     ids = sorted({id_ for member in members.values() for id_ in member.part.ids})
     machines = {id_: Machine(id_, id_) for id_ in ids}
-    detector = Detector(parts, machines, window_seconds, step_seconds, provenance=provenance, licence=licence)
-    detector = replace(detector, fusion=fusion_of(nodes_of(recipe), system))
+    windows, fusion = (window_seconds, step_seconds), fusion_of(nodes_of(recipe), system)
+    detector = Detector(parts, machines, *windows, provenance=provenance, licence=licence, fusion=fusion)
     heard = frozenset(clip for name in scales for clip in members[name].heard)
     return Packed(detector, system, protocol, choices, _warnings(recipe, protocol, choices), heard)
 

@@ -11,7 +11,6 @@ from auscult.detector.alarms import AlarmSettings
 from auscult.detector.alarms.series import largest
 from auscult.detector.contents import NEARLY, Contents, Machine
 from auscult.errors import AudioError
-from auscult.features.heard import FrontEnds
 from auscult.members.part import Part, Scored
 from auscult.sound.audio import Codec, near_of
 from auscult.sound.condition import extent_of
@@ -112,8 +111,7 @@ def score_sound(
         extent = extent or extent_of(near_of(waveform), sample_rate=rate)
         flaw = machine.origin.difference(extent, sample_rate=rate, rate=given_rate, codec=codec)
     p_value, decision, reason = _judge(machine, score, share, flaw)
-    leading = max(detector.parts, key=lambda part: part.weight)
-    frame_scores, error_map = _evidence(detector, leading, waveform, machine) if evidence else (None, None)
+    frame_scores, error_map = _evidence(detector, waveform, machine) if evidence else (None, None)
     return Score(
         machine=machine.name,
         score=score,
@@ -128,7 +126,7 @@ def score_sound(
         members=scored.members,
         frame_scores=frame_scores,
         error_map=error_map,
-        seconds_per_frame=1 / leading.front_end.features.frame_rate,
+        seconds_per_frame=1 / detector.leading.front_end.features.frame_rate,
         warning=machine.warning,
         caveat="" if machine.calibration is None else machine.calibration.caveat,
         differences=_differences(detector, machine, waveform) if evidence or decision in SPOKEN_OF else (),
@@ -211,9 +209,8 @@ def _differences(detector: Contents, machine: Machine, waveform: Waveform) -> "t
 
 
 def _evidence(
-    detector: Contents, part: Part, waveform: Waveform, machine: Machine
+    detector: Contents, waveform: Waveform, machine: Machine
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    heard = FrontEnds({part.name: part.front_end})
-    frames = heard.frames(waveform, sample_rate=detector.sample_rate)[part.name]
-    ids = [machine.machine_id]
-    return part.model.frame_scores([frames], ids)[0], part.model.error_map([frames], ids)[0]
+    frames, ids = [detector.leading.frames(waveform, sample_rate=detector.sample_rate)], [machine.machine_id]
+    model = detector.leading.model
+    return model.frame_scores(frames, ids)[0], model.error_map(frames, ids)[0]

@@ -12,7 +12,6 @@ from auscult.detector.contents import NEARLY, Contents, Machine
 from auscult.detector.difference import Difference
 from auscult.detector.normal import LEAST, Array, Normal, runs_of, statistics_of
 from auscult.errors import DetectorError
-from auscult.features.heard import FrontEnds
 from auscult.features.log_mel import LogMel
 from auscult.sound.audio import heard_of
 from auscult.sound.windows import Waveform
@@ -57,10 +56,8 @@ def differences_of(detector: Contents, machine: Machine, waveform: Waveform) -> 
     if len(waveform) < NEARLY * detector.samples(detector.window_seconds):
         return []
     if machine.normal is None:
-        part = max(detector.parts, key=lambda part: part.weight)
-        frames = FrontEnds({part.name: part.front_end}).frames(waveform, sample_rate=rate)[part.name]
-        features = part.front_end.features
-        values = part.model.error_map([frames], [machine.machine_id])[0]
+        part, features = detector.leading, detector.leading.front_end.features
+        values = part.model.error_map([part.frames(waveform, sample_rate=rate)], [machine.machine_id])[0]
         return of_map(values, features.bin_frequencies, features.frame_rate)
     try:
         return Normal.of_arrays(machine.normal).differences(hearing(rate)(heard_of(waveform)))

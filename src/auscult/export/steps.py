@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from auscult.errors import ExportError
 from auscult.export.front_ends import INLINE, StatisticsGraph, WindowsGraph, YamnetGraph, least_samples
-from auscult.export.graph import PartGraph, obstacle, write_graph
+from auscult.export.graph import PartGraph, write_graph
 from auscult.features.base import Features
 from auscult.features.onnx_encoder import OnnxEncoder
 from auscult.features.vectors import Statistics
@@ -54,11 +53,9 @@ class GraphWriter:
         """Write what a member needs. The last step, of that name, gives the `score`; it is given the `machine`, too.
 
         Raises:
-            ExportError: for a member that ONNX cannot express here.
+            ExportError: for a model that ONNX cannot express here.
             RunError: if the folder cannot be written to.
         """
-        if (reason := obstacle(part)) is not None:
-            raise ExportError(f"{part.name} cannot be exported: {reason}")
         features = part.front_end.features
         front = self._front(features)
         # The exporter takes a size that can be 1 for a constant; the graph is right for a single frame all the same.

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auscult.errors import ModelError
 from auscult.features.front_end import FrontEnd
+from auscult.features.heard import FrontEnds, Waveform
 from auscult.models import Model
 from auscult.scores.fusion import Curve, standardised
 
@@ -37,6 +39,10 @@ class Part:
     sd: float
     weight: float
     curve: Curve = "line"
+
+    def frames(self, waveform: Waveform, *, sample_rate: int) -> NDArray[np.float32]:
+        """The frames `[N, F]` that it makes of samples `[T]` or `[T, 2]` with their rate in Hz (see `FrontEnds`)."""
+        return FrontEnds({self.name: self.front_end}).frames(waveform, sample_rate=sample_rate)[self.name]
 
     def standardise(self, score: float) -> float:
         """A score on the scale of normal ones."""

@@ -67,7 +67,7 @@ def worst_moments(pieces: Sequence[Piece], series: Sequence[WindowScores]) -> li
 
 def evidence_cards(detector: Detector, machine: Machine, moments: Sequence[Moment]) -> list[Card]:
     """What the detector's weightiest member sees in the first of the moments, and their sound."""
-    part = max(detector.parts, key=lambda part: part.weight)
+    part = detector.leading
     heard, features, ids = FrontEnds({part.name: part.front_end}), part.front_end.features, [machine.machine_id]
     found = []
     for rank, moment in enumerate(moments[:SEEN], start=1):

@@ -1,7 +1,7 @@
 """Writing a submission folder: whole or not at all, and never over anything but a submission."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +16,7 @@ from auscult.submission.read import DECISION_FILE, SCORE_FILE, file_of
 _DESKTOP_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
-FALSE_ALARM_SHARE = 0.1
-"""Share of normal clips that the decisions of a submission may take for anomalous."""
-
-
-def decisions_of(table: ScoreTable, normals: ScoreTable, *, share: float = FALSE_ALARM_SHARE) -> dict[str, ScoreTable]:
+def decisions_of(table: ScoreTable, normals: ScoreTable, *, share: float) -> dict[str, ScoreTable]:
     """Decisions about clips, by thresholds from normal clips of the same machine; no test clip is looked at.
 
     Args:
@@ -89,22 +85,17 @@ def write_submission(
         require_free(out, force=force)
         with whole_folder(out) as fresh:
             for name, rows in names.items():
-                _write_scores(fresh / name, rows)
+                _write_rows(fresh / name, ([row.file, repr(row.score)] for row in rows))
             for name, rows in (decisions or {}).items():
-                _write_decisions(fresh / name, rows)
+                _write_rows(fresh / name, ([row.file, int(row.score)] for row in rows))
             (fresh / f"{label}{METADATA_SUFFIX}").write_text(metadata, encoding="utf-8")
             require_free(out, force=force)
     return [out / name for name in (*names, *(decisions or {}), f"{label}{METADATA_SUFFIX}")]
 
 
-def _write_scores(path: Path, rows: ScoreTable) -> None:
+def _write_rows(path: Path, rows: Iterable[Sequence[str | int]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([row.file, repr(row.score)] for row in rows)
-
-
-def _write_decisions(path: Path, rows: ScoreTable) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([row.file, int(row.score)] for row in rows)
+        csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def require_free(out: Path, *, force: bool) -> None:

@@ -198,14 +198,9 @@ class Calibration:
             return "anomalous"
         return "warning" if self.warning is not None and score > self.warning.threshold else "normal"
 
-    def rate_interval(self, *, level: float = 0.95) -> tuple[float, float]:
-        """Bounds of the true rate of alarms per hour at the threshold, if normal sound stays as it was.
-
-        Raises:
-            CalibrationError: if the level is not between 0 and 1.
-        """
-        tails = [(1 - _level(level)) / 2, (1 + level) / 2]
-        low, high = np.interp(tails, PROBABILITIES, self.rate_quantiles)
+    def rate_interval(self) -> tuple[float, float]:
+        """Bounds of the true rate of alarms per hour at the threshold (95 %), if normal sound stays as it was."""
+        low, high = np.interp([(1 - 0.95) / 2, (1 + 0.95) / 2], PROBABILITIES, self.rate_quantiles)
         return float(low), float(high)
 
     def p_value(self, score: float) -> float:
@@ -258,12 +253,6 @@ class Calibration:
             f"A warning stands between normal and alarm, above {level}: normal sound raises about {rate}, for it "
             f"raised {self.warning.alarms} in what was recorded{few}."
         )
-
-
-def _level(level: float) -> float:
-    if not 0 < level < 1:
-        raise CalibrationError(f"the level is {level}; give a share between 0 and 1, such as 0.95")
-    return level
 
 
 def warning_text(calibration: Calibration) -> str:

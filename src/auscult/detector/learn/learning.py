@@ -97,7 +97,7 @@ def learn(
     stretches, settings = _sound(recordings, settings, share=0.5 if settings.method == "split" else 1.0)
     work = Learner(recipe, members, front_ends, stretches, settings, device, advance)
     folds = {name: _folds(name, found, settings) for name, found in stretches.items()}
-    work, left_out = work.possible({name: found[-1].train for name, found in folds.items()})
+    work, left_out = work.possible(_pieces(stretches, {name: found[-1].train for name, found in folds.items()}))
     with single_thread():
         found = _split(work, folds, workers) if settings.method == "split" else _crossed(work, folds, workers)
         judged = judge(found.detector, found.training, found.pieces, found.series, settings, advance=advance)

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from auscult.detector import Detector, Machine
-from auscult.detector.calibration.folds import Span
 from auscult.detector.learn.recordings import Stretch
 from auscult.detector.learn.scores import OnProgress, Pieces
 from auscult.detector.learn.settings import LearnSettings
-from auscult.detector.learn.windows import Piece, expected_windows, require_windows, training_banks
+from auscult.detector.learn.windows import expected_windows, require_windows, training_banks
 from auscult.features.front_end import FrontEnd
 from auscult.members.ensembles import nodes_of
 from auscult.members.fitting import fit_parts, learnable
@@ -42,21 +41,21 @@ class Learner:
         """At which sounds are read, in Hz."""
         return max(front_end.features.sample_rate for front_end in self.front_ends.values())
 
-    def possible(self, spans: Mapping[str, Sequence[Span]]) -> "tuple[Learner, list[str]]":
+    def possible(self, pieces: Pieces) -> "tuple[Learner, list[str]]":
         """Without the optional members that cannot learn, and a sentence on each.
 
         What training would refuse minutes later is refused: too few windows, too few machines, too short windows.
 
         Args:
-            spans: machine -> what is to be trained on.
+            pieces: machine -> what is to be trained on.
 
         Raises:
             AuscultError: for sound or a recipe of which nothing can be learned.
         """
         seconds = self.settings.window_seconds
-        pieces = [Piece(name, self.stretches[name][span.recording], span) for name in spans for span in spans[name]]
-        require_windows(expected_windows(pieces, seconds), seconds)
-        ids = tuple(sorted(spans))
+        flat = [piece for found in pieces.values() for piece in found]
+        require_windows(expected_windows(flat, seconds), seconds)
+        ids = tuple(sorted(pieces))
         members, left_out = learnable(
             self.members, self.recipe, self.front_ends, ids=ids, seconds=seconds, device=self.device
         )

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from auscult.detector import Detector, Score
 from auscult.detector.learn.recordings import Recording, Stretch
 from auscult.errors import AuscultError
-from auscult.features.heard import FrontEnds
 from auscult.members.part import Part
 from auscult.sound.audio import near_of, probe
 from auscult.sound.windows import Waveform, cut
@@ -60,8 +59,7 @@ def nearest_normal(
 
 
 def _nearest(part: Part, window: Waveform, machine_id: str, rate: int) -> int | None:
-    frames = FrontEnds({part.name: part.front_end}).frames(window, sample_rate=rate)[part.name]
-    return part.model.nearest_clip(frames, machine_id)
+    return part.model.nearest_clip(part.frames(window, sample_rate=rate), machine_id)
 
 
 def _read(entry: list[Any], normals: Path, detector: Detector, length: int) -> tuple[Waveform, str]:

@@ -14,7 +14,6 @@ import torch  # the process from which listeners are forked has it already
 from auscult.detector import Detector
 from auscult.detector.words import hearing
 from auscult.errors import AuscultError
-from auscult.features.heard import FrontEnds
 from auscult.live.delivery import Delivery
 from auscult.live.events import Event
 from auscult.live.history import History
@@ -129,9 +128,8 @@ class _Ear(DetectorScorer):
         return Grid.of_errors(errors, high=self._limit)
 
     def _errors(self, window: Waveform) -> Any:
-        part = max(self._detector.parts, key=lambda part: part.weight)
-        frames = FrontEnds({part.name: part.front_end}).frames(window, sample_rate=self.sample_rate)[part.name]
-        return part.model.error_map([frames], [self._machine_id])[0]
+        part = self._detector.leading
+        return part.model.error_map([part.frames(window, sample_rate=self.sample_rate)], [self._machine_id])[0]
 
 
 def _newest(values: Any, share: float) -> Any:
