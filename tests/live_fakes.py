@@ -108,6 +108,10 @@ class Seen:
         return [(event.details.get("kind", "alarm"), event.phase) for event in self.events if event.kind == kind]
 
 
+def event(number: int, phase: Any = "raised") -> Event:
+    return Event("alarm", f"pump-{number}", phase, 1.7e9, 12.5, "pump", {"score": 1.25, "threshold": 1.0})
+
+
 def delivering(folder: Path, *outputs: str, machine: str = "", locked: bool = True) -> History:
     """A history whose events go to outputs."""
     history = History(folder, machine=machine, locked=locked)

@@ -33,11 +33,7 @@ from auscult.live.history import (
 from auscult.live.history import writer as writer_module
 from auscult.live.history.writer import PART
 from auscult.live.sound import FileKey
-from live_fakes import delivering, pragma
-
-
-def event(number: int, phase: Any = "raised") -> Event:
-    return Event("alarm", f"pump-{number}", phase, 1.7e9, 12.5, "pump", {"score": 1.25, "threshold": 1.0})
+from live_fakes import delivering, event, pragma
 
 
 def test_an_event_stands_once_however_often_it_is_recorded(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from auscult.errors import MonitorError
 from auscult.live import delivery as delivery_module
 from auscult.live.delivery import Delivery, DeliveryError
-from auscult.live.events import Event, dumps, iso
+from auscult.live.events import dumps, iso
 from auscult.live.history import History, read_events
 from auscult.live.json_lines import JsonLines
 from auscult.live.monitor import Monitor
@@ -27,11 +27,7 @@ from auscult.live.summary import MonitorSummary
 from auscult.live.terminal import Terminal
 from auscult.live.webhook import Webhook
 from brokers import Broker, Listener, free_port, wait_for
-from live_fakes import Loudness, Script, delivering, faulty, watch
-
-
-def event(number: int, phase: Any = "raised") -> Event:
-    return Event("alarm", f"pump-{number}", phase, 1.7e9, 12.5, "pump", {"score": 1.25, "threshold": 1.0})
+from live_fakes import Loudness, Script, delivering, event, faulty, watch
 
 
 class Receiver:

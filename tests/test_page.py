@@ -141,17 +141,20 @@ NEEDS_NODE = pytest.mark.skipif(shutil.which("node") is None, reason="node is no
 
 
 def node(script: str, folder: Path) -> Any:
-    """What a script prints as JSON; it can import modules of the page that need no other."""
-    for name in ("texts", "thinned"):
-        shutil.copy(PAGE / f"{name}.js", folder / f"{name}.mjs")
-    (folder / "script.mjs").write_text(script)
-    done = subprocess.run(["node", "script.mjs"], cwd=folder, capture_output=True, text=True, check=True, timeout=60)
+    """What a script beside the modules of the page prints as JSON, in UTC."""
+    shutil.copytree(PAGE, folder / "page")
+    shutil.copy(BROWSER / "nowhere.mjs", folder / "page")
+    (folder / "page" / "package.json").write_text('{"type": "module"}')
+    (folder / "page" / "script.js").write_text(script)
+    command, environment = ["node", str(folder / "page" / "script.js")], {**os.environ, "TZ": "UTC"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 @NEEDS_NODE
 def test_every_decision_has_its_text(tmp_path: Path) -> None:
-    found = node('import { T } from "./texts.mjs";\nconsole.log(JSON.stringify(T.upload.decisions));\n', tmp_path)
+    found = node('import { T } from "./texts.js";\nconsole.log(JSON.stringify(T.upload.decisions));\n', tmp_path)
     assert found.keys() == {*get_args(Decision)}
 
 
@@ -171,10 +174,81 @@ def test_longer_steps_lose_nothing_that_was_high(tmp_path: Path) -> None:
         "thresholds": [],
     }
     script = (
-        f'import {{ thinned }} from "./thinned.mjs";\nconsole.log(JSON.stringify(thinned({json.dumps(scores)}, 300)));'
+        f'import {{ thinned }} from "./thinned.js";\nconsole.log(JSON.stringify(thinned({json.dumps(scores)}, 300)));'
     )
     found = node(script, tmp_path)
     assert len(found["time"]) <= 300
     assert found["step"] == 240 == found["time"][1] - found["time"][0]
     assert (max(found["high"]), min(found["low"]), set(found["mean"])) == (9.0, -999.0, {1.0})
     assert (sum(found["count"]), sum(found["scored"]), sum(found["above"])) == (6 * count, 3 * count // 2, 1)
+
+
+ALARM = """
+import { find } from "./nowhere.mjs";
+
+const alarm = {
+  id: "fan-1", machine: "fan", kind: "alarm", raised: 1, cleared: 2, score: null, words: "", verdict: null, sound: {}
+};
+"""
+
+ALARMS = """
+import { show } from "./alarms.js";
+
+const asked = [], answers = [];
+globalThis.fetch = async (path) => {
+  if (path === "api/machines") return { ok: true, json: async () => ({ machines: [] }) };
+  asked.push(path);
+  const incidents = await new Promise((resolve) => answers.push(resolve));
+  return { ok: true, json: async () => ({ incidents, next: null, total: incidents.length }) };
+};
+const incident = (words) => ({ ...alarm, words });
+const main = document.createElement("main");
+const shown = show(main, { query: new URLSearchParams(), signal: new AbortController().signal });
+const settled = () => new Promise((resolve) => setTimeout(resolve, 20));
+const choose = (name, value) => {
+  const event = new Event("change");
+  Object.defineProperty(event, "target", { value: { value } });
+  find(main, "id", `filter-${name}`).dispatchEvent(event);
+};
+await settled();
+answers[0]([incident("of the start")]);
+await shown;
+choose("to", "2026-01-01");
+choose("kind", "alarm");
+await settled();
+answers[2]([incident("chosen last")]);
+await settled();
+answers[1]([incident("chosen before")]);
+await settled();
+console.log(JSON.stringify({ asked, text: main.textContent }));
+"""
+
+
+@NEEDS_NODE
+def test_the_list_of_alarms_is_of_what_was_chosen_last_up_to_the_end_of_the_day(tmp_path: Path) -> None:
+    """However long the server takes for what was chosen before."""
+    found = node(ALARM + ALARMS, tmp_path)
+    assert "chosen last" in found["text"] and "chosen before" not in found["text"]
+    assert found["asked"][2] == "api/incidents?kind=alarm&end=1767312000&limit=50"  # midnight of the next day
+
+
+SOUNDS = """
+import { player } from "./player.js";
+import { incidentTable } from "./rows.js";
+
+const { signal } = new AbortController();
+const table = incidentTable([alarm], { caption: "", signal });
+const other = player("other.wav", { label: "other", gain: false, signal });
+const inTheList = () => find(table, "class", "play small").dispatchEvent(new Event("click"));
+const playing = [];
+for (const play of [inTheList, other.play, inTheList]) {
+  await play();
+  playing.push(Audio.all.map((one) => !one.paused));
+}
+console.log(JSON.stringify(playing));
+"""
+
+
+@NEEDS_NODE
+def test_one_sound_plays_at_a_time_also_of_a_list(tmp_path: Path) -> None:
+    assert node(ALARM + SOUNDS, tmp_path) == [[True, False], [False, True], [True, False]]

@@ -15,8 +15,11 @@ export async function show(main, { query, signal }) {
   const list = h("div", { class: "list", "aria-live": "off" });
   const news = h("p", { class: "news", hidden: true });
   const pages = [null]; // the cursor of each page up to this one
+  let loads = 0;
   const load = async () => {
+    const mine = ++loads;
     const found = await api.incidents({ ...asked(chosen), limit: LIMIT, cursor: pages.at(-1) }, signal);
+    if (mine !== loads) return null; // something else was chosen since
     const first = (pages.length - 1) * LIMIT;
     const more = (cursor) => {
       pages.push(cursor);
@@ -71,9 +74,14 @@ export async function show(main, { query, signal }) {
 
 /** The filter as the server takes it: days from the beginning of the first to the end of the last. */
 function asked({ machine, kind, state, verdict, from, to }) {
-  const start = from ? new Date(`${from}T00:00:00`).getTime() / 1000 : null;
-  const end = to ? new Date(`${to}T23:59:59`).getTime() / 1000 : null;
-  return { machine, kind, state, verdict, start, end };
+  return { machine, kind, state, verdict, start: midnight(from), end: midnight(to, 1) };
+}
+
+/** The beginning of a day, as `<input type="date">` gives it, or of one so many days later; null for none. */
+function midnight(text, later = 0) {
+  if (!text) return null;
+  const [year, month, day] = text.split("-").map(Number);
+  return new Date(year, month - 1, day + later).getTime() / 1000;
 }
 
 function filters(chosen, choose) {

@@ -10,8 +10,8 @@ const GAINS = { 0: 1, 12: 4, 24: 16 }; // decibels -> factor
 let playing = null;
 let context = null;
 
-/** Stops what plays, unless it is this. */
-function alone(audio) {
+/** Stops what plays, unless it is this: called before anything is played. */
+export function alone(audio) {
   if (playing && playing !== audio) playing.pause();
   playing = audio;
 }

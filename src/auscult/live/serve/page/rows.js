@@ -3,6 +3,7 @@ import { api } from "./api.js";
 import { fill, h } from "./dom.js";
 import { clock, day, duration, figure, sameDay, time } from "./format.js";
 import { plant } from "./plant.js";
+import { alone } from "./player.js";
 import { icon, kindSign } from "./signs.js";
 import { T } from "./texts.js";
 
@@ -13,6 +14,7 @@ function turn(id) {
   if (playing === id && !audio.paused) return audio.pause();
   if (playing !== id) audio.src = api.sound(id);
   playing = id;
+  alone(audio);
   return audio.play().catch(() => {});
 }
 
