@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -11,6 +11,7 @@ from auscult.cli.options import Output, Overrides
 
 if TYPE_CHECKING:
     from auscult.detector import Detector
+    from auscult.detector.calibration.result import Method
     from auscult.detector.learn import Learned, LearnSettings
     from auscult.recipe import Recipe
 
@@ -243,7 +244,9 @@ def _recipe(name: str | None, encoder: str | None, override: Overrides, channel:
     return load_recipe(name or "dual", [f'member.*.features={{ kind = "{encoder}"{hop} }}', *changes])
 
 
-def _settings(rate: str, *, alarm: str | None, cool_down: float | None, **windows: Any) -> "LearnSettings":
+def _settings(
+    rate: str, *, window: float | None, step: float, alarm: str | None, cool_down: float | None, method: "Method"
+) -> "LearnSettings":
     from auscult.detector.alarms import AlarmSettings, k_of_n
     from auscult.detector.calibration.result import parse_rate
     from auscult.detector.learn.settings import WINDOW_SECONDS, LearnSettings
@@ -253,11 +256,11 @@ def _settings(rate: str, *, alarm: str | None, cool_down: float | None, **window
     seconds = usual.cool_down_seconds if cool_down is None else cool_down
     return LearnSettings(
         rate=parse_rate(rate),
-        window_seconds=WINDOW_SECONDS if windows["window"] is None else windows["window"],
-        step_seconds=windows["step"],
-        method=windows["method"],
+        window_seconds=WINDOW_SECONDS if window is None else window,
+        step_seconds=step,
+        method=method,
         alarm=AlarmSettings(k=k, n=n, cool_down_seconds=seconds),
-        adapt_window=windows["window"] is None,
+        adapt_window=window is None,
         adapt_cool_down=cool_down is None,
     )
 
