@@ -252,3 +252,33 @@ console.log(JSON.stringify(playing));
 @NEEDS_NODE
 def test_one_sound_plays_at_a_time_also_of_a_list(tmp_path: Path) -> None:
     assert node(ALARM + SOUNDS, tmp_path) == [[True, False], [False, True], [True, False]]
+
+
+UPLOADS = """
+import { find } from "./nowhere.mjs";
+import { upload } from "./upload.js";
+
+const answers = [], settled = () => new Promise((resolve) => setTimeout(resolve, 20));
+globalThis.fetch = async () => {
+  const score = await new Promise((resolve) => answers.push(resolve));
+  return { ok: true, json: async () => ({ score, threshold: null, decision: "normal", words: "", windows: 1 }) };
+};
+const panel = upload({ name: "fan" }, { signal: new AbortController().signal });
+for (const name of ["first.wav", "second.wav"]) {
+  find(panel, "id", "upload").files = [Object.assign(new Blob([]), { name })];
+  find(panel, "id", "upload").dispatchEvent(new Event("change"));
+}
+await settled();
+for (const [at, score] of [[1, 2.5], [0, 1.5]]) {
+  answers[at](score);
+  await settled();
+}
+console.log(JSON.stringify(panel.textContent));
+"""
+
+
+@NEEDS_NODE
+def test_the_score_is_of_the_recording_that_was_sent_in_last(tmp_path: Path) -> None:
+    """However long the server takes for the one before."""
+    found = node(UPLOADS, tmp_path)
+    assert "2.50" in found and "1.50" not in found

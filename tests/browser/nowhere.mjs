@@ -68,5 +68,6 @@ Object.assign(globalThis, {
   }),
   history: { replaceState() {} },
   addEventListener() {},
+  requestAnimationFrame() {},
   setInterval() {},
 });

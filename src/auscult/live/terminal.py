@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from auscult.live.events import Event
+from auscult.live.summary import MonitorSummary
 
 TREND = 40
 BARS = "▁▂▃▄▅▆▇█"
@@ -53,8 +54,7 @@ class Terminal:
         self._trend: deque[float | None] = deque(maxlen=TREND)
         self._drawn_at = -math.inf
         self._width = 0
-        self._highest = -math.inf
-        self._windows = self._scored = 0
+        self._since = MonitorSummary()  # of the last line without a terminal
 
     def window(self, window: Mapping[str, Any], *, heard: float, state: str) -> None:
         """The next window.
@@ -66,10 +66,7 @@ class Terminal:
         """
         score = window["score"]
         self._trend.append(score)
-        self._windows += 1
-        if score is not None:
-            self._scored += 1
-            self._highest = max(self._highest, score)
+        self._since.add(score)
         now = self._clock()
         if now - self._drawn_at < (REDRAWN_SECONDS if self.live else SUMMARY_SECONDS):
             return
@@ -112,13 +109,12 @@ class Terminal:
         self._redraw(head + "".join(self._bar(value) for value in self._trend)[-room:] * (room > 0))
 
     def _summary(self, heard: float, state: str) -> None:
-        highest = f", highest score {self._highest:.3f}" if self._scored else ""
+        since, self._since = self._since, MonitorSummary()
+        highest = f", highest score {since.highest:.3f}" if since.scored else ""
         self._line(
-            f"{self.name}: {duration(heard)} heard, {self._scored} of {self._windows} windows scored since the last "
+            f"{self.name}: {duration(heard)} heard, {since.scored} of {since.windows} windows scored since the last "
             f"line{highest}, threshold {self.threshold:.3f}, {state}"
         )
-        self._windows = self._scored = 0
-        self._highest = -math.inf
 
     def _bar(self, score: float | None) -> str:
         if score is None:

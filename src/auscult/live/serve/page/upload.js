@@ -19,15 +19,18 @@ export function upload(machine, { signal }) {
     input,
     h("p", { class: "hint" }, T.upload.how),
   );
+  let sent = 0;
   const send = async (file) => {
     if (!file) return;
+    const mine = ++sent;
     fill(result, h("p", { class: "loading", role: "status" }, T.upload.scoring(file.name, size(file.size))));
     try {
       const found = await api.score(machine.name, file, signal);
+      if (mine !== sent) return; // another one was chosen since
       shown(result, found, file, signal);
       announce(T.upload.done(figure(found.score), T.upload.decisions[found.decision] ?? found.decision));
     } catch (error) {
-      if (!signal.aborted) fill(result, h("p", { class: "wrong-input", role: "alert" }, error.message));
+      if (!signal.aborted && mine === sent) fill(result, h("p", { class: "wrong-input", role: "alert" }, error.message));
     }
   };
   input.addEventListener("change", () => send(input.files[0]));
