@@ -38,7 +38,7 @@ test-all: setup-cluster
 
 # The page in a real browser: Debian's chromium and nodejs, and two packages of npm; elsewhere its tests are skipped.
 setup-browser: setup
-	npm install --silent --no-audit --no-fund --prefix tests/browser
+	npm install --silent --no-audit --no-fund --no-package-lock --prefix tests/browser
 
 test-page: setup-browser
 	$(BIN)/python -m pytest -m 'slow or not slow' tests/test_page.py

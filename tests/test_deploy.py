@@ -161,6 +161,7 @@ def test_behind_a_proxy_on_the_same_computer_the_token_is_asked_for(tmp_path: Pa
         assert running.stdout is not None
         address = running.stdout.readline().decode().split()[-1]
         token = (tmp_path / "plant" / "token").read_text().strip()
+        assert not (tmp_path / "plant").stat().st_mode & 0o077
         with httpx2.Client(base_url=address, trust_env=False, timeout=30) as browser:
             browser.headers.update({"Host": "plant.example.org", "X-Forwarded-Proto": "https"})
             assert browser.get("/api/machines").status_code == 401
@@ -236,6 +237,15 @@ def test_the_broker_lets_nobody_in_without_a_password(broker: Broker, tmp_path: 
     assert not stranger.client.is_connected()
     stranger.close()
     known.close()
+
+
+def test_the_user_of_the_unit_is_made_and_nobody_else_reads_the_plant() -> None:
+    page = (PROJECT / "docs" / "serve.md").read_text(encoding="utf-8")
+    (user,) = unit()["User"]
+    assert re.search(rf"^useradd --system .* {user}$", page, re.MULTILINE)
+    (line,) = re.findall(r"^install .*plant\.toml.*$", page, re.MULTILINE)
+    assert {"-g", user, "-m", "640", "/etc/auscult/"} <= set(line.split())
+    assert f"{Path(unit()['ExecStart'][0].split()[3]).parent}/" == line.split()[-1]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze is installed")

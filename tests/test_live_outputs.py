@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from auscult.cli.display.messages import print_error, print_lines, print_notes, print_warning
 from auscult.errors import MonitorError
 from auscult.live import delivery as delivery_module
 from auscult.live.delivery import Delivery, DeliveryError
@@ -347,3 +348,16 @@ def test_without_a_terminal_there_are_plain_lines() -> None:
 
 def test_times_are_utc() -> None:
     assert iso(1.7e9) == "2023-11-14T22:13:20.000Z"
+
+
+def test_names_of_strangers_give_the_terminal_no_orders(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "fan\x1b]0;mine\x07\x9b2J"
+    stream = io.StringIO()
+    screen = Terminal(stream, threshold=0.2, spread=0.02, name=hostile, live=True, refused=print)
+    screen.window({"score": 0.1}, heard=2.0, state="normal")
+    screen.event(Event("trouble", "1", "raised", 1.7e9, 2.0, hostile, {"kind": "file", "message": hostile}))
+    for show in (print_error, print_warning, print_lines, lambda text: print_notes([text])):
+        show(hostile)
+    said = capsys.readouterr()
+    for text in (stream.getvalue(), said.out, said.err):
+        assert "fan" in text and not set(text) & set("\x1b\x07\x9b")

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
 from auscult.detector.scoring import Decision
+from serve_fakes import small_detector
 
 BROWSER = Path(__file__).parent / "browser"
 PAGE = Path(__file__).parents[1] / "src" / "auscult" / "live" / "serve" / "page"
@@ -52,8 +54,15 @@ def factory(tools: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def server(factory: Path) -> Iterator[str]:
     """The address of the page, whose replay has just begun."""
+    with serving(factory) as address:
+        yield address
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The address of a server of the `plant.toml` in a folder."""
     command = [sys.executable, "-m", "auscult", "serve", "--config", "plant.toml", "--port", "0"]
-    process = subprocess.Popen(command, cwd=factory, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         for line in process.stdout:
@@ -111,6 +120,20 @@ def test_a_morning_at_the_plant(server: str, factory: Path, tools: dict[str, str
         assert any(start < time <= end + window for time in raised), f"{fault} raised no alarm; raised: {raised}"
     said = asked(f"{server}/api/notes?machine={MACHINE}")["notes"]
     assert {(note["verdict"], note["undone"] is None) for note in said} == {("fault", True), ("normal", False)}
+
+
+@pytest.mark.slow  # learns a detector, starts a server and a browser
+def test_the_way_in(tools: dict[str, str], tmp_path: Path) -> None:
+    """The login: nothing serious that axe finds, by day, by night and on a phone; a wrong token, the right one, out."""
+    detector = small_detector(tmp_path)
+    (tmp_path / "plant.toml").write_text(
+        f"[server]\ntoken = true\n[machines.fan]\nmachine = 'fan'\ndetector = '{detector.name}'\n"
+    )
+    with serving(tmp_path) as address:
+        token = (tmp_path / "plant" / "token").read_text().strip()
+        script = ["node", str(BROWSER / "login.mjs"), address, token, str(tmp_path)]
+        told = subprocess.run(script, env=tools, capture_output=True, text=True, check=False, timeout=600)
+    assert told.returncode == 0, f"{told.stdout}{told.stderr}\nsee {tmp_path}"
 
 
 def test_the_page_needs_no_build_step_and_no_other_host() -> None:

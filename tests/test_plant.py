@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from auscult.errors import MonitorError
 from auscult.live.history import Reader, lock
 from auscult.live.serve import machines
-from auscult.live.serve.facts import facts_of_plant
+from auscult.live.serve.facts import facts_of_plant, not_there
 from auscult.live.serve.proposals import level_of, propose
 from auscult.live.serve.service import Service
-from auscult.live.serve.settings import MachineTable, Plant, of_detectors
+from auscult.live.serve.settings import MachineTable, Plant, exposed, of_detectors
 from serve_fakes import BEGIN, RATE, desk, hum, small_detector, write
 
 
@@ -44,6 +45,8 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("[machines.a]\nsource = 'mic'", "machines.a.detector is missing"),
         ("[machines.a]\ndetector = 'x'\nsorce = 'mic'", "(did you mean 'source'?); allowed are detector, machine"),
         ("[machines.a]\ndetector = 'x'\nsource = '-'", "standard input is heard by `auscult monitor` alone"),
+        ("[machines.a]\ndetector = 'x'\nsource = ''", "machines.a.source: it is empty; name a file"),
+        ("[machines.a]\ndetector = 'x'\nsource = 'ftp://x/1'", "streams begin with rtsp://"),
         ("[machines.'a/b']\ndetector = 'x'", "no name of a machine"),
         ("[machines.'..']\ndetector = 'x'", "no name of a machine"),
         ("[machines.a]\ndetector = 'x'\nspeed = 0", "machines.a.speed"),
@@ -74,6 +77,27 @@ def test_paths_are_relative_to_the_file_and_streams_are_none(tmp_path: Path) -> 
     assert [one.detector for one in plant.machines.values()] == [tmp_path / "d", Path("/abs/d"), tmp_path / "d"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="files have no modes")
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("source = 'rtsp://me:geheim@camera/1'", True),
+        ("source = 'http://radio/1?key=geheim'", True),
+        ("outputs = { webhook = 'https://x/geheim' }", True),
+        ("source = 'rtsp://camera/1'", False),
+        ("source = 'a@b'", False),
+    ],
+)
+def test_secrets_that_everybody_can_read_are_said(tmp_path: Path, text: str, secret: bool) -> None:
+    path = tmp_path / "plant.toml"
+    path.write_text(f"[machines.a]\ndetector = 'd'\n{text}\n")
+    path.chmod(0o644)
+    said = exposed(path, Plant.load(path))
+    assert ("chmod o-r" in said) == secret and "geheim" not in said
+    path.chmod(0o640)
+    assert not exposed(path, Plant.load(path))
+
+
 def test_detectors_alone_make_machines_with_sources_in_their_order() -> None:
     a, b = Path("a"), Path("b")
     found = of_detectors([a, b], {a: ["fan", "x/y"], b: ["pump"]}, ["1", "2", "3"])
@@ -99,16 +123,38 @@ def test_detectors_alone_make_machines_with_sources_in_their_order() -> None:
         ({"source": "a.wav", "rate": 5}, "--rate is for"),
         ({"source": "mic", "speed": 2.0}, "speed and replay are for files and folders"),
         ({"source": "a.wav", "outputs": {"webhook": "ftp://x"}}, "no URL of http"),
+        ({"source": "a.wav", "outputs": {"webhook": "https://u:geheim@x/y"}}, "AUSCULT_WEBHOOK_AUTHORIZATION"),
+        ({"source": "a.wav", "outputs": {"webhook": "hooks/geheim"}}, "--webhook … is no URL"),
+        ({"source": "a.wav", "outputs": {"webhook": "https://x:geheim/"}}, "--webhook https://… is no URL"),
+        ({"source": "a.wav", "outputs": {"mqtt": "u:geheim@broker"}}, "AUSCULT_MQTT_USERNAME"),
+        ({"source": "a.wav", "outputs": {"mqtt": "u:geheim@broker:x/y"}}, "--mqtt broker:x/y is no address"),
         ({"source": "a.wav", "outputs": {"home_assistant": True}}, "give mqtt"),
+        ({"source": "notes.txt"}, "is no audio file that can be read"),
+        ({"source": "low.wav"}, "needs at least 16000 Hz"),
     ],
 )
 def test_what_a_listener_would_refuse_is_refused_at_the_start(
     detector: Path, tmp_path: Path, changes: dict[str, Any], reason: str
 ) -> None:
+    (tmp_path / "notes.txt").write_text("no sound\n")
+    soundfile.write(tmp_path / "low.wav", hum(4), RATE // 2)
     table = MachineTable(**{"detector": detector, "machine": "fan", **changes})
     with pytest.raises(MonitorError, match=r"machines\.a|nothing\.auscult") as refused:
-        facts_of_plant(Plant(state=tmp_path, machines={"a": table}), desk())
-    assert reason in str(refused.value)
+        facts_of_plant(Plant(state=tmp_path, machines={"a": table}).at(tmp_path), desk())
+    assert reason in str(refused.value) and "geheim" not in str(refused.value)
+
+
+def test_what_is_not_there_yet_is_named_and_waited_for(detector: Path, tmp_path: Path) -> None:
+    table = MachineTable(detector=detector, machine="fan", source="recordings", normals=Path("normal"))
+    plant = Plant(state=tmp_path, machines={"a": table}).at(tmp_path)
+    assert facts_of_plant(plant, desk())
+    assert not_there(plant) == [
+        f"machines.a: the source {tmp_path / 'recordings'} is not there; it is heard as soon as it is",
+        f"machines.a: normals {tmp_path / 'normal'} are not there; no normal sound stands beside an alarm",
+    ]
+    for name in ("recordings", "normal"):
+        (tmp_path / name).mkdir()
+    assert not not_there(plant)
 
 
 # Proposals
@@ -173,6 +219,29 @@ def plant(detector: Path, tmp_path: Path) -> Iterator[Service]:
             yield service
         finally:
             service.close()
+
+
+@pytest.mark.slow
+def test_a_file_that_was_heard_is_not_heard_again_after_a_restart_unless_it_changed(
+    detector: Path, tmp_path: Path
+) -> None:
+    sound = write(tmp_path / "fan.wav", np.concatenate([hum(10, seed=5), hum(10, hz=1000.0, seed=6)]))
+    table = MachineTable(detector=detector, machine="fan", source=str(sound), replay=BEGIN)
+    made, heard = Plant(state=tmp_path / "state", machines={"fan": table}), list[tuple[int, int]]()
+    for again in (False, False, True):
+        if again:
+            write(sound, hum(30, seed=8))
+        with lock(made.state):
+            service = Service(made, facts_of_plant(made, desk()), desk())
+            service.start()
+            try:
+                fan = service.machines["fan"]
+                until(lambda fan=fan: fan.live.state == "stopped")
+                alarms = service.reader.incidents(machine="fan", kinds=("alarm",)).total
+                heard.append((fan.live.windows, alarms))
+            finally:
+                service.close()
+    assert heard == [(19, 1), (0, 1), (29, 1)]
 
 
 def family(pid: int) -> set[int]:

@@ -439,7 +439,7 @@ def test_files_of_the_page_are_sent_packed_and_once(house: tuple[TestClient, Ser
 
 
 def test_what_a_killed_server_was_being_sent_is_gone_at_the_next_start(detector: Path, tmp_path: Path) -> None:
-    left = tmp_path / "state" / "uploads" / "7.sound"
+    left = tmp_path / "state" / ".uploads" / "7.sound"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half a recording")
     with served(detector, tmp_path / "state") as (client, _):
@@ -455,6 +455,46 @@ def test_a_server_that_has_ended_holds_no_file_of_its_history(detector: Path, tm
         service.notes.add("fan", start=BEGIN, end=BEGIN, verdict="remark", author="Ines", now=BEGIN)
     held = [one.readlink() for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
     assert not [path for path in held if path.is_relative_to(tmp_path)]
+
+
+def test_folders_of_the_user_stay_as_they_are(detector: Path, tmp_path: Path) -> None:
+    own = [tmp_path / "uploads" / "mine.wav", tmp_path / "detectors" / "mine.auscult"]
+    for file in own:
+        file.parent.mkdir()
+        file.write_bytes(b"mine")
+    with served(detector, tmp_path):
+        pass
+    assert all(file.read_bytes() == b"mine" for file in own)
+
+
+def test_a_detector_that_is_replaced_waits_for_the_next_start_and_the_page_says_so(
+    detector: Path, tmp_path: Path
+) -> None:
+    content, own = detector.read_bytes(), tmp_path / "own.auscult"
+    own.write_bytes(content)
+    with served(own, tmp_path / "state") as (client, service):
+
+        def since() -> str:
+            return client.get("/api/machines/fan").json()["detector_file"]
+
+        before = client.post("/api/machines/fan/score", content=wav(hum(4))).json()["score"]
+        assert (since(), client.get("/api/machines/fan").json()["detector"]) == ("same", "own.auscult")
+        own.write_bytes(b"another one")
+        assert since() == "changed"
+        assert client.post("/api/machines/fan/score", content=wav(hum(4))).json()["score"] == before
+        assert service.thresholds.at_start(service.machines["fan"]) == service.machines["fan"].facts["threshold"]
+        own.unlink()
+        assert since() == "gone"
+        own.write_bytes(content)
+        assert since() == "same"
+
+
+def test_answers_are_not_kept_by_browsers_but_files_of_the_page_are(house: tuple[TestClient, Service]) -> None:
+    client, _ = house
+    known = {"authorization": f"Bearer {TOKEN}"}
+    for address in ("/api/machines", "/api/status", "/api/notes", f"/api/incidents/{ALARM}/evidence", "/health"):
+        assert client.get(address, headers=known).headers["cache-control"] == "no-store"
+    assert client.get("/assets/main.js").headers["cache-control"] == "no-cache"
 
 
 def test_more_recordings_at_once_than_may_be_are_told_to_come_again(open_house: tuple[TestClient, Service]) -> None:

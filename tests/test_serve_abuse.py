@@ -97,20 +97,29 @@ async def _hello(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"hi"})
 
 
+@contextlib.contextmanager
+def running(app: Any) -> Iterator[int]:
+    """The port of a server that speaks with others as ours does."""
+    config = uvicorn.Config(
+        app, http=server.Patient, ws="none", lifespan="off", log_level="error", timeout_keep_alive=1
+    )
+    found = uvicorn.Server(config)
+    listening = server._bound("127.0.0.1", 0)
+    thread = threading.Thread(target=found.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        found.should_exit = True
+        thread.join()
+
+
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Of a server with little patience, that says hi."""
     monkeypatch.setattr(server, "HEADER_SECONDS", 0.3)
-    config = uvicorn.Config(
-        _hello, http=server.Patient, ws="none", lifespan="off", log_level="error", timeout_keep_alive=1
-    )
-    running = uvicorn.Server(config)
-    listening = server._bound("127.0.0.1", 0)
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
-    thread.start()
-    yield listening.getsockname()[1]
-    running.should_exit = True
-    thread.join()
+    with running(_hello) as found:
+        yield found
 
 
 @pytest.mark.parametrize("asked", [0, 2])
@@ -125,6 +134,32 @@ def test_who_never_ends_the_head_of_a_request_is_sent_away(port: int, asked: int
         line.sendall(begun)
         with contextlib.suppress(ConnectionResetError):
             assert line.recv(4096) == b""
+
+
+def test_who_does_not_read_an_answer_is_sent_away_and_who_reads_slowly_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "UNREAD_SECONDS", 0.5)
+    gone = threading.Event()
+
+    async def endless(_: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        over = asyncio.ensure_future(_disconnected(receive))
+        while not over.done():
+            await send({"type": "http.response.body", "body": bytes(2**20), "more_body": True})
+            await asyncio.sleep(0.01)
+        gone.set()
+
+    with running(endless) as port, socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+        line.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        for _ in range(10):
+            time.sleep(0.1)
+            assert line.recv(2**24)
+        assert not gone.is_set()
+        assert gone.wait(10), "the answer waits for ever"
+
+
+async def _disconnected(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 # The desk

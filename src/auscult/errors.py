@@ -1,6 +1,7 @@
 """The errors a user can cause: one root; each says what was given, what is allowed, what to do next."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -84,6 +85,15 @@ def noting(missing: list[str] | None, kind: type[AuscultError] = AuscultError) -
             raise
         if str(error) not in missing:
             missing.append(str(error))
+
+
+def plain(text: str) -> str:
+    r"""Text for a terminal: control characters, which names in strangers' files may hold, would be orders to it.
+
+    >>> plain("fan\x1b[2J")
+    'fan�[2J'
+    """
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\ufffd", text)
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:

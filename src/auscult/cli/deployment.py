@@ -6,6 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from auscult.errors import plain
+
 
 def export(detector: Path, *, onnx: Annotated[Path, Parameter(name="--onnx")]) -> None:
     """Export a detector as ONNX graphs with a runner that needs onnxruntime and numpy only.
@@ -56,4 +58,4 @@ def info(detector: Path, *, as_json: Annotated[bool, Parameter(name="--json", ne
         from auscult.detector.listing import facts_of
 
         facts = facts_of(Detector.load(detector))
-    sys.stdout.write(f"{json.dumps(facts, indent=1)}\n" if as_json else info_lines(facts))
+    sys.stdout.write(f"{json.dumps(facts, indent=1)}\n" if as_json else plain(info_lines(facts)))

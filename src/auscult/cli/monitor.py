@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from auscult.errors import plain
+
 
 def monitor(
     detector: Path,
@@ -100,4 +102,4 @@ def history(state: Path, *, json: Annotated[bool, Parameter(negative=())] = Fals
     from auscult.live.terminal import describe
 
     for event in read_events(state):
-        sys.stdout.write((dumps(event) if json else describe(event)) + "\n")
+        sys.stdout.write((dumps(event) if json else plain(describe(event))) + "\n")

@@ -37,13 +37,15 @@ def serve(
         from auscult.live.serve.desk import Desk
         from auscult.live.serve.facts import machines_of
         from auscult.live.serve.server import serve as run
-        from auscult.live.serve.settings import Plant, of_detectors
+        from auscult.live.serve.settings import Plant, exposed, of_detectors
     except ImportError as error:
         raise MonitorError(
             f"the page needs packages that are missing ({error}): pip install 'auscult[serve]'"
         ) from error
     if (config is None) == (not detectors):
-        raise MonitorError("name detectors, or a TOML file with --config: one of the two")
+        raise MonitorError(
+            "name detectors, such as `auscult serve pump.auscult --source mic`, or a TOML file with --config, not both"
+        )
     if config is not None and source:
         raise MonitorError("--source is for detectors; with --config, sources are named in the TOML file")
     plant = None if config is None else Plant.load(config)
@@ -53,5 +55,7 @@ def serve(
             known = {path: [*machines_of(path, desk)] for path in detectors or ()}
             plant = Plant(machines=of_detectors(detectors or (), known, source or ()))
         server = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+        if config is not None and (remark := exposed(config, plant)):
+            print_lines(remark)
         plant = plant.changed(state=state, **server)
         run(plant, desk=desk, said=print_lines)

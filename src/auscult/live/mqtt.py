@@ -52,15 +52,15 @@ class MqttAddress:
             parts = urlsplit(text if "://" in text else f"mqtt://{text}")
             host, port = parts.hostname, parts.port
         except ValueError as error:
-            raise MonitorError(f"--mqtt {text} is no address ({error}); {EXAMPLE}") from error
+            raise MonitorError(f"--mqtt {text.rpartition('@')[2]} is no address ({error}); {EXAMPLE}") from error
         topic = unquote(parts.path).strip("/")
-        if parts.scheme not in ("mqtt", "mqtts") or not host or not topic or set(text) & set("+#?\0"):
-            raise MonitorError(f"--mqtt {text} is no address of a broker and a topic without +, # and ?; {EXAMPLE}")
         if parts.username or parts.password:
             raise MonitorError(
                 "--mqtt must not hold a password, which others could see; set AUSCULT_MQTT_USERNAME and "
                 "AUSCULT_MQTT_PASSWORD in the environment"
             )
+        if parts.scheme not in ("mqtt", "mqtts") or not host or not topic or set(text) & set("+#?\0"):
+            raise MonitorError(f"--mqtt {text} is no address of a broker and a topic without +, # and ?; {EXAMPLE}")
         tls = parts.scheme == "mqtts"
         return cls(host, port or (8883 if tls else 1883), topic, tls)
 

@@ -1,7 +1,7 @@
 """What a source tells the monitor: recordings that start and end, their sound, waiting, and what is wrong with it."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -160,9 +160,17 @@ class FileSource:
         require_channel(path, info.channels, channel)
         require_rate(self.name, info.sample_rate, sample_rate)
 
+    def heard_before(self, heard: Callable[[str], FileKey | None]) -> bool:
+        """Whether it is a file as it was heard to its end before; `heard` gives that of a name."""
+        key = self._key()
+        return heard(key.name) == key
+
+    def _key(self) -> FileKey:
+        return file_key(self.path, str(self.path.resolve()))
+
     def __iter__(self) -> Iterator[Item]:
         """Its sound."""
-        key = file_key(self.path, str(self.path.resolve()))
+        key = self._key()
         for item in hear_file(self.path, key, sample_rate=self.sample_rate, channel=self.channel):
             if self.stop.is_set():
                 return

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
+from auscult.errors import plain
 from auscult.live.events import Event
 from auscult.live.summary import MonitorSummary
 
@@ -129,10 +130,10 @@ class Terminal:
     def _line(self, text: str) -> None:
         self._write("\r" + " " * self._width + "\r" if self._width else "")
         self._width = 0
-        self._write(text + "\n")
+        self._write(plain(text) + "\n")
 
     def _redraw(self, text: str) -> None:
-        text = text[: shutil.get_terminal_size().columns - 1]
+        text = plain(text)[: shutil.get_terminal_size().columns - 1]
         self._write("\r" + text.ljust(self._width))
         self._width = len(text)
 

@@ -42,15 +42,21 @@ class Webhook:
     """
 
     def __init__(self, url: str, *, authorization: str | None = None) -> None:
+        shown = f"{url.partition('://')[0]}://…" if "://" in url else "…"  # paths are secrets, too
         try:
             parts = urlsplit(url)
             host, _ = parts.hostname, parts.port
         except ValueError as error:
             raise MonitorError(
-                f"--webhook {url} is no URL ({error}); give one like https://example.org/alarm"
+                f"--webhook {shown} is no URL ({error}); give one like https://example.org/alarm"
             ) from error
+        if parts.username or parts.password:
+            raise MonitorError(
+                "--webhook must not hold a password, which others could see; set AUSCULT_WEBHOOK_AUTHORIZATION in the "
+                "environment"
+            )
         if parts.scheme not in ("http", "https") or not host:
-            raise MonitorError(f"--webhook {url} is no URL of http or https; give one like https://example.org/alarm")
+            raise MonitorError(f"--webhook {shown} is no URL of http or https; give one like https://example.org/alarm")
         self.url, self.host = url, host
         # URLs of webhooks are often secrets, and this name is written to the history
         self.name = f"webhook {host} {hashlib.sha256(url.encode()).hexdigest()[:8]}"

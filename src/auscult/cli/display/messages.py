@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from auscult.errors import plain
+
 if TYPE_CHECKING:
     from auscult.runs.executors import Failure
 
@@ -22,7 +24,7 @@ def print_notes(sentences: Sequence[str]) -> None:
     from rich.console import Console
 
     for sentence in sentences:
-        Console(stderr=True, soft_wrap=True).print(f"note: {sentence}", markup=False)
+        Console(stderr=True, soft_wrap=True).print(plain(f"note: {sentence}"), markup=False)
 
 
 def print_lines(*lines: str, highlight: bool = True) -> None:
@@ -30,7 +32,7 @@ def print_lines(*lines: str, highlight: bool = True) -> None:
     from rich.console import Console
 
     for line in lines:
-        Console().print(line, markup=False, highlight=highlight, soft_wrap=True)
+        Console().print(plain(line), markup=False, highlight=highlight, soft_wrap=True)
 
 
 def print_failures(failures: "Sequence[Failure]") -> None:
@@ -45,4 +47,4 @@ def _complain(kind: str, message: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True, soft_wrap=True).print(Text(kind, style="bold red") + Text(message))
+    Console(stderr=True, soft_wrap=True).print(Text(kind, style="bold red") + Text(plain(message)))

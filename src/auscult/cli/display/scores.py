@@ -9,6 +9,8 @@ from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
+from auscult.errors import plain
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -100,7 +102,7 @@ def _words(score: "Score") -> str:
 
 
 def _line(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{plain(text)}\n")
     sys.stdout.flush()
 
 

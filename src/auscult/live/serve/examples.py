@@ -56,6 +56,7 @@ MACHINE: dict[str, Any] = {
     "last_window": 1767345071.1,
     "heard_seconds": 77400.0,
     "detector": "pump.auscult",
+    "detector_file": "same",
     "source": "mic:2",
     "words": INCIDENT["words"],
     "caveat": "",

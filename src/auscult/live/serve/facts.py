@@ -56,6 +56,19 @@ def _check(name: str, table: MachineTable, plant: Plant, desk: Desk) -> None:
         raise MonitorError(f"machines.{name}: {answer}")
 
 
+def not_there(plant: Plant) -> list[str]:
+    """Sentences about files and folders of a plant that are not there: most come later, some are slips of the pen."""
+    found = []
+    for name, one in plant.machines.items():
+        if one.source is not None and source_options(one, 0).kind == "file" and not Path(one.source).exists():
+            found.append(f"machines.{name}: the source {one.source} is not there; it is heard as soon as it is")
+        if one.normals is not None and not one.normals.exists():
+            found.append(
+                f"machines.{name}: normals {one.normals} are not there; no normal sound stands beside an alarm"
+            )
+    return found
+
+
 def machines_of(detector: Path, desk: Desk) -> dict[str, Any]:
     """Machine -> facts of a detector's file, read by a worker.
 

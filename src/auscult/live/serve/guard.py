@@ -25,6 +25,7 @@ MOST_CLIENTS = 10_000
 """Whose requests are counted; then counting begins anew."""
 
 HEADERS = {
+    "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "media-src 'self' blob:; connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'",

@@ -24,7 +24,7 @@ from auscult.live.serve.machines import Errand
 from auscult.live.serve.settings import source_options
 from auscult.live.serve.watching import watch_of
 from auscult.live.session import Outputs
-from auscult.live.sound import Item, Samples, Source, Start
+from auscult.live.sound import FileSource, Item, Samples, Source, Start
 from auscult.live.sources import open_source
 from auscult.live.watch import DetectorScorer
 from auscult.sound.audio import heard_of
@@ -77,7 +77,8 @@ def _follow(errand: Errand, wire: "Wire", stop: threading.Event, history: Histor
     for delivery in deliveries:
         delivery.start()
     try:
-        monitor.run(Beating(opened if table.speed is None else Paced(opened, table.speed), wire))
+        over = isinstance(opened, FileSource) and opened.heard_before(history.heard_file)
+        monitor.run(Beating(opened if table.speed is None else Paced(opened, table.speed), wire, over=over))
     finally:
         for delivery in deliveries:
             delivery.close(seconds=LAST_SECONDS)
@@ -213,10 +214,11 @@ class Beating:
     Args:
         source: of sound.
         wire: to the server.
+        over: whether it was heard to its end before the server was started again.
     """
 
-    def __init__(self, source: Source, wire: Wire) -> None:
-        self._source, self._wire = source, wire
+    def __init__(self, source: Source, wire: Wire, *, over: bool = False) -> None:
+        self._source, self._wire, self._over = source, wire, over
         self.name, self.live, self.stall_seconds, self.stop = (
             source.name,
             source.live,
@@ -226,7 +228,7 @@ class Beating:
 
     def __iter__(self) -> Iterator[Item]:
         """What the source gives."""
-        for item in self._source:
+        for item in () if self._over else self._source:
             self._wire.alive()
             yield item
 

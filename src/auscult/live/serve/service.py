@@ -15,7 +15,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from auscult import __version__
 from auscult.errors import AuscultError, MonitorError, nearest
-from auscult.files import saving
 from auscult.live.history import Glance, History, Incident, Notes, Reader
 from auscult.live.history.opening import writing_engine
 from auscult.live.history.retention import DAY
@@ -25,6 +24,7 @@ from auscult.live.serve.hub import Hub
 from auscult.live.serve.kept import Kept
 from auscult.live.serve.machines import Listening
 from auscult.live.serve.metrics import Metrics
+from auscult.live.serve.pinned import Pinned, emptied
 from auscult.live.serve.settings import Plant
 from auscult.live.serve.thresholds import Thresholds
 from auscult.live.sources import is_microphone
@@ -32,8 +32,9 @@ from auscult.live.sources import is_microphone
 TREND_POINTS, MOST_OPEN = 96, 500
 """Of the little line of the last day; incidents that last, of which words are told."""
 
-UPLOADS, MOST_UPLOADS = "uploads", 48
-"""Folder in that of the history, emptied at each start; recordings that may be on their way at once."""
+UPLOADS, MOST_UPLOADS = ".uploads", 48
+"""Folder in that of the history, emptied at each start, so of a name that nobody gives to one of their own; recordings
+that may be on their way at once."""
 
 FACTS = ("caveat", "promised", "window_seconds", "step_seconds", "sample_rate")
 """Of a detector, that the page shows."""
@@ -62,15 +63,23 @@ class Service:
         self.plant, self.desk = plant, desk
         History(plant.state, locked=False).close()  # made, or brought to this version
         self.reader, self.notes = Reader(plant.state), Notes(plant.state)
+        self.pinned = Pinned(plant.state)
         self.hub = Hub(plant.server.clients, self._watch)
         self.machines = {
-            name: Listening(name, table, plant, facts[name], threshold=partial(self._decided, name), publish=self._news)
+            name: Listening(
+                name,
+                table.model_copy(update={"detector": self.pinned.copy(table.detector)}),
+                plant,
+                facts[name],
+                threshold=partial(self._decided, name),
+                publish=self._news,
+            )
             for name, table in plant.machines.items()
         }
         self.thresholds = Thresholds(self.reader, plant.state, self.machines, self.hub)
         self.metrics = Metrics(self.machines, self._storage)
         self.evidence = Kept()
-        self._uploads, self._count, self._receiving = _emptied(plant.state / UPLOADS), itertools.count(), 0
+        self._uploads, self._count, self._receiving = emptied(plant.state / UPLOADS), itertools.count(), 0
         self._ended = threading.Event()
         self._tidy = threading.Thread(target=self._keep_tidy, daemon=True, name="auscult-tidy")
 
@@ -169,10 +178,12 @@ class Service:
 
     def _described(self, one: Listening, now: float, glance: Glance, words: str) -> dict[str, Any]:
         table, facts, trend = one.table, one.facts, glance.trend
+        detector = self.plant.machines[one.name].detector
         return {
             **self.short(one),
             "title": table.title or one.name,
-            "detector": table.detector.name,
+            "detector": detector.name,
+            "detector_file": self.pinned.since(detector),
             "source": "uploads alone" if table.source is None else _shown(table.source),
             "words": words,
             **{name: facts[name] for name in FACTS},
@@ -261,11 +272,3 @@ def _shown(source: str) -> str:
     if is_url(source):
         return without_secrets(source)
     return source if is_microphone(source) else Path(source).name
-
-
-def _emptied(folder: Path) -> Path:
-    """A folder without what a server that was killed left in it."""
-    shutil.rmtree(folder, ignore_errors=True)
-    with saving(folder):
-        folder.mkdir()
-    return folder

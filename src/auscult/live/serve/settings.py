@@ -1,6 +1,8 @@
 """What a plant is: machines with their sources and detectors, the server, outputs, retention; from TOML or options."""
 
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from auscult.errors import MonitorError, nearest
 from auscult.live.history import Retention
+from auscult.live.network import is_url
 from auscult.live.sources import SourceOptions, is_microphone
 
 NAME = re.compile(r"[^\x00-\x1f\x7f/\\+#?%]{1,64}")
@@ -94,9 +97,15 @@ class MachineTable(_Table):
     @field_validator("source")
     @classmethod
     def _of_its_own(cls, value: str | None) -> str | None:
-        """Standard input belongs to one monitor alone."""
+        """Standard input belongs to one monitor alone; and what nobody can hear is no source."""
         if value == "-":
             raise ValueError("standard input is heard by `auscult monitor` alone; name a file, a folder, mic or a URL")
+        if value is not None and not value.strip():
+            raise ValueError(
+                "it is empty; name a file, a folder, mic or a URL, or leave it out: then recordings are sent in"
+            )
+        if value is not None and "://" in value and not is_url(value):
+            raise ValueError("streams begin with rtsp://, rtsps://, http:// or https://; name one of these, or a file")
         return value
 
     @field_validator("replay")
@@ -178,6 +187,24 @@ class Plant(_Table):
             for name, one in self.machines.items()
         }
         return self.model_copy(update={"machines": machines, "state": folder / self.state})
+
+
+def exposed(path: Path, plant: Plant) -> str:
+    """A sentence about a TOML file with secrets that everybody on the computer can read; empty if it is none.
+
+    Args:
+        path: of the file.
+        plant: what it says.
+    """
+    tables = [plant.outputs, *(one.outputs for one in plant.machines.values())]
+    streams = [one.source for one in plant.machines.values() if one.source is not None and is_url(one.source)]
+    secret = any(table.webhook for table in tables) or any(set(stream) & set("@?") for stream in streams)
+    if os.name != "posix" or not secret or not path.stat().st_mode & stat.S_IROTH:
+        return ""
+    return (
+        f"{path} holds addresses with passwords or of webhooks, and everybody on this computer can read it; let its "
+        "group alone do so: chmod o-r"
+    )
 
 
 def source_options(one: MachineTable, channel: Any) -> SourceOptions:

@@ -8,6 +8,7 @@ import gc
 import io
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 
 from auscult.errors import AuscultError
 from auscult.live.serve.grids import Grid
-from auscult.live.serve.settings import MachineTable
+from auscult.live.serve.settings import MachineTable, source_options
+from auscult.live.sources import open_source
 
 CPU_SECONDS = 60
 """That one task may take; then the system ends the worker."""
@@ -48,12 +50,16 @@ def look_at(detector: Path) -> Answer:
 
 
 def check(name: str, table: MachineTable) -> Answer:
-    """Whether a machine can be watched as its table says."""
+    """Whether a machine can be watched as its table says, and its source, if it is a file that is there, be heard."""
 
     def work() -> None:
         from auscult.live.serve.watching import watch_of
 
-        watch_of(name, table, _loaded(table.detector))
+        loaded = _loaded(table.detector)
+        watch_of(name, table, loaded)
+        options = source_options(table, loaded.listening(table.channel))
+        if options.kind == "file" and Path(options.text).exists():
+            open_source(options, sample_rate=loaded.sample_rate, heard=lambda _: None, stop=threading.Event())
 
     return _guarded(work)
 

@@ -1,7 +1,7 @@
 // What runs here: version, room on the disk, where programs find the same data.
 import { api } from "./api.js";
 import { fill, h } from "./dom.js";
-import { size, time } from "./format.js";
+import { duration, size, time } from "./format.js";
 import { problems } from "./frame.js";
 import { facts } from "./parts.js";
 import { T } from "./texts.js";
@@ -32,7 +32,7 @@ export async function show(main, { signal }) {
           [T.about.history, size(storage.bytes)],
           [T.about.free, size(storage.free_bytes)],
           [T.about.disk, storage.problem || T.about.fine],
-          [T.about.uploads, T.about.uploadLimit(size(limits.upload_bytes), limits.upload_seconds)],
+          [T.about.uploads, T.about.uploadLimit(size(limits.upload_bytes), duration(limits.upload_seconds))],
         ]),
       ),
       h(

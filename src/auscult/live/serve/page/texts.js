@@ -143,6 +143,10 @@ export const T = {
     last: "Last window",
     alarms: "Alarms in 24 h",
     caveat: "Keep in mind:",
+    files: {
+      changed: "The detector's file has changed since the server was started; restart it to use the new one.",
+      gone: "The detector's file is gone; put it back before the server is started again.",
+    },
     machine: "Machine",
     raised: "Raised",
     cleared: "Cleared",
@@ -279,7 +283,7 @@ export const T = {
 
   login: {
     title: "Who is there?",
-    hint: "This page needs its token. It was shown when the server was first started, and stands in the file token of its folder.",
+    hint: "This page needs the server's token. It stands in the file that the server named when it was started: token, in the folder of its history.",
     token: "Token",
     name: "Your name, to stand with your notes (optional)",
     enter: "Enter",
@@ -296,7 +300,7 @@ export const T = {
     disk: "Writing",
     fine: "works",
     uploads: "Recordings to score",
-    uploadLimit: (size, seconds) => `up to ${size}, ${Math.round(seconds / 60)} min`,
+    uploadLimit: (size, seconds) => `up to ${size}, ${seconds}`,
     data: "For programs",
     openapi: "OpenAPI",
     openapiWhat: "all that can be asked, with examples",
