@@ -261,6 +261,27 @@ def test_a_live_source_forgets_earlier_windows_after_a_long_rest(tmp_path: Path)
     assert seen.windows[0]["heard"] == pytest.approx(6 + 30 + 1)
 
 
+@pytest.mark.parametrize("waits", [0, 2])
+def test_stopped_in_a_file_it_goes_on_there_however_often_it_is_stopped_before_the_file_comes(
+    tmp_path: Path, waits: int
+) -> None:
+    history, key = History(tmp_path / "s"), FileKey("a.wav", 1, 1)
+    half, whole = [Start(1000, key), Samples(SOUND[:5000])], [Start(1000, key), Samples(SOUND), End(key)]
+    first = follow(half, history=history)
+    for _ in range(waits):
+        follow([Waiting(1.0)], history=history)
+    last = follow(whole, history=history)
+    heard = [window["heard"] for seen in (first, last) for window in seen.windows]
+    assert heard == [window["heard"] for window in follow(whole, history=History(None)).windows]
+
+
+def test_a_file_that_has_gone_while_it_was_heard_is_no_way_back_in_time(tmp_path: Path) -> None:
+    history, other = History(tmp_path / "s"), replace(KEY, name="b.wav")
+    follow([Start(1000, KEY), Samples(SOUND[:5000])], history=history)
+    seen = follow([Start(1000, other), Samples(SOUND), End(other)], history=history)
+    assert seen.windows[0]["heard"] == pytest.approx(5 + Loudness().window_seconds)
+
+
 def test_the_history_of_another_machine_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
     history = History(tmp_path / "s")
     follow(recording(SOUND), history=history)
@@ -269,7 +290,7 @@ def test_the_history_of_another_machine_or_a_damaged_one_is_refused(tmp_path: Pa
     saved = history.checkpoint()
     assert saved is not None
     for name in saved:
-        if name not in ("detector", "warning", "clock"):
+        if name not in ("detector", "warning", "clock", "listened"):
             history.record([], checkpoint={key: value for key, value in saved.items() if key != name})
             with pytest.raises(MonitorError, match="damaged"):
                 follow([], history=history)

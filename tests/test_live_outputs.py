@@ -18,7 +18,7 @@ from auscult.cli.display.messages import print_error, print_lines, print_notes, 
 from auscult.errors import MonitorError
 from auscult.live import delivery as delivery_module
 from auscult.live.delivery import Delivery, DeliveryError
-from auscult.live.events import dumps, iso
+from auscult.live.events import Event, dumps, iso
 from auscult.live.history import History, read_events
 from auscult.live.json_lines import JsonLines
 from auscult.live.monitor import Monitor

@@ -106,7 +106,7 @@ def test_a_morning_at_the_plant(server: str, factory: Path, tools: dict[str, str
     """No error in the console, no request elsewhere, nothing serious that axe finds; each fault raised its alarm."""
     script = ["node", str(BROWSER / "story.mjs"), server, MACHINE]
     environment = {**tools, "AUSCULT_BROWSER_PICTURE": str(tmp_path / "story.png")}
-    story = subprocess.run(script, env=environment, capture_output=True, text=True, check=False, timeout=1200)
+    story = subprocess.run(script, env=environment, capture_output=True, text=True, check=False, timeout=3600)
     assert story.returncode == 0, f"{story.stdout}{story.stderr}\nsee {tmp_path / 'story.png'}"
 
     with (factory / "faults.csv").open(encoding="utf-8") as file:

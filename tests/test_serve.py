@@ -482,7 +482,7 @@ def test_a_detector_that_is_replaced_waits_for_the_next_start_and_the_page_says_
         own.write_bytes(b"another one")
         assert since() == "changed"
         assert client.post("/api/machines/fan/score", content=wav(hum(4))).json()["score"] == before
-        assert service.thresholds.at_start(service.machines["fan"]) == service.machines["fan"].facts["threshold"]
+        assert service.thresholds.at_start(service.machines["fan"], {}) == service.machines["fan"].facts["threshold"]
         own.unlink()
         assert since() == "gone"
         own.write_bytes(content)

@@ -25,7 +25,7 @@ async function story() {
   await page.selectOption("#filter-kind", "alarm");
   await page.goto(`${base}/#/alarms?kind=alarm&machine=${machine}`);
   await page.waitForSelector(`#filter-machine >> text=${machine}`, { state: "attached" });
-  await page.waitForFunction(() => document.querySelectorAll(".row-link").length > 1, null, { timeout: 400_000 });
+  await page.waitForFunction(() => document.querySelectorAll(".row-link").length > 1, null, { timeout: 1_800_000 });
   const alarms = await page.$$eval(".row-link", (links) => links.map((link) => link.getAttribute("href")));
 
   step("by keyboard: down, space plays, Enter opens");

@@ -80,7 +80,7 @@ class Monitor:
         self._stream: Stream | None = None
         self._ticked = self._written = self._tidied = monotonic()
         self._every = CHECKPOINT_SECONDS
-        self._resumed: tuple[FileKey, int] | None = None
+        self._resumed: SavedMonitor | None = None  # in the middle of a file, of which nothing came as yet
         self._down = 0.0  # seconds for which no monitor was running
         name = f"{watch.machine_id}-{datetime.fromtimestamp(wall(), UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         self.levels = AlarmLevels(watch, name=name)
@@ -120,14 +120,14 @@ class Monitor:
     def state(self) -> str:
         """How it is, in a word or some."""
         troubles = ", ".join(self.troubles.active)
-        return (
-            " + ".join(part for part in (self.levels.word(), troubles and f"TROUBLE: {troubles}") if part) or "normal"
-        )
+        parts = (self.levels.word(), troubles and f"TROUBLE: {troubles}")
+        return " + ".join(part for part in parts if part) or "normal"
 
     @property
     def heard_seconds(self) -> float:
         """Sound and known gaps since monitoring began."""
-        return self._heard + (0.0 if self._stream is None else self._stream.seconds)
+        listened = 0.0 if self._resumed is None else self._resumed.listened
+        return max(listened, self._heard + (0.0 if self._stream is None else self._stream.seconds))
 
     def _take(self, item: Item, source: Source) -> None:
         match item:
@@ -163,9 +163,11 @@ class Monitor:
             channels=1 if isinstance(self.scorer.channel, int) else 2,
         )
         self._key, self._done = item.key, 0
-        if self._resumed is not None and item.key is not None and self._resumed[0] == item.key:
-            self._done = self._resumed[1]
-        self._resumed = None
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None and resumed.file == item.key:
+            self._done = resumed.windows
+        elif resumed is not None:  # that file is gone, or another one by now; what was heard of it was heard
+            self._heard = max(self._heard, resumed.listened)
         for follower in (self._drift, self._kept):
             if follower is not None:
                 follower.restart()
@@ -294,24 +296,26 @@ class Monitor:
         self._emit(self.troubles.begin(kind, problem) if problem else self.troubles.end(kind))
 
     def _checkpoint(self) -> dict[str, Any]:
-        in_file = self._key is not None and self._stream is not None
+        file, windows = None if self._stream is None else self._key, self._done
+        if (resumed := self._resumed) is not None:
+            file, windows = resumed.file, resumed.windows
         return {
             "machine_id": self.watch.machine_id,
             "detector": self.watch.detector,
             **self.levels.to_json(),
             "troubles": self.troubles.to_json(),
-            "heard": self._heard if in_file else self.heard_seconds,
+            "heard": self.heard_seconds if file is None else self._heard,
+            "listened": self.heard_seconds,
             "time": self._clock.wall(),
             "clock": self._clock.time(self.heard_seconds),
-            "file": asdict(self._key) if self._key is not None and in_file else None,
-            "windows": self._done if in_file else 0,
+            "file": None if file is None else asdict(file),
+            "windows": windows,
         }
 
     def _resume(self, checkpoint: dict[str, Any]) -> None:
         """Go on where the last monitor stood."""
         saved = SavedMonitor.of(checkpoint, self.watch)
         self._down, self._heard = self._clock.wall() - saved.time, saved.heard
-        if saved.file is not None:
-            self._resumed = saved.file, saved.windows
+        self._resumed = saved if saved.file is not None else None
         self.troubles = Troubles.from_json(saved.troubles)
         self.levels.resume(saved.alarm, saved.warning, same_detector=saved.detector == self.watch.detector)

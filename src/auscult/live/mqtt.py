@@ -52,7 +52,7 @@ class MqttAddress:
             parts = urlsplit(text if "://" in text else f"mqtt://{text}")
             host, port = parts.hostname, parts.port
         except ValueError as error:
-            raise MonitorError(f"--mqtt {text.rpartition('@')[2]} is no address ({error}); {EXAMPLE}") from error
+            raise MonitorError(f"--mqtt {text.rpartition('@')[2]} is no address; {EXAMPLE}") from error
         topic = unquote(parts.path).strip("/")
         if parts.username or parts.password:
             raise MonitorError(

@@ -19,6 +19,7 @@ class SavedMonitor:
         warning: state of the warning; empty if there was no such level.
         troubles: state of the troubles.
         heard: seconds of sound before the recording that was being heard.
+        listened: the same, and what was heard of that recording.
         time: of the wall clock, in seconds since 1970.
         file: that was being heard, if one was.
         windows: of that file which were scored.
@@ -29,6 +30,7 @@ class SavedMonitor:
     warning: Mapping[str, Any]
     troubles: Mapping[str, Any]
     heard: float
+    listened: float
     time: float
     file: FileKey | None
     windows: int
@@ -48,6 +50,7 @@ class SavedMonitor:
                 dict(saved.get("warning") or {}),
                 dict(saved["troubles"]),
                 float(saved["heard"]),
+                float(saved.get("listened", saved["heard"])),
                 float(saved["time"]),
                 None if file is None else FileKey(**file),
                 int(saved["windows"]),

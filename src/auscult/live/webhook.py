@@ -47,9 +47,7 @@ class Webhook:
             parts = urlsplit(url)
             host, _ = parts.hostname, parts.port
         except ValueError as error:
-            raise MonitorError(
-                f"--webhook {shown} is no URL ({error}); give one like https://example.org/alarm"
-            ) from error
+            raise MonitorError(f"--webhook {shown} is no URL; give one like https://example.org/alarm") from error
         if parts.username or parts.password:
             raise MonitorError(
                 "--webhook must not hold a password, which others could see; set AUSCULT_WEBHOOK_AUTHORIZATION in the "

@@ -224,7 +224,7 @@ class Service:
     def _go_on(self, one: Listening) -> None:
         """Where its monitor stood before, if there was one."""
         checkpoint = self.reader.checkpoint(one.name)
-        one.live.heard_seconds = float(checkpoint.get("heard", 0.0))
+        one.live.heard_seconds = float(checkpoint.get("listened", checkpoint.get("heard", 0.0)))
         one.live.since = one.clock()
         one.live.threshold = self.thresholds.at_start(one, checkpoint)
 

@@ -163,7 +163,7 @@ function factsOf(machine) {
       [T.facts.last, machine.last_window === null ? null : time(machine.last_window, { seconds: true })],
       [T.facts.alarms, machine.alarms_day],
     ]),
-    machine.detector_file === "same" ? null : h("p", { class: "caveat" }, T.facts.files[machine.detector_file]),
+    machine.detector_file in T.facts.files ? h("p", { class: "caveat" }, T.facts.files[machine.detector_file]) : null,
     machine.caveat ? h("p", { class: "caveat" }, h("strong", {}, T.facts.caveat), " ", machine.caveat) : null,
   ];
 }

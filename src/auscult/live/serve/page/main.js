@@ -1,5 +1,5 @@
 // The page: which view a hash shows, what stands around it, and how it is left.
-import { api } from "./api.js";
+import { api, ApiError } from "./api.js";
 import { fill, h } from "./dom.js";
 import { announce, frame, here, problems } from "./frame.js";
 import * as live from "./live.js";
@@ -50,8 +50,13 @@ async function show({ asLogin = false } = {}) {
   here(view);
   fill(main, h("p", { class: "loading", role: "status" }, T.loading));
   if (view !== "login") live.listen(view === "machine" ? name : "");
+  let again = () => show();
   try {
-    const module = await VIEWS[view]();
+    const module = await VIEWS[view]().catch(() => {
+      // Browsers may remember that a part of the page did not come.
+      again = () => api.status().then(() => location.reload(), () => {});
+      throw new ApiError(T.unreachable, 0);
+    });
     const title = await module.show(main, { name, query, signal, again: () => show() });
     if (signal.aborted) return;
     titled = title ? `${title} – ${T.name}` : T.name;
@@ -60,7 +65,7 @@ async function show({ asLogin = false } = {}) {
     first = false;
   } catch (error) {
     if (signal.aborted || error.name === "AbortError" || error.status === 401) return;
-    const retry = h("button", { class: "button", on: { click: () => show() } }, T.again);
+    const retry = h("button", { class: "button", on: { click: () => again() } }, T.again);
     fill(
       main,
       h(
