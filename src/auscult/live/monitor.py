@@ -120,8 +120,7 @@ class Monitor:
     def state(self) -> str:
         """How it is, in a word or some."""
         troubles = ", ".join(self.troubles.active)
-        parts = (self.levels.word(), troubles and f"TROUBLE: {troubles}")
-        return " + ".join(part for part in parts if part) or "normal"
+        return " + ".join(filter(None, (self.levels.word(), troubles and f"TROUBLE: {troubles}"))) or "normal"
 
     @property
     def heard_seconds(self) -> float:
