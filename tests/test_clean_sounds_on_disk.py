@@ -53,6 +53,21 @@ def test_audioset_gives_the_clips_of_mechanical_segments(tmp_path: Path, record:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("meta/esc50.csv", b"filename,category\n1-11-A-40.wav,helicopter\n", "src_file"),
+        ("meta/esc50.csv", b"filename,category,src_file\n1-11-A-40.wav,h\xe9licopt\xe8re,11\n", "utf-8"),
+        ("segments.csv", b'abcdefghij_, 30, 40, "/m/0l7xg"\n' * 30 + b"# \xe9\n", "utf-8"),
+    ],
+)
+def test_a_list_of_sounds_that_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DatasetError, match=rf"{name} cannot be read as a list of sounds \(.*{words}"):
+        find_sounds(tmp_path)
+
+
 def test_the_mechanical_classes_of_audioset_are_in_the_docs() -> None:
     text = (Path(__file__).parents[1] / "docs" / "denoising.md").read_text(encoding="utf-8")
     missing = [f"{id_} {name}" for id_, name in AUDIOSET.items() if f"`{id_}` {name}" not in text]

@@ -152,6 +152,9 @@ def test_what_is_no_denoiser_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / INDEX).write_text(json.dumps({"format": "99"}))
     with pytest.raises(ModelError, match="another format"):
         read_levels(tmp_path)
+    (tmp_path / INDEX).write_text('"a text"')
+    with pytest.raises(ModelError, match="is no denoiser"):
+        read_levels(tmp_path)
     (tmp_path / INDEX).write_text((folder / INDEX).read_text())
     epoch = read_levels(folder).levels[9].epoch
     whole = (folder / f"epoch_{epoch:04d}.safetensors").read_bytes()

@@ -195,7 +195,7 @@ def load_unet(path: Path, *, device: str = "cpu") -> UNet:
     try:
         unet = UNet(**json.loads(metadata["arguments"]))
         unet.load_state_dict(tensors)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path} is no denoiser of this version ({error}); train it again") from error
     return unet.to(device).eval()
 
@@ -213,7 +213,7 @@ def read_levels(folder: Path) -> Levels:
         levels = tuple(Level(**_with_gain(one)) for one in content.pop("levels"))
         validations = tuple(Validation(**_with_gain(one)) for one in content.pop("validations"))
         return Levels(levels=levels, validations=validations, **content)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
             f"{folder} is no denoiser ({error}); give a folder that `auscult train-denoiser` wrote"
         ) from error

@@ -2,7 +2,8 @@
 
 import csv
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -140,13 +141,13 @@ def audioset_sounds(segments: Path, folder: Path) -> list[CleanSound]:
         folder: of the clips, also below it.
 
     Raises:
-        DatasetError: if a line is no segment.
+        DatasetError: if the list cannot be read, or a line is no segment.
     """
     files: dict[str, list[Path]] = {}
     for path in sounds_below(folder)[0]:
         files.setdefault(path.stem[:_ID_LENGTH], []).append(path)
     sounds = []
-    with segments.open(newline="", encoding="utf-8") as file:
+    with _reading(segments), segments.open(newline="", encoding="utf-8") as file:
         for number, row in enumerate(csv.reader(file, skipinitialspace=True), start=1):
             if not row or row[0].startswith("#"):
                 continue
@@ -182,13 +183,25 @@ def split_parts(items: Sequence[Item], group: Callable[[Item], Hashable]) -> dic
 
 
 def _esc50(folder: Path) -> list[CleanSound]:
-    with (folder / "meta" / "esc50.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("category") in ESC50]
-    rows.sort(key=lambda row: (row["category"], row["filename"]))
-    paths = [folder / "audio" / row["filename"] for row in rows]
+    path = folder / "meta" / "esc50.csv"
+    with _reading(path), path.open(newline="", encoding="utf-8") as file:
+        table = [(row["category"], row["filename"] or "", row["src_file"]) for row in csv.DictReader(file)]
+    rows = sorted(row for row in table if row[0] in ESC50)
+    paths = [folder / "audio" / name for _, name, _ in rows]
     if missing := [path for path in paths if not path.is_file()]:
         raise DatasetError(f"{folder}: {len(missing)} files of meta/esc50.csv are missing, such as {missing[0]}")
-    return [CleanSound(path, row["category"], row["src_file"]) for path, row in zip(paths, rows, strict=True)]
+    return [CleanSound(path, label, recording) for path, (label, _, recording) in zip(paths, rows, strict=True)]
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Names a list of sounds that cannot be read."""
+    try:
+        yield
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+        raise DatasetError(
+            f"{path} cannot be read as a list of sounds ({error}); copy it again, or give a folder without it"
+        ) from error
 
 
 def _plain(path: Path, folder: Path) -> CleanSound:
