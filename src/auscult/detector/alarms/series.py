@@ -90,7 +90,7 @@ class AlarmStatistic:
 
     def raised(self, threshold: float, *, spread: float) -> NDArray[np.int64]:
         """Places in the scored windows where alarms are raised at a threshold."""
-        above: list[int] = np.flatnonzero(self.level > threshold).tolist()
+        above: list[int] = (self.level > threshold).nonzero()[0].tolist()
         release = self.settings.release_level(threshold, spread=spread)
         cool_down = whole(self.settings.cool_down_seconds)
         raised, start = [], 0
@@ -99,7 +99,7 @@ class AlarmStatistic:
             cleared = _first_at_most(self.calm, release, above[place])
             if cleared is None:
                 break
-            start = max(cleared + 1, int(np.searchsorted(self.listened, self.listened[cleared] + cool_down)))
+            start = max(cleared + 1, int(self.listened.searchsorted(self.listened[cleared] + cool_down)))
         return np.array(raised, dtype=np.int64)
 
 
@@ -121,8 +121,8 @@ def _first_at_most(values: NDArray[np.float64], limit: float, start: int) -> int
     """The first place from `start` on whose value is at most the limit."""
     width = 64
     while start < len(values):
-        found = np.flatnonzero(values[start : start + width] <= limit)
-        if len(found):
-            return start + int(found[0])
+        low = values[start : start + width] <= limit
+        if low[first := int(low.argmax())]:
+            return start + first
         start, width = start + width, 4 * width
     return None
