@@ -7,12 +7,12 @@ are the rooms on the longest way along arrows; a circle is a group of files each
 import argparse
 import ast
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks.places import PROJECT
-from benchmarks.tracing import entered
+from benchmarks.tracing import COMMANDS, entered
 
 PACKAGE = PROJECT / "src" / "auscult"
 LONG = 40
@@ -50,9 +50,9 @@ class Figures:
     calls_to_score: int = 0
 
 
-def measure(*, static: bool = False) -> Figures:
-    """All figures, or those that can be read off the files."""
-    found = {} if static else entered()
+def measure(*, commands: Collection[str] = COMMANDS) -> Figures:
+    """All figures: those that can be read off the files, and what each of the commands enters."""
+    found = entered(commands) if commands else {}
     sources = sorted(PACKAGE.rglob("*.py"))
     benchmarks = sorted((PROJECT / "benchmarks").glob("*.py"))
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in [*sources, *benchmarks]}
@@ -201,7 +201,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--static", action="store_true", help="leave out what runs commands")
     arguments = parser.parse_args()
-    figures = measure(static=arguments.static)
+    figures = measure(commands=() if arguments.static else COMMANDS)
     if arguments.json:
         print(json.dumps(asdict(figures), indent=2))
     else:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -29,9 +29,14 @@ ENDS = ("SlidingWindows.feed", "LogMel.__call__", "Spectral.clip_score")
 WORK = {"models", "log_mel.py"}
 """Folder and file of those who compute with it, who are not counted."""
 
+COMMANDS = ("run", "learn", "score", "monitor")
 
-def entered() -> dict[str, dict[str, int]]:
-    """Command -> `files` and `frames` (functions) that it enters; for `monitor`, also `calls_to_score`."""
+
+def entered(commands: Collection[str] = COMMANDS) -> dict[str, dict[str, int]]:
+    """Command -> `files` and `frames` (functions) that it enters; for `monitor`, also `calls_to_score`.
+
+    What `score` and `monitor` need is learned in any case.
+    """
     from auscult.datasets.factory import write_factory
 
     with tempfile.TemporaryDirectory() as folder:
@@ -40,14 +45,31 @@ def entered() -> dict[str, dict[str, int]]:
         normals = next(factory.rglob("fan/train"))
         clip, detector = str(next(normals.glob("*.wav"))), str(root / "fan.auscult")
         hvae = ["run", "hvae", "--data", str(factory), "--override", "training.epochs=1"]
-        return {
-            "run": traced([*hvae, "--out", str(root / "run"), "--workers", "1", "--machine-type", "fan"]),
-            "learn": traced(
-                ["learn", str(normals), "--machine", "fan", "--recipe", "spectral", "--out", detector, "--workers", "1"]
-            ),
-            "score": traced(["score", detector, clip]),
-            "monitor": traced(["monitor", detector, "--source", clip, "--threshold", "0"]),
+        learn = ["learn", str(normals), "--machine", "fan", "--recipe", "spectral", "--out", detector, "--workers", "1"]
+        if "learn" not in commands:
+            command(["-m", "auscult", *learn], cwd=root)
+        arguments = {
+            "run": [*hvae, "--out", str(root / "run"), "--workers", "1", "--machine-type", "fan"],
+            "learn": learn,
+            "score": ["score", detector, clip],
+            "monitor": ["monitor", detector, "--source", clip, "--threshold", "0"],
         }
+        return {name: traced(line) for name, line in arguments.items() if name in commands}
+
+
+def command(line: Sequence[str], *, cwd: Path) -> None:
+    """Run Python in a process of its own, in one thread.
+
+    Raises:
+        RuntimeError: if it fails.
+    """
+    path = os.pathsep.join([str(PROJECT), str(PROJECT / "src")])
+    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *line], capture_output=True, text=True, env=environment, cwd=cwd, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(line)} failed: {done.stderr[-2000:]}")
 
 
 def traced(arguments: Sequence[str]) -> dict[str, int]:
@@ -58,12 +80,7 @@ def traced(arguments: Sequence[str]) -> dict[str, int]:
     """
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder, "found.json")
-        command = [sys.executable, "-c", "from benchmarks.tracing import trace; trace()", str(found), *arguments]
-        path = os.pathsep.join([str(PROJECT), str(PROJECT / "src")])
-        environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, check=False)
-        if done.returncode or not found.is_file():
-            raise RuntimeError(f"auscult {' '.join(arguments)} failed: {done.stderr[-2000:]}")
+        command(["-c", "from benchmarks.tracing import trace; trace()", str(found), *arguments], cwd=Path(folder))
         return dict(json.loads(found.read_text(encoding="utf-8")))
 
 
@@ -74,22 +91,23 @@ def trace() -> None:
     codes: set[CodeType] = set()
     handed: dict[str, set[CodeType]] = {}
 
-    def watch(frame: FrameType, event: str, _: Any) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith(PACKAGE):
+    def watch(frame: FrameType, *_: Any) -> None:
+        """Called where a function is entered; it watches no line, so nowhere else, which a profile would be."""
+        if frame.f_code.co_filename.startswith(PACKAGE):
             codes.add(frame.f_code)
             if frame.f_code.co_qualname in ENDS:
                 handed[frame.f_code.co_qualname] = handed.get(frame.f_code.co_qualname) or _hands(frame)
 
     out, sys.argv[1:] = sys.argv[1], sys.argv[2:]
-    threading.setprofile(watch)
-    sys.setprofile(watch)
+    threading.settrace(watch)
+    sys.settrace(watch)
     try:
         main(sys.argv[1:])
     except SystemExit as stop:
         if stop.code:
             raise
     finally:
-        sys.setprofile(None)
+        sys.settrace(None)
     found = {"files": len({code.co_filename for code in codes}), "frames": sum(map(_is_function, codes))}
     if handed:
         found["calls_to_score"] = len(set().union(*handed.values()))

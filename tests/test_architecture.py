@@ -124,7 +124,7 @@ def test_the_map_names_every_room_in_the_order_of_imports(page: str) -> None:
 
 
 def test_the_house_keeps_its_measure() -> None:
-    figures = house.measure(static=True)
+    figures = house.measure(commands=())
     assert figures.rooms <= 20
     assert 0 < figures.floors <= 12
     assert not figures.circles
@@ -134,6 +134,6 @@ def test_the_house_keeps_its_measure() -> None:
 
 @pytest.mark.slow
 def test_the_way_of_a_sound_is_short() -> None:
-    figures = house.measure()
+    figures = house.measure(commands=("score", "monitor"))
     assert 0 < figures.files_entered["score"] <= 50
     assert 0 < figures.calls_to_score <= 8
