@@ -7,8 +7,10 @@ STAMP := .venv/.stamp
 CLUSTER := .venv/.stamp-cluster
 # Where this variable is set Python does not, and each process compiles torch anew: 2 s.
 unexport PYTHONDONTWRITEBYTECODE
-# Each test worker computes with one thread; two or more workers share the machine.
+# Each test worker computes with one thread; two or more workers share the machine. Each begins with a part of its own,
+# so that what the tests of a file share is made once, and takes from the others' when it has done its own.
 export OMP_NUM_THREADS ?= 1
+WORKERS := -n auto --dist worksteal
 
 .PHONY: setup setup-cluster setup-browser demo test test-all test-page check format bench bench-alarms bench-denoised bench-denoiser bench-monitor bench-real docs clean
 
@@ -31,10 +33,10 @@ demo: setup
 	$(BIN)/auscult run quick --data demo/factory --out demo/run
 
 test: setup
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest $(WORKERS)
 
 test-all: setup-cluster
-	$(BIN)/python -m pytest -n auto -m 'slow or not slow'
+	$(BIN)/python -m pytest $(WORKERS) -m 'slow or not slow'
 
 # The page in a real browser: Debian's chromium and nodejs, and two packages of npm; elsewhere its tests are skipped.
 setup-browser: setup
