@@ -229,8 +229,8 @@ def rounded(fraction: float) -> str:
 def test_the_table_of_six_systems_fits_eighty_columns(
     command: Callable[..., Any], factory: Path, tmp_path: Path
 ) -> None:
-    epochs = "--override=member.*.training.epochs=1"
-    outcome = command("run", "quick", "--data", factory, "--out", tmp_path / "run", "--device", "cpu", epochs)
+    options = ("--device", "cpu", "--machine-type", "valve", "--override=member.*.training.epochs=1")
+    outcome = command("run", "quick", "--data", factory, "--out", tmp_path / "run", *options)
     assert outcome.code == 0
     header = next(line for line in outcome.out.splitlines() if line.startswith("machine"))
     assert header.split() == ["machine", "id", "baseline", "spectral", "hvae", "idcae", "freak", "ensemble"]

@@ -337,7 +337,7 @@ def test_a_disk_that_is_full_from_the_start_is_said_and_alarms_are_delivered(
     assert b"Traceback" not in done.stderr
 
 
-KILLS = [(b'"window"', 150)] * 6 + [(b'"raised"', 3)] * 3 + [(b'"cleared"', 3)] * 3
+KILLS = [(b'"window"', 75)] * 6 + [(b'"raised"', 3)] * 3 + [(b'"cleared"', 3)] * 3
 """Kill -9 as soon as up to so many lines with a word were written."""
 
 
@@ -352,7 +352,7 @@ def test_twelve_kills_lose_no_alarm_and_double_none(
     folder.mkdir()
     for index in range(12):
         path = folder / f"{index:02d}.wav"
-        soundfile.write(path, pump(90, fault=(20, 30), seed=index), RATE)
+        soundfile.write(path, pump(45, fault=(10, 18), seed=index), RATE)
         os.utime(path, (1.7e9 + index, 1.7e9 + index))
     whole = process(detector, folder, "--machine", "left", "--once", "--state", tmp_path / "whole")
     whole.communicate(timeout=300)

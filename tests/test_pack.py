@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from auscult.denoising.unet import UNet
 from auscult.detector import Detector
 from auscult.detector.alarms import AlarmSettings
 from auscult.detector.learn import LearnSettings, calibrate_detector
@@ -53,6 +54,7 @@ name = "denoised"
 epochs = 1
 steps = 1
 batch_size = 2
+seconds = 0.5
 fixed = 4
 [[member]]
 name = "spectral"
@@ -168,7 +170,11 @@ def test_clips_that_the_run_trained_on_do_not_calibrate(
     assert not (tmp_path / "a.auscult").exists()
 
 
-def test_a_denoised_member_takes_its_denoiser_along(pumps: Path, record: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_denoised_member_takes_its_denoiser_along(
+    pumps: Path, record: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(UNet.__init__.__kwdefaults__, "channels", (2, 2, 3, 3, 3, 3, 3, 4))
+    monkeypatch.setattr("auscult.denoising.learn.FIXED_SECONDS", 1.0)
     for index in range(4):
         record(pumps / "fan" / "train" / f"{index}.wav")
         record(tmp_path / "clean" / "bell" / f"{index}.wav", seconds=1.0)
