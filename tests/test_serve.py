@@ -6,7 +6,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 
 from auscult.detector import Detector
 from auscult.errors import MonitorError
+from auscult.live.events import Event
 from auscult.live.history import History, file_hash
 from auscult.live.serve import routes_history, routes_machines, routes_page
 from auscult.live.serve.kept import Kept
@@ -352,6 +353,19 @@ def test_evidence_that_could_not_be_made_is_made_when_it_is_asked_for_again() ->
         return [await kept.get(ALARM, make) for _ in range(2)]
 
     assert asyncio.run(three()) == [{"tries": 2}] * 2
+
+
+def test_an_alarm_that_lasts_over_a_restart_is_told_since_it_was_raised(
+    open_house: tuple[TestClient, Service], tmp_path: Path
+) -> None:
+    client, service = open_house
+    details = {"score": 9.0, "threshold": 3.0}
+    with closing(History(tmp_path / "state", machine="fan", locked=False)) as history:
+        history.record([Event("alarm", "fan-9", "raised", BEGIN + 900, 900.0, "fan", details)])
+    for state in ("ALARM", "normal"):
+        service.machines["fan"]._take({"type": "start", "threshold": 3.0, "warning": None, "state": state})
+        found = client.get("/api/machines/fan").json()
+        assert (found["since"] == BEGIN + 900) == (found["state"] == "alarm")
 
 
 def test_what_is_not_there_is_said(open_house: tuple[TestClient, Service]) -> None:

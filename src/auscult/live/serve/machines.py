@@ -91,6 +91,7 @@ class Listening:
         plant: that it belongs to.
         facts: what its detector says of it.
         threshold: gives the one that a user has decided on, if any.
+        raised: gives when the alarm or warning that lasts was raised, by the machine's clock, if one does.
         publish: takes what happens.
 
     Attributes:
@@ -106,10 +107,11 @@ class Listening:
         facts: Mapping[str, Any],
         *,
         threshold: Callable[[], float | None],
+        raised: Callable[[str], float | None],
         publish: Publish,
     ) -> None:
         self.name, self.table, self.facts = name, table, dict(facts)
-        self._plant, self._decided, self._publish = plant, threshold, publish
+        self._plant, self._decided, self._raised, self._publish = plant, threshold, raised, publish
         state = "upload" if table.source is None else "starting"
         self.live = Live(state, threshold=facts.get("threshold"), warning=facts.get("warning"))
         self.live.since = self.clock()
@@ -241,6 +243,9 @@ class Listening:
                 if not self._changed:  # else it was told since
                     live.threshold, live.warning = message["threshold"], message["warning"]
                 self._become(*_state(message["state"], waiting=True))
+                if (raised := self._raised(live.state)) is not None:  # before the listener was started
+                    live.since = raised
+                    self._tell()
             case "window":
                 live.windows += 1
                 live.heard_seconds, live.score = message["heard"], message["score"]

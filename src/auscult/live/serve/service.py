@@ -72,6 +72,7 @@ class Service:
                 plant,
                 facts[name],
                 threshold=partial(self._decided, name),
+                raised=partial(self._raised, name),
                 publish=self._news,
             )
             for name, table in plant.machines.items()
@@ -227,6 +228,13 @@ class Service:
         one.live.heard_seconds = float(checkpoint.get("listened", checkpoint.get("heard", 0.0)))
         one.live.since = one.clock()
         one.live.threshold = self.thresholds.at_start(one, checkpoint)
+
+    def _raised(self, machine: str, state: str) -> float | None:
+        """When what a machine is in began, for listeners that are started in the middle of it."""
+        if state not in ("alarm", "warning"):
+            return None
+        rows = self.reader.incidents(machine=machine, kinds=(state,), state="open", limit=1).rows
+        return rows[0].raised if rows else None
 
     def _decided(self, machine: str) -> float | None:
         """For listeners that are started."""

@@ -48,7 +48,7 @@ export async function show(main, { name: id, signal }) {
       h("h2", { id: "about-title" }, T.alarm.facts),
       facts([
         [
-          T.facts.machine,
+          T.facts.trend,
           h("a", { href: `#/machine/${encodeURIComponent(incident.machine)}?at=${now.raised}` }, T.alarm.inTrend),
         ],
         [T.facts.raised, time(now.raised, { seconds: true, always: true })],

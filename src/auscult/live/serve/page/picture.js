@@ -106,9 +106,11 @@ export function legend(spectrogram, evidence) {
   const { low, high, unit } = spectrogram;
   return fill(
     h("p", { class: "legend" }),
-    h("span", {}, `${Math.round(low)} ${unit}`),
+    h("span", {}, level(low, unit)),
     h("span", { class: "legend-sound", "aria-hidden": "true" }),
-    h("span", {}, `${Math.round(high)} ${unit}`),
-    evidence ? [h("span", { class: "legend-evidence", "aria-hidden": "true" }), h("span", {}, evidence)] : null,
+    h("span", {}, level(high, unit)),
+    evidence ? h("span", {}, h("span", { class: "legend-evidence", "aria-hidden": "true" }), evidence) : null,
   );
 }
+
+const level = (value, unit) => `${Math.round(value)} ${unit}`.replace("-", "\u2212");

@@ -15,19 +15,19 @@ export function covered(machine) {
 
 /** The drawing of `machine.trend`, with a sentence for who cannot see it; a word where nothing was heard. */
 export function sparkline(machine) {
-  const { time = [], high = [] } = machine.trend ?? {};
+  const { time = [], high = [], step = 600 } = machine.trend ?? {};
   const known = high.filter((one) => one !== null);
   if (!known.length) return h("p", { class: "spark-none" }, T.nothingHeard);
   const limit = machine.threshold ?? null;
   const top = Math.max(...known, limit ?? -Infinity),
     floor = Math.min(...known, limit ?? Infinity);
   const range = top - floor || 1;
-  const end = time.at(-1),
+  const end = time.at(-1) + step,
     begin = end - covered(machine);
-  const x = (t) => ((t - begin) / (end - begin)) * WIDTH;
+  const x = (t) => (Math.max(0, t - begin) / (end - begin)) * WIDTH;
   const y = (value) => HEIGHT - PAD - ((value - floor) / range) * (HEIGHT - 2 * PAD);
   const id = `over-${machine.name}`;
-  const path = line(time, high, x, y);
+  const path = line(time, high, step, x, y);
   const at = time[high.indexOf(Math.max(...known))];
   return svg(
     "svg",
@@ -47,19 +47,23 @@ export function sparkline(machine) {
   );
 }
 
-/** A path that is broken where there is no score, or no time for long. */
-function line(time, values, x, y) {
+/** A path through the middles of steps, to the ends of those that stand alone; broken where there is no score for long. */
+function line(time, values, step, x, y) {
+  const at = (t) => x(t).toFixed(1);
   let path = "",
-    joined = false,
-    before = -Infinity;
+    before = null; // the last step, unless the path is broken behind it
+  const broken = () => {
+    if (before !== null) path += `H${at(before + step)}`;
+    before = null;
+  };
   for (let i = 0; i < time.length; i++) {
-    if (values[i] === null) {
-      joined = false;
-      continue;
-    }
-    if (time[i] - before > 3600) joined = false;
-    path += `${joined ? "L" : "M"}${x(time[i]).toFixed(1)} ${y(values[i]).toFixed(1)}${joined ? "" : "h0.5"}`;
-    [joined, before] = [true, time[i]];
+    if (values[i] === null || time[i] - before > 3600) broken();
+    if (values[i] === null) continue;
+    const middle = at(time[i] + step / 2);
+    const height = y(values[i]).toFixed(1);
+    path += before === null ? `M${at(time[i])} ${height}H${middle}` : `L${middle} ${height}`;
+    before = time[i];
   }
+  broken();
   return path;
 }

@@ -147,7 +147,7 @@ export const T = {
       changed: "The detector's file has changed since the server was started; restart it to use the new one.",
       gone: "The detector's file is gone; put it back before the server is started again.",
     },
-    machine: "Machine",
+    trend: "Trend",
     raised: "Raised",
     cleared: "Cleared",
     score: "Score",
