@@ -132,7 +132,7 @@ def test_the_way_in(tools: dict[str, str], tmp_path: Path) -> None:
     with serving(tmp_path) as address:
         token = (tmp_path / "plant" / "token").read_text().strip()
         script = ["node", str(BROWSER / "login.mjs"), address, token, str(tmp_path)]
-        told = subprocess.run(script, env=tools, capture_output=True, text=True, check=False, timeout=600)
+        told = subprocess.run(script, env=tools, capture_output=True, text=True, check=False, timeout=3600)
     assert told.returncode == 0, f"{told.stdout}{told.stderr}\nsee {tmp_path}"
 
 

@@ -9,6 +9,8 @@ const axe = readFileSync(tools.resolve("axe-core/axe.min.js"), "utf8");
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
 const MORE_FLAGS = ["--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"];
 
+const PATIENCE = 300_000; // milliseconds: that a machine is busy is no fault of the page
+
 export const SIZES = { desk: [1440, 900], wall: [1920, 1080], phone: [390, 844] };
 
 /** Starts the browser of `AUSCULT_CHROMIUM`. */
@@ -29,6 +31,7 @@ export async function opened(browser, base, wrong, { size = "desk", scheme = "li
     timezoneId: "UTC",
   });
   const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE);
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type())) wrong.push(`console: ${message.text()}`);
   });

@@ -13,12 +13,12 @@ const step = (name) => console.log(`# ${name}`);
 async function story() {
   step("machines at a glance");
   await page.goto(`${base}/`);
-  await page.waitForSelector(`.card[href="#/machine/${machine}"] .spark`, { timeout: 120_000 });
+  await page.waitForSelector(`.card[href="#/machine/${machine}"] .spark`);
 
   step("the machine, live");
   await page.click(`.card[href="#/machine/${machine}"]`);
   await page.waitForSelector(".uplot");
-  await page.waitForSelector(".spectrum-wait", { state: "hidden", timeout: 60_000 });
+  await page.waitForSelector(".spectrum-wait", { state: "hidden" });
 
   step("the alarm appears in the open list, by itself");
   await page.click("nav >> text=Alarms");
@@ -37,7 +37,7 @@ async function story() {
   await page.waitForURL(`**/${alarms[1]}`);
 
   step("play it, and louder");
-  await page.waitForSelector(".picture canvas", { timeout: 60_000 });
+  await page.waitForSelector(".picture canvas");
   const player = page.locator(".sound .player").first();
   const second = () => player.locator(".seek").inputValue().then(Number);
   await player.locator(".play").click();
