@@ -16,7 +16,7 @@ from auscult.detector.pack import pack
 from auscult.errors import AuscultError, RunError
 from auscult.models import Model
 from auscult.recipe import parse_recipe
-from auscult.runs.results import read_scores_of
+from auscult.runs.results import read_results, read_scores_of
 from auscult.runs.run import run
 from auscult.scores.ensemble.columns import mean_and_deviation
 
@@ -87,9 +87,8 @@ def test_a_packed_system_has_the_scores_of_the_run(
     packed = pack(finished, machine_type="fan", system=system, protocol=protocol, window_seconds=2.0)
     packed.detector.save(tmp_path / "fan.auscult")
     detector = Detector.load(tmp_path / "fan.auscult")
-    expected = read_scores_of(
-        finished, system, protocol=packed.protocol, part="evaluation", machine_type="fan"
-    )  # the choices of leave-one-id-out for it saw all machines
+    used = packed.detector.provenance["protocol"]  # the choices of leave-one-id-out for it saw all machines
+    expected = read_scores_of(finished, system, protocol=used, part="evaluation", machine_type="fan")
     folder = factory / "eval_data" / "fan" / "test"
     scores = [detector.score(folder / row.file, machine_id=row.machine_id, evidence=False).score for row in expected]
     slope, shift = np.polyfit(expected.scores, scores, 1)
@@ -103,7 +102,8 @@ def test_a_packed_system_has_the_scores_of_the_run(
 
 def test_the_default_is_uniform_and_unknown(finished: Path) -> None:
     packed = pack(finished, machine_type="fan")
-    assert (packed.system, packed.protocol) == ("all", "uniform")
+    said = packed.detector.provenance
+    assert (said["system"], said["protocol"]) == ("all", "uniform")
     assert {part.name: round(part.weight, 9) for part in packed.detector.parts}.keys() == {"spectral", "late", "hvae"}
     assert all(machine.threshold is None for machine in packed.detector.machines.values())
     assert "no thresholds" in packed.warnings[0]
@@ -122,8 +122,13 @@ def test_a_member_of_before_that_was_pooled_otherwise_is_refused(finished: Path)
 
 def test_members_of_zero_weight_are_left_out(finished: Path) -> None:
     packed = pack(finished, machine_type="fan", system="densities", protocol="paper")
-    chosen = {name for name, weight in packed.choices[0].weights.items() if weight}
-    assert {part.name for part in packed.detector.parts} == chosen
+    made = [item.choice for item in read_results(finished).choices]
+    (choice,) = [
+        one
+        for one in made
+        if (one.machine_type, one.ensemble, one.protocol, one.held_out) == ("fan", "densities", "paper", None)
+    ]
+    assert {part.name for part in packed.detector.parts} == {name for name, weight in choice.weights.items() if weight}
     assert sum(part.weight for part in packed.detector.parts) == pytest.approx(1.0)
 
 

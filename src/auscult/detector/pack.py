@@ -31,18 +31,12 @@ class Packed:
     """A detector from a run.
 
     Attributes:
-        detector: without thresholds.
-        system: of the run.
-        protocol: by which its members were combined; `"none"` for a single member.
-        choices: the members and weights that count.
+        detector: without thresholds; its provenance names the system, and the protocol by which members were combined.
         warnings: what its user must know, a sentence each.
         heard: SHA-256 of every clip that its models were trained on.
     """
 
     detector: Detector
-    system: str
-    protocol: str
-    choices: list[Choice]
     warnings: list[str]
     heard: frozenset[str]
 
@@ -120,7 +114,7 @@ def pack(
     windows, fusion = (window_seconds, step_seconds), fusion_of(nodes_of(recipe), system)
     detector = Detector(parts, machines, *windows, provenance=provenance, licence=licence, fusion=fusion)
     heard = frozenset(clip for name in scales for clip in members[name].heard)
-    return Packed(detector, system, protocol, choices, _warnings(recipe, protocol, choices), heard)
+    return Packed(detector, _warnings(recipe, protocol, choices), heard)
 
 
 def _scales(

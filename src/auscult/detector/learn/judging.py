@@ -1,7 +1,7 @@
 """From scores of held-out normal sound to thresholds and conditions, or to sentences on why there are none."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -32,14 +32,6 @@ MOST_NAMED = 3
 """Recordings that a sentence names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A detector with thresholds, and what its user must know, a sentence each."""
-
-    detector: Detector
-    warnings: list[str]
-
-
 def judge(
     detector: Detector,
     training: Pieces,
@@ -48,8 +40,8 @@ def judge(
     settings: LearnSettings,
     *,
     advance: OnProgress,
-) -> Judged:
-    """Set the thresholds and conditions of a detector's machines.
+) -> tuple[Detector, list[str]]:
+    """Set the thresholds and conditions of a detector's machines; and what their user must know, a sentence each.
 
     Args:
         detector: without thresholds, or with old ones.
@@ -75,15 +67,15 @@ def judge(
         condition, more = _condition(name, earlier, later)
         origin = _origin(detector, learned, [*earlier.extents, *later.extents])
         normal = normal_of([*earlier.sounds, *later.sounds], detector.sample_rate, detector.window_seconds)
-        judged = calibration, condition, origin, None if normal is None else normal.arrays()
-        machines[name] = Machine(name, machines[name].machine_id, *judged)
+        found = calibration, condition, origin, None if normal is None else normal.arrays()
+        machines[name] = Machine(name, machines[name].machine_id, *found)
         scored = [
             Judgements(piece, detector.window_seconds, part.times - detector.window_seconds, part.scored)
             for piece, part in zip(pieces[name], series[name], strict=True)
         ]
         warnings += [*_left_out(name, "training", earlier.windows), *_left_out(name, "calibration", scored)]
         warnings += [*lines, *more]
-    return Judged(replace(detector, machines=machines, alarm=settings.alarm), warnings)
+    return replace(detector, machines=machines, alarm=settings.alarm), warnings
 
 
 def _left_out(name: str, half: str, windows: Sequence[Judgements]) -> list[str]:

@@ -100,7 +100,7 @@ def learn(
     work, left_out = work.possible(_pieces(stretches, {name: found[-1].train for name, found in folds.items()}))
     with single_thread():
         found = _split(work, folds, workers) if settings.method == "split" else _crossed(work, folds, workers)
-        judged = judge(found.detector, found.training, found.pieces, found.series, settings, advance=advance)
+        judged, told = judge(found.detector, found.training, found.pieces, found.series, settings, advance=advance)
     seconds = {name: sum(piece.seconds for piece in pieces) for name, pieces in found.training.items()}
     provenance = {
         "made_by": "auscult learn",
@@ -111,8 +111,8 @@ def learn(
         "windows": _windows(found.detector.provenance["windows"], normals),
         "libraries": environment(),
     }
-    detector = replace(judged.detector, provenance=provenance, licence=licence)
-    warnings = [*left_out, *unread(normals), *on_recordings(recordings, detector), *judged.warnings]
+    detector = replace(judged, provenance=provenance, licence=licence)
+    warnings = [*left_out, *unread(normals), *on_recordings(recordings, detector), *told]
     return Learned(detector, settings, recordings, seconds, found.pieces, found.series, warnings)
 
 
@@ -160,10 +160,10 @@ def calibrate_detector(
     stretches, settings = _sound(recordings, settings, share=1.0)
     pieces = _pieces(stretches, {name: _whole(found) for name, found in stretches.items()})
     series = score_pieces(detector, pieces, workers=workers, label=CALIBRATION, advance=advance)
-    judged = judge(detector, {}, pieces, series, settings, advance=advance)
+    judged, told = judge(detector, {}, pieces, series, settings, advance=advance)
     provenance = {**detector.provenance, "calibrated_on": _origin(recordings, {})}
-    calibrated = replace(judged.detector, provenance=provenance)
-    warnings = [*unread(normals), *on_recordings(recordings, calibrated), *judged.warnings]
+    calibrated = replace(judged, provenance=provenance)
+    warnings = [*unread(normals), *on_recordings(recordings, calibrated), *told]
     return Learned(calibrated, settings, recordings, {}, pieces, series, warnings)
 
 

@@ -225,15 +225,7 @@ def _with_notes_and_sounds(connection: Connection, rows: Sequence[Row[Any]]) -> 
     }
     found = []
     for row in rows:
-        details = json.loads(row.json)
-        values = {name: value for name, value in row._asdict().items() if name != "json"}
-        found.append(
-            Incident(
-                **values,
-                differences=details.get("differences") or [],
-                sound=kept.get(row.id),
-                notes=said.get(row.id, []),
-                details=details,
-            )
-        )
+        values = row._asdict()
+        differences = json.loads(values.pop("json")).get("differences") or []
+        found.append(Incident(**values, differences=differences, sound=kept.get(row.id), notes=said.get(row.id, [])))
     return found

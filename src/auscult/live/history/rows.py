@@ -1,6 +1,6 @@
 """What the history takes and gives: scores, sounds, incidents, notes, thresholds."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
 Row_ = TypeVar("Row_")
@@ -171,7 +171,6 @@ class Incident:
         differences: the parts of that sentence.
         sound: that was kept, if any was.
         notes: about it, the oldest first, those that were taken back as well.
-        details: the whole event that raised it.
     """
 
     id: str
@@ -187,7 +186,6 @@ class Incident:
     differences: list[dict[str, Any]]
     sound: SoundFacts | None
     notes: list[Note]
-    details: dict[str, Any] = field(repr=False)
 
     @property
     def verdict(self) -> str | None:
@@ -196,7 +194,7 @@ class Incident:
         return said[-1] if said else None
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON, without the details."""
+        """As JSON."""
         plain = "id machine kind raised cleared score threshold trouble message words differences".split()
         return {
             **{name: getattr(self, name) for name in plain},
