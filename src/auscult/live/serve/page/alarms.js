@@ -1,5 +1,5 @@
 // All alarms, warnings and troubles: filters, pages, and the keyboard.
-import { api, query as search } from "./api.js";
+import { api, newest, query as search } from "./api.js";
 import { fill, h } from "./dom.js";
 import { on } from "./live.js";
 import { plant } from "./plant.js";
@@ -15,11 +15,10 @@ export async function show(main, { query, signal }) {
   const list = h("div", { class: "list", "aria-live": "off" });
   const news = h("p", { class: "news", hidden: true });
   const pages = [null]; // the cursor of each page up to this one
-  let loads = 0;
+  const last = newest();
   const load = async () => {
-    const mine = ++loads;
-    const found = await api.incidents({ ...asked(chosen), limit: LIMIT, cursor: pages.at(-1) }, signal);
-    if (mine !== loads) return null; // something else was chosen since
+    const found = await last(api.incidents({ ...asked(chosen), limit: LIMIT, cursor: pages.at(-1) }, signal));
+    if (!found) return null;
     const first = (pages.length - 1) * LIMIT;
     const more = (cursor) => {
       pages.push(cursor);

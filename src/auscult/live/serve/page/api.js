@@ -32,6 +32,21 @@ async function ask(path, { signal, method = "GET", json, body, type } = {}) {
   throw new ApiError(data?.error || T.refused(answer.status), answer.status);
 }
 
+/** Gives a function that waits for an answer, and gives null instead if it was called again since. */
+export function newest() {
+  let last = 0;
+  return async (answer) => {
+    const mine = ++last;
+    try {
+      const found = await answer;
+      return mine === last ? found : null;
+    } catch (error) {
+      if (mine === last) throw error;
+      return null;
+    }
+  };
+}
+
 const at = encodeURIComponent;
 
 export const api = {

@@ -1,5 +1,5 @@
 // One machine: its scores from a minute to a year, its sound as it comes, what it is watched by, what people said.
-import { api } from "./api.js";
+import { api, newest } from "./api.js";
 import { fill, h } from "./dom.js";
 import { duration, figure, time } from "./format.js";
 import { on } from "./live.js";
@@ -68,8 +68,10 @@ export async function show(main, { name, query, signal }) {
     ),
   );
   noted(heard.body, machine, signal, reload);
-  lately(recent.body, name, signal);
-  follow(name, head, { reload, lately: () => lately(recent.body, name, signal) }, signal);
+  const last = newest();
+  const again = () => lately(recent.body, name, signal, last);
+  again();
+  follow(name, head, { reload, lately: again }, signal);
   return machine.title || name;
 }
 
@@ -193,13 +195,14 @@ async function noted(body, machine, signal, changed) {
   );
 }
 
-async function lately(body, name, signal) {
+async function lately(body, name, signal, last) {
   const asked = [
     ["open", 20],
     ["over", 8],
   ].map(([state, limit]) => api.incidents({ machine: name, state, limit }, signal));
-  const [open, over] = await Promise.all(asked).catch(() => []);
-  if (!open) return;
+  const found = await last(Promise.all(asked)).catch(() => null);
+  if (!found) return;
+  const [open, over] = found;
   const focused = body.contains(document.activeElement) ? document.activeElement.closest("tr")?.dataset.row : null;
   const rows = [...open.incidents, ...over.incidents].sort((a, b) => b.raised - a.raised);
   fill(

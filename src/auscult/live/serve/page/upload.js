@@ -1,5 +1,5 @@
 // A recording from a file: its score, and in what it differs.
-import { api } from "./api.js";
+import { api, newest } from "./api.js";
 import { fill, h } from "./dom.js";
 import { figure, size } from "./format.js";
 import { announce } from "./frame.js";
@@ -19,18 +19,17 @@ export function upload(machine, { signal }) {
     input,
     h("p", { class: "hint" }, T.upload.how),
   );
-  let sent = 0;
+  const last = newest();
   const send = async (file) => {
     if (!file) return;
-    const mine = ++sent;
     fill(result, h("p", { class: "loading", role: "status" }, T.upload.scoring(file.name, size(file.size))));
     try {
-      const found = await api.score(machine.name, file, signal);
-      if (mine !== sent) return; // another one was chosen since
+      const found = await last(api.score(machine.name, file, signal));
+      if (!found) return;
       shown(result, found, file, signal);
       announce(T.upload.done(figure(found.score), T.upload.decisions[found.decision] ?? found.decision));
     } catch (error) {
-      if (!signal.aborted && mine === sent) fill(result, h("p", { class: "wrong-input", role: "alert" }, error.message));
+      if (!signal.aborted) fill(result, h("p", { class: "wrong-input", role: "alert" }, error.message));
     }
   };
   input.addEventListener("change", () => send(input.files[0]));
