@@ -396,13 +396,13 @@ def interrupt(label: str, done: int, total: int, text: str) -> None:
 
 
 def many(members: int) -> str:
-    """A recipe of members that take about a quarter of a second each, one of them denoised."""
+    """A recipe of members that take about half a second each, one of them denoised."""
     text = "".join(
         f'[[member]]\nname = "ae-{n}"\nfamily = "autoencoder"\nfeatures = {{ n_mels = 24 }}\n'
         f"model = {{ context = 3, hidden = [32], n_latent = {n + 1} }}\n"
         for n in range(members)
     )
-    return f'name = "many"\n[training]\nepochs = 40\nbatch_size = 64\n{DENOISED}{text}'
+    return f'name = "many"\n[training]\nepochs = 80\nbatch_size = 64\n{DENOISED}{text}'
 
 
 @processes
@@ -423,7 +423,7 @@ def test_a_run_killed_ten_times_ends_like_an_undisturbed_one_and_makes_nothing_t
         ends = moments.randint(0, 4)  # of jobs, after which it is killed; without any it is killed as it begins
         for _ in range(ends):
             process.stderr.readline()
-        time.sleep(moments.uniform(0, 0.2 if ends else 4))
+        time.sleep(moments.uniform(0, 0.4 if ends else 4))
         workers = children(process.pid)
         assert process.poll() is None, "there is work for ten kills"
         process.kill()
