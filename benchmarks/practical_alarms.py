@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -72,37 +72,66 @@ SYSTEMS = [
 ]
 
 PLAN = replace(FULL_PLAN, seed=1, calibration_hours=10.0, rate=1.0, repeats=6)
+SETTINGS = LearnSettings(step_seconds=PLAN.step_seconds, adapt_window=False, adapt_cool_down=False)
 
 Scores = Mapping[str, NDArray[np.float64]]
-"""Member -> standardised scores of the windows of some sound `[W]`."""
+"""Standardised scores of the windows of some sound `[W]`, by the member's name, or by "sound/member"."""
 
 
-def raised(machine_type: str, hours: int, plan: Plan = PLAN) -> dict[str, dict[str, int]]:
-    """System -> fault -> how often it was raised, of one machine that was learned from so many hours."""
+def raised(machine_type: str, hours: int, plan: Plan, folder: Path | None) -> dict[str, dict[str, int]]:
+    """System -> fault -> how often it was raised, of one machine that was learned from so many hours.
+
+    Args:
+        machine_type: of the factory.
+        hours: of learning.
+        plan: the rest.
+        folder: where the members' scores are kept, and read if they are there; none keeps none.
+    """
+    name = f"{machine_type}-{hours}h-{plan.calibration_hours:g}h-seed-{plan.seed}.npz"
+    heard = {} if folder is None else _kept(folder / name)
+    if not heard:
+        heard = {"/".join(key): scores for key, scores in _heard(machine_type, hours, plan)}
+        if folder is not None:
+            np.savez(folder / f"unfinished-{name}", allow_pickle=False, **heard)
+            (folder / f"unfinished-{name}").replace(folder / name)
+    found = {}
+    for members in SYSTEMS:
+        calibrated = calibrate([_series(heard, "calibration", members)], plan.rate, settings=SETTINGS.alarm)
+        found[" + ".join(members)] = {
+            fault: sum(
+                _is_raised(_series(heard, f"{fault}/{number}", members), calibrated) for number in range(plan.repeats)
+            )
+            for fault in TYPES[machine_type].faults
+        }
+    return found
+
+
+def _kept(path: Path) -> dict[str, NDArray[np.float64]]:
+    """What was kept of all members; nothing if that is not there, or lacks one."""
+    if not path.is_file():
+        return {}
+    with np.load(path) as file:
+        found = {key: np.asarray(file[key]) for key in file.files}
+    return found if all(f"calibration/{name}" in found for name in MEMBERS) else {}
+
+
+def _heard(machine_type: str, hours: int, plan: Plan) -> Iterator[tuple[tuple[str, ...], NDArray[np.float64]]]:
+    """Each sound, and a member: its standardised scores of the windows `[W]`."""
     import torch
 
     torch.set_num_threads(1)
     factory = Factory(machine_type, plan)
     detector = _learned(factory, hours)
-    calibration = _scores(detector, factory.hours("calibration", plan.calibration_hours))
-    faults = {
-        fault: [_scores(detector, factory.broken(fault, number)) for number in range(plan.repeats)]
-        for fault in TYPES[machine_type].faults
-    }
-    found = {}
-    for members in SYSTEMS:
-        series = _series(calibration, members, detector)
-        calibrated = calibrate([series], plan.rate, settings=detector.alarm)
-        found[" + ".join(members)] = {
-            fault: sum(_is_raised(_series(sound, members, detector), calibrated) for sound in sounds)
-            for fault, sounds in faults.items()
-        }
-    return found
+    for member, scores in _scores(detector, factory.hours("calibration", plan.calibration_hours)).items():
+        yield ("calibration", member), scores
+    for fault in TYPES[machine_type].faults:
+        for number in range(plan.repeats):
+            for member, scores in _scores(detector, factory.broken(fault, number)).items():
+                yield (fault, str(number), member), scores
 
 
 def _learned(factory: Factory, hours: int) -> Detector:
     """A detector of all members."""
-    settings = LearnSettings(step_seconds=PLAN.step_seconds, adapt_window=False, adapt_cool_down=False)
     members = (
         f'[[member]]\nname = "{name}"\nfamily = "{family}"\nfeatures = {features}\nmodel = {model}\n'
         for name, (family, features, model) in MEMBERS.items()
@@ -111,7 +140,7 @@ def _learned(factory: Factory, hours: int) -> Detector:
         recipe = Path(folder, "members.toml")
         recipe.write_text('name = "members"\n' + "".join(members), encoding="utf-8")
         sound = factory.recorded("learning", hours, Path(folder))
-        return learn(sound, recipe=load_recipe(str(recipe)), settings=settings).detector
+        return learn(sound, recipe=load_recipe(str(recipe)), settings=SETTINGS).detector
 
 
 def _scores(detector: Detector, minutes: Iterable[NDArray[np.float32]]) -> Scores:
@@ -128,11 +157,11 @@ def _scores(detector: Detector, minutes: Iterable[NDArray[np.float32]]) -> Score
     return {name: np.array([one[name] for one in found]) for name in MEMBERS}
 
 
-def _series(scores: Scores, members: Sequence[str], detector: Detector) -> WindowScores:
+def _series(heard: Scores, sound: str, members: Sequence[str]) -> WindowScores:
     """The scores of a uniform ensemble."""
-    mean = np.mean([scores[name] for name in members], axis=0)
-    times = detector.window_seconds + detector.step_seconds * np.arange(len(mean))
-    return WindowScores(np.asarray(times, dtype=np.float64), mean, detector.window_seconds, detector.step_seconds)
+    scores = np.mean([heard[f"{sound}/{name}"] for name in members], axis=0)
+    times = SETTINGS.window_seconds + PLAN.step_seconds * np.arange(len(scores))
+    return WindowScores(np.asarray(times, dtype=np.float64), scores, SETTINGS.window_seconds, PLAN.step_seconds)
 
 
 def _is_raised(series: WindowScores, calibrated: Calibration) -> bool:
@@ -150,20 +179,25 @@ def main() -> int:
     parser.add_argument("--calibration-hours", type=float, default=PLAN.calibration_hours)
     parser.add_argument("--seed", type=int, default=PLAN.seed, help="of the factory")
     parser.add_argument("--types", nargs="*", default=list(TYPES), choices=list(TYPES))
+    parser.add_argument("--keep", type=Path, help="folder of the members' scores: what it has is not heard again")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     plan = replace(PLAN, calibration_hours=arguments.calibration_hours, seed=arguments.seed)
-    jobs = [(machine_type, hours, plan) for hours in arguments.hours for machine_type in arguments.types]
+    if arguments.keep is not None:
+        arguments.keep.mkdir(parents=True, exist_ok=True)
+    jobs = [
+        (machine_type, hours, plan, arguments.keep) for hours in arguments.hours for machine_type in arguments.types
+    ]
     found: dict[str, dict[str, dict[str, dict[str, int]]]] = {}
     with ProcessPoolExecutor(arguments.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for (machine_type, hours, _), systems in zip(jobs, pool.map(raised, *zip(*jobs, strict=True)), strict=True):
+        for (machine_type, hours, *_), systems in zip(jobs, pool.map(raised, *zip(*jobs, strict=True)), strict=True):
             print(f"{machine_type}, {hours} h: {systems}", flush=True)
             for name, faults in systems.items():
                 found.setdefault(f"{hours} h", {}).setdefault(name, {})[machine_type] = faults
     for hours_, systems_ in found.items():
         for name, machines in systems_.items():
             counts = [count for faults in machines.values() for count in faults.values()]
-            print(f"{hours_}  {name:45} {sum(counts)} of {plan.repeats * len(counts)}")
+            print(f"{hours_}  {name:75} {sum(counts)} of {plan.repeats * len(counts)}")
     facts = {"repeats": plan.repeats, "rate": plan.rate, "calibration_hours": plan.calibration_hours}
     arguments.out.write_text(json.dumps({"plan": facts, "raised": found}, indent=1) + "\n", encoding="utf-8")
     return 0

@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from auscult.live.events import Event
-from auscult.live.history import NAME, History, read_events
+from auscult.live.history import NAME, History, Retention, read_events
 from auscult.live.mqtt import MqttAddress
 from brokers import Broker, Listener, wait_for
 from serve_fakes import small_detector
@@ -260,12 +260,12 @@ def test_systemd_takes_the_unit_and_finds_it_safe(tmp_path: Path) -> None:
 
 
 def test_every_key_of_a_plant_is_listed_with_its_default() -> None:
-    from auscult.live.serve.settings import MachineTable, OutputsTable, Plant, RetentionTable, ServerTable
+    from auscult.live.serve.settings import MachineTable, OutputsTable, Plant, ServerTable
 
     headings = {
         "At the top:\n": Plant,
         "### `[server]`": ServerTable,
-        "### `[retention]`": RetentionTable,
+        "### `[retention]`": Retention,
         "### `[machines.NAME]`": MachineTable,
         "### `[outputs]`": OutputsTable,
     }
@@ -276,7 +276,7 @@ def test_every_key_of_a_plant_is_listed_with_its_default() -> None:
             default = field.get_default(call_default_factory=True)
             if field.is_required():
                 assert listed[name] == "required"
-            elif not isinstance(default, (OutputsTable, RetentionTable, ServerTable)):
+            elif not isinstance(default, (OutputsTable, Retention, ServerTable)):
                 assert listed[name] == toml(str(default) if isinstance(default, Path) else default), name
 
 

@@ -29,7 +29,7 @@ def serve(
         port: Port to listen at; 8077 by default, 0 for any.
         state: Folder of the history; `plant` here by default.
     """
-    from auscult.cli.display.messages import print_lines
+    from auscult.cli.display.messages import print_lines, print_warning
     from auscult.errors import MonitorError
     from auscult.processes import default_workers
 
@@ -56,6 +56,6 @@ def serve(
             plant = Plant(machines=of_detectors(detectors or (), known, source or ()))
         server = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
         if config is not None and (remark := exposed(config, plant)):
-            print_lines(remark)
+            print_warning(remark)
         plant = plant.changed(state=state, **server)
         run(plant, desk=desk, said=print_lines)

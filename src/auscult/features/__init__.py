@@ -1,16 +1,52 @@
-"""Features: what the models see of a waveform."""
+"""Features: what the models see of a waveform; registries, which import a class when it is asked for by its name."""
 
 import inspect
+from collections import UserDict
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from auscult.errors import FeatureError
 from auscult.features.base import Features
-from auscult.features.registry import Registry
 
 if TYPE_CHECKING:
     from auscult.features.log_mel import LogMel
     from auscult.features.openl3 import OpenL3
+
+Kind = TypeVar("Kind")
+
+
+class Registry(UserDict[str, type[Kind]]):
+    """Name -> class; written down as `"module:Class"`, or as the class itself.
+
+    >>> Registry[dict]({"counter": "collections:Counter"})["counter"]
+    <class 'collections.Counter'>
+    """
+
+    def __init__(self, classes: dict[str, str]) -> None:
+        super().__init__()
+        self.data: dict[str, Any] = dict(classes)
+
+    def __getitem__(self, name: str) -> type[Kind]:
+        """The class of a name."""
+        found = self.data[name]
+        if isinstance(found, str):
+            module, _, own = found.partition(":")
+            found = self.data[name] = getattr(import_module(module), own)
+        kind: type[Kind] = found
+        return kind
+
+    def class_named(self, own: str) -> type[Kind]:
+        """The class by its own name, as an attribute of the module that has the registry.
+
+        Raises:
+            AttributeError: if there is none.
+        """
+        for name, found in self.data.items():
+            if own == (found.partition(":")[2] if isinstance(found, str) else found.__name__):
+                return self[name]
+        raise AttributeError(f"there is no {own!r}; there are {', '.join(self)}")
+
 
 FEATURES = Registry[Features](
     {
@@ -71,4 +107,4 @@ def features_within(
         raise FeatureError(f"features of the kind {kind.kind!r}: {error}") from error
 
 
-__all__ = ["FEATURES", "Features", "LogMel", "OpenL3", "features_of", "features_within"]
+__all__ = ["FEATURES", "Features", "LogMel", "OpenL3", "Registry", "features_of", "features_within"]

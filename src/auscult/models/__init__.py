@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auscult.errors import ModelError
-from auscult.features.registry import Registry
+from auscult.features import Registry
 from auscult.models.base import Model
 from auscult.models.saved import read_model_file
 
