@@ -48,12 +48,14 @@ VECTORS = {
     "mean-deviation": '{ statistics = ["mean", "deviation"] }',
     "mean-flux": '{ statistics = ["mean", "flux"] }',
 }
+LINES = '{ kind = "log_mel", n_fft = 8192, hop_length = 8192, n_mels = 256 }'
 LOG_MEL, MODULATION = '{ kind = "log_mel", n_fft = 1024, hop_length = 512, n_mels = 128 }', '{ kind = "modulation" }'
 MEMBERS = {
     **{name: ("spectral", LOG_MEL, model) for name, model in VECTORS.items()},
     **{f"near-{name}": ("neighbours", LOG_MEL, model) for name, model in VECTORS.items()},
     "near-modulation": ("neighbours", MODULATION, '{ space = "standardised" }'),
     "near-modulation-white": ("neighbours", MODULATION, "{}"),
+    "near-lines": ("neighbours", LINES, '{ statistics = ["mean"] }'),
 }
 """Name -> family, features, model."""
 
@@ -65,6 +67,8 @@ SYSTEMS = [
     DENSITIES,
     ("near-mean", "near-mean-flux"),
     ("near-mean-flux", WHITE),
+    ("near-mean-flux", "near-lines"),
+    ("near-mean-flux", WHITE, "near-lines"),
     ("near-mean", "near-mean-flux", WHITE),
     (*NEAR, WHITE),
     (*DENSITIES, WHITE),
