@@ -416,7 +416,7 @@ def test_the_benchmark_of_a_year_asks_every_view(tmp_path: Path) -> None:
     day, glance = reader.scores("pump-1", NOW - DAY, NOW), reader.glance({"pump-1": NOW})["pump-1"]
     assert day.step == 120
     assert sum(glance.trend.count) == sum(day.count) == 86_400
-    assert max(glance.trend.high) == max(day.high)  # type: ignore[type-var]
+    assert max(glance.trend.high) == max(day.high)
     faults = [note for note in reader.notes(verdict="fault").rows if note.undone is None]
     assert glance.faults == Faults(len(faults), sum(note.heard for note in faults))
     assert glance.open == [one.id for one in reader.incidents(state="open").rows]

@@ -27,7 +27,7 @@ class Pinned:
     def __init__(self, state: Path) -> None:
         self._folder = emptied(state / FOLDER)
         self._copies: dict[Path, Path] = {}
-        self._marks: dict[Path, tuple[int, ...] | None] = {}  # of files that are as they were
+        self._known: dict[Path, tuple[tuple[int, ...] | None, Since]] = {}  # what was found at a mark of the file
 
     def copy(self, detector: Path) -> Path:
         """The copy of a detector's file, made when it is first asked for.
@@ -38,7 +38,7 @@ class Pinned:
         if detector not in self._copies:
             copy = self._folder / f"{len(self._copies)}.auscult"
             with saving(copy):
-                self._marks[detector] = _mark(detector)
+                self._known[detector] = _mark(detector), "same"
                 shutil.copyfile(detector, copy)
             self._copies[detector] = copy
         return self._copies[detector]
@@ -46,15 +46,15 @@ class Pinned:
     def since(self, detector: Path) -> Since:
         """Whether a detector's file is still what was copied; one that was written anew with the same content is."""
         mark = _mark(detector)
-        if mark == self._marks[detector] and mark is not None:
-            return "same"
-        try:
-            if file_hash(detector) != file_hash(self._copies[detector]):
-                return "changed"
-        except OSError:
+        if mark is None:
             return "gone"
-        self._marks[detector] = mark
-        return "same"
+        if mark != self._known[detector][0]:
+            try:
+                same = file_hash(detector) == file_hash(self._copies[detector])
+            except OSError:
+                return "gone"
+            self._known[detector] = mark, "same" if same else "changed"
+        return self._known[detector][1]
 
 
 def emptied(folder: Path) -> Path:
