@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import stft
 
 LEVELS = (1, 5, 10)
 N_FFT, HOP = 1024, 256
@@ -43,10 +44,9 @@ Power = NDArray[np.float64]
 
 
 def spectrogram(sound: Wave) -> Power:
-    """Power `[F, N]`."""
-    import librosa
-
-    power: Power = np.square(np.abs(librosa.stft(sound, n_fft=N_FFT, hop_length=HOP)), dtype=np.float64)
+    """Power `[F, N]`, on a scale of its own."""
+    _, _, spectrum = stft(sound.astype(np.float64), nperseg=N_FFT, noverlap=N_FFT - HOP, padded=False)
+    power: Power = np.abs(spectrum) ** 2
     return power
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.signal import istft, stft
 
 RATE = 16000
 PROJECT = Path(__file__).resolve().parents[1]
@@ -59,12 +60,10 @@ def test_a_missing_band_is_a_hole_and_no_dropout(compare: Callable[..., Any], no
 
 
 def test_bleeps_raise_the_kurtosis(compare: Callable[..., Any], noise: np.ndarray) -> None:
-    import librosa
-
-    spectrum = librosa.stft(noise, n_fft=1024, hop_length=256)
+    _, _, spectrum = stft(noise, nperseg=1024, noverlap=768)
     kept = np.abs(spectrum) > np.quantile(np.abs(spectrum), 0.98)
-    bleeps = librosa.istft(spectrum * np.where(kept, 1, 0.05), hop_length=256, n_fft=1024, length=len(noise))
-    assert compare(noise, bleeps)["kurtosis_ratio"] > 2
+    _, bleeps = istft(spectrum * np.where(kept, 1, 0.05), nperseg=1024, noverlap=768)
+    assert compare(noise, bleeps[: len(noise)].astype(np.float32))["kurtosis_ratio"] > 2
 
 
 def test_samples_beyond_full_scale_are_counted(compare: Callable[..., Any], noise: np.ndarray) -> None:

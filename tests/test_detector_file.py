@@ -259,13 +259,15 @@ def doubled(content: bytes) -> bytes:
 def test_each_kind_of_damage_is_named(
     content: bytes, change: Callable[[bytes], bytes], words: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "bad.auscult").write_bytes(change(content))
-    before = sorted(tmp_path.parent.rglob("*"))
+    path = tmp_path / "here" / "bad.auscult"
+    path.parent.mkdir()
+    path.write_bytes(change(content))
+    before = sorted(tmp_path.rglob("*"))
     begun = time.process_time()
     with pytest.raises(DetectorError, match=words):
-        Detector.load(tmp_path / "bad.auscult")
+        Detector.load(path)
     assert time.process_time() - begun < 2
-    assert sorted(tmp_path.parent.rglob("*")) == before
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_missing_file_and_a_folder_are_one_clear_line(tmp_path: Path) -> None:
