@@ -16,7 +16,9 @@ from starlette.testclient import TestClient
 from auscult.live.serve import access, server, work
 from auscult.live.serve.access import Access, Refusal
 from auscult.live.serve.desk import BusyError, Desk
+from auscult.live.serve.guard import Guard
 from auscult.live.serve.service import Service
+from auscult.live.serve.settings import ServerTable
 from auscult.live.serve.work import Answer
 from serve_fakes import BEGIN, alarm, desk, served, small_detector
 
@@ -120,6 +122,19 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(server, "HEADER_SECONDS", 0.3)
     with running(_hello) as found:
         yield found
+
+
+def test_the_head_of_an_answer_alone_can_be_asked_for() -> None:
+    """As those do who watch that a server is there."""
+    guard = Guard(_hello, Access(None), ServerTable())
+    with running(guard) as port, socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+        for _ in range(2):  # a body would be the beginning of the second answer
+            line.sendall(b"HEAD /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"\r\n\r\n"):
+                answer += line.recv(4096)
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert b"content-length: 2\r\n" in answer
 
 
 @pytest.mark.parametrize("asked", [0, 2])
