@@ -261,6 +261,11 @@ def family(pid: int) -> set[int]:
     return found
 
 
+def blocks(pid: int, number: int) -> bool:
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigBlk")]
+    return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+
+
 def alive(pid: int) -> bool:
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
@@ -360,18 +365,23 @@ def test_a_listener_that_cannot_be_started_is_tried_again(
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are looked for in /proc")
 def test_nothing_outlives_a_server_that_is_killed(detector: Path, tmp_path: Path) -> None:
+    """Nor does its listener hear Ctrl-C, or import what lies in the folder in which it was started."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "torch.py").write_text("raise SystemExit('not this one')")
     sound = write(tmp_path / "fan.wav", hum(100, seed=5))
     (tmp_path / "plant.toml").write_text(
         f"[machines.fan]\ndetector = '{detector}'\nmachine = 'fan'\nsource = '{sound}'\nspeed = 1.0\n"
         "replay = 2026-01-01T07:00:00Z\n"
     )
-    command = [sys.executable, "-m", "auscult", "serve", "--config", str(tmp_path / "plant.toml"), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    command = [Path(sys.executable).with_name("auscult"), "serve", "--config", tmp_path / "plant.toml", "--port", "0"]
+    process = subprocess.Popen(map(str, command), stdout=subprocess.PIPE, text=True, cwd=tmp_path / "here")
     assert process.stdout is not None
     address = process.stdout.readline().split()[-1]
     until(lambda: json.load(urllib.request.urlopen(f"{address}api/machines/fan"))["last_window"])
     there = family(process.pid)
-    assert there
+    forks = [pid for pid in there if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert len(forks) == 2, "the listener, and what it is a fork of"
+    assert all(blocks(pid, signal.SIGINT) for pid in forks)
     process.kill()
     process.wait()
     until(lambda: not any(map(alive, there)), seconds=30)

@@ -95,7 +95,8 @@ def test_who_guesses_from_many_addresses_takes_no_memory(monkeypatch: pytest.Mon
 
 
 async def _hello(scope: Any, receive: Any, send: Any) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    status = 200 if scope["method"] == "GET" else 405
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"hi"})
 
 

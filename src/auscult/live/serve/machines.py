@@ -3,11 +3,15 @@
 import contextlib
 import math
 import multiprocessing
+import os
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -28,6 +32,9 @@ SILENT_SECONDS = 300.0
 POLL_SECONDS = 0.5
 
 MODULE = "auscult.live.serve.listener"
+
+LONGEST_FOLDER = 70
+"""Bytes of the temporary folder's name, so that the name of a socket in it has at most 108."""
 
 
 @dataclass(slots=True)
@@ -289,9 +296,15 @@ def _state(said: str, *, waiting: bool = False) -> tuple[str, str]:
 
 
 def context() -> Any:
-    """How listeners are started: as forks of a process that has torch already, where the system can do that."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    """How listeners are started: as forks of a process that has torch already, where the system can do that.
+
+    Libraries of macOS do not bear to be forked.
+    """
+    fits = len(os.fsencode(tempfile.gettempdir())) <= LONGEST_FOLDER
+    if "forkserver" not in multiprocessing.get_all_start_methods() or sys.platform == "darwin" or not fits:
         return multiprocessing.get_context("spawn")
+    os.environ["PYTHONSAFEPATH"] = "1"  # it imports nothing from the folder in which the server was started
+    resource_tracker.ensure_running()  # here, as its start would let Ctrl-C through to what is started after it
     found = multiprocessing.get_context("forkserver")
     found.set_forkserver_preload([MODULE])
     return found
