@@ -85,7 +85,7 @@ def main() -> int:
             print(f"{row['set']:12} {row['changed']:36} {figures(row)}")
     if not options.set:
         results["speed"] = speed()
-    print("; ".join(f"{name} {value:.3g}" for name, value in results["speed"].items()))
+    print("; ".join(f"{name} {value:.3g}" for name, value in results.get("speed", {}).items()))
     write(results, FILE)
     missed = missed_targets(results)
     for line in missed:
@@ -281,14 +281,14 @@ def figures(row: Mapping[str, Any]) -> str:
 
 
 def missed_targets(results: Mapping[str, Any]) -> list[str]:
-    """A line for each figure that does not reach its target."""
+    """A line for each figure that does not reach its target; what was not measured misses none."""
     missed = [
         f"{part}, {system}: {name} {results[part][system][name]:.4f} is below {target}"
         for (part, system), targets in TARGETS.items()
         for name, target in targets.items()
-        if results[part][system][name] < target
+        if part in results and results[part][system][name] < target
     ]
-    if results["speed"]["score_ms"] > MOST_MILLISECONDS:
+    if "speed" in results and results["speed"]["score_ms"] > MOST_MILLISECONDS:
         missed.append(f"a clip takes {results['speed']['score_ms']:.1f} ms, more than {MOST_MILLISECONDS:g}")
     return missed
 

@@ -147,7 +147,7 @@ def missed(results: dict[str, Any]) -> list[str]:
             found.append(f"{row['machine']}: a threshold for the triple rate passes, {row['triple_alarms']} alarms")
         if row["alarms"] != row["alarms_offline"]:
             found.append(f"{row['machine']}: {row['alarms']} alarms live, {row['alarms_offline']} offline")
-        if growth(row) > MEGABYTES:
+        if row["megabytes"] and growth(row) > MEGABYTES:
             found.append(f"{row['machine']}: memory grew by {growth(row):.0f} MB")
     raised, faults = raised_in_time(results)
     if raised < RAISED * faults:
@@ -163,8 +163,12 @@ def raised_in_time(results: Mapping[str, Any]) -> tuple[int, int]:
 
 def store(part: str, figures: dict[str, Any]) -> None:
     """Write one part; the others stay."""
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    RESULTS.write_text(json.dumps({**results, part: figures}, indent=1) + "\n", encoding="utf-8")
+    RESULTS.write_text(json.dumps({**stored(), part: figures}, indent=1) + "\n", encoding="utf-8")
+
+
+def stored() -> dict[str, Any]:
+    """The parts that were measured; none where none was."""
+    return dict(json.loads(RESULTS.read_text(encoding="utf-8"))) if RESULTS.exists() else {}
 
 
 def growth(row: dict[str, Any]) -> float:
@@ -198,7 +202,7 @@ def main() -> int:
         store("speed", speed(arguments.recipe))
     if "factory" in arguments.only:
         store("factory", days(plan, machines, arguments.workers))
-    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    results = stored()
     print("{} of {} faults of the factory are raised in time".format(*raised_in_time(results)))
     found = missed(results)
     for sentence in found:

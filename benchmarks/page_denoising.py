@@ -5,7 +5,7 @@ from benchmarks.page_tables import Results, measured, table
 CHANGES = ("AUC, %", "less undenoised", "pAUC, %", "less undenoised")
 
 
-@measured("denoiser.json", "make bench-denoiser")
+@measured("denoiser.json", "make bench-denoiser", "real", "synthetic")
 def denoiser(results: Results) -> str:
     """What the denoiser for sliders gains on held-out mixtures, level by level."""
     rows = []

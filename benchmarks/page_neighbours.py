@@ -20,7 +20,7 @@ SETS = {
 COMMAND = "python -m benchmarks.full_size"
 
 
-@measured("full_size.json", COMMAND)
+@measured("full_size.json", COMMAND, "modulation", "dcase2025", "speed")
 def full_size(results: Results) -> str:
     """What systems reach on the features of every development clip, and the speed of neighbours."""
     from benchmarks.full_size import TARGETS, missed_targets

@@ -101,14 +101,16 @@ def main() -> int:
 
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.with_encoder", description="What YAMNet adds.")
-    parser.add_argument("--only", nargs="+", metavar="SET", help="sets to measure; the others stay as they were")
+    parser.add_argument(
+        "--only", nargs="+", choices=SETS, metavar="SET", help="sets to measure; the others stay as they were"
+    )
     only = parser.parse_args().only
     folders = [DATA / name for name in ("dcase2020_mini", "mimii_8ch", "encoders")]
     if missing := [str(folder) for folder in folders if not folder.is_dir()]:
         print(f"not there: {', '.join(missing)}; put the folders there and run again", file=sys.stderr)
         return 2
     recipes = {name: parse_recipe(text, f"{name}, measured") for name, text in SYSTEMS.items()}
-    results: dict[str, dict[str, Any]] = json.loads(FILE.read_text()) if only else {}
+    results: dict[str, dict[str, Any]] = json.loads(FILE.read_text()) if only and FILE.is_file() else {}
     for name, (task_of, kinds) in SETS.items():
         if only and name not in only:
             continue

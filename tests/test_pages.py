@@ -39,6 +39,20 @@ def test_a_figure_that_was_not_measured_is_named_with_its_command(
         assert "|" not in text
 
 
+def test_a_part_that_was_not_measured_is_named_and_misses_no_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after `full_size --set dcase2025` without earlier results, and `denoiser` without the real sounds."""
+    from benchmarks import full_size, page_denoising, page_neighbours, page_tables
+
+    monkeypatch.setattr(page_tables, "RESULTS", tmp_path)
+    (tmp_path / "full_size.json").write_text('{"dcase2025": {}, "pieces": []}')
+    (tmp_path / "denoiser.json").write_text('{"synthetic": []}')
+    assert page_neighbours.full_size().startswith("Not measured yet: `")
+    assert page_denoising.denoiser().startswith("Not measured yet: `")
+    assert full_size.missed_targets({}) == []
+
+
 def test_parameter_counts_are_those_of_the_networks() -> None:
     from benchmarks import parameters
 
