@@ -10,6 +10,7 @@ count 2.5 n log2 n. Traffic is what must move at least: input and output once; w
 in training: three times for the passes and the gradient, ten for the optimiser's reading and writing.
 """
 
+import argparse
 import sys
 import tempfile
 import time
@@ -280,6 +281,7 @@ def plain_scores(model: Any, clip: Any) -> float:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     from auscult.processes import single_thread
     from auscult.runs.bench import machine
 

@@ -7,6 +7,7 @@ a fan by YAMNet, and scores windows of 10 s as a monitor does at a step of 1 s: 
 most 0.05, and how far its ONNX graphs are from torch. The exit code is 1 where a target is missed.
 """
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Callable
@@ -44,6 +45,7 @@ KINDS: dict[str, dict[str, Any]] = {
 def main() -> int:
     import torch
 
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
     clips = sorted((DATA / "mechanical").glob("*/*.flac"))
     if not clips:

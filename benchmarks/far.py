@@ -8,6 +8,7 @@ A hall is recorded once, its machine and its noise apart, the machine as loud at
 every level of noise and of leakage is that recording with its parts scaled, as the factory scales them.
 """
 
+import argparse
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -179,6 +180,7 @@ def main() -> int:
     """Measure, print, write."""
     import torch
 
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []
     for seed in SEEDS:

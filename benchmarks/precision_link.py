@@ -4,6 +4,7 @@
 a comparison, not results. It takes some minutes on one core, and exits with 2 where the sounds are missing.
 """
 
+import argparse
 import sys
 
 from benchmarks.real import SEEDS, SOUNDS, Member, run_member, summary
@@ -12,6 +13,7 @@ TRAINING = {"epochs": 8, "decay": 0.7, "decay_every": 1}
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     if not SOUNDS.is_file():
         print(f"the real sounds are not there: {SOUNDS}; put the file there and run again", file=sys.stderr)
         return 2

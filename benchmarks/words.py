@@ -5,6 +5,7 @@
 The bands and rhythms of a fault are those by which the factory makes it. No figure here chose a threshold.
 """
 
+import argparse
 from collections.abc import Sequence
 
 import numpy as np
@@ -84,6 +85,7 @@ def said_of(
 
 def main() -> None:
     """Print a line for each fault."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     print(f"{'':12} {'':16} {'said':>5} {'right':>5} {'first':>5}  of sounds; for instance")
     for machine_type in TYPES:
         said, machine = said_of(machine_type)
