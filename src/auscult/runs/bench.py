@@ -86,9 +86,10 @@ def _plan(folder: Path, device: str) -> Plan:
         alone = [
             (recipe, member)
             for recipe in builtin_recipes().values()
-            for member in recipe.members_of(MACHINE_TYPE)[::-1]
+            for member in recipe.members_of(MACHINE_TYPE)
             if {one.family for one in recipe.member} <= {family, *BESIDE}
             and member.family == family
+            and not member.optional
             and member.features.get("kind", "log_mel") == "log_mel"
         ]
         for recipe, member in sorted(alone, key=lambda pair: len(pair[0].member))[:1]:
