@@ -11,8 +11,10 @@ import pytest
 
 from auscult.clips import Clip
 from auscult.datasets import load_clips
+from auscult.features import LogMel
 from auscult.models import MODELS, load_model
 from auscult.recipe import parse_recipe
+from auscult.runs import work
 from auscult.runs.estimate import Outlook
 from auscult.runs.jobs import load_banks, model_file
 from auscult.runs.plan import Plan, make_plan
@@ -186,6 +188,20 @@ def test_units_are_what_an_epoch_goes_through(planned: Callable[..., Plan], fami
 
     Counting(**job.arguments).fit([rng.standard_normal((n, 128)) for n in lengths], ids, training=job.training)
     assert trained - sum(seen) in range(4), "batch norm leaves out a last window"
+
+
+def test_features_are_measured_on_sounds_that_they_have_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """YAMNet, graphs and modulation spectra remember what was heard, so that the second time costs nothing."""
+    heard: list[bytes] = []
+
+    class Hearing(LogMel):
+        def __call__(self, waveform: Any) -> Any:
+            heard.append(waveform.tobytes())
+            return super().__call__(waveform)
+
+    monkeypatch.setattr(work, "ENOUGH", 1e9)
+    assert work._measure_features(Hearing(16000), 16000) > 0
+    assert len(heard) == len(set(heard)) == 2 * (1 + work.MOST_TIMES)
 
 
 def test_rates_of_a_plan_are_measured_without_weights_and_clean_sounds(clips: list[Clip]) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,9 @@ from auscult.sound.audio import probe
 
 ENOUGH = 0.2
 """Seconds after which a kind of work counts as measured."""
+
+MOST_TIMES = 20
+"""That a kind of work is done for it."""
 
 MOST_FRAMES = 400
 """Frames of a clip on which scoring is measured, at most."""
@@ -80,16 +84,19 @@ def _measure_denoising(sample_rate: int, device: str) -> float:
 
 
 def _measure_features(features: Features, sample_rate: int) -> float:
-    """On a file of noise: a short one, and if that is quick a longer one."""
+    """On files of noise, each another, for what was heard before is remembered: short ones, if that is quick longer."""
     import soundfile
 
     front_end = FrontEnd(features)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "noise.wav"
-        for seconds in (1, 10):
-            soundfile.write(path, noise(seconds * sample_rate), sample_rate)
-            n_frames = len(front_end(path))
-            if (taken := timed(lambda: front_end(path), features.config().get("device", "cpu"))) > ENOUGH / 2:
+        paths = [Path(folder) / f"{number}.wav" for number in range(1 + MOST_TIMES)]
+        unheard = cycle(paths)
+        for length in (sample_rate, 10 * sample_rate):
+            sound = noise(length + MOST_TIMES)
+            for first, path in enumerate(paths):
+                soundfile.write(path, sound[first : first + length], sample_rate)
+            n_frames = len(front_end(next(unheard)))
+            if (taken := timed(lambda: front_end(next(unheard)), features.config().get("device", "cpu"))) > ENOUGH / 2:
                 break
     return taken / n_frames
 
@@ -154,7 +161,7 @@ def clock_of(*devices: str) -> Callable[[], float]:
 def timed(work: Callable[[], object], *devices: str) -> float:
     """Seconds that some work takes on devices: once if that is long, otherwise the least of some times."""
     clock, times = clock_of(*devices), list[float]()
-    while sum(times) < ENOUGH and len(times) < 20:
+    while sum(times) < ENOUGH and len(times) < MOST_TIMES:
         start = clock()
         work()
         times.append(clock() - start)
