@@ -113,23 +113,28 @@ def best() -> dict[str, float]:
     }
     scorer = Scorer(fit_parts(members, recipe, front_ends, banks, device="cpu", on_epoch=lambda *_: None))
     learning += time.process_time() - begun
+    unheard = [rng.normal(0, 0.1, 10 * RATE).astype(np.float32) for _ in range(WINDOWS)]  # what was heard is remembered
     begun = time.process_time()
-    for _ in range(WINDOWS):
+    for sound in unheard:
         scorer.score(sound, "id_00", sample_rate=RATE)
     scoring = (time.process_time() - begun) / WINDOWS
     return {"best_clips": BEST_CLIPS, "best_learning_seconds": learning, "best_milliseconds": 1000 * scoring}
 
 
 def window_seconds(detector: "Detector", sound: "Waveform") -> float:
-    """Processor time of a window: the mean over windows a step apart, and of some rounds the least."""
+    """Processor time of a window: the mean over windows a step apart, and of some rounds the least.
+
+    Each round is softer than the one before: what was heard is remembered, and costs next to nothing a second time.
+    """
     window, step = (detector.samples(seconds) for seconds in (detector.window_seconds, detector.step_seconds))
-    detector.window_score(sound[:window])
     rounds = []
-    for _ in range(ROUNDS):
+    for softer in range(ROUNDS):
+        heard = (sound * (1 - softer / 1000)).astype(sound.dtype)
+        detector.window_score(heard[:window])
         begun = time.process_time()
-        for number in range(WINDOWS):
-            start = number * step % (len(sound) - window)
-            detector.window_score(sound[start : start + window])
+        for number in range(1, 1 + WINDOWS):
+            start = number * step % (len(heard) - window)
+            detector.window_score(heard[start : start + window])
         rounds.append((time.process_time() - begun) / WINDOWS)
     return min(rounds)
 
