@@ -49,6 +49,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "monitored_factory": page_detector.monitored_factory,
     "served": page_serve.served,
     "served_year": page_serve.served_year,
+    "history": page_serve.history,
 }
 """Name of a table -> what renders it, or says how to measure it."""
 

@@ -1,4 +1,4 @@
-"""Tables of docs/serve.md: the server under load, under attack, and with a year behind it."""
+"""Tables of docs/serve.md and docs/monitor.md: the server under load, under attack, and with a year behind it."""
 
 from benchmarks.page_tables import Results, measured, table
 
@@ -40,4 +40,17 @@ def served_year(results: Results) -> str:
         f"A year of twenty machines takes {year['bytes_without_sounds'] / 1e6:.0f} MB, and "
         f"{year['bytes'] / 1e6:.0f} MB with 500 sounds of 26 s. Longest of three requests, in ms; a view may take 200, "
         "and the page 1.3 times that of an empty history:\n\n" + table(["", "empty", "a year"], rows)
+    )
+
+
+@measured("history.json", "python -m benchmarks.history", "views")
+def history(results: Results) -> str:
+    """What a year of monitoring takes on the disk, and how long its slowest view waits."""
+    views = results["views"]
+    slowest = max(views, key=lambda name: float(views[name]["median_ms"]))
+    without, one = results["bytes_without_sounds"] / 1e6, results["bytes_of_a_sound"] / 1e6
+    return (
+        f"A year of {results['machines']} machines, a window each second, takes {without:.0f} MB without sounds, and "
+        f"{one:.1f} MB for each sound of 26 s at 16 kHz; the slowest view of it ({slowest}) is read in "
+        f"{views[slowest]['median_ms']:.0f} ms (median)."
     )
