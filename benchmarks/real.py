@@ -1,4 +1,4 @@
-"""All families on real machine sounds: AUC and pAUC of 188 clips of four toy cars, three seeds, with the spread.
+"""Families and `best` on real machine sounds: AUC and pAUC of 188 clips of four toy cars, three seeds, their spread.
 
 `python -m benchmarks.real` looks for `../shared/data/toycar_logmel.npz` beside the project, prints a table and writes
 `benchmarks/results/real.json`. It exits with 2 where the sounds are missing and with 1 where a target is missed.
