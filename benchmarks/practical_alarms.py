@@ -3,7 +3,7 @@
 One machine of each type of a synthetic factory, another than the one that `benchmarks.monitoring` hears. Each is
 learned from one hour and from five; ten other hours set the threshold of each combination of members at one alarm an
 hour; then each fault comes at full strength after a healthy minute, six times, and counts as raised if an alarm comes
-within its minute. `python -m benchmarks.practical_alarms` takes about half an hour on two cores, prints the table and
+within its minute. `python -m benchmarks.practical_alarms` takes about 40 minutes on two cores, prints the table and
 writes `benchmarks/results/practical_alarms.json`.
 """
 
