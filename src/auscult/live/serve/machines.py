@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,9 @@ SILENT_SECONDS = 300.0
 POLL_SECONDS = 0.5
 
 MODULE = "auscult.live.serve.listener"
+
+SAFE_PATH = "PYTHONSAFEPATH"
+"""Where it is set, Python imports nothing from the folder in which the server was started."""
 
 LONGEST_FOLDER = 70
 """Bytes of the temporary folder's name, so that the name of a socket in it has at most 108."""
@@ -295,6 +297,9 @@ def _state(said: str, *, waiting: bool = False) -> tuple[str, str]:
     return ("waiting" if waiting else "normal"), ""
 
 
+_starting = threading.Lock()
+
+
 def context() -> Any:
     """How listeners are started: as forks of a process that has torch already, where the system can do that.
 
@@ -303,10 +308,18 @@ def context() -> Any:
     fits = len(os.fsencode(tempfile.gettempdir())) <= LONGEST_FOLDER
     if "forkserver" not in multiprocessing.get_all_start_methods() or sys.platform == "darwin" or not fits:
         return multiprocessing.get_context("spawn")
-    os.environ["PYTHONSAFEPATH"] = "1"  # it imports nothing from the folder in which the server was started
-    resource_tracker.ensure_running()  # here, as its start would let Ctrl-C through to what is started after it
+    from multiprocessing import forkserver, resource_tracker
+
     found = multiprocessing.get_context("forkserver")
     found.set_forkserver_preload([MODULE])
+    resource_tracker.ensure_running()  # first, as its start would let Ctrl-C through to what is started after it
+    with _starting, ctrl_c_for_this_process_alone():
+        before = os.environ.get(SAFE_PATH, "")
+        os.environ[SAFE_PATH] = "1"
+        try:
+            forkserver.ensure_running()
+        finally:
+            os.environ[SAFE_PATH] = before
     return found
 
 
