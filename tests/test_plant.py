@@ -19,7 +19,7 @@ import soundfile
 
 from auscult.errors import MonitorError
 from auscult.live.history import Reader, lock
-from auscult.live.serve import machines
+from auscult.live.serve import machines, starting
 from auscult.live.serve.facts import facts_of_plant, not_there
 from auscult.live.serve.proposals import level_of, propose
 from auscult.live.serve.service import Service
@@ -300,7 +300,7 @@ def test_a_listener_that_is_killed_comes_back_and_neither_loses_nor_doubles(plan
         until(lambda pid=pid: fan.pid not in (None, pid))
     until(lambda: fan.live.state == "stopped")
     assert fan.live.restarts == 2
-    assert not os.environ.get(machines.SAFE_PATH), "only what listeners are forks of is started so"
+    assert not os.environ.get(starting.SAFE_PATH), "only what listeners are forks of is started so"
     assert plant.reader.incidents(machine="fan", kinds=("alarm",)).total == 1
     columns = plant.reader.scores("fan", BEGIN, BEGIN + 200, points=1000)
     facts = fan.facts

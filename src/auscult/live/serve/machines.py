@@ -3,19 +3,16 @@
 import contextlib
 import math
 import multiprocessing
-import os
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from auscult.live.serve.settings import MachineTable, OutputsTable, Plant
+from auscult.live.serve.starting import context, listen
 from auscult.processes import ctrl_c_for_this_process_alone
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
@@ -29,14 +26,6 @@ SILENT_SECONDS = 300.0
 """After which a listener that says nothing hangs; it says that it is there every few seconds."""
 
 POLL_SECONDS = 0.5
-
-MODULE = "auscult.live.serve.listener"
-
-SAFE_PATH = "PYTHONSAFEPATH"
-"""Where it is set, Python imports nothing from the folder in which the server was started."""
-
-LONGEST_FOLDER = 70
-"""Bytes of the temporary folder's name, so that the name of a socket in it has at most 108."""
 
 
 @dataclass(slots=True)
@@ -196,7 +185,7 @@ class Listening:
         self._changed, decided = False, self._decided()
         errand = Errand(self.name, self.table, self._plant.outputs, self._plant.state, decided)
         own, other = multiprocessing.Pipe()
-        process = context().Process(target=_listen, args=(errand, other), daemon=True, name=f"auscult-{self.name}")
+        process = context().Process(target=listen, args=(errand, other), daemon=True, name=f"auscult-{self.name}")
         failed, good = "", False
         try:
             with other, ctrl_c_for_this_process_alone():
@@ -295,34 +284,3 @@ def _state(said: str, *, waiting: bool = False) -> tuple[str, str]:
     if trouble:
         return "trouble", trouble
     return ("waiting" if waiting else "normal"), ""
-
-
-_starting = threading.Lock()
-
-
-def context() -> Any:
-    """How listeners are started: as forks of a process that has torch already, where the system can do that.
-
-    Libraries of macOS do not bear to be forked.
-    """
-    fits = len(os.fsencode(tempfile.gettempdir())) <= LONGEST_FOLDER
-    if "forkserver" not in multiprocessing.get_all_start_methods() or sys.platform == "darwin" or not fits:
-        return multiprocessing.get_context("spawn")
-    from multiprocessing import forkserver, resource_tracker
-
-    found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload([MODULE])
-    resource_tracker.ensure_running()  # first, as its start would let Ctrl-C through to what is started after it
-    with _starting, ctrl_c_for_this_process_alone():
-        before = os.environ.get(SAFE_PATH, "")
-        os.environ[SAFE_PATH] = "1"
-        try:
-            forkserver.ensure_running()
-        finally:
-            os.environ[SAFE_PATH] = before
-    return found
-
-
-def _listen(errand: Errand, line: Connection) -> None:
-    """In the listener."""
-    import_module(MODULE).listen(errand, line)
