@@ -203,7 +203,8 @@ def main() -> int:
     if "factory" in arguments.only:
         store("factory", days(plan, machines, arguments.workers))
     results = stored()
-    print("{} of {} faults of the factory are raised in time".format(*raised_in_time(results)))
+    if "factory" in results:
+        print("{} of {} faults of the factory are raised in time".format(*raised_in_time(results)))
     found = missed(results)
     for sentence in found:
         print(f"missed: {sentence}")

@@ -14,8 +14,8 @@ microphones, a window scored by other times; six machines of the factory, 40 cli
 import argparse
 import json
 import os
-import re
 import sys
+import tomllib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -62,7 +62,7 @@ model = { statistics = ["maximum"] }
 def changed(recipe: str, *, added: str = "", without: str = "") -> str:
     """A recipe that extends another one; all members decide but for one."""
     names = [member.name for member in load_recipe(recipe).member if member.name != without]
-    names += re.findall('name = "(.*)"', added)
+    names += [member["name"] for member in tomllib.loads(added).get("member", [])]
     return f'name = "own"\nextends = "{recipe}"\n{added}\n[[ensemble]]\nname = "all"\nmembers = {json.dumps(names)}\n'
 
 

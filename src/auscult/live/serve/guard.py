@@ -61,6 +61,7 @@ class Rate:
 
 
 LIVE = "/api/live"
+"""The news of all machines, without an end."""
 
 
 class Guard:
@@ -77,7 +78,7 @@ class Guard:
             return
         path, client = scope["path"], (scope.get("client") or ("", 0))[0]
         headers = Headers(scope=scope)
-        if scope["method"] == "HEAD" and path != LIVE:  # which never ends; of others the server leaves the body out
+        if scope["method"] == "HEAD" and path != LIVE:  # the server leaves the body out
             scope = {**scope, "method": "GET"}
         upload = scope["method"] == "POST" and path.startswith("/api/machines/") and path.endswith("/score")
         body = _Body(

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from auscult.live.serve.access import COOKIE, MOST_NAME, SESSION_SECONDS, Access, Refusal
 from auscult.live.serve.examples import STATUS, answers
+from auscult.live.serve.guard import LIVE
 from auscult.live.serve.service import Service
 
 router = APIRouter()
@@ -155,7 +156,7 @@ def status(service: Served, request: Request) -> dict[str, Any]:
 NEWS = answers("event: window\ndata: {…}", "text/event-stream")
 
 
-@router.get("/api/live", tags=["server"], responses=NEWS, response_class=StreamingResponse)
+@router.get(LIVE, tags=["server"], responses=NEWS, response_class=StreamingResponse)
 async def live(service: Served, listen: Annotated[str | None, Query(max_length=64)] = None) -> Response:
     """News as they come, as server-sent events.
 
